@@ -1,0 +1,136 @@
+//! The registry over HTTP, held against a bare actix-web server in the same process and run.
+//!
+//! Both servers and the load generator share the machine, so only the ratio means anything. Each
+//! load runs on the two in turn, several times; the table shows the round with the median ratio.
+#![allow(clippy::disallowed_methods)] // a benchmark measures time
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use support::load::{Measured, Until, drive, fetch};
+use support::peers::{get, heartbeat, registration};
+use support::servers::{Answers, bare, registry};
+
+const PEERS: usize = 10_000;
+const CONNECTIONS: usize = 256;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let registry = registry(folder.path());
+    register_all(registry.addr, PEERS);
+    let json = |request| serde_json::from_slice(&fetch(registry.addr, request)).expect("JSON");
+    let bare = bare(Answers {
+        heartbeat: json(heartbeat(0)),
+        registration: json(registration(0, 0)),
+        sample: fetch(registry.addr, get("/peers?limit=50")).into(),
+        page: fetch(registry.addr, get("/peers")).into(),
+    });
+
+    println!("{PEERS} peers, closed loop, {ROUNDS} rounds of {ROUND:?} each, median ratio");
+    println!(
+        "{:<36} {:>10} {:>9} {:>9} {:>10} {:>6} {:>5}",
+        "load", "requests/s", "p50 ms", "p99 ms", "bare/s", "ratio", "goal"
+    );
+    let compare = |name: &str,
+                   goal,
+                   connections,
+                   ours: fn(usize) -> Vec<u8>,
+                   theirs: fn(usize) -> Vec<u8>| {
+        let mut rounds: Vec<_> = (0..ROUNDS)
+            .map(|_| {
+                let bare = drive(bare.addr, connections, Until::Elapsed(ROUND), theirs);
+                let ours = drive(registry.addr, connections, Until::Elapsed(ROUND), ours);
+                (ours.per_second / bare.per_second, ours, bare)
+            })
+            .collect();
+        rounds.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let (ratio, ours, bare) = rounds[ROUNDS / 2];
+        print_row(name, &ours, bare.per_second, ratio, goal);
+    };
+    let in_turn = |number| heartbeat(number % PEERS);
+    let at_random = |number| heartbeat(shuffled(number));
+    compare("heartbeats in turn", 0.6, CONNECTIONS, in_turn, in_turn);
+    compare(
+        "heartbeats at random",
+        0.25,
+        CONNECTIONS,
+        at_random,
+        at_random,
+    );
+    let update = |number| registration(number % PEERS, 1 + number / PEERS);
+    compare("registrations (updates)", 0.2, CONNECTIONS, update, update);
+    compare(
+        "GET /peers?limit=50",
+        0.5,
+        CONNECTIONS,
+        |_| get("/peers?limit=50"),
+        |_| get("/sample"),
+    );
+    compare(
+        "GET /peers, 1000 peers",
+        0.5,
+        32,
+        |_| get("/peers"),
+        |_| get("/page"),
+    );
+    drop((registry, bare));
+    compare_sizes();
+}
+
+/// What a heartbeat costs among many peers, against what it costs among few.
+fn compare_sizes() {
+    const FEW: usize = 1_000;
+    const MANY: usize = 100_000;
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let servers = [&folders[0], &folders[1]].map(|folder| registry(folder.path()));
+    for (server, peers) in servers.iter().zip([FEW, MANY]) {
+        register_all(server.addr, peers);
+    }
+    let mut rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let until = Until::Elapsed(ROUND);
+            let few = drive(servers[0].addr, CONNECTIONS, until, |number| {
+                heartbeat(number % FEW)
+            });
+            let many = drive(servers[1].addr, CONNECTIONS, until, |number| {
+                heartbeat(number % MANY)
+            });
+            (few.per_second / many.per_second, few, many)
+        })
+        .collect();
+    rounds.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let (ratio, few, many) = rounds[ROUNDS / 2];
+    println!(
+        "\ncost of a heartbeat in turn, {MANY} peers against {FEW}: {ratio:.2} (goal below 1.7; \
+         {:.0}/s against {:.0}/s)",
+        many.per_second, few.per_second
+    );
+}
+
+fn register_all(addr: SocketAddr, peers: usize) {
+    drive(addr, CONNECTIONS, Until::Requests(peers), |number| {
+        registration(number, 0)
+    });
+}
+
+/// A number below `PEERS` that is as good as random, and the same in each run.
+fn shuffled(number: usize) -> usize {
+    let mut mixed = (number as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) as usize % PEERS
+}
+
+fn print_row(name: &str, ours: &Measured, bare_per_second: f64, ratio: f64, goal: f64) {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    println!(
+        "{name:<36} {:>10.0} {:>9.2} {:>9.2} {bare_per_second:>10.0} {ratio:>6.2} {goal:>5.2}",
+        ours.per_second,
+        ms(ours.p50),
+        ms(ours.p99),
+    );
+}

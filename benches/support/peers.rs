@@ -1,0 +1,43 @@
+//! Peers as nodes in the field announce themselves.
+
+/// The id of the `number`-th peer; neighbours in number are not neighbours in order of id.
+pub fn peer_id(number: usize) -> String {
+    let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("12D3KooW{mixed:016x}{:028}", number)
+}
+
+/// A registration of the `number`-th peer that differs from those of other `rounds`.
+pub fn registration(number: usize, round: usize) -> Vec<u8> {
+    let id = peer_id(number);
+    let ip = format!(
+        "fd00:4f07:6435:12b1:1e30:8071:{:x}:{:x}",
+        number >> 16,
+        number & 0xffff
+    );
+    let store = "2f8e0d1c5b7a4f3e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c9b8a7f6e";
+    let body = format!(
+        r#"{{"peerId":"{id}","addresses":["/ip6/{ip}/tcp/4001/p2p/{id}"],"realAddresses":["/ip4/198.51.100.7/tcp/4001"],"cryptoIPv6":"{ip}","stores":["{store}"],"version":"1.0.0","privacyMode":true,"capabilities":{{"storeSync":true,"turnServer":false,"bootstrapServer":false,"byteRangeDownload":true}},"turnCapable":false,"bootstrapCapable":false,"networkId":"mainnet","softwareVersion":"1.0.{round}","serverPort":4001,"nodeType":0,"capabilityList":[[1,"Store synchronization"],[4,"End-to-end encryption"],[5,"Byte-range downloads"]],"zkProofSupported":true,"onionRoutingSupported":true}}"#
+    );
+    post("/register", &body)
+}
+
+/// A heartbeat of the `number`-th peer.
+pub fn heartbeat(number: usize) -> Vec<u8> {
+    post(
+        "/heartbeat",
+        &format!(r#"{{"peerId":"{}"}}"#, peer_id(number)),
+    )
+}
+
+pub fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
+}
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

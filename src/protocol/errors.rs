@@ -1,0 +1,168 @@
+//! The one error shape and its closed list of codes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The stable word that says what kind of error a response carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The body is not one well-formed JSON object.
+    InvalidJson,
+    /// A required field is absent or null.
+    MissingField,
+    /// A field or query parameter has the wrong type, length or form.
+    InvalidField,
+    /// An address would reveal more than the registry's address policy allows.
+    PrivacyViolation,
+    /// No registration is known for the peer.
+    PeerNotFound,
+    /// No such path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The body is larger than the registry accepts.
+    PayloadTooLarge,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// The client is asked to slow down.
+    Throttled,
+    /// The registry has as much work in flight as it allows.
+    Overloaded,
+    /// The database cannot take a write at present.
+    StorageUnavailable,
+    /// The registry holds as many peers as it is allowed to.
+    RegistryFull,
+    /// A fault of the registry's own.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code there is.
+    pub const ALL: [ErrorCode; 15] = [
+        Self::InvalidJson,
+        Self::MissingField,
+        Self::InvalidField,
+        Self::PrivacyViolation,
+        Self::PeerNotFound,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Throttled,
+        Self::Overloaded,
+        Self::StorageUnavailable,
+        Self::RegistryFull,
+        Self::Internal,
+    ];
+
+    /// The code as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::MissingField => "missing_field",
+            Self::InvalidField => "invalid_field",
+            Self::PrivacyViolation => "privacy_violation",
+            Self::PeerNotFound => "peer_not_found",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Throttled => "throttled",
+            Self::Overloaded => "overloaded",
+            Self::StorageUnavailable => "storage_unavailable",
+            Self::RegistryFull => "registry_full",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The body of every response that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// A sentence that names the field and the allowed form.
+    pub error: String,
+    /// What kind of error it is.
+    pub code: ErrorCode,
+    /// What the client can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
+    /// The field or query parameter at fault, in its wire spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// A request that breaks the contract, with all that its sender is told about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    /// What kind of error it is: one of the codes for a fault in a request.
+    pub code: ErrorCode,
+    /// The sentence for the client.
+    pub message: String,
+    /// The field at fault, if it is one field's fault.
+    pub field: Option<Cow<'static, str>>,
+}
+
+impl RequestError {
+    /// The body as a whole is not what it should be.
+    pub fn invalid_json(message: impl Into<String>) -> Self {
+        Self {
+            code: ErrorCode::InvalidJson,
+            message: message.into(),
+            field: None,
+        }
+    }
+
+    /// `field` is required and not there; `form` says what it should hold.
+    pub fn missing(field: &'static str, form: &str) -> Self {
+        Self {
+            code: ErrorCode::MissingField,
+            message: format!("{field} is required: {form}"),
+            field: Some(field.into()),
+        }
+    }
+
+    /// `field` is there and is not what it must be; `form` says what that is.
+    pub fn invalid(field: impl Into<Cow<'static, str>>, form: &str) -> Self {
+        let field = field.into();
+        Self {
+            code: ErrorCode::InvalidField,
+            message: format!("{field} must be {form}"),
+            field: Some(field),
+        }
+    }
+
+    /// `field` would reveal more than the address policy allows.
+    pub fn privacy(field: impl Into<Cow<'static, str>>, form: &str) -> Self {
+        Self {
+            code: ErrorCode::PrivacyViolation,
+            ..Self::invalid(field, form)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_spelled_the_same_by_hand_and_by_serde() {
+        for code in ErrorCode::ALL {
+            let quoted = serde_json::to_string(&code).unwrap();
+            assert_eq!(quoted, format!("\"{}\"", code.as_str()));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Reads a JSON object field by field, so that each fault is told by the name of its field.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{Limits, PeerId, RequestError};
+
+/// The fields of a request body that nobody has taken yet.
+pub(super) struct Fields<'l> {
+    map: Map<String, Value>,
+    limits: &'l Limits,
+}
+
+impl<'l> Fields<'l> {
+    /// Parses `body` as one JSON object without duplicate keys, nested at most 128 deep.
+    pub(super) fn parse(body: &[u8], limits: &'l Limits) -> Result<Self, RequestError> {
+        if body.is_empty() {
+            return Err(RequestError::invalid_json(
+                "the body is empty: it must be a JSON object",
+            ));
+        }
+        match serde_json::from_slice(body) {
+            Ok(UniqueKeys(Value::Object(map))) => Ok(Self { map, limits }),
+            Ok(_) => Err(RequestError::invalid_json(
+                "the body must be a JSON object, not another JSON value",
+            )),
+            Err(error) => Err(RequestError::invalid_json(format!(
+                "the body must be a JSON object: {error}"
+            ))),
+        }
+    }
+
+    /// Takes a field; null counts as absent, since that is how JavaScript nodes leave one out.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn peer_id(&mut self) -> Result<PeerId, RequestError> {
+        const NAME: &str = "peerId";
+        let form = || PeerId::form(self.limits);
+        match self.map.get(NAME) {
+            None | Some(Value::Null) => Err(RequestError::missing(NAME, &form())),
+            Some(Value::String(text)) => PeerId::parse(text, NAME, self.limits),
+            Some(_) => Err(RequestError::invalid(NAME, &form())),
+        }
+    }
+
+    /// A short free text without control characters.
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+        let most = self.limits.string_bytes;
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if is_clean_text(&text, most) => Ok(Some(text)),
+            Some(_) => Err(RequestError::invalid(
+                name,
+                &format!("a string of 1 to {most} bytes without control characters"),
+            )),
+        }
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(RequestError::invalid(name, "true or false")),
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(super) fn number<N: TryFrom<i64>>(
+        &mut self,
+        name: &'static str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<N>, RequestError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        value
+            .as_i64()
+            .filter(|number| (least..=most).contains(number))
+            .and_then(|number| N::try_from(number).ok())
+            .map(Some)
+            .ok_or_else(|| {
+                RequestError::invalid(name, &format!("a whole number from {least} to {most}"))
+            })
+    }
+
+    pub(super) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
+        self.number(name, 1, i64::from(u16::MAX))
+    }
+
+    /// A list of addresses: printable text without blanks.
+    pub(super) fn addresses(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        let (count, bytes) = (self.limits.addresses, self.limits.address_bytes);
+        let form = format!("1 to {bytes} bytes of printable text without blanks");
+        self.texts(name, count, &form, |text| {
+            is_clean_text(text, bytes) && !text.contains(char::is_whitespace)
+        })
+    }
+
+    /// A list of store ids, each once.
+    pub(super) fn stores(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
+        let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
+        let form = format!("1 to {bytes} bytes without control characters");
+        let mut stores = self
+            .texts(name, count, &form, |text| is_clean_text(text, bytes))?
+            .unwrap_or_default();
+        let mut seen = std::collections::HashSet::new();
+        stores.retain(|store| seen.insert(store.clone()));
+        Ok(stores)
+    }
+
+    fn texts(
+        &mut self,
+        name: &'static str,
+        count: usize,
+        form: &str,
+        is_good: impl Fn(&str) -> bool,
+    ) -> Result<Option<Vec<String>>, RequestError> {
+        let items = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) if items.len() <= count => items,
+            Some(_) => {
+                let form = format!("an array of at most {count} strings, each of {form}");
+                return Err(RequestError::invalid(name, &form));
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) if is_good(&text) => texts.push(text),
+                _ => {
+                    let form = format!("a string of {form}");
+                    return Err(RequestError::invalid(format!("{name}[{at}]"), &form));
+                }
+            }
+        }
+        Ok(Some(texts))
+    }
+
+    /// Free-form JSON of one kind, e.g. an object, small when written compactly.
+    pub(super) fn json(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+        is_kind: fn(&Value) -> bool,
+    ) -> Result<Option<Value>, RequestError> {
+        let most = self.limits.capabilities_bytes;
+        match self.take(name) {
+            None => Ok(None),
+            Some(value)
+                if is_kind(&value) && is_clean_json(&value) && value.to_string().len() <= most =>
+            {
+                Ok(Some(value))
+            }
+            Some(_) => Err(RequestError::invalid(
+                name,
+                &format!("{kind} of at most {most} bytes of JSON without control characters"),
+            )),
+        }
+    }
+}
+
+fn is_clean_text(text: &str, most_bytes: usize) -> bool {
+    (1..=most_bytes).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+fn is_clean_json(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains(char::is_control),
+        Value::Array(items) => items.iter().all(is_clean_json),
+        Value::Object(map) => map
+            .iter()
+            .all(|(key, value)| !key.contains(char::is_control) && is_clean_json(value)),
+        _ => true,
+    }
+}
+
+/// A JSON value in which no object names a key twice.
+///
+/// Parsers disagree on which of two equal keys counts, so accepting both would let a proxy and
+/// the registry read different requests from the same bytes.
+struct UniqueKeys(Value);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(UniqueKeysVisitor)
+            .map(UniqueKeys)
+    }
+}
+
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(UniqueKeys(item)) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let UniqueKeys(value) = access.next_value()?;
+            if map.contains_key(&key) {
+                let shown: String = key.escape_debug().take(64).collect();
+                return Err(A::Error::custom(format!("duplicate key {shown}")));
+            }
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}

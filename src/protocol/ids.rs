@@ -1,0 +1,104 @@
+//! Names of peers.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Limits, RequestError};
+
+/// The name of a peer: 1 to 128 (by default) of the characters `A-Z a-z 0-9 . _ -`.
+///
+/// The alphabet is safe in a URL, a log line and a shell, so an id needs no escaping anywhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(Arc<str>);
+
+impl PeerId {
+    /// Takes `text` as a peer id, or says, naming `field`, what form it must have.
+    pub fn parse(text: &str, field: &'static str, limits: &Limits) -> Result<Self, RequestError> {
+        if Self::is_well_formed(text, limits) {
+            Ok(Self(text.into()))
+        } else {
+            Err(RequestError::invalid(field, &Self::form(limits)))
+        }
+    }
+
+    /// Whether `text` has the form of a peer id.
+    pub fn is_well_formed(text: &str, limits: &Limits) -> bool {
+        (1..=limits.peer_id_chars).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    }
+
+    /// The allowed form in words.
+    pub(crate) fn form(limits: &Limits) -> String {
+        format!(
+            "a string of 1 to {} characters of A-Z, a-z, 0-9, '.', '_' and '-'",
+            limits.peer_id_chars
+        )
+    }
+
+    /// Takes an id that was checked when it was stored.
+    #[cfg(feature = "server")]
+    pub(crate) fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for PeerId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, "peerId", &Limits::default()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_id_takes_its_alphabet_and_its_length_only() {
+        let limits = Limits::default();
+        let longest = "x".repeat(128);
+        for good in ["a", "12D3KooW.-_9", longest.as_str()] {
+            assert!(PeerId::parse(good, "peerId", &limits).is_ok(), "{good}");
+        }
+        let too_long = "x".repeat(129);
+        for bad in ["", " a", "a b", "ä", "a/b", "a\n", too_long.as_str()] {
+            let error = PeerId::parse(bad, "peerId", &limits).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some("peerId"), "{bad:?}");
+            assert!(error.message.contains("1 to 128"), "{}", error.message);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Registering, renewing and listing peers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::{Limits, PeerId, RequestError, TurnOffer};
+
+/// `POST /register`: a peer announces itself, replacing all it announced before.
+///
+/// `realAddresses` is allowed in the body and dropped unread: the registry has no use for it, and
+/// what is never read can never leak.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterRequest {
+    /// The peer's name.
+    pub peer_id: PeerId,
+    /// Where the peer can be reached, usually as multiaddrs; may be empty.
+    pub addresses: Vec<String>,
+    /// The peer's crypto-IPv6, in the spelling the peer uses.
+    #[serde(rename = "cryptoIPv6", skip_serializing_if = "Option::is_none")]
+    pub crypto_ipv6: Option<String>,
+    /// Ids of the data stores that the peer serves, each once.
+    pub stores: Vec<String>,
+    /// The protocol version the peer speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether the peer asks for its privacy; told to others, otherwise unused.
+    pub privacy_mode: bool,
+    /// A JSON object of capabilities, opaque to the registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Value>,
+    /// Whether the peer relays; `false` withdraws an earlier TURN registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_capable: Option<bool>,
+    /// Whether the peer helps others to bootstrap.
+    pub bootstrap_capable: bool,
+    /// The TURN fields, if `turnAddresses` names an address.
+    #[serde(flatten)]
+    pub turn: Option<TurnOffer>,
+    /// The network the peer belongs to, e.g. `mainnet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_id: Option<String>,
+    /// The version of the peer's software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software_version: Option<String>,
+    /// The port the node serves on, 1 to 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_port: Option<u16>,
+    /// The node's type as Chia's protocol numbers it, 0 to 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_type: Option<u16>,
+    /// A JSON array of `[number, name]` pairs, opaque to the registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capability_list: Option<Value>,
+}
+
+impl RegisterRequest {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        let mut fields = Fields::parse(body, limits)?;
+        let peer_id = fields.peer_id()?;
+        let addresses = fields.addresses("addresses")?.ok_or_else(|| {
+            RequestError::missing("addresses", "an array of strings, e.g. multiaddrs")
+        })?;
+        Ok(Self {
+            peer_id,
+            addresses,
+            crypto_ipv6: fields.text("cryptoIPv6")?,
+            stores: fields.stores("stores")?,
+            version: fields.text("version")?,
+            privacy_mode: fields.flag("privacyMode")?.unwrap_or(false),
+            capabilities: fields.json("capabilities", "an object", Value::is_object)?,
+            turn_capable: fields.flag("turnCapable")?,
+            bootstrap_capable: fields.flag("bootstrapCapable")?.unwrap_or(false),
+            turn: TurnOffer::from_fields(&mut fields, limits)?,
+            network_id: fields.text("networkId")?,
+            software_version: fields.text("softwareVersion")?,
+            server_port: fields.port("serverPort")?,
+            node_type: fields.number("nodeType", 0, i64::from(u16::MAX))?,
+            capability_list: fields.json("capabilityList", "an array", Value::is_array)?,
+        })
+    }
+}
+
+/// The answer to `POST /register`: the registration is on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterResponse {
+    /// Always true.
+    pub success: bool,
+    /// The peer that registered.
+    pub peer_id: PeerId,
+    /// Registered peers, this one included.
+    pub total_peers: u64,
+    /// Expired peers that the cleanup before this registration removed.
+    pub cleaned_expired_peers: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+    /// When the lease was renewed, in Unix milliseconds.
+    pub last_seen: i64,
+    /// When the lease runs out unless it is renewed, in Unix milliseconds.
+    pub expires_at: i64,
+    /// How often the registry would like a heartbeat, in seconds.
+    pub heartbeat_interval_secs: u64,
+}
+
+/// `POST /heartbeat`: a peer renews its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatRequest {
+    /// The peer whose lease to renew.
+    pub peer_id: PeerId,
+}
+
+impl HeartbeatRequest {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        let peer_id = Fields::parse(body, limits)?.peer_id()?;
+        Ok(Self { peer_id })
+    }
+}
+
+/// The answer to `POST /heartbeat`: the renewal is on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatResponse {
+    /// Always true.
+    pub success: bool,
+    /// The peer whose lease was renewed.
+    pub peer_id: PeerId,
+    /// When the lease was renewed, in Unix milliseconds.
+    pub last_seen: i64,
+    /// Registered peers.
+    pub total_peers: u64,
+    /// Expired peers that the cleanup before this heartbeat removed.
+    pub cleaned_expired_peers: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+    /// When the lease runs out unless it is renewed, in Unix milliseconds.
+    pub expires_at: i64,
+    /// How often the registry would like a heartbeat, in seconds.
+    pub heartbeat_interval_secs: u64,
+}
+
+/// The answer to `GET /peers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeersResponse {
+    /// The peers of this page or sample.
+    pub peers: Vec<ListedPeer>,
+    /// Active peers that match the query, on whatever page.
+    pub total: u64,
+    /// Registered peers, active or not, matching or not.
+    pub total_registered: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+    /// How many peers this answer holds.
+    pub returned: u64,
+    /// What to pass as `cursor` for the next page; null on the last page and with `limit`.
+    pub next_cursor: Option<String>,
+}
+
+/// A peer as `GET /peers` shows it; what the peer did not announce is null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedPeer {
+    /// The peer's name.
+    pub peer_id: PeerId,
+    /// Where the peer can be reached.
+    pub addresses: Vec<String>,
+    /// The peer's crypto-IPv6.
+    #[serde(rename = "cryptoIPv6")]
+    pub crypto_ipv6: Option<String>,
+    /// When the peer's lease was last renewed, in Unix milliseconds.
+    pub last_seen: i64,
+    /// The protocol version the peer speaks.
+    pub version: Option<String>,
+    /// Whether the peer relays.
+    pub turn_capable: bool,
+    /// Whether the peer helps others to bootstrap.
+    pub bootstrap_capable: bool,
+    /// Whether the peer asks for its privacy.
+    pub privacy_mode: bool,
+    /// The network the peer belongs to.
+    pub network_id: Option<String>,
+    /// Store ids; only with `includeStores=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stores: Option<Vec<String>>,
+    /// Capabilities, an object; only with `includeCapabilities=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Value>,
+    /// Capability list, an array; only with `includeCapabilities=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability_list: Option<Value>,
+}

@@ -1,0 +1,63 @@
+//! What the registry says about itself.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to `GET /stats`; counters start at zero with the process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatsResponse {
+    /// Registered peers, active or not.
+    pub total_peers: u64,
+    /// Peers whose lease has not run out.
+    pub active_peers: u64,
+    /// Active peers that offer to relay.
+    pub turn_servers: u64,
+    /// Seconds since the process started.
+    pub uptime: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+    /// Registrations accepted, first ones and updates.
+    pub registrations: u64,
+    /// Heartbeats accepted.
+    pub heartbeats: u64,
+    /// Heartbeats answered by `peer_not_found`.
+    pub heartbeats_refused: u64,
+    /// Cleanups run, whether they removed a peer or not.
+    pub cleanups: u64,
+    /// Peers that cleanups removed.
+    pub peers_cleaned: u64,
+    /// When the last cleanup ran, RFC 3339; null before the first.
+    pub last_cleanup: Option<String>,
+}
+
+/// Whether the registry can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// All is well.
+    Healthy,
+    /// The process is shutting down.
+    Draining,
+    /// The database takes no writes, or the registry's actor is gone.
+    Degraded,
+}
+
+/// The answer to `GET /health`: 200 if healthy, else 503.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthResponse {
+    /// Whether the registry can serve.
+    pub status: HealthStatus,
+    /// Always `peer-registry`.
+    pub service: String,
+    /// The version of the registry.
+    pub version: String,
+    /// When the registry answered, RFC 3339; null if the actor is gone.
+    pub timestamp: Option<String>,
+    /// Seconds since the process started.
+    pub uptime: u64,
+    /// Active peers.
+    pub peers: u64,
+    /// Active peers that offer to relay.
+    pub turn_servers: u64,
+}

@@ -1,0 +1,121 @@
+//! Offering relay capacity and listing who offers it.
+
+use serde::{Deserialize, Serialize};
+
+use super::fields::Fields;
+use super::{Limits, PeerId, RequestError};
+
+/// The sessions a TURN server takes at a time if it does not say.
+const DEFAULT_TURN_CAPACITY: u32 = 10;
+
+/// What a peer offers as a TURN server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct TurnOffer {
+    /// Hosts or multiaddrs of the relay; public by choice.
+    #[serde(rename = "turnAddresses")]
+    pub addresses: Vec<String>,
+    /// The port the relay listens on.
+    #[serde(rename = "turnPort")]
+    pub port: u16,
+    /// Sessions the relay takes at a time.
+    #[serde(rename = "turnCapacity")]
+    pub capacity: u32,
+}
+
+impl TurnOffer {
+    /// Takes the TURN fields of a registration, in which they are optional as a group: nodes send
+    /// an empty `turnAddresses`, or a lone port, when they found no public address.
+    pub(super) fn from_fields(
+        fields: &mut Fields<'_>,
+        limits: &Limits,
+    ) -> Result<Option<Self>, RequestError> {
+        let addresses = fields.addresses("turnAddresses")?;
+        let port = fields.port("turnPort")?;
+        let capacity = fields.number("turnCapacity", 1, i64::from(limits.turn_capacity))?;
+        let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            addresses,
+            port: port.ok_or_else(|| {
+                RequestError::missing("turnPort", "a whole number from 1 to 65535")
+            })?,
+            capacity: capacity.unwrap_or(DEFAULT_TURN_CAPACITY.min(limits.turn_capacity)),
+        }))
+    }
+}
+
+/// `POST /register-turn-server`: a registered peer offers to relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterTurnServerRequest {
+    /// The peer that offers.
+    pub peer_id: PeerId,
+    /// What it offers.
+    #[serde(flatten)]
+    pub offer: TurnOffer,
+}
+
+impl RegisterTurnServerRequest {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        let mut fields = Fields::parse(body, limits)?;
+        let peer_id = fields.peer_id()?;
+        let offer = TurnOffer::from_fields(&mut fields, limits)?.ok_or_else(|| {
+            RequestError::missing(
+                "turnAddresses",
+                "an array of at least one host or multiaddr",
+            )
+        })?;
+        Ok(Self { peer_id, offer })
+    }
+}
+
+/// The answer to `POST /register-turn-server`: the offer is on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterTurnServerResponse {
+    /// Always true.
+    pub success: bool,
+    /// The peer that offers.
+    pub peer_id: PeerId,
+    /// Active TURN servers, this one included.
+    pub turn_servers: u64,
+    /// Expired peers that the cleanup before this registration removed.
+    pub cleaned_expired_peers: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+}
+
+/// The answer to `GET /turn-servers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnServersResponse {
+    /// Active servers with room, the least loaded first.
+    pub servers: Vec<ListedTurnServer>,
+    /// Active servers with room, listed or not.
+    pub total: u64,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+}
+
+/// A TURN server as `GET /turn-servers` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedTurnServer {
+    /// The peer that relays.
+    pub peer_id: PeerId,
+    /// Hosts or multiaddrs of the relay.
+    pub turn_addresses: Vec<String>,
+    /// The port the relay listens on.
+    pub turn_port: u16,
+    /// Sessions the relay takes at a time.
+    pub turn_capacity: u32,
+    /// Sessions it has now.
+    pub current_load: u32,
+    /// When the peer's lease was last renewed, in Unix milliseconds.
+    pub last_seen: i64,
+}

@@ -1,0 +1,105 @@
+//! What an operator can set.
+
+mod settings;
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use crate::protocol::Limits;
+
+pub use settings::{Settings, SettingsError};
+
+/// Everything the server is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen. Default 127.0.0.1:3000, `LISTEN_ADDR`. A wildcard address serves the whole
+    /// network without TLS; port 0 lets the system choose.
+    pub listen_addr: SocketAddr,
+    /// The database, `sqlite://<path>`. Default `sqlite://peers.db`, `DATABASE_URL`.
+    pub database_url: String,
+    /// Leases and the size of the registry.
+    pub lease: LeaseConfig,
+    /// How often nodes are told to send a heartbeat, in seconds. Default 120,
+    /// `HEARTBEAT_INTERVAL_SECS`. At most half the timeout, so that one lost heartbeat costs no
+    /// place; lower costs a commit per peer and interval.
+    pub heartbeat_interval_secs: u64,
+    /// Which addresses are stored and listed. Default `crypto-ipv6`, `ADDRESS_POLICY`.
+    pub address_policy: AddressPolicy,
+    /// The limits of a request's parts.
+    pub limits: Limits,
+    /// The HTTP interface.
+    pub http: HttpConfig,
+}
+
+/// Settings of leases and of the actor that grants them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseConfig {
+    /// How long a lease lasts, in seconds of registry up-time. Default 600, `PEER_TIMEOUT_SECS`.
+    /// Too low drops nodes at a short loss of their network, too high lists the dead.
+    pub peer_timeout_secs: u64,
+    /// How often the backup cleanup runs, in seconds. Default 900, `CLEANUP_INTERVAL_SECS`. Each
+    /// mutation cleans up too, so this matters only to a registry that nobody writes to.
+    pub cleanup_interval_secs: u64,
+    /// How many peers the registry holds. Default 1,000,000, `MAX_PEERS`. Each takes about 1 KiB
+    /// of memory and of disk.
+    pub max_peers: usize,
+}
+
+impl LeaseConfig {
+    /// How long a lease lasts, in milliseconds.
+    pub fn peer_timeout_ms(&self) -> i64 {
+        i64::try_from(self.peer_timeout_secs.saturating_mul(1000)).unwrap_or(i64::MAX)
+    }
+}
+
+/// Settings of the HTTP interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Threads that parse requests and write responses. Default one per core, `HTTP_WORKERS`.
+    pub workers: usize,
+    /// Requests in the registry at a time. Default 4096, `MAX_IN_FLIGHT`. Beyond it the answer is
+    /// 503 `overloaded`; higher lets requests wait longer instead.
+    pub max_in_flight: usize,
+    /// Connections at a time. Default 10,000, `MAX_CONNECTIONS`. Each takes a file descriptor,
+    /// so the limit of the process must be higher (`LimitNOFILE` in a systemd unit).
+    pub max_connections: usize,
+    /// Bytes of a request body. Default 131,072, `MAX_BODY_BYTES`. The largest registration that
+    /// the other limits allow takes about 160 KB if every field is full; real ones take 1 KB.
+    pub max_body_bytes: usize,
+    /// Peers of a page of `GET /peers`. Default 1000, `MAX_LISTED`. A page of 1000 takes about
+    /// 400 KB before compression.
+    pub max_listed: usize,
+    /// How long a shutdown waits for requests under way, in seconds. Default 30,
+    /// `SHUTDOWN_TIMEOUT_SECS`.
+    pub shutdown_timeout_secs: u64,
+}
+
+/// Which addresses the registry stores and lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressPolicy {
+    /// Only multiaddrs under the peer's own crypto-IPv6; nothing that tells where the peer is.
+    CryptoIpv6,
+    /// Any printable text without blanks.
+    Any,
+}
+
+impl AddressPolicy {
+    /// The spelling of the setting `ADDRESS_POLICY`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CryptoIpv6 => "crypto-ipv6",
+            Self::Any => "any",
+        }
+    }
+}
+
+impl FromStr for AddressPolicy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::CryptoIpv6, Self::Any]
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or(())
+    }
+}

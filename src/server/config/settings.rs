@@ -1,0 +1,408 @@
+//! Reads the settings from flags and the environment, and reports all their faults at once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use clap::Parser;
+
+use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
+use crate::protocol::Limits;
+
+/// A bootstrap registry for peer-to-peer networks.
+///
+/// Peers announce themselves with POST /register, renew their lease with POST /heartbeat, and are
+/// listed by GET /peers. Every setting can be given as a flag, in the environment, or in a file
+/// `.env`; the first of these that has it wins. Logs go to stderr; RUST_LOG sets how much (info).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "peer-registry", version)]
+pub struct Settings {
+    /// Address and port to listen on
+    #[arg(
+        long,
+        env = "LISTEN_ADDR",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:3000"
+    )]
+    listen_addr: String,
+
+    /// Database file, created if it is not there
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "sqlite://PATH",
+        default_value = "sqlite://peers.db"
+    )]
+    database_url: String,
+
+    /// How long a peer stays listed after its last heartbeat
+    #[arg(
+        long,
+        env = "PEER_TIMEOUT_SECS",
+        value_name = "SECS",
+        default_value = "600"
+    )]
+    peer_timeout_secs: String,
+
+    /// How often peers are told to send a heartbeat, at most half the timeout
+    #[arg(
+        long,
+        env = "HEARTBEAT_INTERVAL_SECS",
+        value_name = "SECS",
+        default_value = "120"
+    )]
+    heartbeat_interval_secs: String,
+
+    /// How often the backup cleanup runs
+    #[arg(
+        long,
+        env = "CLEANUP_INTERVAL_SECS",
+        value_name = "SECS",
+        default_value = "900"
+    )]
+    cleanup_interval_secs: String,
+
+    /// Which addresses are listed: crypto-ipv6 or any
+    #[arg(
+        long,
+        env = "ADDRESS_POLICY",
+        value_name = "POLICY",
+        default_value = "crypto-ipv6"
+    )]
+    address_policy: String,
+
+    /// Peers that may be registered; a full registry refuses new ones only
+    #[arg(
+        long,
+        env = "MAX_PEERS",
+        value_name = "COUNT",
+        default_value = "1000000"
+    )]
+    max_peers: String,
+
+    /// Size of a request body
+    #[arg(
+        long,
+        env = "MAX_BODY_BYTES",
+        value_name = "BYTES",
+        default_value = "131072"
+    )]
+    max_body_bytes: String,
+
+    /// Peers on a page of GET /peers
+    #[arg(long, env = "MAX_LISTED", value_name = "COUNT", default_value = "1000")]
+    max_listed: String,
+
+    /// HTTP threads; 0 is one per core
+    #[arg(long, env = "HTTP_WORKERS", value_name = "COUNT", default_value = "0")]
+    http_workers: String,
+
+    /// Requests in the registry at a time, beyond which it answers 503
+    #[arg(
+        long,
+        env = "MAX_IN_FLIGHT",
+        value_name = "COUNT",
+        default_value = "4096"
+    )]
+    max_in_flight: String,
+
+    /// Connections at a time, beyond which new ones wait to be accepted
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS",
+        value_name = "COUNT",
+        default_value = "10000"
+    )]
+    max_connections: String,
+
+    /// How long a shutdown waits for requests under way
+    #[arg(
+        long,
+        env = "SHUTDOWN_TIMEOUT_SECS",
+        value_name = "SECS",
+        default_value = "30"
+    )]
+    shutdown_timeout_secs: String,
+
+    /// Characters of a peerId
+    #[arg(
+        long,
+        env = "MAX_PEER_ID_CHARS",
+        value_name = "COUNT",
+        default_value = "128"
+    )]
+    max_peer_id_chars: String,
+
+    /// Addresses of a peer, and of a TURN server
+    #[arg(
+        long,
+        env = "MAX_ADDRESSES",
+        value_name = "COUNT",
+        default_value = "16"
+    )]
+    max_addresses: String,
+
+    /// Size of an address
+    #[arg(
+        long,
+        env = "MAX_ADDRESS_BYTES",
+        value_name = "BYTES",
+        default_value = "256"
+    )]
+    max_address_bytes: String,
+
+    /// Stores of a peer
+    #[arg(long, env = "MAX_STORES", value_name = "COUNT", default_value = "1024")]
+    max_stores: String,
+
+    /// Size of a store id
+    #[arg(
+        long,
+        env = "MAX_STORE_BYTES",
+        value_name = "BYTES",
+        default_value = "128"
+    )]
+    max_store_bytes: String,
+
+    /// Size of any other string
+    #[arg(
+        long,
+        env = "MAX_STRING_BYTES",
+        value_name = "BYTES",
+        default_value = "64"
+    )]
+    max_string_bytes: String,
+
+    /// Size of capabilities, and of capabilityList, as JSON
+    #[arg(
+        long,
+        env = "MAX_CAPABILITIES_BYTES",
+        value_name = "BYTES",
+        default_value = "8192"
+    )]
+    max_capabilities_bytes: String,
+
+    /// The highest turnCapacity, in sessions
+    #[arg(
+        long,
+        env = "MAX_TURN_CAPACITY",
+        value_name = "COUNT",
+        default_value = "10000"
+    )]
+    max_turn_capacity: String,
+}
+
+/// All that is wrong with the settings, a line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    faults: Vec<String>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.faults.join("\n"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names each setting that is wrong, with what it is and what it may be.
+    pub fn check(&self) -> Result<Config, SettingsError> {
+        let mut checker = Checker { faults: Vec::new() };
+        let config = self.read(&mut checker);
+        if checker.faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(SettingsError {
+                faults: checker.faults,
+            })
+        }
+    }
+
+    fn read(&self, checker: &mut Checker) -> Config {
+        let any = 1..=u64::from(u32::MAX);
+        let lease = LeaseConfig {
+            peer_timeout_secs: checker.number(
+                "PEER_TIMEOUT_SECS",
+                &self.peer_timeout_secs,
+                any.clone(),
+            ),
+            cleanup_interval_secs: checker.number(
+                "CLEANUP_INTERVAL_SECS",
+                &self.cleanup_interval_secs,
+                any.clone(),
+            ),
+            max_peers: checker.size("MAX_PEERS", &self.max_peers, any.clone()),
+        };
+        let heartbeat_interval_secs = checker.number(
+            "HEARTBEAT_INTERVAL_SECS",
+            &self.heartbeat_interval_secs,
+            any.clone(),
+        );
+        // A timeout of one second, the least, has no half in whole seconds.
+        let longest = (lease.peer_timeout_secs / 2).max(1);
+        if checker.faults.is_empty() && heartbeat_interval_secs > longest {
+            checker.faults.push(format!(
+                "HEARTBEAT_INTERVAL_SECS must be at most half of PEER_TIMEOUT_SECS, so that one \
+                 lost heartbeat costs no peer its place: at most {longest} with a timeout of {}, \
+                 not {heartbeat_interval_secs}",
+                lease.peer_timeout_secs
+            ));
+        }
+        Config {
+            listen_addr: checker.parse::<SocketAddr>(
+                "LISTEN_ADDR",
+                &self.listen_addr,
+                "an IP address and a port, e.g. 127.0.0.1:3000 or [::]:3000",
+                SocketAddr::from(([127, 0, 0, 1], 0)),
+            ),
+            database_url: self.database_url.clone(),
+            lease,
+            heartbeat_interval_secs,
+            address_policy: checker.parse(
+                "ADDRESS_POLICY",
+                &self.address_policy,
+                "crypto-ipv6 or any",
+                AddressPolicy::CryptoIpv6,
+            ),
+            limits: self.read_limits(checker),
+            http: self.read_http(checker),
+        }
+    }
+
+    fn read_limits(&self, checker: &mut Checker) -> Limits {
+        let any = 1..=1 << 20;
+        let mut size = |name, text: &str| checker.size(name, text, any.clone());
+        Limits {
+            peer_id_chars: size("MAX_PEER_ID_CHARS", &self.max_peer_id_chars),
+            addresses: size("MAX_ADDRESSES", &self.max_addresses),
+            address_bytes: size("MAX_ADDRESS_BYTES", &self.max_address_bytes),
+            stores: size("MAX_STORES", &self.max_stores),
+            store_bytes: size("MAX_STORE_BYTES", &self.max_store_bytes),
+            string_bytes: size("MAX_STRING_BYTES", &self.max_string_bytes),
+            capabilities_bytes: size("MAX_CAPABILITIES_BYTES", &self.max_capabilities_bytes),
+            turn_capacity: checker.number("MAX_TURN_CAPACITY", &self.max_turn_capacity, any),
+        }
+    }
+
+    fn read_http(&self, checker: &mut Checker) -> HttpConfig {
+        let workers = checker.size("HTTP_WORKERS", &self.http_workers, 0..=1024);
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let any = 1..=1 << 30;
+        HttpConfig {
+            workers: if workers == 0 { cores() } else { workers },
+            max_in_flight: checker.size("MAX_IN_FLIGHT", &self.max_in_flight, 1..=1 << 20),
+            max_connections: checker.size("MAX_CONNECTIONS", &self.max_connections, 1..=1 << 20),
+            max_body_bytes: checker.size("MAX_BODY_BYTES", &self.max_body_bytes, any),
+            max_listed: checker.size("MAX_LISTED", &self.max_listed, 1..=100_000),
+            shutdown_timeout_secs: checker.number(
+                "SHUTDOWN_TIMEOUT_SECS",
+                &self.shutdown_timeout_secs,
+                0..=86_400,
+            ),
+        }
+    }
+}
+
+struct Checker {
+    faults: Vec<String>,
+}
+
+impl Checker {
+    fn parse<T: FromStr>(&mut self, name: &str, text: &str, form: &str, otherwise: T) -> T {
+        text.parse().unwrap_or_else(|_| {
+            self.faults
+                .push(format!("{name} must be {form}, not {text:?}"));
+            otherwise
+        })
+    }
+
+    fn number<N: TryFrom<u64> + Default>(
+        &mut self,
+        name: &str,
+        text: &str,
+        range: RangeInclusive<u64>,
+    ) -> N {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if let Some(number) = number.and_then(|number| N::try_from(number).ok()) {
+            return number;
+        }
+        let (least, most) = (range.start(), range.end());
+        self.faults.push(format!(
+            "{name} must be a whole number from {least} to {most}, not {text:?}"
+        ));
+        N::default()
+    }
+
+    fn size(&mut self, name: &str, text: &str, range: RangeInclusive<u64>) -> usize {
+        self.number(name, text, range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: &[&str]) -> Result<Config, String> {
+        let args = std::iter::once("peer-registry").chain(args.iter().copied());
+        Settings::try_parse_from(args)
+            .unwrap()
+            .check()
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let config = check(&[]).unwrap();
+        assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.database_url, "sqlite://peers.db");
+        assert_eq!(config.lease.peer_timeout_secs, 600);
+        assert_eq!(config.lease.cleanup_interval_secs, 900);
+        assert_eq!(config.lease.max_peers, 1_000_000);
+        assert_eq!(config.heartbeat_interval_secs, 120);
+        assert_eq!(config.address_policy, AddressPolicy::CryptoIpv6);
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.http.max_body_bytes, 128 * 1024);
+        assert_eq!(config.http.max_listed, 1000);
+    }
+
+    #[test]
+    fn a_heartbeat_interval_over_half_the_timeout_is_refused() {
+        let fault = check(&["--heartbeat-interval-secs", "301"]).unwrap_err();
+        assert!(fault.contains("HEARTBEAT_INTERVAL_SECS"), "{fault}");
+        assert!(fault.contains("at most 300"), "{fault}");
+        assert!(check(&["--heartbeat-interval-secs", "300"]).is_ok());
+    }
+
+    #[test]
+    fn a_timeout_of_one_second_is_allowed() {
+        let args = ["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"];
+        assert!(check(&args).is_ok());
+        assert!(check(&["--peer-timeout-secs=0"]).is_err());
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let faults = check(&[
+            "--listen-addr=nowhere",
+            "--address-policy=open",
+            "--peer-timeout-secs=-1",
+            "--max-listed=0",
+        ])
+        .unwrap_err();
+        for name in [
+            "LISTEN_ADDR",
+            "ADDRESS_POLICY",
+            "PEER_TIMEOUT_SECS",
+            "MAX_LISTED",
+        ] {
+            assert!(faults.contains(name), "{name} in {faults}");
+        }
+        assert_eq!(faults.lines().count(), 4, "{faults}");
+    }
+}

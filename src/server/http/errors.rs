@@ -1,0 +1,144 @@
+//! The one table from errors to statuses and bodies.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::protocol::{ErrorBody, ErrorCode, RequestError};
+use crate::server::registry::RegistryError;
+
+/// Anything but a success.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("there is no such path here")]
+    NoSuchPath,
+    #[error("the method must be {allowed}")]
+    WrongMethod { allowed: &'static str },
+    #[error("Content-Type must be application/json")]
+    NotJson,
+    #[error("the body must be at most {most_bytes} bytes")]
+    TooLarge { most_bytes: usize },
+    #[error("the body must arrive within {secs} seconds")]
+    TooSlow { secs: u64 },
+    #[error("the body could not be read to its end")]
+    BrokenBody,
+}
+
+impl ApiError {
+    /// The response itself, where a handler does nothing but refuse.
+    pub(super) fn into_response(self) -> HttpResponse {
+        self.error_response()
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Request(error) => error.code,
+            Self::Registry(RegistryError::UnknownPeer) => ErrorCode::PeerNotFound,
+            Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
+            Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
+            Self::Registry(RegistryError::StorageUnavailable | RegistryError::Stopped) => {
+                ErrorCode::StorageUnavailable
+            }
+            Self::NoSuchPath => ErrorCode::NotFound,
+            Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
+            Self::NotJson => ErrorCode::UnsupportedMediaType,
+            Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::BrokenBody => ErrorCode::InvalidJson,
+        }
+    }
+
+    fn suggestion(&self) -> Option<&'static str> {
+        match self.code() {
+            ErrorCode::PeerNotFound => {
+                Some("register first with POST /register, then send heartbeats")
+            }
+            ErrorCode::NotFound => Some(
+                "POST /register, /heartbeat or /register-turn-server, or GET /peers, \
+                 /turn-servers, /stats or /health",
+            ),
+            ErrorCode::PrivacyViolation => {
+                Some("list the crypto-IPv6 only; real addresses belong in realAddresses, if at all")
+            }
+            ErrorCode::UnsupportedMediaType => {
+                Some("send the header Content-Type: application/json")
+            }
+            ErrorCode::Throttled
+            | ErrorCode::Overloaded
+            | ErrorCode::StorageUnavailable
+            | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
+            ErrorCode::InvalidJson
+            | ErrorCode::MissingField
+            | ErrorCode::InvalidField
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::RequestTimeout
+            | ErrorCode::PayloadTooLarge
+            | ErrorCode::Internal => None,
+        }
+    }
+}
+
+/// The status of each code.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidJson | ErrorCode::MissingField | ErrorCode::InvalidField => {
+            StatusCode::BAD_REQUEST
+        }
+        ErrorCode::PrivacyViolation => StatusCode::FORBIDDEN,
+        ErrorCode::PeerNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Overloaded | ErrorCode::StorageUnavailable | ErrorCode::RegistryFull => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Seconds to wait before trying again: a base and as much again at random, so that clients which
+/// were refused together do not come back together.
+fn retry_after_secs(code: ErrorCode) -> Option<u64> {
+    let base = match code {
+        ErrorCode::Overloaded => 1,
+        ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
+        ErrorCode::RegistryFull => 60,
+        _ => return None,
+    };
+    Some(base + rand::random_range(0..=base))
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        status_of(self.code())
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let code = self.code();
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(secs) = retry_after_secs(code) {
+            response.insert_header((RETRY_AFTER, secs));
+        }
+        if let Self::WrongMethod { allowed } = self {
+            response.insert_header(("Allow", *allowed));
+        }
+        response.json(ErrorBody {
+            error: self.to_string(),
+            code,
+            suggestion: self.suggestion().map(str::to_owned),
+            field: match self {
+                Self::Request(error) => error.field.clone().map(Cow::into_owned),
+                _ => None,
+            },
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! The HTTP interface: routes, and nothing that a route could do without.
+
+mod body;
+mod compression;
+mod errors;
+mod peers;
+mod query;
+mod status;
+mod turn;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::http::header::{ETAG, RETRY_AFTER};
+use actix_web::{App, HttpServer, Resource, dev, guard, web};
+
+use crate::protocol::Limits;
+use crate::server::config::{AddressPolicy, Config, HttpConfig};
+use crate::server::registry::Registry;
+use errors::ApiError;
+
+/// How long the head of a request may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is kept. Heartbeats come every two minutes, so a connection serves
+/// one burst of requests, not a node's whole life.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a connection may take to close.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the handlers work with; clones share the registry.
+#[derive(Clone)]
+pub(super) struct Api {
+    registry: Registry,
+    draining: Arc<AtomicBool>,
+    limits: Limits,
+    address_policy: AddressPolicy,
+    heartbeat_interval_secs: u64,
+    http: HttpConfig,
+}
+
+impl Api {
+    pub(super) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+        Self {
+            registry,
+            draining,
+            limits: config.limits,
+            address_policy: config.address_policy,
+            heartbeat_interval_secs: config.heartbeat_interval_secs,
+            http: config.http,
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts to serve on `listener`; the server runs until it is stopped by its handle.
+pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<dev::Server> {
+    let http = api.http;
+    let api = web::Data::new(api);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(api.clone())
+            .wrap(cors())
+            .configure(routes)
+    })
+    .workers(http.workers)
+    .max_connections(http.max_connections.div_ceil(http.workers))
+    .client_request_timeout(HEAD_TIMEOUT)
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(http.shutdown_timeout_secs)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+fn routes(app: &mut web::ServiceConfig) {
+    let register = web::post().to(peers::register_peer);
+    let heartbeat = web::post().to(peers::renew_lease);
+    let register_turn_server = web::post().to(turn::register_turn_server);
+    let list_peers = get().to(peers::list_peers);
+    app.service(resource("/register", "POST").route(register))
+        .service(resource("/heartbeat", "POST").route(heartbeat))
+        .service(resource("/register-turn-server", "POST").route(register_turn_server))
+        .service(resource("/peers", "GET, HEAD").route(list_peers))
+        .service(resource("/turn-servers", "GET, HEAD").route(get().to(turn::list_turn_servers)))
+        .service(resource("/stats", "GET, HEAD").route(get().to(status::show_stats)))
+        .service(resource("/health", "GET, HEAD").route(get().to(status::show_health)))
+        .default_service(web::to(|| async { ApiError::NoSuchPath.into_response() }));
+}
+
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// A resource that answers any method but its own with the ones it allows.
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        ApiError::WrongMethod { allowed }.into_response()
+    }))
+}
+
+/// Web pages of any origin may use the registry; it knows no cookies and sends no credentials.
+fn cors() -> Cors {
+    Cors::default()
+        .allow_any_origin()
+        .allowed_methods(["GET", "HEAD", "POST"])
+        .allow_any_header()
+        .expose_headers([ETAG, RETRY_AFTER])
+        .send_wildcard()
+        .max_age(86_400)
+}

@@ -1,0 +1,72 @@
+//! Reads query parameters one by one, so that each fault is told by the name of its parameter.
+
+use std::collections::HashMap;
+
+use actix_web::web;
+
+use crate::protocol::{Limits, PeerId, RequestError};
+
+/// The parameters of a query string; those nobody asks for are ignored.
+pub(super) struct Query(HashMap<String, String>);
+
+impl Query {
+    pub(super) fn parse(text: &str) -> Result<Self, RequestError> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
+            .map_err(|_| RequestError::invalid("query", "name=value pairs, URL-encoded"))?
+            .into_inner();
+        let mut parameters = HashMap::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            if parameters.insert(name.clone(), value).is_some() {
+                let name: String = name.escape_debug().take(64).collect();
+                return Err(RequestError::invalid(name, "given once"));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
+        match self.0.remove(name).as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(RequestError::invalid(name, "true or false")),
+        }
+    }
+
+    pub(super) fn count(&mut self, name: &'static str) -> Result<Option<usize>, RequestError> {
+        let Some(text) = self.0.remove(name) else {
+            return Ok(None);
+        };
+        match text.parse() {
+            Ok(count) if count > 0 => Ok(Some(count)),
+            _ => Err(RequestError::invalid(name, "a whole number of at least 1")),
+        }
+    }
+
+    pub(super) fn text(
+        &mut self,
+        name: &'static str,
+        most_bytes: usize,
+    ) -> Result<Option<String>, RequestError> {
+        let Some(text) = self.0.remove(name) else {
+            return Ok(None);
+        };
+        if (1..=most_bytes).contains(&text.len()) && !text.contains(char::is_control) {
+            Ok(Some(text))
+        } else {
+            let form = format!("1 to {most_bytes} bytes without control characters");
+            Err(RequestError::invalid(name, &form))
+        }
+    }
+
+    pub(super) fn peer_id(
+        &mut self,
+        name: &'static str,
+        limits: &Limits,
+    ) -> Result<Option<PeerId>, RequestError> {
+        self.0
+            .remove(name)
+            .map(|text| PeerId::parse(&text, name, limits))
+            .transpose()
+    }
+}

@@ -1,0 +1,59 @@
+//! What the registry says about itself.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+
+use super::Api;
+use super::errors::ApiError;
+use crate::clock::rfc3339;
+use crate::protocol::{HealthResponse, HealthStatus, StatsResponse};
+
+/// `GET /stats`
+pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+    let status = api.registry.status().await?;
+    let counters = status.counters;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(StatsResponse {
+            total_peers: status.total_peers as u64,
+            active_peers: status.active_peers as u64,
+            turn_servers: status.turn_servers as u64,
+            uptime: status.uptime_secs,
+            timestamp: rfc3339(status.now_ms),
+            registrations: counters.registrations,
+            heartbeats: counters.heartbeats,
+            heartbeats_refused: counters.heartbeats_refused,
+            cleanups: counters.cleanups,
+            peers_cleaned: counters.peers_cleaned,
+            last_cleanup: counters.last_cleanup_ms.map(rfc3339),
+        }))
+}
+
+/// `GET /health`
+pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
+    let status = api.registry.status().await.ok();
+    let health = match &status {
+        _ if api.is_draining() => HealthStatus::Draining,
+        Some(status) if !status.is_degraded => HealthStatus::Healthy,
+        _ => HealthStatus::Degraded,
+    };
+    let mut response = match health {
+        HealthStatus::Healthy => HttpResponse::Ok(),
+        HealthStatus::Draining | HealthStatus::Degraded => HttpResponse::ServiceUnavailable(),
+    };
+    response
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(HealthResponse {
+            status: health,
+            service: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            timestamp: status.as_ref().map(|status| rfc3339(status.now_ms)),
+            uptime: status.as_ref().map_or(0, |status| status.uptime_secs),
+            peers: status
+                .as_ref()
+                .map_or(0, |status| status.active_peers as u64),
+            turn_servers: status
+                .as_ref()
+                .map_or(0, |status| status.turn_servers as u64),
+        })
+}

@@ -1,0 +1,59 @@
+//! Offering relay capacity and listing who offers it.
+
+use actix_web::{HttpResponse, web};
+
+use super::Api;
+use super::body::JsonBody;
+use super::errors::ApiError;
+use crate::clock::rfc3339;
+use crate::protocol::{
+    ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnServersResponse,
+};
+use crate::server::policy::turn;
+
+/// `POST /register-turn-server`
+pub(super) async fn register_turn_server(
+    api: web::Data<Api>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let RegisterTurnServerRequest { peer_id, offer } =
+        RegisterTurnServerRequest::parse(&body.0, &api.limits)?;
+    turn::check_offer(&offer, api.address_policy)?;
+    let accepted = api
+        .registry
+        .register_turn_server(peer_id.clone(), offer)
+        .await?;
+    Ok(HttpResponse::Ok().json(RegisterTurnServerResponse {
+        success: true,
+        peer_id,
+        turn_servers: accepted.turn_servers as u64,
+        cleaned_expired_peers: accepted.cleaned as u64,
+        timestamp: rfc3339(accepted.last_seen_ms),
+    }))
+}
+
+/// `GET /turn-servers`
+pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+    let listing = api.registry.list_turn_servers(api.http.max_listed).await?;
+    let servers = listing
+        .servers
+        .iter()
+        .filter_map(|peer| {
+            let offer = peer.turn()?;
+            Some(ListedTurnServer {
+                peer_id: peer.peer_id().clone(),
+                turn_addresses: offer.addresses.clone(),
+                turn_port: offer.port,
+                turn_capacity: offer.capacity,
+                // Nothing is allocated through the registry yet.
+                current_load: 0,
+                last_seen: peer.last_seen_ms(),
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(TurnServersResponse {
+        servers,
+        total: listing.total as u64,
+        timestamp: rfc3339(listing.now_ms),
+    }))
+}

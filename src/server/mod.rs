@@ -1,0 +1,211 @@
+//! The registry server: puts the layers together and takes them down in order.
+//!
+//! `http` parses and answers, `registry` decides and remembers, `storage` keeps, `policy` holds the
+//! rules, `config` and `model` the words. Each imports only what stands after it.
+
+pub mod config;
+mod http;
+mod model;
+mod policy;
+mod registry;
+mod storage;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::dev::ServerHandle;
+use log::{info, warn};
+use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::clock::{self, Clock};
+use config::Config;
+use http::Api;
+use registry::{Registry, RegistryError, Started};
+use storage::{OpenError, StorageError, Store};
+
+/// Connections that the system holds for us while all workers are busy.
+const BACKLOG: u32 = 1024;
+
+/// Why the server did not start. Nothing was overwritten.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is in use, or not this machine's.
+    #[error("cannot listen on {addr} (LISTEN_ADDR): {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database cannot be used; the message says which file, why, and what to do.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database was opened and then failed.
+    #[error("cannot read the database {path} (DATABASE_URL): {source}")]
+    Resume {
+        /// The database file.
+        path: PathBuf,
+        /// What failed.
+        source: StorageError,
+    },
+}
+
+/// Why a server that ran came to an end other than the one asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The actor panicked; what it had acknowledged is on disk.
+    #[error("the registry's actor has stopped; start again to take up the leases")]
+    ActorStopped,
+    /// The last writes or the checkpoint failed; what was acknowledged is on disk all the same.
+    #[error("the database could not be closed cleanly")]
+    Close,
+    /// The HTTP server failed.
+    #[error("the HTTP server failed: {0}")]
+    Http(#[from] io::Error),
+}
+
+/// A running server.
+pub struct Server {
+    addr: SocketAddr,
+    registry: Registry,
+    draining: Arc<AtomicBool>,
+    http: ServerHandle,
+    /// Resolves when the actor is gone.
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Server {
+    /// Starts a server on the current actix system.
+    ///
+    /// # Errors
+    /// Names the setting that stands in the way.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let listener = listen(config.listen_addr).map_err(|source| StartError::Listen {
+            addr: config.listen_addr,
+            source,
+        })?;
+        let addr = listener.local_addr().unwrap_or(config.listen_addr);
+        let store = Store::open(&config.database_url).await?;
+        let path = store.path().to_owned();
+        let (registry, started) =
+            Registry::start(store, clock, config.lease, config.http.max_in_flight)
+                .await
+                .map_err(|source| StartError::Resume {
+                    path: path.clone(),
+                    source,
+                })?;
+        announce(config, addr, &path, &started);
+        let draining = Arc::new(AtomicBool::new(false));
+        let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        let http = http::serve(api, listener).map_err(|source| StartError::Listen {
+            addr: config.listen_addr,
+            source,
+        })?;
+        let handle = http.handle();
+        actix::spawn(http);
+        Ok(Self {
+            addr,
+            registry,
+            draining,
+            http: handle,
+            stopped: started.stopped,
+        })
+    }
+
+    /// Where the server listens; the port is the one the system chose if the setting was 0.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops in order. A second signal ends the process at
+    /// once.
+    pub async fn run(mut self) -> Result<(), RunError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM received, stopping"),
+            _ = interrupt.recv() => info!("SIGINT received, stopping"),
+            _ = &mut self.stopped => {
+                self.http.stop(false).await;
+                return Err(RunError::ActorStopped);
+            }
+        }
+        tokio::select! {
+            result = self.stop() => result,
+            _ = terminate.recv() => end_at_once(),
+            _ = interrupt.recv() => end_at_once(),
+        }
+    }
+
+    /// Says that it is draining, stops accepting, finishes what is in flight, writes what waits,
+    /// and closes the database.
+    pub async fn stop(self) -> Result<(), RunError> {
+        self.draining.store(true, Ordering::Relaxed);
+        self.http.stop(true).await;
+        match self.registry.drain().await {
+            Ok(()) => {
+                info!("stopped; the database is closed");
+                Ok(())
+            }
+            Err(RegistryError::Stopped) => Err(RunError::ActorStopped),
+            Err(_) => Err(RunError::Close),
+        }
+    }
+}
+
+fn end_at_once() -> ! {
+    warn!("second signal received, ending at once; what was acknowledged is on disk");
+    std::process::exit(130);
+}
+
+fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Lets a restart take the port while old connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: &Started) {
+    let lease = &config.lease;
+    let credited_secs = started
+        .resumed
+        .credited
+        .map_or(0, |outage| (outage.until_ms - outage.from_ms) / 1000);
+    info!("peer-registry {}", env!("CARGO_PKG_VERSION"));
+    info!(
+        "  listening on http://{addr} with {} workers",
+        config.http.workers
+    );
+    info!("  database {}", path.display());
+    info!(
+        "  timeout {} s, heartbeat every {} s, backup cleanup every {} s",
+        lease.peer_timeout_secs, config.heartbeat_interval_secs, lease.cleanup_interval_secs
+    );
+    info!("  address policy {}", config.address_policy.as_str());
+    info!(
+        "  loaded {} peers, {} of them active, at most {}",
+        started.total_peers, started.active_peers, lease.max_peers
+    );
+    info!("  credited an outage of {credited_secs} s");
+    if let Some(outage) = started.resumed.credited {
+        info!(
+            "  the registry was last alive at {}",
+            clock::rfc3339(outage.from_ms)
+        );
+    }
+    if started.resumed.set_back_ms > 0 {
+        warn!(
+            "the wall clock was set back by {} s since the last run; leases keep what they have left",
+            started.resumed.set_back_ms / 1000
+        );
+    }
+}

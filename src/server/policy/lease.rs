@@ -1,0 +1,128 @@
+//! When a lease runs out.
+//!
+//! A lease lasts for `timeout` of registry up-time: time in which the registry could not take a
+//! heartbeat does not count. Up-time is wall time less the outages, so "how long ago did up-time
+//! stand `timeout` lower than now" has one answer for all peers, however many outages there were.
+//! That moment is the cutoff; a peer last seen before it has expired.
+
+/// A stretch of time in which the registry took no heartbeats, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When the registry was last known to work.
+    pub from_ms: i64,
+    /// When it worked again.
+    pub until_ms: i64,
+}
+
+/// The moment before which a peer must have been last seen to have expired at `now_ms`.
+///
+/// `outages` are disjoint and in order of time, none of them later than `now_ms`.
+pub fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
+    let mut moment_ms = now_ms;
+    let mut left_ms = timeout_ms;
+    for outage in outages.iter().rev() {
+        let up_ms = moment_ms - outage.until_ms;
+        if up_ms > left_ms {
+            break;
+        }
+        left_ms -= up_ms;
+        moment_ms = outage.from_ms;
+    }
+    moment_ms - left_ms
+}
+
+/// Whether a peer last seen at `last_seen_ms` has expired.
+pub fn is_expired(last_seen_ms: i64, cutoff_ms: i64) -> bool {
+    last_seen_ms < cutoff_ms
+}
+
+/// Whether `outage` can no longer matter to any lease, given the present cutoff.
+pub fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
+    outage.until_ms <= cutoff_ms
+}
+
+/// When a lease renewed at `last_seen_ms` runs out unless it is renewed, in Unix milliseconds.
+pub fn expires_at_ms(last_seen_ms: i64, timeout_ms: i64) -> i64 {
+    last_seen_ms + timeout_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIMEOUT_MS: i64 = 600_000;
+
+    fn outage(from_ms: i64, until_ms: i64) -> Outage {
+        Outage { from_ms, until_ms }
+    }
+
+    #[test]
+    fn without_outages_the_cutoff_is_one_timeout_ago() {
+        assert_eq!(cutoff_ms(1_000_000, TIMEOUT_MS, &[]), 400_000);
+    }
+
+    #[test]
+    fn an_outage_within_the_lease_moves_the_cutoff_back_by_its_length() {
+        let hour = outage(1_000_000, 4_600_000);
+        assert_eq!(cutoff_ms(4_600_000, TIMEOUT_MS, &[hour]), 400_000);
+        assert_eq!(cutoff_ms(5_199_999, TIMEOUT_MS, &[hour]), 999_999);
+    }
+
+    #[test]
+    fn an_outage_made_good_no_longer_counts() {
+        let hour = outage(1_000_000, 4_600_000);
+        assert_eq!(cutoff_ms(5_200_000, TIMEOUT_MS, &[hour]), 1_000_000);
+        assert_eq!(cutoff_ms(5_200_001, TIMEOUT_MS, &[hour]), 4_600_001);
+        assert!(is_spent(&hour, 4_600_001));
+        assert!(!is_spent(&hour, 4_599_999));
+    }
+
+    #[test]
+    fn a_peer_is_active_to_the_last_millisecond_of_its_lease() {
+        assert!(!is_expired(400_000, 400_000));
+        assert!(is_expired(399_999, 400_000));
+    }
+
+    proptest! {
+        /// The definition, checked the slow way: add up the time that was not an outage.
+        #[test]
+        fn a_peer_expires_after_one_timeout_of_up_time_in_sum(
+            steps in prop::collection::vec((0i64..400, 0i64..2000), 0..8),
+            tail in 0i64..700,
+            seen_at in 0usize..400,
+        ) {
+            let timeout_ms = 500;
+            let mut now_ms = 0;
+            let mut outages = Vec::new();
+            for (up_ms, down_ms) in steps {
+                now_ms += up_ms;
+                outages.push(outage(now_ms, now_ms + down_ms));
+                now_ms += down_ms;
+            }
+            now_ms += tail;
+            // A moment at which the registry worked, where a heartbeat can have been taken.
+            let mut last_seen_ms = i64::try_from(seen_at).unwrap() * now_ms / 400;
+            for outage in &outages {
+                if (outage.from_ms..outage.until_ms).contains(&last_seen_ms) {
+                    last_seen_ms = outage.from_ms;
+                }
+            }
+            let down_ms: i64 = outages
+                .iter()
+                .filter(|outage| outage.from_ms >= last_seen_ms)
+                .map(|outage| outage.until_ms - outage.from_ms)
+                .sum();
+            let up_ms = now_ms - last_seen_ms - down_ms;
+            let cutoff_ms = cutoff_ms(now_ms, timeout_ms, &outages);
+            prop_assert_eq!(is_expired(last_seen_ms, cutoff_ms), up_ms > timeout_ms);
+        }
+
+        #[test]
+        fn the_cutoff_never_goes_back(from in 0i64..900, down in 0i64..900, now in 1800i64..4000) {
+            let outages = [outage(from, from + down)];
+            prop_assert!(cutoff_ms(now, 500, &outages) <= cutoff_ms(now + 1, 500, &outages));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Decisions as pure functions: no I/O, no clock, every input a parameter.
+
+pub mod lease;
+pub mod privacy;
+pub mod selection;
+pub mod turn;

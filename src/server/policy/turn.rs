@@ -1,0 +1,231 @@
+//! Which TURN servers may be announced, and what becomes of an earlier announcement.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use multiaddr::{Multiaddr, Protocol};
+
+use crate::protocol::{RequestError, TurnOffer};
+use crate::server::config::AddressPolicy;
+use crate::server::model::Profile;
+
+/// Lets an offer to relay pass, or says which of its addresses nobody could use.
+///
+/// # Errors
+/// `invalid_field` for an address that is neither host nor multiaddr and, unless the policy is
+/// `any`, for a loopback, unspecified, link-local or multicast one.
+pub fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), RequestError> {
+    for (at, address) in offer.addresses.iter().enumerate() {
+        let field = || format!("turnAddresses[{at}]");
+        let hosts = hosts_of(address).ok_or_else(|| {
+            RequestError::invalid(field(), "a host name, an IP address or a multiaddr")
+        })?;
+        if policy != AddressPolicy::Any && hosts.iter().any(Host::is_local) {
+            return Err(RequestError::invalid(
+                field(),
+                "reachable by others: not loopback, unspecified, link-local or multicast",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Settles what a profile says about relaying, given what the peer had registered before.
+///
+/// `turnCapable: false` withdraws, TURN fields with `true` replace, and all else keeps.
+pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnOffer>) {
+    profile.turn = match (asked, profile.turn.take()) {
+        (Some(false), _) => None,
+        (Some(true), Some(offer)) => Some(offer),
+        _ => earlier.cloned(),
+    };
+    profile.turn_capable = profile.turn.is_some() || asked == Some(true);
+}
+
+enum Host {
+    Ip(IpAddr),
+    Name(String),
+}
+
+impl Host {
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => is_local_ipv4(*ip),
+            Self::Ip(IpAddr::V6(ip)) => is_local_ipv6(*ip),
+            Self::Name(name) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                name == "localhost" || name.ends_with(".localhost")
+            }
+        }
+    }
+}
+
+fn is_local_ipv4(ip: Ipv4Addr) -> bool {
+    ip.is_loopback() || ip.is_unspecified() || ip.is_link_local() || ip.is_multicast()
+}
+
+fn is_local_ipv6(ip: Ipv6Addr) -> bool {
+    ip.is_loopback()
+        || ip.is_unspecified()
+        || ip.is_unicast_link_local()
+        || ip.is_multicast()
+        || ip.to_ipv4_mapped().is_some_and(is_local_ipv4)
+}
+
+/// The hosts that an address names: one, or for a multiaddr at least one; none if it is neither.
+fn hosts_of(address: &str) -> Option<Vec<Host>> {
+    if address.starts_with('/') {
+        let multiaddr: Multiaddr = address.parse().ok()?;
+        let hosts: Vec<Host> = multiaddr.iter().filter_map(host_of_part).collect();
+        return (!hosts.is_empty()).then_some(hosts);
+    }
+    let bare = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(address);
+    if let Ok(ip) = bare.parse() {
+        return Some(vec![Host::Ip(ip)]);
+    }
+    is_host_name(address).then(|| vec![Host::Name(address.to_owned())])
+}
+
+fn host_of_part(part: Protocol<'_>) -> Option<Host> {
+    match part {
+        Protocol::Ip4(ip) => Some(Host::Ip(ip.into())),
+        Protocol::Ip6(ip) => Some(Host::Ip(ip.into())),
+        Protocol::Dns(name)
+        | Protocol::Dns4(name)
+        | Protocol::Dns6(name)
+        | Protocol::Dnsaddr(name) => Some(Host::Name(name.into_owned())),
+        _ => None,
+    }
+}
+
+/// Whether `name` is a host name by RFC 1123, section 2.1, and no malformed IPv4 address.
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let ends_in_number = name
+        .rsplit('.')
+        .next()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    name.len() <= 253 && name.split('.').all(is_label) && !ends_in_number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, policy: AddressPolicy) -> Result<(), RequestError> {
+        let offer = TurnOffer {
+            addresses: vec![address.to_owned()],
+            port: 3478,
+            capacity: 10,
+        };
+        check_offer(&offer, policy)
+    }
+
+    #[test]
+    fn public_hosts_and_multiaddrs_are_taken() {
+        for address in [
+            "203.0.113.20",
+            "2001:db8::20",
+            "[2001:db8::20]",
+            "turn.example.org",
+            "turn.example.org.",
+            "10.0.0.5",
+            "/ip4/203.0.113.20/udp/3478",
+            "/dns4/turn.example.org/udp/3478",
+        ] {
+            assert!(
+                check(address, AddressPolicy::CryptoIpv6).is_ok(),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_that_nobody_else_reaches_are_refused_unless_the_policy_is_any() {
+        for address in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "169.254.1.1",
+            "224.0.0.1",
+            "::1",
+            "[::]",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "localhost",
+            "Turn.LOCALHOST.",
+            "/ip4/127.0.0.1/udp/3478",
+            "/ip6/::1/udp/3478",
+        ] {
+            let error = check(address, AddressPolicy::CryptoIpv6).unwrap_err();
+            assert_eq!(
+                error.field.as_deref(),
+                Some("turnAddresses[0]"),
+                "{address}"
+            );
+            assert!(check(address, AddressPolicy::Any).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_host_nor_multiaddr_is_refused_under_both_policies() {
+        for address in [
+            "256.1.1.1",
+            "1.2.3",
+            "-x.example.org",
+            "a..b",
+            "exa_mple.org",
+            "http://turn.example.org",
+            "turn.example.org:3478",
+            "/tcp/4001",
+            "/nonsense",
+        ] {
+            for policy in [AddressPolicy::CryptoIpv6, AddressPolicy::Any] {
+                assert!(check(address, policy).is_err(), "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_registration_withdraws_replaces_or_keeps_the_earlier_offer() {
+        let offer = |port| TurnOffer {
+            addresses: vec!["203.0.113.20".to_owned()],
+            port,
+            capacity: 10,
+        };
+        let earlier = offer(1);
+        for (asked, offered, expected_port, expected_capable) in [
+            (Some(false), Some(2), None, false),
+            (Some(false), None, None, false),
+            (Some(true), Some(2), Some(2), true),
+            (Some(true), None, Some(1), true),
+            (None, Some(2), Some(1), true),
+            (None, None, Some(1), true),
+        ] {
+            let mut profile = Profile {
+                turn: offered.map(offer),
+                ..Profile::default()
+            };
+            settle(&mut profile, asked, Some(&earlier));
+            let port = profile.turn.map(|turn| turn.port);
+            assert_eq!(
+                (port, profile.turn_capable),
+                (expected_port, expected_capable)
+            );
+        }
+        let mut profile = Profile::default();
+        settle(&mut profile, Some(true), None);
+        assert_eq!((profile.turn, profile.turn_capable), (None, true));
+    }
+}

@@ -1,0 +1,449 @@
+//! The one actor that owns the database.
+//!
+//! Mutations queue up while a transaction is under way; the next one takes all that wait. Commits
+//! run outside the actor's context, as futures spawned on its context would all be polled at each
+//! wake, and report back by message.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::sync::oneshot;
+
+use super::RegistryError;
+use super::batch::{Batch, Chore, Circumstances, Mutation, Outcome, Plan};
+use super::counters::Counters;
+use super::directory::Directory;
+use super::journal;
+use super::messages::{
+    Accepted, BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, RegisterPeer,
+    RegisterTurnServer, RenewLease, Status, Ticket,
+};
+use crate::clock::Clock;
+use crate::server::config::LeaseConfig;
+use crate::server::policy::lease::{self, Outage};
+use crate::server::storage::{Changes, CommitOutcome, DataVersion, Resumed, StorageError, Store};
+
+/// The most mutations that share a transaction: enough to make the cost of the commit itself
+/// vanish, few enough that a transaction takes milliseconds.
+const BATCH_MUTATIONS: usize = 1024;
+
+/// The owner of the database, the queue before it and the directory after it.
+pub(super) struct RegistryActor {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    config: LeaseConfig,
+    directory: Directory,
+    storage: Storage,
+    outages: Vec<Outage>,
+    queue: VecDeque<(Mutation, Ticket)>,
+    chores: Vec<Chore>,
+    is_writing: bool,
+    counters: Counters,
+    started_ms: i64,
+    rng: SmallRng,
+    drained: Option<oneshot::Sender<Result<(), StorageError>>>,
+    /// Dropped with the actor, however it ends.
+    _alive: oneshot::Sender<()>,
+}
+
+/// Whether the database takes writes.
+#[derive(Clone, Copy, Debug)]
+enum Storage {
+    /// It does, and the directory equals the table at this version.
+    Works(DataVersion),
+    /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
+    Fails { since_ms: i64 },
+}
+
+/// What a write leaves behind.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// The batch is on disk.
+    Committed,
+    /// The batch is to be planned again on a table that was read anew, since it had been changed
+    /// from outside or had failed.
+    Reloaded {
+        directory: Box<Directory>,
+        version: DataVersion,
+        /// The outage that is over.
+        credited: Option<Outage>,
+    },
+}
+
+impl RegistryActor {
+    /// Takes up the leases in `store`.
+    pub(super) async fn resume(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: LeaseConfig,
+        alive: oneshot::Sender<()>,
+    ) -> Result<(Self, Resumed), StorageError> {
+        let now_ms = clock.now_ms();
+        let resumed = store.resume(now_ms, config.peer_timeout_ms()).await?;
+        let (directory, version) = load(&store).await?;
+        let mut actor = Self {
+            store,
+            clock,
+            config,
+            directory,
+            storage: Storage::Works(version),
+            outages: resumed.outages.clone(),
+            queue: VecDeque::new(),
+            chores: Vec::new(),
+            is_writing: false,
+            counters: Counters::default(),
+            started_ms: now_ms,
+            rng: SmallRng::from_rng(&mut rand::rng()),
+            drained: None,
+            _alive: alive,
+        };
+        actor.look();
+        Ok((actor, resumed))
+    }
+
+    /// Registered and active peers.
+    pub(super) fn peers(&self) -> (usize, usize) {
+        (self.directory.registered(), self.directory.active())
+    }
+
+    /// Brings the line between active and expired up to now, which it returns.
+    fn look(&mut self) -> i64 {
+        let now_ms = self.clock.now_ms();
+        self.directory.expire(self.cutoff_ms(now_ms));
+        now_ms
+    }
+
+    fn cutoff_ms(&self, now_ms: i64) -> i64 {
+        let as_of_ms = match self.storage {
+            Storage::Works(_) => now_ms,
+            Storage::Fails { since_ms } => since_ms,
+        };
+        lease::cutoff_ms(as_of_ms, self.config.peer_timeout_ms(), &self.outages)
+    }
+
+    fn enqueue(&mut self, mutation: Mutation, ticket: Ticket, ctx: &mut Context<Self>) {
+        self.queue.push_back((mutation, ticket));
+        self.write(ctx);
+    }
+
+    fn add_chore(&mut self, chore: Chore, ctx: &mut Context<Self>) {
+        if !self.chores.contains(&chore) {
+            self.chores.push(chore);
+        }
+        self.write(ctx);
+    }
+
+    /// Begins the next transaction, unless one is under way or nothing waits.
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        while !self.is_writing && self.has_work() {
+            let count = self.queue.len().min(BATCH_MUTATIONS);
+            let batch = Batch {
+                mutations: self.queue.drain(..count).collect(),
+                chores: mem::take(&mut self.chores),
+                plan: Plan::default(),
+            };
+            self.write_batch(batch, ctx);
+        }
+        if !self.is_writing {
+            self.finish_drain();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.chores.is_empty()
+    }
+
+    fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
+        let now_ms = self.clock.now_ms();
+        let circumstances = Circumstances {
+            now_ms,
+            cutoff_ms: self.cutoff_ms(now_ms),
+            max_peers: self.config.max_peers,
+        };
+        batch.plan(&mut self.directory, circumstances);
+        if batch.is_idle() {
+            return self.answer(batch, 0);
+        }
+        self.is_writing = true;
+        let store = self.store.clone();
+        let storage = self.storage;
+        let registry = ctx.address();
+        actix::spawn(async move {
+            let result = write(&store, &batch.plan.changes, storage).await;
+            registry.do_send(BatchFinished { batch, result });
+        });
+    }
+
+    /// Makes the directory follow a transaction, and answers everyone in it.
+    fn apply(&mut self, batch: Batch) {
+        let Plan {
+            changes,
+            renewed,
+            offered,
+            ..
+        } = &batch.plan;
+        let mut cleaned = 0;
+        if let Some(cleanup) = &changes.cleanup {
+            cleaned = cleanup.expected;
+            self.directory
+                .remove_expired(cleanup.cutoff_ms, &cleanup.spared);
+            self.counters.cleanups += 1;
+            self.counters.peers_cleaned += cleaned as u64;
+            self.counters.last_cleanup_ms = Some(changes.now_ms);
+            journal::cleanup(cleaned, &batch.chores);
+        }
+        for row in &changes.registrations {
+            self.directory.put(row);
+        }
+        for (peer_id, (_, offer)) in offered.iter().zip(&changes.turn_offers) {
+            self.directory.offer_turn(peer_id.as_str(), offer);
+        }
+        for peer_id in renewed {
+            self.directory.renew(peer_id.as_str(), changes.now_ms);
+        }
+        self.answer(batch, cleaned);
+    }
+
+    fn answer(&mut self, batch: Batch, mut cleaned: usize) {
+        let last_seen_ms = batch.plan.changes.now_ms;
+        let accepted = Accepted {
+            last_seen_ms,
+            expires_at_ms: lease::expires_at_ms(last_seen_ms, self.config.peer_timeout_ms()),
+            total_peers: self.directory.registered(),
+            turn_servers: self.directory.turn_servers(),
+            cleaned: 0,
+        };
+        for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
+            self.count(&mutation, outcome);
+            journal::mutation(&mutation, outcome);
+            let answer = match outcome.error() {
+                Some(error) => Err(error),
+                None => Ok(Accepted {
+                    cleaned: mem::take(&mut cleaned),
+                    ..accepted
+                }),
+            };
+            ticket.answer(answer);
+        }
+    }
+
+    fn count(&mut self, mutation: &Mutation, outcome: Outcome) {
+        let counter = match (mutation, outcome.error()) {
+            (Mutation::Register(_), None) => &mut self.counters.registrations,
+            (Mutation::Renew(_), None) => &mut self.counters.heartbeats,
+            (Mutation::Renew(_), Some(_)) => &mut self.counters.heartbeats_refused,
+            _ => return,
+        };
+        *counter += 1;
+    }
+
+    /// Answers everyone in a batch that failed; nothing of it is on disk.
+    fn fail(&mut self, batch: Batch, error: &StorageError) {
+        if let Storage::Works(_) = self.storage {
+            let since_ms = self.clock.now_ms();
+            self.storage = Storage::Fails { since_ms };
+            journal::degraded(error);
+        }
+        for (_, ticket) in batch.mutations {
+            ticket.answer(Err(RegistryError::StorageUnavailable));
+        }
+    }
+
+    /// Closes the database once everything is written, if the registry is draining.
+    fn finish_drain(&mut self) {
+        let Some(drained) = self.drained.take() else {
+            return;
+        };
+        let store = self.store.clone();
+        actix::spawn(async move {
+            // Nobody listens any more if the process is being torn down.
+            let _ = drained.send(store.close().await);
+        });
+    }
+}
+
+/// Carries out `changes`, or, where the directory may not equal the table, reads the table anew.
+async fn write(
+    store: &Store,
+    changes: &Changes,
+    storage: Storage,
+) -> Result<Written, StorageError> {
+    let credited = match storage {
+        Storage::Works(version) => {
+            if store.commit(changes, version).await? == CommitOutcome::Committed {
+                return Ok(Written::Committed);
+            }
+            None
+        }
+        Storage::Fails { since_ms } => {
+            // To write first is cheap, and shows whether it is worth reading the table.
+            let outage = Outage {
+                from_ms: since_ms,
+                until_ms: changes.now_ms,
+            };
+            store.recover(&outage).await?;
+            Some(outage)
+        }
+    };
+    let (directory, version) = load(store).await?;
+    Ok(Written::Reloaded {
+        directory: Box::new(directory),
+        version,
+        credited,
+    })
+}
+
+async fn load(store: &Store) -> Result<(Directory, DataVersion), StorageError> {
+    let mut directory = Directory::new();
+    let version = store.load(|row| directory.put(&row)).await?;
+    Ok((directory, version))
+}
+
+impl Ticket {
+    fn answer(self, answer: Result<Accepted, RegistryError>) {
+        // The client may have hung up; what it asked for is done all the same.
+        let _ = self.reply.send(answer);
+        drop(self.permit);
+    }
+}
+
+impl Actor for RegistryActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
+        ctx.run_interval(cleanup_interval, |actor, ctx| {
+            actor.add_chore(Chore::Cleanup, ctx);
+        });
+        let alive_interval = Duration::from_secs(self.config.peer_timeout_secs) / 10;
+        ctx.run_interval(alive_interval, |actor, ctx| {
+            actor.add_chore(Chore::MarkAlive, ctx);
+        });
+    }
+}
+
+impl Handler<RegisterPeer> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RegisterPeer, ctx: &mut Self::Context) {
+        let mutation = Mutation::Register(Box::new(message.registration));
+        self.enqueue(mutation, message.ticket, ctx);
+    }
+}
+
+impl Handler<RenewLease> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RenewLease, ctx: &mut Self::Context) {
+        self.enqueue(Mutation::Renew(message.peer_id), message.ticket, ctx);
+    }
+}
+
+impl Handler<RegisterTurnServer> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RegisterTurnServer, ctx: &mut Self::Context) {
+        let mutation = Mutation::OfferTurn(message.peer_id, message.offer);
+        self.enqueue(mutation, message.ticket, ctx);
+    }
+}
+
+impl Handler<BatchFinished> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: BatchFinished, ctx: &mut Self::Context) {
+        self.is_writing = false;
+        let BatchFinished { batch, result } = message;
+        match result {
+            Ok(Written::Committed) => self.apply(batch),
+            Ok(Written::Reloaded {
+                directory,
+                version,
+                credited,
+            }) => {
+                journal::reloaded(directory.registered(), credited);
+                self.outages.extend(credited);
+                self.directory = *directory;
+                self.storage = Storage::Works(version);
+                self.write_batch(batch, ctx);
+            }
+            Err(error) => self.fail(batch, &error),
+        }
+        self.write(ctx);
+    }
+}
+
+impl Handler<ListPeers> for RegistryActor {
+    type Result = MessageResult<ListPeers>;
+
+    fn handle(&mut self, message: ListPeers, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.look();
+        let membership = self.directory.membership();
+        let listing = (!message.known.contains(&membership)).then(|| {
+            self.directory.list_peers(
+                &message.filter,
+                &message.extent,
+                message.most,
+                &mut self.rng,
+            )
+        });
+        MessageResult(Peers {
+            membership,
+            listing,
+            total_registered: self.directory.registered(),
+            now_ms,
+        })
+    }
+}
+
+impl Handler<ListTurnServers> for RegistryActor {
+    type Result = MessageResult<ListTurnServers>;
+
+    fn handle(&mut self, message: ListTurnServers, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.look();
+        MessageResult(self.directory.list_turn_servers(message.most, now_ms))
+    }
+}
+
+impl Handler<ReadStatus> for RegistryActor {
+    type Result = MessageResult<ReadStatus>;
+
+    fn handle(&mut self, _: ReadStatus, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.look();
+        MessageResult(Status {
+            total_peers: self.directory.registered(),
+            active_peers: self.directory.active(),
+            turn_servers: self.directory.turn_servers(),
+            uptime_secs: u64::try_from((now_ms - self.started_ms) / 1000).unwrap_or(0),
+            counters: self.counters.clone(),
+            is_degraded: matches!(self.storage, Storage::Fails { .. }),
+            now_ms,
+        })
+    }
+}
+
+impl Handler<Drain> for RegistryActor {
+    type Result = ResponseFuture<Result<(), RegistryError>>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (drained, done) = oneshot::channel();
+        self.drained = Some(drained);
+        // The outage that begins now is reckoned from the last sign of life.
+        self.add_chore(Chore::MarkAlive, ctx);
+        Box::pin(async move {
+            match done.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => {
+                    journal::close_failed(&error);
+                    Err(RegistryError::StorageUnavailable)
+                }
+                Err(_) => Err(RegistryError::Stopped),
+            }
+        })
+    }
+}

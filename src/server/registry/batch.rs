@@ -1,0 +1,302 @@
+//! Turns the mutations that wait into the changes of one transaction.
+//!
+//! The directory equals the table, so what each mutation will meet is known before the
+//! transaction begins; the transaction then works in sets and fails if it finds otherwise.
+
+use std::collections::HashMap;
+
+use super::RegistryError;
+use super::directory::{Directory, DirectoryPeer};
+use super::messages::Ticket;
+use crate::protocol::{PeerId, TurnOffer};
+use crate::server::model::{Profile, Registration, StoredPeer};
+use crate::server::policy::lease;
+use crate::server::policy::turn;
+use crate::server::storage::{Changes, Cleanup};
+
+/// Why a batch was made when no peer asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// The backup cleanup is due.
+    Cleanup,
+    /// It is time to record that the registry is alive.
+    MarkAlive,
+}
+
+/// Something that waits to be written.
+#[derive(Debug)]
+pub(super) enum Mutation {
+    Register(Box<Registration>),
+    Renew(PeerId),
+    OfferTurn(PeerId, TurnOffer),
+}
+
+impl Mutation {
+    pub(super) fn peer_id(&self) -> &PeerId {
+        match self {
+            Self::Register(registration) => &registration.peer_id,
+            Self::Renew(peer_id) | Self::OfferTurn(peer_id, _) => peer_id,
+        }
+    }
+}
+
+/// Mutations and chores that share a transaction, and what it does for them.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// In order of arrival.
+    pub(super) mutations: Vec<(Mutation, Ticket)>,
+    pub(super) chores: Vec<Chore>,
+    pub(super) plan: Plan,
+}
+
+/// What a mutation will come to once the transaction is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Registered,
+    Updated,
+    /// The peer announced again what it had announced before.
+    Confirmed,
+    Renewed,
+    OfferedTurn,
+    UnknownPeer,
+    RegistryFull,
+}
+
+impl Outcome {
+    pub(super) fn error(self) -> Option<RegistryError> {
+        match self {
+            Self::UnknownPeer => Some(RegistryError::UnknownPeer),
+            Self::RegistryFull => Some(RegistryError::RegistryFull),
+            Self::Registered
+            | Self::Updated
+            | Self::Confirmed
+            | Self::Renewed
+            | Self::OfferedTurn => None,
+        }
+    }
+}
+
+/// What one transaction does, and what to tell whom afterwards.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) changes: Changes,
+    /// One for each mutation.
+    pub(super) outcomes: Vec<Outcome>,
+    /// The peers of `changes.renewals` and of `changes.turn_offers`.
+    pub(super) renewed: Vec<PeerId>,
+    pub(super) offered: Vec<PeerId>,
+}
+
+/// The circumstances in which a batch is planned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub(super) now_ms: i64,
+    pub(super) cutoff_ms: i64,
+    pub(super) max_peers: usize,
+}
+
+impl Batch {
+    /// Works out what the batch does, given that `directory` equals the table.
+    pub(super) fn plan(&mut self, directory: &mut Directory, at: Circumstances) {
+        directory.expire(at.cutoff_ms);
+        let mut planner = Planner {
+            directory,
+            at,
+            expired: directory.expired(at.cutoff_ms),
+            spared: Vec::new(),
+            renewed: Vec::new(),
+            touched: HashMap::new(),
+            inserted: 0,
+        };
+        let outcomes = self
+            .mutations
+            .iter()
+            .map(|(mutation, _)| planner.decide(mutation))
+            .collect();
+        self.plan = Plan {
+            outcomes,
+            ..planner.finish()
+        };
+        if !self.has_mutations() && !self.chores.contains(&Chore::Cleanup) {
+            // To record that the registry is alive is no reason to clean up.
+            self.plan.changes.cleanup = None;
+        }
+    }
+
+    fn has_mutations(&self) -> bool {
+        let changes = &self.plan.changes;
+        !(changes.registrations.is_empty()
+            && changes.turn_offers.is_empty()
+            && changes.renewals.is_empty())
+    }
+
+    /// Whether there is anything to write.
+    pub(super) fn is_idle(&self) -> bool {
+        self.chores.is_empty() && !self.has_mutations()
+    }
+}
+
+/// What a batch writes of one peer.
+struct Touch {
+    row_id: i64,
+    registered_at_ms: i64,
+    /// The whole row is written.
+    profile: Option<Box<Profile>>,
+    /// The TURN offer as it will be.
+    turn: Option<TurnOffer>,
+    /// The TURN offer is written, alone if the row is not.
+    offers: bool,
+}
+
+struct Planner<'d> {
+    directory: &'d Directory,
+    at: Circumstances,
+    /// How many peers have expired, and the rows of those that this batch revives.
+    expired: usize,
+    spared: Vec<i64>,
+    /// Peers that renewed and, as far as this list goes, did nothing else.
+    renewed: Vec<(i64, PeerId)>,
+    /// Peers that registered or offered to relay.
+    touched: HashMap<PeerId, Touch>,
+    inserted: usize,
+}
+
+impl<'d> Planner<'d> {
+    fn decide(&mut self, mutation: &Mutation) -> Outcome {
+        match mutation {
+            Mutation::Register(registration) => self.register(registration),
+            Mutation::Renew(peer_id) => self.renew(peer_id),
+            Mutation::OfferTurn(peer_id, offer) => self.offer_turn(peer_id, offer),
+        }
+    }
+
+    fn renew(&mut self, peer_id: &PeerId) -> Outcome {
+        if let Some(peer) = self.find(peer_id) {
+            self.renewed.push((peer.row_id(), peer.peer_id().clone()));
+        } else if !self.touched.contains_key(peer_id) {
+            return Outcome::UnknownPeer;
+        }
+        Outcome::Renewed
+    }
+
+    fn offer_turn(&mut self, peer_id: &PeerId, offer: &TurnOffer) -> Outcome {
+        let Some(touch) = self.touch(peer_id) else {
+            return Outcome::UnknownPeer;
+        };
+        touch.turn = Some(offer.clone());
+        touch.offers = true;
+        if let Some(profile) = &mut touch.profile {
+            profile.turn = Some(offer.clone());
+            profile.turn_capable = true;
+        }
+        Outcome::OfferedTurn
+    }
+
+    fn register(&mut self, registration: &Registration) -> Outcome {
+        let peer_id = &registration.peer_id;
+        let asked = registration.turn_capable;
+        let mut profile = Box::new(registration.profile.clone());
+        let directory = self.directory;
+        let Some(touch) = self.touch(peer_id) else {
+            return self.insert(peer_id, profile, asked);
+        };
+        turn::settle(&mut profile, asked, touch.turn.as_ref());
+        let is_known = touch.profile.is_none()
+            && !touch.offers
+            && directory.get(peer_id.as_str()).is_some_and(|peer| {
+                peer.digest() == directory.digest(&profile)
+                    && peer.turn() == profile.turn.as_ref()
+                    && peer.is_turn_capable() == profile.turn_capable
+            });
+        if is_known {
+            return Outcome::Confirmed;
+        }
+        touch.turn = profile.turn.clone();
+        touch.profile = Some(profile);
+        Outcome::Updated
+    }
+
+    fn insert(
+        &mut self,
+        peer_id: &PeerId,
+        mut profile: Box<Profile>,
+        asked: Option<bool>,
+    ) -> Outcome {
+        let staying = self.directory.registered() - self.expired + self.spared.len();
+        if staying + self.inserted >= self.at.max_peers {
+            return Outcome::RegistryFull;
+        }
+        self.inserted += 1;
+        turn::settle(&mut profile, asked, None);
+        let touch = Touch {
+            row_id: self.directory.new_row_id(self.inserted),
+            registered_at_ms: self.at.now_ms,
+            turn: profile.turn.clone(),
+            profile: Some(profile),
+            offers: false,
+        };
+        self.touched.insert(peer_id.clone(), touch);
+        Outcome::Registered
+    }
+
+    /// The registered peer of this name, which from now on no cleanup of this batch removes.
+    fn find(&mut self, peer_id: &PeerId) -> Option<&'d DirectoryPeer> {
+        let peer = self.directory.get(peer_id.as_str())?;
+        if lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
+            && !self.spared.contains(&peer.row_id())
+        {
+            self.spared.push(peer.row_id());
+        }
+        Some(peer)
+    }
+
+    /// The entry of a peer that is registered, if only by this batch.
+    fn touch(&mut self, peer_id: &PeerId) -> Option<&mut Touch> {
+        if !self.touched.contains_key(peer_id) {
+            let peer = self.find(peer_id)?;
+            let touch = Touch {
+                row_id: peer.row_id(),
+                registered_at_ms: peer.registered_at_ms(),
+                profile: None,
+                turn: peer.turn().cloned(),
+                offers: false,
+            };
+            self.touched.insert(peer.peer_id().clone(), touch);
+        }
+        self.touched.get_mut(peer_id)
+    }
+
+    fn finish(mut self) -> Plan {
+        let mut plan = Plan::default();
+        let changes = &mut plan.changes;
+        for (peer_id, touch) in self.touched {
+            if let Some(profile) = touch.profile {
+                changes.registrations.push(StoredPeer {
+                    row_id: touch.row_id,
+                    peer_id,
+                    registered_at_ms: touch.registered_at_ms,
+                    last_seen_ms: self.at.now_ms,
+                    profile: *profile,
+                });
+                continue;
+            }
+            if let (true, Some(offer)) = (touch.offers, touch.turn) {
+                changes.turn_offers.push((touch.row_id, offer));
+                plan.offered.push(peer_id.clone());
+            }
+            self.renewed.push((touch.row_id, peer_id));
+        }
+        changes.registrations.sort_unstable_by_key(|row| row.row_id);
+        self.renewed.sort_unstable();
+        self.renewed.dedup();
+        (changes.renewals, plan.renewed) = self.renewed.into_iter().unzip();
+        self.spared.sort_unstable();
+        changes.now_ms = self.at.now_ms;
+        changes.cleanup = Some(Cleanup {
+            cutoff_ms: self.at.cutoff_ms,
+            expected: self.expired - self.spared.len(),
+            spared: self.spared,
+        });
+        plan
+    }
+}

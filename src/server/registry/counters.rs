@@ -1,0 +1,18 @@
+//! What happened since the process started.
+
+/// Counters that only go up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Registrations accepted, first ones and updates.
+    pub registrations: u64,
+    /// Heartbeats accepted.
+    pub heartbeats: u64,
+    /// Heartbeats of peers that are not registered.
+    pub heartbeats_refused: u64,
+    /// Cleanups run, whether they removed a peer or not.
+    pub cleanups: u64,
+    /// Peers that cleanups removed.
+    pub peers_cleaned: u64,
+    /// When the last cleanup ran, in Unix milliseconds.
+    pub last_cleanup_ms: Option<i64>,
+}

@@ -1,0 +1,143 @@
+//! A set of peers in order of their ids that also draws by rank.
+
+use std::sync::Arc;
+
+use super::peer::DirectoryPeer;
+
+/// The most peers a chunk holds; half of it is what an insert moves in memory on average.
+const CHUNK_PEERS: usize = 512;
+
+/// Peers in order of their ids, kept in chunks so that joining and leaving cost the same however
+/// many there are.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// None of them empty.
+    chunks: Vec<Vec<Arc<DirectoryPeer>>>,
+    len: usize,
+}
+
+impl Roster {
+    /// How many peers it holds.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a peer whose id is not in it.
+    pub(super) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
+        self.len += 1;
+        if self.chunks.is_empty() {
+            self.chunks = vec![vec![peer]];
+            return;
+        }
+        let at = self.chunk_of(peer.id()).min(self.chunks.len() - 1);
+        let chunk = &mut self.chunks[at];
+        let place = chunk.partition_point(|other| other.id() < peer.id());
+        chunk.insert(place, peer);
+        if chunk.len() > CHUNK_PEERS {
+            let upper = chunk.split_off(CHUNK_PEERS / 2);
+            self.chunks.insert(at + 1, upper);
+        }
+    }
+
+    /// Removes the peer with this id, if it is there.
+    pub(super) fn remove(&mut self, id: &str) {
+        let at = self.chunk_of(id);
+        let Some(chunk) = self.chunks.get_mut(at) else {
+            return;
+        };
+        let Ok(place) = chunk.binary_search_by(|other| other.id().cmp(id)) else {
+            return;
+        };
+        chunk.remove(place);
+        self.len -= 1;
+        if chunk.is_empty() {
+            self.chunks.remove(at);
+        } else if let Some(next) = self.chunks.get(at + 1)
+            && self.chunks[at].len() + next.len() <= CHUNK_PEERS / 2
+        {
+            let next = self.chunks.remove(at + 1);
+            self.chunks[at].extend(next);
+        }
+    }
+
+    /// The peers with an id above `after`, or all, in order.
+    pub(super) fn iter_after(
+        &self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        let (chunk, place) = after.map_or((0, 0), |after| {
+            let chunk = self.chunk_of(after);
+            let place = self.chunks.get(chunk).map_or(0, |chunk| {
+                chunk.partition_point(|other| other.id() <= after)
+            });
+            (chunk, place)
+        });
+        let first = self.chunks.get(chunk).map_or(&[][..], |it| &it[place..]);
+        let rest = self.chunks.get(chunk + 1..).unwrap_or_default();
+        first.iter().chain(rest.iter().flatten())
+    }
+
+    /// The peers at `ranks`, which ascend and lie below [`len`](Self::len).
+    pub(super) fn at_ranks(
+        &self,
+        ranks: impl IntoIterator<Item = usize>,
+    ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        let mut chunks = self.chunks.iter();
+        let mut chunk: &[Arc<DirectoryPeer>] = &[];
+        let mut passed = 0;
+        ranks.into_iter().filter_map(move |rank| {
+            while rank - passed >= chunk.len() {
+                passed += chunk.len();
+                chunk = chunks.next()?;
+            }
+            chunk.get(rank - passed)
+        })
+    }
+
+    /// The chunk that holds `id` if any does; one past the last if `id` is above them all.
+    fn chunk_of(&self, id: &str) -> usize {
+        self.chunks
+            .partition_point(|chunk| chunk.last().is_some_and(|last| last.id() < id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Held against a `BTreeSet`, with enough members to split and merge chunks.
+        #[test]
+        fn a_roster_is_an_ordered_set(
+            steps in prop::collection::vec((any::<bool>(), 0u32..3000), 0..6000),
+            after in 0u32..3000,
+        ) {
+            let name = |number: u32| format!("p{number:04}");
+            let mut roster = Roster::default();
+            let mut model = BTreeSet::new();
+            for (joins, number) in steps {
+                let id = name(number);
+                if joins && model.insert(id.clone()) {
+                    roster.insert(DirectoryPeer::named(&id));
+                } else if !joins {
+                    model.remove(&id);
+                    roster.remove(&id);
+                }
+            }
+            prop_assert_eq!(roster.len(), model.len());
+            let ids: Vec<&str> = roster.iter_after(None).map(|peer| peer.id()).collect();
+            prop_assert!(ids.iter().copied().eq(model.iter().map(String::as_str)));
+            let after = name(after);
+            let rest = roster.iter_after(Some(&after)).map(|peer| peer.id());
+            prop_assert!(rest.eq(ids.iter().copied().filter(|id| *id > after.as_str())));
+            let every_third = roster.at_ranks((0..ids.len()).step_by(3)).map(|peer| peer.id());
+            prop_assert!(every_third.eq(ids.iter().copied().step_by(3)));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the actor can be asked.
+
+use actix::Message;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::RegistryError;
+use super::counters::Counters;
+use super::directory::{Membership, PeerListing, TurnListing};
+use crate::protocol::{PeerId, TurnOffer};
+use crate::server::model::Registration;
+use crate::server::policy::selection::{Extent, PeerFilter};
+use crate::server::storage::StorageError;
+
+/// A change that was accepted and is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// When the peer's lease was renewed, in Unix milliseconds.
+    pub last_seen_ms: i64,
+    /// When it runs out unless it is renewed, in Unix milliseconds.
+    pub expires_at_ms: i64,
+    /// Registered peers after the commit.
+    pub total_peers: usize,
+    /// Active TURN servers after the commit.
+    pub turn_servers: usize,
+    /// Peers that the cleanup removed, told to one sender in its batch and zero to the others.
+    pub cleaned: usize,
+}
+
+/// Where the answer to a mutation goes, and the permit it holds until then.
+///
+/// The permit travels with the mutation, not with the client, so that clients that hang up cannot
+/// make the queue longer than the permits allow.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) reply: oneshot::Sender<Result<Accepted, RegistryError>>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// Registers a peer, or replaces what it announced before.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct RegisterPeer {
+    pub(super) registration: Registration,
+    pub(super) ticket: Ticket,
+}
+
+/// Renews the lease of a registered peer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct RenewLease {
+    pub(super) peer_id: PeerId,
+    pub(super) ticket: Ticket,
+}
+
+/// Records a registered peer's offer to relay.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct RegisterTurnServer {
+    pub(super) peer_id: PeerId,
+    pub(super) offer: TurnOffer,
+    pub(super) ticket: Ticket,
+}
+
+/// Asks for active peers.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Peers")]
+pub struct ListPeers {
+    /// Which peers.
+    pub filter: PeerFilter,
+    /// How much of what matches.
+    pub extent: Extent,
+    /// The most peers to return.
+    pub most: usize,
+    /// States of the membership whose listing the asker has already.
+    pub known: Vec<Membership>,
+}
+
+/// The answer to [`ListPeers`].
+#[derive(Debug)]
+pub struct Peers {
+    /// The state of the membership.
+    pub membership: Membership,
+    /// The peers; none if the asker knows this state.
+    pub listing: Option<PeerListing>,
+    /// Registered peers, active or not.
+    pub total_registered: usize,
+    /// When the directory was asked, in Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// Asks for active TURN servers with room.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "TurnListing")]
+pub(super) struct ListTurnServers {
+    /// The most servers to return.
+    pub(super) most: usize,
+}
+
+/// Asks how the registry is.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Status")]
+pub(super) struct ReadStatus;
+
+/// The answer to [`ReadStatus`].
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Registered peers, active or not.
+    pub total_peers: usize,
+    /// Active peers.
+    pub active_peers: usize,
+    /// Active TURN servers.
+    pub turn_servers: usize,
+    /// Seconds since the actor started.
+    pub uptime_secs: u64,
+    /// What happened since then.
+    pub counters: Counters,
+    /// Whether the last attempt to write to the database failed.
+    pub is_degraded: bool,
+    /// When the actor was asked, in Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// Tells the actor what became of a batch.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct BatchFinished {
+    pub(super) batch: super::batch::Batch,
+    pub(super) result: Result<super::actor::Written, StorageError>,
+}
+
+/// Tells the actor to finish what it has, close the database and stop.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub(super) struct Drain;

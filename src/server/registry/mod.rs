@@ -1,0 +1,167 @@
+//! The registry: one actor, its queue, and its view of what is on disk.
+
+mod actor;
+mod batch;
+mod counters;
+mod directory;
+mod journal;
+mod messages;
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::clock::Clock;
+use crate::protocol::{PeerId, TurnOffer};
+use crate::server::config::LeaseConfig;
+use crate::server::model::Registration;
+use crate::server::storage::{Resumed, StorageError, Store};
+
+use actor::RegistryActor;
+use messages::{
+    Drain, ListTurnServers, ReadStatus, RegisterPeer, RegisterTurnServer, RenewLease, Ticket,
+};
+
+pub use directory::{Include, Membership, PeerListing, TurnListing};
+pub use messages::{Accepted, ListPeers, Peers, Status};
+
+/// Why the registry did not do what it was asked; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// The peer is not registered.
+    #[error("the peer is not registered")]
+    UnknownPeer,
+    /// There is no room for another peer.
+    #[error("the registry is full")]
+    RegistryFull,
+    /// As much work is in flight as may be.
+    #[error("the registry is overloaded")]
+    Overloaded,
+    /// The database takes no writes.
+    #[error("the database takes no writes")]
+    StorageUnavailable,
+    /// The actor is gone.
+    #[error("the registry has stopped")]
+    Stopped,
+}
+
+/// A handle on the running registry; clones share it.
+#[derive(Clone)]
+pub struct Registry {
+    addr: Addr<RegistryActor>,
+    permits: Arc<Semaphore>,
+}
+
+/// What the registry found when it started.
+#[derive(Debug)]
+pub struct Started {
+    /// Registered peers, active or not.
+    pub total_peers: usize,
+    /// Peers whose lease has not run out.
+    pub active_peers: usize,
+    /// Outages credited.
+    pub resumed: Resumed,
+    /// Resolves when the actor is gone, by panic or after a drain.
+    pub stopped: oneshot::Receiver<()>,
+}
+
+impl Registry {
+    /// Takes up the leases in `store` and starts the actor on the current actix system.
+    ///
+    /// At most `max_in_flight` requests are in the registry at a time.
+    pub async fn start(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: LeaseConfig,
+        max_in_flight: usize,
+    ) -> Result<(Self, Started), StorageError> {
+        let (alive, stopped) = oneshot::channel();
+        let (actor, resumed) = RegistryActor::resume(store, clock, config, alive).await?;
+        let (total_peers, active_peers) = actor.peers();
+        let registry = Self {
+            addr: actor.start(),
+            permits: Arc::new(Semaphore::new(max_in_flight)),
+        };
+        let started = Started {
+            total_peers,
+            active_peers,
+            resumed,
+            stopped,
+        };
+        Ok((registry, started))
+    }
+
+    /// Registers a peer, or replaces what it announced before. On return it is on disk.
+    pub async fn register(&self, registration: Registration) -> Result<Accepted, RegistryError> {
+        let (ticket, answer) = self.ticket()?;
+        self.addr.do_send(RegisterPeer {
+            registration,
+            ticket,
+        });
+        answer.await.unwrap_or(Err(RegistryError::Stopped))
+    }
+
+    /// Renews a peer's lease. On return the renewal is on disk.
+    pub async fn renew(&self, peer_id: PeerId) -> Result<Accepted, RegistryError> {
+        let (ticket, answer) = self.ticket()?;
+        self.addr.do_send(RenewLease { peer_id, ticket });
+        answer.await.unwrap_or(Err(RegistryError::Stopped))
+    }
+
+    /// Records a peer's offer to relay. On return it is on disk.
+    pub async fn register_turn_server(
+        &self,
+        peer_id: PeerId,
+        offer: TurnOffer,
+    ) -> Result<Accepted, RegistryError> {
+        let (ticket, answer) = self.ticket()?;
+        self.addr.do_send(RegisterTurnServer {
+            peer_id,
+            offer,
+            ticket,
+        });
+        answer.await.unwrap_or(Err(RegistryError::Stopped))
+    }
+
+    /// Lists active peers.
+    pub async fn list_peers(&self, query: ListPeers) -> Result<Peers, RegistryError> {
+        let _permit = self.permit()?;
+        let answer = self.addr.send(query).await;
+        answer.map_err(|_| RegistryError::Stopped)
+    }
+
+    /// Lists active TURN servers with room, `most` at most.
+    pub async fn list_turn_servers(&self, most: usize) -> Result<TurnListing, RegistryError> {
+        let _permit = self.permit()?;
+        let answer = self.addr.send(ListTurnServers { most }).await;
+        answer.map_err(|_| RegistryError::Stopped)
+    }
+
+    /// Tells how the registry is, however busy it is.
+    pub async fn status(&self) -> Result<Status, RegistryError> {
+        let answer = self.addr.send(ReadStatus).await;
+        answer.map_err(|_| RegistryError::Stopped)
+    }
+
+    /// Writes what waits, closes the database, and makes the actor of no further use.
+    pub async fn drain(&self) -> Result<(), RegistryError> {
+        let answer = self.addr.send(Drain).await;
+        answer.unwrap_or(Err(RegistryError::Stopped))
+    }
+
+    fn ticket(
+        &self,
+    ) -> Result<(Ticket, oneshot::Receiver<Result<Accepted, RegistryError>>), RegistryError> {
+        let permit = self.permit()?;
+        let (reply, answer) = oneshot::channel();
+        Ok((Ticket { reply, permit }, answer))
+    }
+
+    /// actix mailboxes set no bound once their address is cloned, so this does.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, RegistryError> {
+        Arc::clone(&self.permits)
+            .try_acquire_owned()
+            .map_err(|_| RegistryError::Overloaded)
+    }
+}

@@ -1,0 +1,195 @@
+//! All SQL of the registry, over one SQLite connection.
+//!
+//! The registry commits in groups: a [`Changes`] is everything one transaction does, set by set
+//! rather than row by row. `synchronous=FULL` makes a commit survive kill -9 and power loss.
+
+mod open;
+mod peers;
+mod turn;
+mod uptime;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::protocol::TurnOffer;
+use crate::server::model::StoredPeer;
+use crate::server::policy::lease::Outage;
+
+pub use open::OpenError;
+pub use uptime::Resumed;
+
+/// The database; clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+    path: PathBuf,
+    lock: Arc<File>,
+}
+
+/// A number that changes when somebody else writes to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataVersion(i64);
+
+/// Everything that one transaction does, in this order.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The moment of the transaction, in Unix milliseconds; every lease it touches starts here.
+    pub now_ms: i64,
+    /// The cleanup to run before anything else.
+    pub cleanup: Option<Cleanup>,
+    /// Peers to insert, or to overwrite but for `registered_at`.
+    pub registrations: Vec<StoredPeer>,
+    /// Rows whose TURN offer alone changes.
+    pub turn_offers: Vec<(i64, TurnOffer)>,
+    /// Rows whose lease alone is renewed, in order, each once.
+    pub renewals: Vec<i64>,
+}
+
+/// A removal of the peers whose lease has run out.
+#[derive(Debug)]
+pub struct Cleanup {
+    /// It removes peers last seen before this moment, in Unix milliseconds.
+    pub cutoff_ms: i64,
+    /// Rows that it spares, in ascending order: their peers sent one of these very changes.
+    pub spared: Vec<i64>,
+    /// How many rows it must find.
+    pub expected: usize,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The changes are on disk.
+    Committed,
+    /// Somebody else has written to the database since the version given; nothing was changed.
+    ChangedOutside,
+}
+
+/// A read or write that failed; nothing of it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// SQLite or the file system refused.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A row holds what the registry cannot have written.
+    #[error("peer {peer_id:?} has an unreadable {column}: {reason}")]
+    Row {
+        /// The row's `peer_id`.
+        peer_id: String,
+        /// The column at fault.
+        column: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A statement touched other rows than the directory said it would.
+    #[error("{what} touched {found} rows where {expected} were expected")]
+    Mismatch {
+        /// The statement's purpose.
+        what: &'static str,
+        /// Rows touched.
+        found: u64,
+        /// Rows expected.
+        expected: u64,
+    },
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://<path>`), creating the file and its folder if needed.
+    ///
+    /// # Errors
+    /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        open::open(url).await
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes up the leases where the last process left them; credits the time since as an outage.
+    pub async fn resume(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
+        transaction.commit().await?;
+        Ok(resumed)
+    }
+
+    /// Hands every row to `each` and returns the version of the data they came from.
+    pub async fn load(
+        &self,
+        each: impl FnMut(StoredPeer) + Send,
+    ) -> Result<DataVersion, StorageError> {
+        let mut transaction = self.pool.begin().await?;
+        peers::load(&mut transaction, each).await?;
+        let version = data_version(&mut transaction).await?;
+        transaction.rollback().await?;
+        Ok(version)
+    }
+
+    /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
+    pub async fn commit(
+        &self,
+        changes: &Changes,
+        version: DataVersion,
+    ) -> Result<CommitOutcome, StorageError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if data_version(&mut transaction).await? != version {
+            transaction.rollback().await?;
+            return Ok(CommitOutcome::ChangedOutside);
+        }
+        if let Some(cleanup) = &changes.cleanup {
+            peers::cleanup(&mut transaction, cleanup).await?;
+        }
+        peers::register(&mut transaction, &changes.registrations).await?;
+        turn::offer(&mut transaction, &changes.turn_offers).await?;
+        peers::renew(&mut transaction, changes).await?;
+        uptime::mark_alive(&mut transaction, changes.now_ms).await?;
+        transaction.commit().await?;
+        Ok(CommitOutcome::Committed)
+    }
+
+    /// Takes up the leases after writes have failed, which credits the time since as an outage.
+    pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        uptime::credit(&mut transaction, outage).await?;
+        uptime::mark_alive(&mut transaction, outage.until_ms).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the database file and lets go of both.
+    pub async fn close(&self) -> Result<(), StorageError> {
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.pool)
+            .await;
+        self.pool.close().await;
+        let unlocked = self.lock.unlock().map_err(sqlx::Error::from);
+        checkpoint?;
+        Ok(unlocked?)
+    }
+}
+
+async fn data_version(connection: &mut SqliteConnection) -> Result<DataVersion, StorageError> {
+    let version = sqlx::query_scalar("PRAGMA data_version")
+        .fetch_one(connection)
+        .await?;
+    Ok(DataVersion(version))
+}
+
+/// Fails, and with it the transaction, if a statement touched other rows than it was meant to.
+fn expect_rows(what: &'static str, found: u64, expected: usize) -> Result<(), StorageError> {
+    let expected = expected as u64;
+    if found == expected {
+        Ok(())
+    } else {
+        Err(StorageError::Mismatch {
+            what,
+            found,
+            expected,
+        })
+    }
+}
