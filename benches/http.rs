@@ -2,6 +2,7 @@
 //!
 //! Both servers and the load generator share the machine, so only the ratio means anything. Each
 //! load runs on the two in turn, several times; the table shows the round with the median ratio.
+//! `cargo bench --bench http -- turn` runs the loads with `turn` in their names.
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
 mod support;
@@ -40,6 +41,9 @@ fn main() {
                    connections,
                    ours: fn(usize) -> Vec<u8>,
                    theirs: fn(usize) -> Vec<u8>| {
+        if !is_wanted(name) {
+            return;
+        }
         let mut rounds: Vec<_> = (0..ROUNDS)
             .map(|_| {
                 let bare = drive(bare.addr, connections, Until::Elapsed(ROUND), theirs);
@@ -78,7 +82,18 @@ fn main() {
         |_| get("/page"),
     );
     drop((registry, bare));
-    compare_sizes();
+    if is_wanted("cost by size") {
+        compare_sizes();
+    }
+}
+
+/// Whether the command line asks for a load: it names a part of its name, or nothing at all.
+fn is_wanted(name: &str) -> bool {
+    let mut wanted = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .peekable();
+    wanted.peek().is_none() || wanted.any(|part| name.contains(&part))
 }
 
 /// What a heartbeat costs among many peers, against what it costs among few.

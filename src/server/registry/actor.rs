@@ -4,7 +4,6 @@
 //! run outside the actor's context, as futures spawned on its context would all be polled at each
 //! wake, and report back by message.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +17,11 @@ use super::RegistryError;
 use super::batch::{Batch, Chore, Circumstances, Mutation, Outcome, Plan};
 use super::counters::Counters;
 use super::directory::Directory;
+use super::inbox::Inbox;
 use super::journal;
 use super::messages::{
-    Accepted, BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, RegisterPeer,
-    RegisterTurnServer, RenewLease, Status, Ticket,
+    Accepted, BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, Status,
+    TakeMutations, Ticket,
 };
 use crate::clock::Clock;
 use crate::server::config::LeaseConfig;
@@ -40,7 +40,7 @@ pub(super) struct RegistryActor {
     directory: Directory,
     storage: Storage,
     outages: Vec<Outage>,
-    queue: VecDeque<(Mutation, Ticket)>,
+    inbox: Inbox,
     chores: Vec<Chore>,
     is_writing: bool,
     counters: Counters,
@@ -81,6 +81,7 @@ impl RegistryActor {
         store: Store,
         clock: Arc<dyn Clock>,
         config: LeaseConfig,
+        inbox: Inbox,
         alive: oneshot::Sender<()>,
     ) -> Result<(Self, Resumed), StorageError> {
         let now_ms = clock.now_ms();
@@ -93,7 +94,7 @@ impl RegistryActor {
             directory,
             storage: Storage::Works(version),
             outages: resumed.outages.clone(),
-            queue: VecDeque::new(),
+            inbox,
             chores: Vec::new(),
             is_writing: false,
             counters: Counters::default(),
@@ -126,11 +127,6 @@ impl RegistryActor {
         lease::cutoff_ms(as_of_ms, self.config.peer_timeout_ms(), &self.outages)
     }
 
-    fn enqueue(&mut self, mutation: Mutation, ticket: Ticket, ctx: &mut Context<Self>) {
-        self.queue.push_back((mutation, ticket));
-        self.write(ctx);
-    }
-
     fn add_chore(&mut self, chore: Chore, ctx: &mut Context<Self>) {
         if !self.chores.contains(&chore) {
             self.chores.push(chore);
@@ -141,9 +137,8 @@ impl RegistryActor {
     /// Begins the next transaction, unless one is under way or nothing waits.
     fn write(&mut self, ctx: &mut Context<Self>) {
         while !self.is_writing && self.has_work() {
-            let count = self.queue.len().min(BATCH_MUTATIONS);
             let batch = Batch {
-                mutations: self.queue.drain(..count).collect(),
+                mutations: self.inbox.take(BATCH_MUTATIONS),
                 chores: mem::take(&mut self.chores),
                 plan: Plan::default(),
             };
@@ -155,7 +150,7 @@ impl RegistryActor {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.chores.is_empty()
+        !self.inbox.is_empty() || !self.chores.is_empty()
     }
 
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
@@ -203,8 +198,8 @@ impl RegistryActor {
         for (peer_id, (_, offer)) in offered.iter().zip(&changes.turn_offers) {
             self.directory.offer_turn(peer_id.as_str(), offer);
         }
-        for peer_id in renewed {
-            self.directory.renew(peer_id.as_str(), changes.now_ms);
+        for peer in renewed {
+            self.directory.renew(peer, changes.now_ms);
         }
         self.answer(batch, cleaned);
     }
@@ -312,6 +307,12 @@ impl Ticket {
     }
 }
 
+impl Drop for RegistryActor {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
 impl Actor for RegistryActor {
     type Context = Context<Self>;
 
@@ -327,29 +328,11 @@ impl Actor for RegistryActor {
     }
 }
 
-impl Handler<RegisterPeer> for RegistryActor {
+impl Handler<TakeMutations> for RegistryActor {
     type Result = ();
 
-    fn handle(&mut self, message: RegisterPeer, ctx: &mut Self::Context) {
-        let mutation = Mutation::Register(Box::new(message.registration));
-        self.enqueue(mutation, message.ticket, ctx);
-    }
-}
-
-impl Handler<RenewLease> for RegistryActor {
-    type Result = ();
-
-    fn handle(&mut self, message: RenewLease, ctx: &mut Self::Context) {
-        self.enqueue(Mutation::Renew(message.peer_id), message.ticket, ctx);
-    }
-}
-
-impl Handler<RegisterTurnServer> for RegistryActor {
-    type Result = ();
-
-    fn handle(&mut self, message: RegisterTurnServer, ctx: &mut Self::Context) {
-        let mutation = Mutation::OfferTurn(message.peer_id, message.offer);
-        self.enqueue(mutation, message.ticket, ctx);
+    fn handle(&mut self, _: TakeMutations, ctx: &mut Self::Context) {
+        self.write(ctx);
     }
 }
 

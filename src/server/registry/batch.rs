@@ -4,6 +4,7 @@
 //! transaction begins; the transaction then works in sets and fails if it finds otherwise.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::RegistryError;
 use super::directory::{Directory, DirectoryPeer};
@@ -83,7 +84,7 @@ pub(super) struct Plan {
     /// One for each mutation.
     pub(super) outcomes: Vec<Outcome>,
     /// The peers of `changes.renewals` and of `changes.turn_offers`.
-    pub(super) renewed: Vec<PeerId>,
+    pub(super) renewed: Vec<Arc<DirectoryPeer>>,
     pub(super) offered: Vec<PeerId>,
 }
 
@@ -154,8 +155,8 @@ struct Planner<'d> {
     /// How many peers have expired, and the rows of those that this batch revives.
     expired: usize,
     spared: Vec<i64>,
-    /// Peers that renewed and, as far as this list goes, did nothing else.
-    renewed: Vec<(i64, PeerId)>,
+    /// Peers whose row is not written as a whole.
+    renewed: Vec<Arc<DirectoryPeer>>,
     /// Peers that registered or offered to relay.
     touched: HashMap<PeerId, Touch>,
     inserted: usize,
@@ -172,7 +173,7 @@ impl<'d> Planner<'d> {
 
     fn renew(&mut self, peer_id: &PeerId) -> Outcome {
         if let Some(peer) = self.find(peer_id) {
-            self.renewed.push((peer.row_id(), peer.peer_id().clone()));
+            self.renewed.push(Arc::clone(peer));
         } else if !self.touched.contains_key(peer_id) {
             return Outcome::UnknownPeer;
         }
@@ -240,7 +241,7 @@ impl<'d> Planner<'d> {
     }
 
     /// The registered peer of this name, which from now on no cleanup of this batch removes.
-    fn find(&mut self, peer_id: &PeerId) -> Option<&'d DirectoryPeer> {
+    fn find(&mut self, peer_id: &PeerId) -> Option<&'d Arc<DirectoryPeer>> {
         let peer = self.directory.get(peer_id.as_str())?;
         if lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
             && !self.spared.contains(&peer.row_id())
@@ -284,12 +285,14 @@ impl<'d> Planner<'d> {
                 changes.turn_offers.push((touch.row_id, offer));
                 plan.offered.push(peer_id.clone());
             }
-            self.renewed.push((touch.row_id, peer_id));
+            self.renewed
+                .extend(self.directory.get(peer_id.as_str()).cloned());
         }
         changes.registrations.sort_unstable_by_key(|row| row.row_id);
-        self.renewed.sort_unstable();
-        self.renewed.dedup();
-        (changes.renewals, plan.renewed) = self.renewed.into_iter().unzip();
+        self.renewed.sort_unstable_by_key(|peer| peer.row_id());
+        self.renewed.dedup_by_key(|peer| peer.row_id());
+        changes.renewals = self.renewed.iter().map(|peer| peer.row_id()).collect();
+        plan.renewed = self.renewed;
         self.spared.sort_unstable();
         changes.now_ms = self.at.now_ms;
         changes.cleanup = Some(Cleanup {

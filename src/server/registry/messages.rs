@@ -6,8 +6,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::RegistryError;
 use super::counters::Counters;
 use super::directory::{Membership, PeerListing, TurnListing};
-use crate::protocol::{PeerId, TurnOffer};
-use crate::server::model::Registration;
 use crate::server::policy::selection::{Extent, PeerFilter};
 use crate::server::storage::StorageError;
 
@@ -36,30 +34,10 @@ pub(super) struct Ticket {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Registers a peer, or replaces what it announced before.
-#[derive(Debug, Message)]
+/// Tells the actor that mutations wait in its inbox.
+#[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct RegisterPeer {
-    pub(super) registration: Registration,
-    pub(super) ticket: Ticket,
-}
-
-/// Renews the lease of a registered peer.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct RenewLease {
-    pub(super) peer_id: PeerId,
-    pub(super) ticket: Ticket,
-}
-
-/// Records a registered peer's offer to relay.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct RegisterTurnServer {
-    pub(super) peer_id: PeerId,
-    pub(super) offer: TurnOffer,
-    pub(super) ticket: Ticket,
-}
+pub(super) struct TakeMutations;
 
 /// Asks for active peers.
 #[derive(Clone, Debug, Message)]

@@ -4,6 +4,7 @@ mod actor;
 mod batch;
 mod counters;
 mod directory;
+mod inbox;
 mod journal;
 mod messages;
 
@@ -19,9 +20,9 @@ use crate::server::model::Registration;
 use crate::server::storage::{Resumed, StorageError, Store};
 
 use actor::RegistryActor;
-use messages::{
-    Drain, ListTurnServers, ReadStatus, RegisterPeer, RegisterTurnServer, RenewLease, Ticket,
-};
+use batch::Mutation;
+use inbox::Inbox;
+use messages::{Drain, ListTurnServers, ReadStatus, TakeMutations, Ticket};
 
 pub use directory::{Include, Membership, PeerListing, TurnListing};
 pub use messages::{Accepted, ListPeers, Peers, Status};
@@ -50,6 +51,7 @@ pub enum RegistryError {
 #[derive(Clone)]
 pub struct Registry {
     addr: Addr<RegistryActor>,
+    inbox: Inbox,
     permits: Arc<Semaphore>,
 }
 
@@ -77,10 +79,13 @@ impl Registry {
         max_in_flight: usize,
     ) -> Result<(Self, Started), StorageError> {
         let (alive, stopped) = oneshot::channel();
-        let (actor, resumed) = RegistryActor::resume(store, clock, config, alive).await?;
+        let inbox = Inbox::new();
+        let (actor, resumed) =
+            RegistryActor::resume(store, clock, config, inbox.clone(), alive).await?;
         let (total_peers, active_peers) = actor.peers();
         let registry = Self {
             addr: actor.start(),
+            inbox,
             permits: Arc::new(Semaphore::new(max_in_flight)),
         };
         let started = Started {
@@ -94,19 +99,13 @@ impl Registry {
 
     /// Registers a peer, or replaces what it announced before. On return it is on disk.
     pub async fn register(&self, registration: Registration) -> Result<Accepted, RegistryError> {
-        let (ticket, answer) = self.ticket()?;
-        self.addr.do_send(RegisterPeer {
-            registration,
-            ticket,
-        });
-        answer.await.unwrap_or(Err(RegistryError::Stopped))
+        self.mutate(Mutation::Register(Box::new(registration)))
+            .await
     }
 
     /// Renews a peer's lease. On return the renewal is on disk.
     pub async fn renew(&self, peer_id: PeerId) -> Result<Accepted, RegistryError> {
-        let (ticket, answer) = self.ticket()?;
-        self.addr.do_send(RenewLease { peer_id, ticket });
-        answer.await.unwrap_or(Err(RegistryError::Stopped))
+        self.mutate(Mutation::Renew(peer_id)).await
     }
 
     /// Records a peer's offer to relay. On return it is on disk.
@@ -115,12 +114,15 @@ impl Registry {
         peer_id: PeerId,
         offer: TurnOffer,
     ) -> Result<Accepted, RegistryError> {
-        let (ticket, answer) = self.ticket()?;
-        self.addr.do_send(RegisterTurnServer {
-            peer_id,
-            offer,
-            ticket,
-        });
+        self.mutate(Mutation::OfferTurn(peer_id, offer)).await
+    }
+
+    async fn mutate(&self, mutation: Mutation) -> Result<Accepted, RegistryError> {
+        let permit = self.permit()?;
+        let (reply, answer) = oneshot::channel();
+        if self.inbox.push(mutation, Ticket { reply, permit })? {
+            self.addr.do_send(TakeMutations);
+        }
         answer.await.unwrap_or(Err(RegistryError::Stopped))
     }
 
@@ -148,14 +150,6 @@ impl Registry {
     pub async fn drain(&self) -> Result<(), RegistryError> {
         let answer = self.addr.send(Drain).await;
         answer.unwrap_or(Err(RegistryError::Stopped))
-    }
-
-    fn ticket(
-        &self,
-    ) -> Result<(Ticket, oneshot::Receiver<Result<Accepted, RegistryError>>), RegistryError> {
-        let permit = self.permit()?;
-        let (reply, answer) = oneshot::channel();
-        Ok((Ticket { reply, permit }, answer))
     }
 
     /// actix mailboxes set no bound once their address is cloned, so this does.

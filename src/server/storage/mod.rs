@@ -3,6 +3,7 @@
 //! The registry commits in groups: a [`Changes`] is everything one transaction does, set by set
 //! rather than row by row. `synchronous=FULL` makes a commit survive kill -9 and power loss.
 
+mod batch;
 mod open;
 mod peers;
 mod turn;
@@ -136,27 +137,24 @@ impl Store {
         changes: &Changes,
         version: DataVersion,
     ) -> Result<CommitOutcome, StorageError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if data_version(&mut transaction).await? != version {
-            transaction.rollback().await?;
-            return Ok(CommitOutcome::ChangedOutside);
+        let mut connection = self.pool.acquire().await?;
+        let result = batch::commit(&mut connection, changes, version).await;
+        if result.is_err() {
+            // Whatever became of the transaction, without its connection it is undone. That the
+            // connection may also fail to close adds nothing to the error at hand.
+            let _ = connection.close().await;
         }
-        if let Some(cleanup) = &changes.cleanup {
-            peers::cleanup(&mut transaction, cleanup).await?;
-        }
-        peers::register(&mut transaction, &changes.registrations).await?;
-        turn::offer(&mut transaction, &changes.turn_offers).await?;
-        peers::renew(&mut transaction, changes).await?;
-        uptime::mark_alive(&mut transaction, changes.now_ms).await?;
-        transaction.commit().await?;
-        Ok(CommitOutcome::Committed)
+        result
     }
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.
     pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         uptime::credit(&mut transaction, outage).await?;
-        uptime::mark_alive(&mut transaction, outage.until_ms).await?;
+        sqlx::query(uptime::MARK_ALIVE)
+            .bind(outage.until_ms)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -178,18 +176,4 @@ async fn data_version(connection: &mut SqliteConnection) -> Result<DataVersion, 
         .fetch_one(connection)
         .await?;
     Ok(DataVersion(version))
-}
-
-/// Fails, and with it the transaction, if a statement touched other rows than it was meant to.
-fn expect_rows(what: &'static str, found: u64, expected: usize) -> Result<(), StorageError> {
-    let expected = expected as u64;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(StorageError::Mismatch {
-            what,
-            found,
-            expected,
-        })
-    }
 }

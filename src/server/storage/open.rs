@@ -116,6 +116,8 @@ pub(super) async fn open(url: &str) -> Result<Store, OpenError> {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", PAGE_CACHE)
+        // A statement that may fail half-way keeps a journal, by default in a file of its own.
+        .pragma("temp_store", "MEMORY")
         // A log that one burst made long does not stay long.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging();

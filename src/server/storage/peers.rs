@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Changes, Cleanup, StorageError, expect_rows};
+use super::StorageError;
 use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{Profile, StoredPeer};
 
@@ -79,71 +79,51 @@ fn read_json<T: DeserializeOwned>(
         })
 }
 
-/// Removes the peers that have expired.
-pub(super) async fn cleanup(
-    connection: &mut SqliteConnection,
-    cleanup: &Cleanup,
-) -> Result<(), StorageError> {
-    let done = sqlx::query(
-        "DELETE FROM peers
-         WHERE last_seen < ?1 AND id NOT IN (SELECT value FROM json_each(?2))",
-    )
-    .bind(cleanup.cutoff_ms)
-    .bind(json!(cleanup.spared).to_string())
-    .execute(connection)
-    .await?;
-    expect_rows("a cleanup", done.rows_affected(), cleanup.expected)
-}
+/// Removes the peers that have expired: those last seen before a moment, but for some rows.
+pub(super) const CLEANUP: &str = "
+DELETE FROM peers WHERE last_seen < ? AND id NOT IN (SELECT value FROM json_each(?));";
 
 /// Inserts peers, or overwrites what they announced before.
-pub(super) async fn register(
-    connection: &mut SqliteConnection,
-    registrations: &[StoredPeer],
-) -> Result<(), StorageError> {
-    if registrations.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<_> = registrations.iter().map(row_of).collect();
-    let done = sqlx::query(
-        "INSERT INTO peers (
-             id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
-             privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port,
-             turn_capacity, software_version, server_port, node_type, stores, capabilities,
-             capability_list
-         )
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11,
-                value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-                value ->> 17, value ->> 18, value ->> 19
-         FROM json_each(?1)
-         WHERE true
-         ON CONFLICT (peer_id) DO UPDATE SET
-             last_seen = excluded.last_seen,
-             network_id = excluded.network_id,
-             version = excluded.version,
-             crypto_ipv6 = excluded.crypto_ipv6,
-             addresses = excluded.addresses,
-             privacy_mode = excluded.privacy_mode,
-             bootstrap_capable = excluded.bootstrap_capable,
-             turn_capable = excluded.turn_capable,
-             turn_addresses = excluded.turn_addresses,
-             turn_port = excluded.turn_port,
-             turn_capacity = excluded.turn_capacity,
-             software_version = excluded.software_version,
-             server_port = excluded.server_port,
-             node_type = excluded.node_type,
-             stores = excluded.stores,
-             capabilities = excluded.capabilities,
-             capability_list = excluded.capability_list",
-    )
-    .bind(json!(rows).to_string())
-    .execute(connection)
-    .await?;
-    expect_rows("a registration", done.rows_affected(), registrations.len())
-}
+pub(super) const REGISTER: &str = "
+INSERT INTO peers (
+    id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
+    privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
+    software_version, server_port, node_type, stores, capabilities, capability_list
+)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+       value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
+       value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18,
+       value ->> 19
+FROM json_each(?)
+WHERE true
+ON CONFLICT (peer_id) DO UPDATE SET
+    last_seen = excluded.last_seen,
+    network_id = excluded.network_id,
+    version = excluded.version,
+    crypto_ipv6 = excluded.crypto_ipv6,
+    addresses = excluded.addresses,
+    privacy_mode = excluded.privacy_mode,
+    bootstrap_capable = excluded.bootstrap_capable,
+    turn_capable = excluded.turn_capable,
+    turn_addresses = excluded.turn_addresses,
+    turn_port = excluded.turn_port,
+    turn_capacity = excluded.turn_capacity,
+    software_version = excluded.software_version,
+    server_port = excluded.server_port,
+    node_type = excluded.node_type,
+    stores = excluded.stores,
+    capabilities = excluded.capabilities,
+    capability_list = excluded.capability_list;";
+
+/// Renews, from a moment, the leases of some rows.
+///
+/// `OR ROLLBACK` because a row that fails fails the transaction, so that SQLite need not keep a
+/// journal for undoing this statement alone; that journal costs as much as the update.
+pub(super) const RENEW: &str = "
+UPDATE OR ROLLBACK peers SET last_seen = ? WHERE id IN (SELECT value FROM json_each(?));";
 
 /// The columns of a row in the order of the insert.
-fn row_of(peer: &StoredPeer) -> serde_json::Value {
+pub(super) fn row_of(peer: &StoredPeer) -> serde_json::Value {
     let profile = &peer.profile;
     let turn = profile.turn.as_ref();
     json!([
@@ -168,22 +148,4 @@ fn row_of(peer: &StoredPeer) -> serde_json::Value {
         profile.capabilities,
         profile.capability_list,
     ])
-}
-
-/// Renews the leases of rows, all from the moment of the transaction.
-pub(super) async fn renew(
-    connection: &mut SqliteConnection,
-    changes: &Changes,
-) -> Result<(), StorageError> {
-    if changes.renewals.is_empty() {
-        return Ok(());
-    }
-    let done = sqlx::query(
-        "UPDATE peers SET last_seen = ?1 WHERE id IN (SELECT value FROM json_each(?2))",
-    )
-    .bind(changes.now_ms)
-    .bind(json!(changes.renewals).to_string())
-    .execute(connection)
-    .await?;
-    expect_rows("a renewal", done.rows_affected(), changes.renewals.len())
 }

@@ -1,34 +1,20 @@
 //! TURN registrations, which are columns of their peer's row and go with it.
 
-use serde_json::json;
-use sqlx::SqliteConnection;
+use serde_json::{Value, json};
 
-use super::{StorageError, expect_rows};
 use crate::protocol::TurnOffer;
 
-/// Records the offers of registered peers, by row.
-pub(super) async fn offer(
-    connection: &mut SqliteConnection,
-    offers: &[(i64, TurnOffer)],
-) -> Result<(), StorageError> {
-    if offers.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<_> = offers
-        .iter()
-        .map(|(row_id, offer)| json!([row_id, offer.addresses, offer.port, offer.capacity]))
-        .collect();
-    let done = sqlx::query(
-        "UPDATE peers
-         SET turn_capable = 1,
-             turn_addresses = offer.value ->> 1,
-             turn_port = offer.value ->> 2,
-             turn_capacity = offer.value ->> 3
-         FROM json_each(?1) AS offer
-         WHERE peers.id = offer.value ->> 0",
-    )
-    .bind(json!(rows).to_string())
-    .execute(connection)
-    .await?;
-    expect_rows("a TURN registration", done.rows_affected(), offers.len())
+/// Records offers of registered peers.
+pub(super) const OFFER: &str = "
+UPDATE peers
+SET turn_capable = 1,
+    turn_addresses = offer.value ->> 1,
+    turn_port = offer.value ->> 2,
+    turn_capacity = offer.value ->> 3
+FROM json_each(?) AS offer
+WHERE peers.id = offer.value ->> 0;";
+
+/// An offer in the order of the update.
+pub(super) fn row_of((row_id, offer): &(i64, TurnOffer)) -> Value {
+    json!([row_id, offer.addresses, offer.port, offer.capacity])
 }

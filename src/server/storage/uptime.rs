@@ -120,14 +120,6 @@ pub(super) async fn credit(
     Ok(())
 }
 
-/// Records that the registry worked at `now_ms`.
-pub(super) async fn mark_alive(
-    connection: &mut SqliteConnection,
-    now_ms: i64,
-) -> Result<(), StorageError> {
-    sqlx::query("UPDATE registry_state SET alive_at = ?1")
-        .bind(now_ms)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+/// Records a moment at which the registry worked.
+pub(super) const MARK_ALIVE: &str = "
+UPDATE registry_state SET alive_at = ?;";

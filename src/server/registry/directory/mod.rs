@@ -178,17 +178,20 @@ impl Directory {
         self.insert(Arc::new(peer));
     }
 
-    /// Renews the lease of a registered peer.
-    pub(super) fn renew(&mut self, id: &str, now_ms: i64) {
-        let Some(peer) = self.get(id).cloned() else {
+    /// Renews the lease of a peer. A `peer` that was replaced since it was found has a lease from
+    /// that moment already, and is left alone.
+    pub(super) fn renew(&mut self, peer: &DirectoryPeer, now_ms: i64) {
+        let key = (peer.last_seen_ms(), peer.row_id);
+        let current = if let Some(current) = self.active.remove(&key) {
+            current
+        } else if let Some(current) = self.expired.remove(&key) {
+            self.announce(&current);
+            current
+        } else {
             return;
         };
-        let key = (peer.last_seen_ms(), peer.row_id);
-        if self.active.remove(&key).is_none() && self.expired.remove(&key).is_some() {
-            self.announce(&peer);
-        }
-        peer.last_seen_ms.store(now_ms, Ordering::Relaxed);
-        self.active.insert((now_ms, peer.row_id), peer);
+        current.last_seen_ms.store(now_ms, Ordering::Relaxed);
+        self.active.insert((now_ms, peer.row_id), current);
     }
 
     fn insert(&mut self, peer: Arc<DirectoryPeer>) {

@@ -1,0 +1,57 @@
+//! Where mutations wait for the actor.
+//!
+//! Each message wakes the actor's thread, which costs more than a heartbeat does. So mutations wait
+//! here, and only the first one into an empty inbox is announced by a message; the actor takes
+//! them all when it begins its next transaction.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::RegistryError;
+use super::batch::Mutation;
+use super::messages::Ticket;
+
+/// A queue in order of arrival; clones share it. The permits that the tickets hold bound it.
+#[derive(Clone, Debug)]
+pub(super) struct Inbox(Arc<Mutex<Queue>>);
+
+/// None once the actor is gone.
+type Queue = Option<Vec<(Mutation, Ticket)>>;
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+
+    /// Adds a mutation; tells whether it is the first, so that the actor must be told.
+    pub(super) fn push(&self, mutation: Mutation, ticket: Ticket) -> Result<bool, RegistryError> {
+        let mut queue = self.lock();
+        let queue = queue.as_mut().ok_or(RegistryError::Stopped)?;
+        queue.push((mutation, ticket));
+        Ok(queue.len() == 1)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// Takes the first `most` mutations.
+    pub(super) fn take(&self, most: usize) -> Vec<(Mutation, Ticket)> {
+        let mut queue = self.lock();
+        let Some(queue) = queue.as_mut() else {
+            return Vec::new();
+        };
+        let rest = queue.split_off(queue.len().min(most));
+        mem::replace(queue, rest)
+    }
+
+    /// Refuses all that waits and all that comes.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it holds the lock, and a queue is whole in any case.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,263 @@
+//! The real server on a port of its own, with its own database and a clock that stands still.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use peer_registry::clock::ManualClock;
+use peer_registry::server::Server;
+use peer_registry::server::config::{Config, Settings};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Row};
+use tempfile::TempDir;
+
+/// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
+pub const START_MS: i64 = 1_767_225_600_000;
+
+/// A running registry.
+pub struct TestRegistry {
+    pub clock: Arc<ManualClock>,
+    pub config: Config,
+    client: reqwest::Client,
+    server: Option<Server>,
+    url: String,
+    folder: TempDir,
+}
+
+/// A status and a JSON body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The body of a 200.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self.body
+    }
+
+    /// The body of an error with this status and code, whose shape is checked.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!(
+            (self.status.as_u16(), &self.body["code"]),
+            (status, &json!(code)),
+            "{}",
+            self.body
+        );
+        let sentence = self.body["error"].as_str().expect("a sentence");
+        assert!(
+            !sentence.is_empty() && !sentence.ends_with('.'),
+            "{sentence}"
+        );
+        for key in self.body.as_object().unwrap().keys() {
+            assert!(
+                ["error", "code", "suggestion", "field"].contains(&key.as_str()),
+                "{key}"
+            );
+        }
+        self.body
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl TestRegistry {
+    /// Starts with the default settings.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with some settings as command-line flags.
+    pub async fn start_with(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("peers.db").display());
+        let base = [
+            "peer-registry",
+            "--listen-addr=127.0.0.1:0",
+            "--http-workers=1",
+        ];
+        let settings = Settings::try_parse_from(
+            base.iter()
+                .chain(["--database-url", &url].iter())
+                .chain(flags),
+        );
+        let config = settings.unwrap().check().unwrap();
+        let clock = Arc::new(ManualClock::new(START_MS));
+        let mut registry = Self {
+            clock,
+            config,
+            client: reqwest::Client::builder().gzip(false).build().unwrap(),
+            server: None,
+            url: String::new(),
+            folder,
+        };
+        registry.resume().await;
+        registry
+    }
+
+    /// Starts again on the same database, at whatever time it is.
+    pub async fn resume(&mut self) {
+        let server = Server::start(&self.config, self.clock.clone())
+            .await
+            .unwrap();
+        self.url = format!("http://{}", server.addr());
+        self.server = Some(server);
+    }
+
+    /// Stops in order.
+    pub async fn stop(&mut self) {
+        let server = self.server.take().expect("a running server");
+        server.stop().await.unwrap();
+    }
+
+    pub fn addr(&self) -> std::net::SocketAddr {
+        self.server.as_ref().expect("a running server").addr()
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        peer_registry::clock::Clock::now_ms(&*self.clock)
+    }
+
+    pub fn advance_secs(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs));
+    }
+
+    pub fn advance_ms(&self, ms: u64) {
+        self.clock.advance(Duration::from_millis(ms));
+    }
+
+    /// `POST /register`
+    pub async fn register(&self, body: &Value) -> Answer {
+        self.post("/register", body).await
+    }
+
+    /// `POST /heartbeat`
+    pub async fn heartbeat(&self, peer_id: &str) -> Answer {
+        self.post("/heartbeat", &json!({ "peerId": peer_id })).await
+    }
+
+    /// `POST /register-turn-server`
+    pub async fn register_turn_server(&self, body: &Value) -> Answer {
+        self.post("/register-turn-server", body).await
+    }
+
+    /// `GET /peers`, with the query string given, e.g. `limit=3`.
+    pub async fn peers(&self, query: &str) -> Answer {
+        self.get(&format!("/peers?{query}")).await
+    }
+
+    /// `GET /turn-servers`
+    pub async fn turn_servers(&self) -> Answer {
+        self.get("/turn-servers").await
+    }
+
+    /// `GET /stats`
+    pub async fn stats(&self) -> Answer {
+        self.get("/stats").await
+    }
+
+    /// `GET /health`
+    pub async fn health(&self) -> Answer {
+        self.get("/health").await
+    }
+
+    pub async fn get(&self, target: &str) -> Answer {
+        let request = self.request(reqwest::Method::GET, target);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_raw(path, "application/json", body.to_string())
+            .await
+    }
+
+    pub async fn post_raw(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let request = self
+            .request(reqwest::Method::POST, path)
+            .header("content-type", content_type)
+            .body(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// A request that a test finishes itself.
+    pub fn request(&self, method: reqwest::Method, target: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{target}", self.url))
+    }
+
+    /// The ids of all active peers, page by page.
+    pub async fn listed_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut query = String::new();
+        loop {
+            let page = self.peers(&query).await.ok();
+            for peer in page["peers"].as_array().unwrap() {
+                ids.push(peer["peerId"].as_str().unwrap().to_owned());
+            }
+            match page["nextCursor"].as_str() {
+                Some(cursor) => query = format!("cursor={cursor}"),
+                None => return ids,
+            }
+        }
+    }
+
+    /// A connection of the operator's own to the database.
+    pub async fn database(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.database_path())
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    pub fn database_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("peers.db")
+    }
+
+    /// The ids in the peer table, in order.
+    pub async fn stored_ids(&self) -> Vec<String> {
+        let mut database = self.database().await;
+        sqlx::query("SELECT peer_id FROM peers ORDER BY peer_id")
+            .fetch_all(&mut database)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
+    }
+}
+
+/// The least that a peer must say to be registered under the default policy.
+pub fn peer(id: &str) -> Value {
+    json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
+}
+
+/// The registrations that nodes in the field send, with what each client is.
+pub fn real_clients() -> Value {
+    serde_json::from_str(include_str!("../fixtures/real-clients.json")).unwrap()
+}

@@ -1,0 +1,4 @@
+//! The registry over HTTP, on a manual clock.
+
+mod helpers;
+mod leases;
