@@ -1,4 +1,5 @@
--- One row a peer. Times are Unix milliseconds, lists are JSON text.
+-- One row a peer. Times are Unix milliseconds, lists are JSON text. Checks spell out NULL, since the
+-- JSON functions of older sqlite3 shells answer it differently.
 CREATE TABLE peers (
     id               INTEGER PRIMARY KEY,
     peer_id          TEXT    NOT NULL UNIQUE,
@@ -12,15 +13,15 @@ CREATE TABLE peers (
     bootstrap_capable INTEGER NOT NULL CHECK (bootstrap_capable IN (0, 1)),
     turn_capable     INTEGER NOT NULL CHECK (turn_capable IN (0, 1)),
     -- A TURN server has all three, any other peer none.
-    turn_addresses   TEXT    CHECK (json_valid(turn_addresses) AND json_type(turn_addresses) = 'array'),
+    turn_addresses   TEXT    CHECK (turn_addresses IS NULL OR json_valid(turn_addresses) AND json_type(turn_addresses) = 'array'),
     turn_port        INTEGER CHECK (turn_port BETWEEN 1 AND 65535),
     turn_capacity    INTEGER CHECK (turn_capacity >= 1),
     software_version TEXT,
     server_port      INTEGER CHECK (server_port BETWEEN 1 AND 65535),
     node_type        INTEGER CHECK (node_type BETWEEN 0 AND 65535),
     stores           TEXT    NOT NULL CHECK (json_valid(stores) AND json_type(stores) = 'array'),
-    capabilities     TEXT    CHECK (json_valid(capabilities)),
-    capability_list  TEXT    CHECK (json_valid(capability_list)),
+    capabilities     TEXT    CHECK (capabilities IS NULL OR json_valid(capabilities)),
+    capability_list  TEXT    CHECK (capability_list IS NULL OR json_valid(capability_list)),
     CHECK ((turn_addresses IS NULL) = (turn_port IS NULL)),
     CHECK ((turn_addresses IS NULL) = (turn_capacity IS NULL))
 ) STRICT;

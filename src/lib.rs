@@ -5,9 +5,9 @@
 //! a 200 is on disk.**
 //!
 //! - [`protocol`] is the wire contract as types, with what each side MUST and SHOULD do.
-//! - [`server`] (feature `server`, on by default) is the registry: an actor over SQLite and its
-//!   HTTP interface.
-//! - [`agent`] (feature `agent`) is the node's side; it pulls in neither actix nor sqlx.
+//! - `server` (feature `server`, on by default) is the registry: an actor over SQLite and its HTTP
+//!   interface.
+//! - `agent` (feature `agent`) is the node's side; it pulls in neither actix nor sqlx.
 //! - [`clock`] is the one source of time for both.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -1,1 +1,1 @@
-//! The node's side: keeps a node registered. Not built yet; see the roadmap in the README.
+//! The node's side. Empty in this version.

@@ -243,6 +243,8 @@ impl RegistryActor {
             let since_ms = self.clock.now_ms();
             self.storage = Storage::Fails { since_ms };
             journal::degraded(error);
+        } else {
+            journal::still_degraded(error);
         }
         for (_, ticket) in batch.mutations {
             ticket.answer(Err(RegistryError::StorageUnavailable));

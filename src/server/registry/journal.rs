@@ -48,6 +48,10 @@ pub(super) fn degraded(error: &StorageError) {
     error!("cannot write to the database, leases stand still until it works again: {error}");
 }
 
+pub(super) fn still_degraded(error: &StorageError) {
+    debug!("still cannot write to the database: {error}");
+}
+
 pub(super) fn reloaded(peers: usize, credited: Option<Outage>) {
     match credited {
         Some(outage) => info!(

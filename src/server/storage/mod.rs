@@ -13,7 +13,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::protocol::TurnOffer;
 use crate::server::model::StoredPeer;
@@ -113,22 +113,27 @@ impl Store {
 
     /// Takes up the leases where the last process left them; credits the time since as an outage.
     pub async fn resume(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
-        transaction.commit().await?;
-        Ok(resumed)
+        self.run(async |connection| {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
+            transaction.commit().await?;
+            Ok(resumed)
+        })
+        .await
     }
 
     /// Hands every row to `each` and returns the version of the data they came from.
-    pub async fn load(
-        &self,
-        each: impl FnMut(StoredPeer) + Send,
-    ) -> Result<DataVersion, StorageError> {
-        let mut transaction = self.pool.begin().await?;
-        peers::load(&mut transaction, each).await?;
-        let version = data_version(&mut transaction).await?;
-        transaction.rollback().await?;
-        Ok(version)
+    pub async fn load(&self, each: impl FnMut(StoredPeer)) -> Result<DataVersion, StorageError> {
+        self.run(async |connection| {
+            let mut transaction = connection.begin().await?;
+            peers::load(&mut transaction, each).await?;
+            let version = sqlx::query_scalar("PRAGMA data_version")
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.rollback().await?;
+            Ok(DataVersion(version))
+        })
+        .await
     }
 
     /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
@@ -137,26 +142,38 @@ impl Store {
         changes: &Changes,
         version: DataVersion,
     ) -> Result<CommitOutcome, StorageError> {
-        let mut connection = self.pool.acquire().await?;
-        let result = batch::commit(&mut connection, changes, version).await;
-        if result.is_err() {
-            // Whatever became of the transaction, without its connection it is undone. That the
-            // connection may also fail to close adds nothing to the error at hand.
-            let _ = connection.close().await;
-        }
-        result
+        self.run(async |connection| batch::commit(connection, changes, version).await)
+            .await
     }
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.
     pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        uptime::credit(&mut transaction, outage).await?;
-        sqlx::query(uptime::MARK_ALIVE)
-            .bind(outage.until_ms)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        self.run(async |connection| {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            uptime::credit(&mut transaction, outage).await?;
+            sqlx::query(uptime::MARK_ALIVE)
+                .bind(outage.until_ms)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Does some work on the connection, which is thrown away if that fails: without it, whatever
+    /// became of a transaction is undone, and the next one starts afresh.
+    async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut connection = self.pool.acquire().await?;
+        let result = work(&mut connection).await;
+        if result.is_err() {
+            // That it may also fail to close adds nothing to the error at hand.
+            let _ = connection.close().await;
+        }
+        result
     }
 
     /// Moves the write-ahead log into the database file and lets go of both.
@@ -169,11 +186,4 @@ impl Store {
         checkpoint?;
         Ok(unlocked?)
     }
-}
-
-async fn data_version(connection: &mut SqliteConnection) -> Result<DataVersion, StorageError> {
-    let version = sqlx::query_scalar("PRAGMA data_version")
-        .fetch_one(connection)
-        .await?;
-    Ok(DataVersion(version))
 }

@@ -13,7 +13,7 @@ use crate::server::model::{Profile, StoredPeer};
 /// Hands every row to `each`, in no particular order.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
-    mut each: impl FnMut(StoredPeer) + Send,
+    mut each: impl FnMut(StoredPeer),
 ) -> Result<(), StorageError> {
     let mut rows = sqlx::query(
         "SELECT id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6,

@@ -1,0 +1,114 @@
+//! Who may import whom: the layers of the server, held by their source text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(folder);
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        if folder.is_file() {
+            found.push((folder.clone(), fs::read_to_string(&folder).unwrap()));
+            continue;
+        }
+        for entry in fs::read_dir(&folder).unwrap() {
+            folders.push(entry.unwrap().path());
+        }
+    }
+    assert!(!found.is_empty(), "no sources");
+    found
+}
+
+/// No line of code below `folder` holds any of `words`.
+fn assert_never_names(folder: &str, words: &[&str]) {
+    for (path, text) in sources(folder) {
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("//") {
+                continue;
+            }
+            for word in words {
+                assert!(!line.contains(word), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn http_names_neither_sqlx_nor_storage() {
+    assert_never_names("server/http", &["sqlx", "storage::", "::storage"]);
+}
+
+#[test]
+fn registry_names_neither_a_status_code_nor_sql_nor_what_stands_above_it() {
+    let words = [
+        "actix_web",
+        "StatusCode",
+        "sqlx",
+        "SELECT ",
+        "UPDATE ",
+        "server::http",
+    ];
+    assert_never_names("server/registry", &words);
+}
+
+#[test]
+fn storage_names_nothing_above_it() {
+    let words = ["actix", "StatusCode", "server::registry", "server::http"];
+    assert_never_names("server/storage", &words);
+}
+
+#[test]
+fn policy_is_pure() {
+    let words = [
+        "clock",
+        "std::fs",
+        "std::net::Tcp",
+        "tokio",
+        "actix",
+        "sqlx",
+        "async ",
+        "server::storage",
+        "server::registry",
+        "server::http",
+        "rand::",
+    ];
+    assert_never_names("server/policy", &words);
+}
+
+#[test]
+fn config_and_model_import_the_protocol_only() {
+    let words = [
+        "server::policy",
+        "server::storage",
+        "server::registry",
+        "server::http",
+        "actix",
+    ];
+    assert_never_names("server/config", &words);
+    assert_never_names("server/model.rs", &words);
+}
+
+#[test]
+fn protocol_and_agent_never_name_the_server() {
+    assert_never_names(
+        "protocol",
+        &["crate::server", "actix", "sqlx", "tokio", "std::fs"],
+    );
+    assert_never_names("agent", &["server", "actix", "sqlx"]);
+}
+
+#[test]
+fn only_the_clock_asks_for_the_time() {
+    for (path, text) in sources("") {
+        let asks = ["Utc::now(", "Instant::now(", "SystemTime::now("];
+        let is_clock = path.ends_with("src/clock.rs");
+        assert!(
+            is_clock || !asks.iter().any(|ask| text.contains(ask)),
+            "{}",
+            path.display()
+        );
+    }
+}
