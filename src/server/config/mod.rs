@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+mod checker;
 mod settings;
 
 use std::net::SocketAddr;

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use clap::Parser;
 
+use super::checker::Checker;
 use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
 use crate::protocol::Limits;
 
@@ -213,7 +212,7 @@ impl Settings {
     /// # Errors
     /// Names each setting that is wrong, with what it is and what it may be.
     pub fn check(&self) -> Result<Config, SettingsError> {
-        let mut checker = Checker { faults: Vec::new() };
+        let mut checker = Checker::default();
         let config = self.read(&mut checker);
         if checker.faults.is_empty() {
             Ok(config)
@@ -306,41 +305,6 @@ impl Settings {
                 0..=86_400,
             ),
         }
-    }
-}
-
-struct Checker {
-    faults: Vec<String>,
-}
-
-impl Checker {
-    fn parse<T: FromStr>(&mut self, name: &str, text: &str, form: &str, otherwise: T) -> T {
-        text.parse().unwrap_or_else(|_| {
-            self.faults
-                .push(format!("{name} must be {form}, not {text:?}"));
-            otherwise
-        })
-    }
-
-    fn number<N: TryFrom<u64> + Default>(
-        &mut self,
-        name: &str,
-        text: &str,
-        range: RangeInclusive<u64>,
-    ) -> N {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        if let Some(number) = number.and_then(|number| N::try_from(number).ok()) {
-            return number;
-        }
-        let (least, most) = (range.start(), range.end());
-        self.faults.push(format!(
-            "{name} must be a whole number from {least} to {most}, not {text:?}"
-        ));
-        N::default()
-    }
-
-    fn size(&mut self, name: &str, text: &str, range: RangeInclusive<u64>) -> usize {
-        self.number(name, text, range)
     }
 }
 

@@ -4,11 +4,13 @@
 //! run outside the actor's context, as futures spawned on its context would all be polled at each
 //! wake, and report back by message.
 
+mod handlers;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use actix::{Actor, AsyncContext, Context};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::oneshot;
@@ -19,10 +21,7 @@ use super::counters::Counters;
 use super::directory::Directory;
 use super::inbox::Inbox;
 use super::journal;
-use super::messages::{
-    Accepted, BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, Status,
-    TakeMutations, Ticket,
-};
+use super::messages::{Accepted, BatchFinished, Ticket};
 use crate::clock::Clock;
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
@@ -31,6 +30,9 @@ use crate::server::storage::{Changes, CommitOutcome, DataVersion, Resumed, Stora
 /// The most mutations that share a transaction: enough to make the cost of the commit itself
 /// vanish, few enough that a transaction takes milliseconds.
 const BATCH_MUTATIONS: usize = 1024;
+
+/// Messages in the mailbox before their senders wait.
+const MAILBOX_MESSAGES: usize = 4096;
 
 /// The owner of the database, the queue before it and the directory after it.
 pub(super) struct RegistryActor {
@@ -237,6 +239,17 @@ impl RegistryActor {
         *counter += 1;
     }
 
+    /// Goes on from a table that was read anew.
+    fn reload(&mut self, directory: Directory, version: DataVersion, credited: Option<Outage>) {
+        journal::reloaded(directory.registered(), credited);
+        self.outages.extend(credited);
+        self.directory = directory;
+        self.storage = Storage::Works(version);
+        let cutoff_ms = self.cutoff_ms(self.clock.now_ms());
+        self.outages
+            .retain(|outage| !lease::is_spent(outage, cutoff_ms));
+    }
+
     /// Answers everyone in a batch that failed; nothing of it is on disk.
     fn fail(&mut self, batch: Batch, error: &StorageError) {
         if let Storage::Works(_) = self.storage {
@@ -319,6 +332,8 @@ impl Actor for RegistryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // Permits bound the messages; a sender that had to wait for a place would cost more.
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
             actor.add_chore(Chore::Cleanup, ctx);
@@ -327,108 +342,5 @@ impl Actor for RegistryActor {
         ctx.run_interval(alive_interval, |actor, ctx| {
             actor.add_chore(Chore::MarkAlive, ctx);
         });
-    }
-}
-
-impl Handler<TakeMutations> for RegistryActor {
-    type Result = ();
-
-    fn handle(&mut self, _: TakeMutations, ctx: &mut Self::Context) {
-        self.write(ctx);
-    }
-}
-
-impl Handler<BatchFinished> for RegistryActor {
-    type Result = ();
-
-    fn handle(&mut self, message: BatchFinished, ctx: &mut Self::Context) {
-        self.is_writing = false;
-        let BatchFinished { batch, result } = message;
-        match result {
-            Ok(Written::Committed) => self.apply(batch),
-            Ok(Written::Reloaded {
-                directory,
-                version,
-                credited,
-            }) => {
-                journal::reloaded(directory.registered(), credited);
-                self.outages.extend(credited);
-                self.directory = *directory;
-                self.storage = Storage::Works(version);
-                self.write_batch(batch, ctx);
-            }
-            Err(error) => self.fail(batch, &error),
-        }
-        self.write(ctx);
-    }
-}
-
-impl Handler<ListPeers> for RegistryActor {
-    type Result = MessageResult<ListPeers>;
-
-    fn handle(&mut self, message: ListPeers, _: &mut Self::Context) -> Self::Result {
-        let now_ms = self.look();
-        let membership = self.directory.membership();
-        let listing = (!message.known.contains(&membership)).then(|| {
-            self.directory.list_peers(
-                &message.filter,
-                &message.extent,
-                message.most,
-                &mut self.rng,
-            )
-        });
-        MessageResult(Peers {
-            membership,
-            listing,
-            total_registered: self.directory.registered(),
-            now_ms,
-        })
-    }
-}
-
-impl Handler<ListTurnServers> for RegistryActor {
-    type Result = MessageResult<ListTurnServers>;
-
-    fn handle(&mut self, message: ListTurnServers, _: &mut Self::Context) -> Self::Result {
-        let now_ms = self.look();
-        MessageResult(self.directory.list_turn_servers(message.most, now_ms))
-    }
-}
-
-impl Handler<ReadStatus> for RegistryActor {
-    type Result = MessageResult<ReadStatus>;
-
-    fn handle(&mut self, _: ReadStatus, _: &mut Self::Context) -> Self::Result {
-        let now_ms = self.look();
-        MessageResult(Status {
-            total_peers: self.directory.registered(),
-            active_peers: self.directory.active(),
-            turn_servers: self.directory.turn_servers(),
-            uptime_secs: u64::try_from((now_ms - self.started_ms) / 1000).unwrap_or(0),
-            counters: self.counters.clone(),
-            is_degraded: matches!(self.storage, Storage::Fails { .. }),
-            now_ms,
-        })
-    }
-}
-
-impl Handler<Drain> for RegistryActor {
-    type Result = ResponseFuture<Result<(), RegistryError>>;
-
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
-        let (drained, done) = oneshot::channel();
-        self.drained = Some(drained);
-        // The outage that begins now is reckoned from the last sign of life.
-        self.add_chore(Chore::MarkAlive, ctx);
-        Box::pin(async move {
-            match done.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => {
-                    journal::close_failed(&error);
-                    Err(RegistryError::StorageUnavailable)
-                }
-                Err(_) => Err(RegistryError::Stopped),
-            }
-        })
     }
 }
