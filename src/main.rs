@@ -9,8 +9,8 @@ use clap::Parser;
 use env_logger::Env;
 use log::LevelFilter;
 use peer_registry::clock::SystemClock;
-use peer_registry::server::Server;
 use peer_registry::server::config::{Config, Settings};
+use peer_registry::server::{Server, Signals};
 
 /// The registry ran and failed.
 const FAILED: u8 = 1;
@@ -23,11 +23,15 @@ fn main() -> ExitCode {
         Err(error) => return fail(MISCONFIGURED, &error),
     };
     actix::System::new().block_on(async {
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return fail(FAILED, &error.into()),
+        };
         let server = match Server::start(&config, Arc::new(SystemClock::start())).await {
             Ok(server) => server,
             Err(error) => return fail(MISCONFIGURED, &error.into()),
         };
-        match server.run().await {
+        match server.run(signals).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &error.into()),
         }

@@ -15,11 +15,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use log::{info, warn};
 use tokio::net::TcpSocket;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
@@ -74,6 +75,7 @@ pub struct Server {
     addr: SocketAddr,
     registry: Registry,
     draining: Arc<AtomicBool>,
+    drain_delay: Duration,
     http: ServerHandle,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<()>,
@@ -90,7 +92,7 @@ impl Server {
             source,
         })?;
         let addr = listener.local_addr().unwrap_or(config.listen_addr);
-        let store = Store::open(&config.database_url).await?;
+        let store = Store::open(&config.database_path).await?;
         let path = store.path().to_owned();
         let (registry, started) =
             Registry::start(store, clock, config.lease, config.http.max_in_flight)
@@ -112,6 +114,7 @@ impl Server {
             addr,
             registry,
             draining,
+            drain_delay: Duration::from_secs(config.http.drain_delay_secs),
             http: handle,
             stopped: started.stopped,
         })
@@ -122,14 +125,10 @@ impl Server {
         self.addr
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops in order. A second signal ends the process at
-    /// once.
-    pub async fn run(mut self) -> Result<(), RunError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Serves until a signal comes, then stops in order. A second signal ends the process at once.
+    pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM received, stopping"),
-            _ = interrupt.recv() => info!("SIGINT received, stopping"),
+            name = signals.next() => info!("{name} received, stopping"),
             _ = &mut self.stopped => {
                 self.http.stop(false).await;
                 return Err(RunError::ActorStopped);
@@ -137,15 +136,16 @@ impl Server {
         }
         tokio::select! {
             result = self.stop() => result,
-            _ = terminate.recv() => end_at_once(),
-            _ = interrupt.recv() => end_at_once(),
+            _ = signals.next() => end_at_once(),
         }
     }
 
-    /// Says that it is draining, stops accepting, finishes what is in flight, writes what waits,
+    /// Says that it is draining, after `DRAIN_DELAY_SECS` stops accepting, finishes what is in flight, writes what waits,
     /// and closes the database.
     pub async fn stop(self) -> Result<(), RunError> {
         self.draining.store(true, Ordering::Relaxed);
+        // Who balances load by the health has this long to learn of it.
+        tokio::time::sleep(self.drain_delay).await;
         self.http.stop(true).await;
         match self.registry.drain().await {
             Ok(()) => {
@@ -154,6 +154,32 @@ impl Server {
             }
             Err(RegistryError::Stopped) => Err(RunError::ActorStopped),
             Err(_) => Err(RunError::Close),
+        }
+    }
+}
+
+/// The signals that end a server: SIGTERM and SIGINT.
+///
+/// To be listened for before the server starts, so that one that comes early is not missed.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen, on the current runtime.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one and tells its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

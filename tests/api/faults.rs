@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use peer_registry::clock::Clock;
-use peer_registry::server::Server;
+use peer_registry::server::{Server, Signals};
 use serde_json::json;
 
 use crate::helpers::{START_MS, TestRegistry, peer};
@@ -129,7 +129,7 @@ async fn a_panic_in_the_actor_turns_health_to_503_and_ends_the_server_with_an_er
     let registry = TestRegistry::start().await;
     let mut config = registry.config.clone();
     let folder = tempfile::tempdir().unwrap();
-    config.database_url = format!("sqlite://{}", folder.path().join("peers.db").display());
+    config.database_path = folder.path().join("peers.db");
     let clock = Arc::new(TrapClock(AtomicBool::new(false)));
     let server = Server::start(&config, clock.clone()).await.unwrap();
     let url = format!("http://{}", server.addr());
@@ -146,7 +146,7 @@ async fn a_panic_in_the_actor_turns_health_to_503_and_ends_the_server_with_an_er
     assert_eq!(health.status(), 503);
     let health: serde_json::Value = health.json().await.unwrap();
     assert_eq!(health["status"], "degraded");
-    let error = server.run().await.unwrap_err();
+    let error = server.run(Signals::listen().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("actor has stopped"), "{error}");
 }
 

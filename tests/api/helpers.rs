@@ -9,8 +9,8 @@ use peer_registry::server::Server;
 use peer_registry::server::config::{Config, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Row};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{Column, ConnectOptions, Row};
 use tempfile::TempDir;
 
 /// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
@@ -35,7 +35,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response) -> Self {
+    pub async fn of(response: Response) -> Self {
         let status = response.status();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();
@@ -248,6 +248,27 @@ impl TestRegistry {
             .unwrap()
             .iter()
             .map(|row| row.get(0))
+            .collect()
+    }
+
+    /// The rows of the peer table in order of their ids, as objects named by column.
+    pub async fn stored_rows(&self) -> Vec<Value> {
+        let mut database = self.database().await;
+        let rows = sqlx::query("SELECT * FROM peers ORDER BY peer_id")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        let cell = |row: &SqliteRow, at: usize| match row.try_get::<Option<i64>, _>(at) {
+            Ok(number) => json!(number),
+            Err(_) => json!(row.get::<Option<String>, _>(at)),
+        };
+        rows.iter()
+            .map(|row| {
+                let columns = row.columns().iter();
+                columns
+                    .map(|column| (column.name().to_owned(), cell(row, column.ordinal())))
+                    .collect()
+            })
             .collect()
     }
 }

@@ -1,6 +1,13 @@
 //! The registry over HTTP, on a manual clock.
 
+mod bad_input;
 mod faults;
 mod helpers;
 mod leases;
+mod limits;
+mod listing;
 mod model;
+mod privacy;
+mod registering;
+mod status;
+mod turn;

@@ -1,6 +1,7 @@
 //! Checks settings one by one, so that all their faults can be told at once.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Reads settings and collects what is wrong with them.
@@ -47,5 +48,38 @@ impl Checker {
     /// A count or a size in `range`.
     pub(super) fn size(&mut self, name: &str, text: &str, range: RangeInclusive<u64>) -> usize {
         self.number(name, text, range)
+    }
+
+    /// The path in `sqlite://<path>`.
+    pub(super) fn database_path(&mut self, name: &str, url: &str) -> PathBuf {
+        let path = url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .unwrap_or_default();
+        // SQLite gives a meaning of its own to these, and none of them is a plain file.
+        if path.is_empty()
+            || path.starts_with([':'])
+            || path.starts_with("file:")
+            || path.contains('?')
+        {
+            self.faults.push(format!(
+                "{name} must be sqlite:// and the path of a file, e.g. sqlite://peers.db or \
+                 sqlite:///var/lib/peer-registry/peers.db, not {url:?}"
+            ));
+        }
+        PathBuf::from(path)
+    }
+
+    /// Nothing, if the two are wrong by themselves (zero stands in for such a number).
+    pub(super) fn interval_within_timeout(&mut self, interval_secs: u64, timeout_secs: u64) {
+        // A timeout of one second, the least, has no half in whole seconds.
+        let longest = (timeout_secs / 2).max(1);
+        if timeout_secs > 0 && interval_secs > longest {
+            self.faults.push(format!(
+                "HEARTBEAT_INTERVAL_SECS must be at most half of PEER_TIMEOUT_SECS, so that one \
+                 lost heartbeat costs no peer its place: at most {longest} with a timeout of \
+                 {timeout_secs}, not {interval_secs}"
+            ));
+        }
     }
 }

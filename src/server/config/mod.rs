@@ -4,6 +4,7 @@ mod checker;
 mod settings;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::protocol::Limits;
@@ -16,8 +17,8 @@ pub struct Config {
     /// Where to listen. Default 127.0.0.1:3000, `LISTEN_ADDR`. A wildcard address serves the whole
     /// network without TLS; port 0 lets the system choose.
     pub listen_addr: SocketAddr,
-    /// The database, `sqlite://<path>`. Default `sqlite://peers.db`, `DATABASE_URL`.
-    pub database_url: String,
+    /// The database file. Default `peers.db`, set as `DATABASE_URL`, `sqlite://<path>`.
+    pub database_path: PathBuf,
     /// Leases and the size of the registry.
     pub lease: LeaseConfig,
     /// How often nodes are told to send a heartbeat, in seconds. Default 120,
@@ -70,6 +71,9 @@ pub struct HttpConfig {
     /// Peers of a page of `GET /peers`. Default 1000, `MAX_LISTED`. A page of 1000 takes about
     /// 400 KB before compression.
     pub max_listed: usize,
+    /// How long health says `draining` before connections are refused, in seconds. Default 0,
+    /// `DRAIN_DELAY_SECS`. As long as a load balancer takes to notice; longer delays each restart.
+    pub drain_delay_secs: u64,
     /// How long a shutdown waits for requests under way, in seconds. Default 30,
     /// `SHUTDOWN_TIMEOUT_SECS`.
     pub shutdown_timeout_secs: u64,

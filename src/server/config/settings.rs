@@ -115,6 +115,15 @@ pub struct Settings {
     )]
     max_connections: String,
 
+    /// How long health says draining before connections are refused
+    #[arg(
+        long,
+        env = "DRAIN_DELAY_SECS",
+        value_name = "SECS",
+        default_value = "0"
+    )]
+    drain_delay_secs: String,
+
     /// How long a shutdown waits for requests under way
     #[arg(
         long,
@@ -225,34 +234,23 @@ impl Settings {
 
     fn read(&self, checker: &mut Checker) -> Config {
         let any = 1..=u64::from(u32::MAX);
-        let lease = LeaseConfig {
-            peer_timeout_secs: checker.number(
-                "PEER_TIMEOUT_SECS",
-                &self.peer_timeout_secs,
-                any.clone(),
-            ),
-            cleanup_interval_secs: checker.number(
-                "CLEANUP_INTERVAL_SECS",
-                &self.cleanup_interval_secs,
-                any.clone(),
-            ),
-            max_peers: checker.size("MAX_PEERS", &self.max_peers, any.clone()),
-        };
+        let peer_timeout_secs =
+            checker.number("PEER_TIMEOUT_SECS", &self.peer_timeout_secs, any.clone());
         let heartbeat_interval_secs = checker.number(
             "HEARTBEAT_INTERVAL_SECS",
             &self.heartbeat_interval_secs,
             any.clone(),
         );
-        // A timeout of one second, the least, has no half in whole seconds.
-        let longest = (lease.peer_timeout_secs / 2).max(1);
-        if checker.faults.is_empty() && heartbeat_interval_secs > longest {
-            checker.faults.push(format!(
-                "HEARTBEAT_INTERVAL_SECS must be at most half of PEER_TIMEOUT_SECS, so that one \
-                 lost heartbeat costs no peer its place: at most {longest} with a timeout of {}, \
-                 not {heartbeat_interval_secs}",
-                lease.peer_timeout_secs
-            ));
-        }
+        checker.interval_within_timeout(heartbeat_interval_secs, peer_timeout_secs);
+        let lease = LeaseConfig {
+            peer_timeout_secs,
+            cleanup_interval_secs: checker.number(
+                "CLEANUP_INTERVAL_SECS",
+                &self.cleanup_interval_secs,
+                any.clone(),
+            ),
+            max_peers: checker.size("MAX_PEERS", &self.max_peers, any),
+        };
         Config {
             listen_addr: checker.parse::<SocketAddr>(
                 "LISTEN_ADDR",
@@ -260,7 +258,7 @@ impl Settings {
                 "an IP address and a port, e.g. 127.0.0.1:3000 or [::]:3000",
                 SocketAddr::from(([127, 0, 0, 1], 0)),
             ),
-            database_url: self.database_url.clone(),
+            database_path: checker.database_path("DATABASE_URL", &self.database_url),
             lease,
             heartbeat_interval_secs,
             address_policy: checker.parse(
@@ -299,6 +297,7 @@ impl Settings {
             max_connections: checker.size("MAX_CONNECTIONS", &self.max_connections, 1..=1 << 20),
             max_body_bytes: checker.size("MAX_BODY_BYTES", &self.max_body_bytes, any),
             max_listed: checker.size("MAX_LISTED", &self.max_listed, 1..=100_000),
+            drain_delay_secs: checker.number("DRAIN_DELAY_SECS", &self.drain_delay_secs, 0..=3600),
             shutdown_timeout_secs: checker.number(
                 "SHUTDOWN_TIMEOUT_SECS",
                 &self.shutdown_timeout_secs,
@@ -324,7 +323,7 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let config = check(&[]).unwrap();
         assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.database_url, "sqlite://peers.db");
+        assert_eq!(config.database_path.to_str(), Some("peers.db"));
         assert_eq!(config.lease.peer_timeout_secs, 600);
         assert_eq!(config.lease.cleanup_interval_secs, 900);
         assert_eq!(config.lease.max_peers, 1_000_000);
@@ -344,6 +343,36 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_over_half_the_timeout_is_told_along_with_other_faults() {
+        let faults = check(&["--heartbeat-interval-secs=301", "--max-peers=0"]).unwrap_err();
+        assert_eq!(faults.lines().count(), 2, "{faults}");
+    }
+
+    #[test]
+    fn a_database_must_be_a_file() {
+        for url in [
+            "peers.db",
+            "sqlite:",
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite://peers.db?mode=memory",
+            "sqlite://file:peers.db",
+        ] {
+            let fault = check(&["--database-url", url]).unwrap_err();
+            assert!(fault.contains("DATABASE_URL"), "{fault}");
+        }
+        for (url, path) in [
+            ("sqlite:///var/lib/peers.db", "/var/lib/peers.db"),
+            ("sqlite://data/peers.db", "data/peers.db"),
+            ("sqlite:peers.db", "peers.db"),
+        ] {
+            let config = check(&["--database-url", url]).unwrap();
+            assert_eq!(config.database_path.to_str(), Some(path));
+        }
+    }
+
+    #[test]
     fn a_timeout_of_one_second_is_allowed() {
         let args = ["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"];
         assert!(check(&args).is_ok());
@@ -357,6 +386,7 @@ mod tests {
             "--address-policy=open",
             "--peer-timeout-secs=-1",
             "--max-listed=0",
+            "--database-url=postgres://localhost/peers",
         ])
         .unwrap_err();
         for name in [
@@ -364,9 +394,10 @@ mod tests {
             "ADDRESS_POLICY",
             "PEER_TIMEOUT_SECS",
             "MAX_LISTED",
+            "DATABASE_URL",
         ] {
             assert!(faults.contains(name), "{name} in {faults}");
         }
-        assert_eq!(faults.lines().count(), 4, "{faults}");
+        assert_eq!(faults.lines().count(), 5, "{faults}");
     }
 }

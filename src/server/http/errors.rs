@@ -128,6 +128,13 @@ impl ResponseError for ApiError {
         if let Some(secs) = retry_after_secs(code) {
             response.insert_header((RETRY_AFTER, secs));
         }
+        if matches!(
+            self,
+            Self::TooSlow { .. } | Self::TooLarge { .. } | Self::BrokenBody
+        ) {
+            // What is still to come of the body is not waited for.
+            response.force_close();
+        }
         if let Self::WrongMethod { allowed } = self {
             response.insert_header(("Allow", *allowed));
         }

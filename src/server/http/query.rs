@@ -51,10 +51,12 @@ impl Query {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
-        if (1..=most_bytes).contains(&text.len()) && !text.contains(char::is_control) {
+        // Bytes that are no UTF-8 were replaced as the query string was decoded.
+        let is_unfit = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+        if (1..=most_bytes).contains(&text.len()) && !text.contains(is_unfit) {
             Ok(Some(text))
         } else {
-            let form = format!("1 to {most_bytes} bytes without control characters");
+            let form = format!("1 to {most_bytes} bytes of UTF-8 without control characters");
             Err(RequestError::invalid(name, &form))
         }
     }

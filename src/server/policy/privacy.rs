@@ -76,7 +76,7 @@ fn check_crypto_only(request: &RegisterRequest, limits: &Limits) -> Result<Strin
                 .ok_or_else(|| RequestError::privacy("cryptoIPv6", CRYPTO_IPV6_FORM))?;
             (text.clone(), own)
         }
-        None => crypto_ipv6_of_first_address(request)?,
+        None => crypto_ipv6_of_first_address(request, limits)?,
     };
     for (at, address) in request.addresses.iter().enumerate() {
         match reveals(address, &own, limits) {
@@ -99,22 +99,24 @@ fn check_crypto_only(request: &RegisterRequest, limits: &Limits) -> Result<Strin
 
 fn crypto_ipv6_of_first_address(
     request: &RegisterRequest,
+    limits: &Limits,
 ) -> Result<(String, Ipv6Addr), RequestError> {
     let Some(first) = request.addresses.first() else {
         let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
         return Err(RequestError::missing("cryptoIPv6", &form));
     };
     let mut parts = first.split('/');
-    let form = "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(""), Some("ip6"), Some(text)) => Ipv6Addr::from_str(text)
-            .ok()
-            .filter(is_crypto_ipv6)
-            .map(|own| (text.to_owned(), own)),
-        (Some(""), Some(_), _) => None,
-        _ => return Err(RequestError::invalid("addresses[0]", form)),
+    if let (Some(""), Some("ip6"), Some(text)) = (parts.next(), parts.next(), parts.next())
+        && let Some(own) = Ipv6Addr::from_str(text).ok().filter(is_crypto_ipv6)
+    {
+        return Ok((text.to_owned(), own));
     }
-    .ok_or_else(|| RequestError::privacy("addresses[0]", form))
+    let form = "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
+    // Whose address it would have to be does not matter to whether it is one at all.
+    match reveals(first, &Ipv6Addr::UNSPECIFIED, limits) {
+        Ok(_) => Err(RequestError::privacy("addresses[0]", form)),
+        Err(NotAMultiaddr) => Err(RequestError::invalid("addresses[0]", form)),
+    }
 }
 
 struct NotAMultiaddr;

@@ -98,12 +98,12 @@ pub enum StorageError {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://<path>`), creating the file and its folder if needed.
+    /// Opens the database at `path`, creating the file and its folder if needed.
     ///
     /// # Errors
     /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
-        open::open(url).await
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        open::open(path).await
     }
 
     /// The database file.

@@ -2,13 +2,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 
 use super::Store;
 
@@ -32,12 +31,6 @@ const PAGE_CACHE: &str = "-8192";
 /// Why a database was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL does not name a file.
-    #[error("DATABASE_URL must be sqlite://<path of a file>, not {url:?}")]
-    Url {
-        /// What it is.
-        url: String,
-    },
     /// The file or its folder cannot be created, read or written.
     #[error(
         "the database {path} (DATABASE_URL) cannot be opened for writing: {reason}; check that \
@@ -98,16 +91,13 @@ pub enum OpenError {
     },
 }
 
-pub(super) async fn open(url: &str) -> Result<Store, OpenError> {
-    let path = path_of(url)?;
-    let unwritable = |reason: String| OpenError::Unwritable {
-        path: path.clone(),
-        reason,
-    };
+pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
+    let path = path.to_owned();
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        fs::create_dir_all(folder).map_err(|error| unwritable(error.to_string()))?;
+        fs::create_dir_all(folder).map_err(|error| unwritable(&path, &error))?;
     }
     let lock = lock(&path)?;
+    check_before_writing(&path).await?;
     let options = SqliteConnectOptions::new()
         .filename(&path)
         .create_if_missing(true)
@@ -130,8 +120,8 @@ pub(super) async fn open(url: &str) -> Result<Store, OpenError> {
         .connect_with(options)
         .await
         .map_err(|error| explain(&path, &error))?;
-    let checked = check(&pool, &path).await;
-    if let Err(error) = checked {
+    let migrated = migrate(&pool, &path).await;
+    if let Err(error) = migrated {
         pool.close().await;
         return Err(error);
     }
@@ -142,49 +132,58 @@ pub(super) async fn open(url: &str) -> Result<Store, OpenError> {
     })
 }
 
-fn path_of(url: &str) -> Result<PathBuf, OpenError> {
-    let wrong = || OpenError::Url {
-        url: url.to_owned(),
-    };
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?;
-    let path = options.get_filename();
-    // `:memory:` and the like become a file name that starts with `file:`.
-    let is_file = path != Path::new("") && !path.to_string_lossy().starts_with("file:");
-    if url.starts_with("sqlite:") && is_file {
-        Ok(path.to_owned())
-    } else {
-        Err(wrong())
+fn unwritable(path: &Path, error: &dyn std::error::Error) -> OpenError {
+    OpenError::Unwritable {
+        path: path.to_owned(),
+        reason: error.to_string(),
     }
 }
 
 /// Keeps a second registry away from the file. SQLite's own locks would let both write in turn,
 /// and each would list peers that the other has removed.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
+    // By whatever name it is called; a file that is not there yet has its folder's only.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = real.into_os_string();
     name.push(".lock");
-    let unwritable = |reason: String| OpenError::Unwritable {
-        path: path.to_owned(),
-        reason,
-    };
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(name)
-        .map_err(|error| unwritable(error.to_string()))?;
+        .map_err(|error| unwritable(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             path: path.to_owned(),
         }),
-        Err(TryLockError::Error(error)) => Err(unwritable(error.to_string())),
+        Err(TryLockError::Error(error)) => Err(unwritable(path, &error)),
     }
 }
 
-async fn check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
-    check_sqlite_version(pool, path).await?;
+/// Looks at a file, if there is one, in a way that cannot change it: merely to open a database for
+/// writing may switch its journal mode.
+async fn check_before_writing(path: &Path) -> Result<(), OpenError> {
+    if fs::metadata(path).map_or(true, |file| file.len() == 0) {
+        return Ok(());
+    }
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|error| explain(path, &error))?;
+    let checked = check(&mut connection, path).await;
+    let closed = connection.close().await;
+    checked?;
+    closed.map_err(|error| explain(path, &error))
+}
+
+async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let report: Vec<String> = sqlx::query_scalar("PRAGMA quick_check")
-        .fetch_all(pool)
+        .fetch_all(&mut *connection)
         .await
         .map_err(|error| explain(path, &error))?;
     if report != ["ok"] {
@@ -197,7 +196,7 @@ async fn check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
         "SELECT count(*) > 0 AND NOT count(*) FILTER (WHERE name = '_sqlx_migrations')
          FROM sqlite_schema",
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await
     .map_err(|error| explain(path, &error))?;
     if is_foreign {
@@ -205,6 +204,11 @@ async fn check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
         });
     }
+    Ok(())
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    check_sqlite_version(pool, path).await?;
     match MIGRATIONS.run(pool).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => Err(OpenError::Newer {
@@ -214,10 +218,7 @@ async fn check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
         Err(MigrateError::VersionMismatch(_)) => Err(OpenError::Foreign {
             path: path.to_owned(),
         }),
-        Err(error) => Err(OpenError::Unwritable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(unwritable(path, &error)),
     }
 }
 

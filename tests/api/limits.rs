@@ -1,0 +1,394 @@
+//! Each limit of a request's parts: taken at its edge, refused one past it, and set by a flag.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, TestRegistry, peer};
+
+const ANY: &str = "--address-policy=any";
+
+/// A registration that gives `field` this value.
+fn with(field: &str, value: Value) -> Value {
+    let mut body = json!({ "peerId": "a", "addresses": [] });
+    body[field] = value;
+    body
+}
+
+/// An offer to relay that gives `field` this value.
+fn offer_with(field: &str, value: Value) -> Value {
+    let mut body = json!({ "peerId": "a", "turnAddresses": ["203.0.113.20"], "turnPort": 1 });
+    body[field] = value;
+    body
+}
+
+/// That a request was refused for `field`, and that its sentence names the number.
+#[track_caller]
+fn refused(answer: Answer, field: &str, number: &str) {
+    let body = answer.refused(400, "invalid_field");
+    assert_eq!(body["field"], field, "{body}");
+    let sentence = body["error"].as_str().unwrap();
+    assert!(sentence.contains(field), "{sentence}");
+    assert!(sentence.contains(number), "{number} in {sentence}");
+}
+
+/// An object that takes `bytes` as compact JSON.
+fn object_of(bytes: usize) -> Value {
+    let object = json!({ "k": "x".repeat(bytes - r#"{"k":""}"#.len()) });
+    assert_eq!(object.to_string().len(), bytes);
+    object
+}
+
+/// An array that takes `bytes` as compact JSON.
+fn array_of(bytes: usize) -> Value {
+    let array = json!([[1, "x".repeat(bytes - r#"[[1,""]]"#.len())]]);
+    assert_eq!(array.to_string().len(), bytes);
+    array
+}
+
+fn names(count: usize) -> Value {
+    (0..count).map(|number| format!("n{number}")).collect()
+}
+
+#[actix_web::test]
+async fn peer_id_takes_1_to_128_characters() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+    for good in ["x", longest.as_str()] {
+        registry.register(&with("peerId", json!(good))).await.ok();
+        registry.heartbeat(good).await.ok();
+        let offer = offer_with("peerId", json!(good));
+        registry.register_turn_server(&offer).await.ok();
+        let query = format!("exclude={good}&cursor={good}");
+        registry.peers(&query).await.ok();
+    }
+    for bad in ["", &too_long] {
+        let answer = registry.register(&with("peerId", json!(bad))).await;
+        refused(answer, "peerId", "1 to 128");
+        refused(registry.heartbeat(bad).await, "peerId", "1 to 128");
+        let offer = offer_with("peerId", json!(bad));
+        let answer = registry.register_turn_server(&offer).await;
+        refused(answer, "peerId", "1 to 128");
+        for name in ["exclude", "cursor"] {
+            let answer = registry.peers(&format!("{name}={bad}")).await;
+            refused(answer, name, "1 to 128");
+        }
+    }
+    assert_eq!(registry.stored_ids().await, ["x", longest.as_str()]);
+}
+
+#[actix_web::test]
+async fn peer_id_takes_letters_digits_dot_underscore_and_hyphen_only() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    let every = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    registry.register(&with("peerId", json!(every))).await.ok();
+    for byte in (0..=0x7f_u8).filter(|byte| !every.as_bytes().contains(byte)) {
+        let id = format!("a{}b", char::from(byte));
+        let answer = registry.register(&with("peerId", json!(id))).await;
+        refused(answer, "peerId", "A-Z, a-z, 0-9, '.', '_' and '-'");
+    }
+    let answer = registry.register(&with("peerId", json!("é"))).await;
+    refused(answer, "peerId", "A-Z");
+    assert_eq!(registry.stored_ids().await, [every]);
+}
+
+#[actix_web::test]
+async fn addresses_take_16_entries_of_1_to_256_bytes() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    registry.register(&with("addresses", names(16))).await.ok();
+    let answer = registry.register(&with("addresses", names(17))).await;
+    refused(answer, "addresses", "16");
+    // Bytes, not characters: é takes two.
+    for good in ["x".repeat(256), "é".repeat(128)] {
+        registry
+            .register(&with("addresses", json!([good])))
+            .await
+            .ok();
+    }
+    for bad in ["x".repeat(257), "é".repeat(128) + "x", String::new()] {
+        let answer = registry
+            .register(&with("addresses", json!(["x", bad])))
+            .await;
+        refused(answer, "addresses[1]", "1 to 256");
+    }
+}
+
+#[actix_web::test]
+async fn turn_addresses_take_1_to_16_entries_of_1_to_256_bytes() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    let one_step = |value: Value| {
+        let mut body = offer_with("turnAddresses", value);
+        (body["addresses"], body["turnCapable"]) = (json!([]), json!(true));
+        body
+    };
+    let label = "x".repeat(62);
+    let longest = format!("/dns4/{label}.{label}.{label}.{label}/tcp/65535/ws/p2p-circuit");
+    registry.register(&peer("a")).await.ok();
+    assert!(longest.len() <= 282);
+    for good in [names(16), json!(["x"])] {
+        let offer = offer_with("turnAddresses", good.clone());
+        registry.register_turn_server(&offer).await.ok();
+        registry.register(&one_step(good)).await.ok();
+    }
+    for (bad, field, number) in [
+        (names(17), "turnAddresses", "16"),
+        (json!(["x", longest]), "turnAddresses[1]", "1 to 256"),
+        (json!([""]), "turnAddresses[0]", "1 to 256"),
+    ] {
+        let offer = offer_with("turnAddresses", bad.clone());
+        refused(registry.register_turn_server(&offer).await, field, number);
+        refused(registry.register(&one_step(bad)).await, field, number);
+    }
+    let none = offer_with("turnAddresses", json!([]));
+    let answer = registry.register_turn_server(&none).await;
+    let body = answer.refused(400, "missing_field");
+    assert_eq!(body["field"], "turnAddresses");
+}
+
+#[actix_web::test]
+async fn stores_take_1024_entries_of_1_to_128_bytes() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    registry.register(&with("stores", names(1024))).await.ok();
+    let listed = registry.peers("includeStores=true").await.ok();
+    assert_eq!(listed["peers"][0]["stores"], names(1024));
+    let answer = registry.register(&with("stores", names(1025))).await;
+    refused(answer, "stores", "1024");
+    let longest = "x".repeat(128);
+    let body = with("stores", json!([longest]));
+    registry.register(&body).await.ok();
+    let query = format!("store={longest}");
+    assert_eq!(registry.peers(&query).await.ok()["total"], 1);
+    refused(
+        registry.peers(&format!("{query}x")).await,
+        "store",
+        "1 to 128",
+    );
+    for bad in ["x".repeat(129), String::new()] {
+        let answer = registry.register(&with("stores", json!(["x", bad]))).await;
+        refused(answer, "stores[1]", "1 to 128");
+    }
+}
+
+#[actix_web::test]
+async fn other_strings_take_1_to_64_bytes() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    for field in ["version", "networkId", "softwareVersion"] {
+        for good in ["x".repeat(64), "é".repeat(32)] {
+            registry.register(&with(field, json!(good))).await.ok();
+        }
+        for bad in ["x".repeat(65), "é".repeat(32) + "x", String::new()] {
+            let answer = registry.register(&with(field, json!(bad))).await;
+            refused(answer, field, "1 to 64");
+        }
+    }
+    let answer = registry
+        .register(&with("cryptoIPv6", json!("f".repeat(65))))
+        .await;
+    refused(answer, "cryptoIPv6", "1 to 64");
+    for name in ["version", "networkId"] {
+        let query = format!("{name}={}", "x".repeat(64));
+        registry.peers(&query).await.ok();
+        refused(registry.peers(&format!("{query}x")).await, name, "1 to 64");
+    }
+}
+
+#[actix_web::test]
+async fn capabilities_and_capability_list_take_8_kib_each_as_compact_json() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    let mut body = with("capabilities", object_of(8192));
+    body["capabilityList"] = array_of(8192);
+    registry.register(&body).await.ok();
+    let listed = &registry.peers("includeCapabilities=true").await.ok()["peers"][0];
+    for field in ["capabilities", "capabilityList"] {
+        assert_eq!(listed[field], body[field]);
+    }
+    // Blanks between the tokens do not count.
+    let spaced = body.to_string().replace(':', " :    \n");
+    let answer = registry.post_raw("/register", "application/json", spaced);
+    answer.await.ok();
+    for (field, value) in [
+        ("capabilities", object_of(8193)),
+        ("capabilityList", array_of(8193)),
+    ] {
+        refused(registry.register(&with(field, value)).await, field, "8192");
+    }
+}
+
+#[actix_web::test]
+async fn ports_are_1_to_65535() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    for good in [1, 65_535] {
+        registry
+            .register(&with("serverPort", json!(good)))
+            .await
+            .ok();
+        let offer = offer_with("turnPort", json!(good));
+        registry.register_turn_server(&offer).await.ok();
+        registry.register(&with("turnPort", json!(good))).await.ok();
+    }
+    for bad in [0, 65_536] {
+        for field in ["serverPort", "turnPort"] {
+            let answer = registry.register(&with(field, json!(bad))).await;
+            refused(answer, field, "1 to 65535");
+        }
+        let offer = offer_with("turnPort", json!(bad));
+        let answer = registry.register_turn_server(&offer).await;
+        refused(answer, "turnPort", "1 to 65535");
+    }
+}
+
+#[actix_web::test]
+async fn turn_capacity_is_1_to_10000() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    registry.register(&peer("a")).await.ok();
+    for good in [1, 10_000] {
+        let offer = offer_with("turnCapacity", json!(good));
+        registry.register_turn_server(&offer).await.ok();
+        let listed = registry.turn_servers().await.ok();
+        assert_eq!(listed["servers"][0]["turnCapacity"], good);
+    }
+    for bad in [0, 10_001] {
+        let offer = offer_with("turnCapacity", json!(bad));
+        let answer = registry.register_turn_server(&offer).await;
+        refused(answer, "turnCapacity", "1 to 10000");
+        let answer = registry.register(&with("turnCapacity", json!(bad))).await;
+        refused(answer, "turnCapacity", "1 to 10000");
+    }
+}
+
+/// A registration that takes `bytes`, most of them in a field that nobody reads.
+fn body_of(bytes: usize) -> String {
+    let mut body = with("padding", json!(""));
+    body["padding"] = json!("x".repeat(bytes - body.to_string().len()));
+    assert_eq!(body.to_string().len(), bytes);
+    body.to_string()
+}
+
+#[actix_web::test]
+async fn a_body_takes_128_kib() {
+    let registry = TestRegistry::start_with(&[ANY]).await;
+    let post = |bytes| registry.post_raw("/register", "application/json", body_of(bytes));
+    post(128 * 1024).await.ok();
+    let body = post(128 * 1024 + 1).await.refused(413, "payload_too_large");
+    let sentence = body["error"].as_str().unwrap();
+    assert!(
+        sentence.contains("body") && sentence.contains("131072"),
+        "{sentence}"
+    );
+}
+
+#[actix_web::test]
+async fn every_limit_is_a_setting() {
+    let flags = [
+        ANY,
+        "--max-body-bytes=400",
+        "--max-peer-id-chars=5",
+        "--max-addresses=2",
+        "--max-address-bytes=20",
+        "--max-stores=3",
+        "--max-store-bytes=6",
+        "--max-string-bytes=7",
+        "--max-capabilities-bytes=30",
+        "--max-turn-capacity=4",
+    ];
+    let registry = TestRegistry::start_with(&flags).await;
+    let text = |length: usize| json!("x".repeat(length));
+    for (field, good, bad, at, number) in [
+        ("peerId", text(5), text(6), "peerId", "1 to 5"),
+        ("addresses", names(2), names(3), "addresses", "2"),
+        (
+            "addresses",
+            json!([text(20)]),
+            json!([text(21)]),
+            "addresses[0]",
+            "1 to 20",
+        ),
+        ("stores", names(3), names(4), "stores", "3"),
+        (
+            "stores",
+            json!([text(6)]),
+            json!([text(7)]),
+            "stores[0]",
+            "1 to 6",
+        ),
+        ("version", text(7), text(8), "version", "1 to 7"),
+        (
+            "capabilities",
+            object_of(30),
+            object_of(31),
+            "capabilities",
+            "30",
+        ),
+        (
+            "capabilityList",
+            array_of(30),
+            array_of(31),
+            "capabilityList",
+            "30",
+        ),
+        ("turnCapacity", json!(4), json!(5), "turnCapacity", "1 to 4"),
+    ] {
+        registry.register(&with(field, good)).await.ok();
+        refused(registry.register(&with(field, bad)).await, at, number);
+    }
+    let offer = offer_with("turnAddresses", names(3));
+    let answer = registry.register_turn_server(&offer).await;
+    refused(answer, "turnAddresses", "2");
+    // Who does not say how much it takes gets no more than the most.
+    registry.register(&with("version", Value::Null)).await.ok();
+    let offer = offer_with("turnCapacity", Value::Null);
+    registry.register_turn_server(&offer).await.ok();
+    let listed = registry.turn_servers().await.ok();
+    assert_eq!(listed["servers"][0]["turnCapacity"], 4);
+    let post = |bytes| registry.post_raw("/register", "application/json", body_of(bytes));
+    post(400).await.ok();
+    let body = post(401).await.refused(413, "payload_too_large");
+    assert!(body["error"].as_str().unwrap().contains("400"), "{body}");
+}
+
+/// That a full registry refused, and said when to come back.
+#[track_caller]
+fn refused_as_full(answer: Answer) {
+    let secs: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((60..=120).contains(&secs), "{secs}");
+    answer.refused(503, "registry_full");
+}
+
+#[actix_web::test]
+async fn a_full_registry_refuses_new_peers_and_never_an_old_ones_renewal() {
+    let registry = TestRegistry::start_with(&["--max-peers=2"]).await;
+    registry.register(&peer("a")).await.ok();
+    registry.register(&peer("b")).await.ok();
+    refused_as_full(registry.register(&peer("c")).await);
+    assert_eq!(registry.stored_ids().await, ["a", "b"]);
+    assert_eq!(registry.listed_ids().await, ["a", "b"]);
+    registry.advance_secs(300);
+    registry.heartbeat("a").await.ok();
+    let mut changed = peer("a");
+    changed["version"] = json!("2");
+    registry.register(&changed).await.ok();
+    assert_eq!(registry.peers("version=2").await.ok()["total"], 1);
+    let offer = json!({"peerId": "a", "turnAddresses": ["203.0.113.20"], "turnPort": 1});
+    registry.register_turn_server(&offer).await.ok();
+    // Not yet free: the lease of b ends one millisecond later.
+    registry.advance_secs(300);
+    refused_as_full(registry.register(&peer("c")).await);
+    registry.advance_ms(1);
+    let answer = registry.register(&peer("c")).await.ok();
+    assert_eq!(answer["cleanedExpiredPeers"], 1);
+    assert_eq!(answer["totalPeers"], 2);
+    assert_eq!(registry.stored_ids().await, ["a", "c"]);
+    refused_as_full(registry.register(&peer("b")).await);
+}
+
+#[actix_web::test]
+async fn registrations_at_the_same_moment_never_overfill_the_registry() {
+    let registry = TestRegistry::start_with(&["--max-peers=5"]).await;
+    let bodies: Vec<Value> = (0..40).map(|number| peer(&format!("p{number}"))).collect();
+    let answers = join_all(bodies.iter().map(|body| registry.register(body))).await;
+    let (taken, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((taken.len(), refused.len()), (5, 35));
+    refused.into_iter().for_each(refused_as_full);
+    assert_eq!(registry.stored_ids().await.len(), 5);
+    assert_eq!(registry.listed_ids().await.len(), 5);
+}

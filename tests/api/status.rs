@@ -1,0 +1,374 @@
+//! What the registry says about itself, and what HTTP adds to every answer.
+
+use std::io::Read;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, TestRegistry, peer};
+
+fn relay(id: &str) -> Value {
+    let mut body = peer(id);
+    body["turnCapable"] = json!(true);
+    body["turnAddresses"] = json!(["203.0.113.20"]);
+    body["turnPort"] = json!(3478);
+    body
+}
+
+/// The answer to a request without a body, undecoded.
+async fn send(
+    registry: &TestRegistry,
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Response {
+    let mut request = registry.request(method, target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap()
+}
+
+#[actix_web::test]
+async fn stats_of_a_new_registry_are_zero_in_every_field() {
+    let registry = TestRegistry::start().await;
+    let expected = json!({
+        "totalPeers": 0,
+        "activePeers": 0,
+        "turnServers": 0,
+        "uptime": 0,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "registrations": 0,
+        "heartbeats": 0,
+        "heartbeatsRefused": 0,
+        "cleanups": 0,
+        "peersCleaned": 0,
+        "lastCleanup": null,
+    });
+    assert_eq!(registry.stats().await.ok(), expected);
+}
+
+#[actix_web::test]
+async fn stats_count_what_happened_in_every_field() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    registry.register(&relay("b")).await.ok();
+    registry.register(&relay("c")).await.ok();
+    registry.register(&peer("a")).await.ok();
+    for _ in 0..3 {
+        registry
+            .heartbeat("nobody")
+            .await
+            .refused(404, "peer_not_found");
+    }
+    registry.advance_secs(400);
+    registry.heartbeat("a").await.ok();
+    registry.heartbeat("b").await.ok();
+    registry.advance_ms(200_001);
+    // The lease of c has run out, and nothing has cleaned up yet.
+    let stats = registry.stats().await.ok();
+    assert_eq!(stats["totalPeers"], 3);
+    assert_eq!(stats["activePeers"], 2);
+    assert_eq!(stats["turnServers"], 1);
+    assert_eq!(stats["peersCleaned"], 0);
+    assert_eq!(stats["lastCleanup"], "2026-01-01T00:06:40.000Z");
+    registry.heartbeat("a").await.ok();
+    registry.advance_ms(1_500);
+    let stats = registry.stats().await.ok();
+    let expected = json!({
+        "totalPeers": 2,
+        "activePeers": 2,
+        "turnServers": 1,
+        "uptime": 601,
+        "timestamp": "2026-01-01T00:10:01.501Z",
+        "registrations": 4,
+        "heartbeats": 3,
+        "heartbeatsRefused": 3,
+        "cleanups": stats["cleanups"],
+        "peersCleaned": 1,
+        "lastCleanup": "2026-01-01T00:10:00.001Z",
+    });
+    assert_eq!(stats, expected);
+}
+
+#[actix_web::test]
+async fn each_accepted_mutation_on_its_own_counts_one_cleanup() {
+    let registry = TestRegistry::start().await;
+    let offer = json!({"peerId": "a", "turnAddresses": ["203.0.113.20"], "turnPort": 1});
+    registry.register(&peer("a")).await.ok();
+    assert_eq!(registry.stats().await.ok()["cleanups"], 1);
+    registry.heartbeat("a").await.ok();
+    assert_eq!(registry.stats().await.ok()["cleanups"], 2);
+    registry.register_turn_server(&offer).await.ok();
+    assert_eq!(registry.stats().await.ok()["cleanups"], 3);
+}
+
+#[actix_web::test]
+async fn refused_requests_count_as_no_registration_and_no_heartbeat() {
+    let registry = TestRegistry::start_with(&["--max-peers=1"]).await;
+    registry.register(&peer("a")).await.ok();
+    registry
+        .register(&peer("b"))
+        .await
+        .refused(503, "registry_full");
+    registry
+        .register(&json!({}))
+        .await
+        .refused(400, "missing_field");
+    registry
+        .heartbeat("a b")
+        .await
+        .refused(400, "invalid_field");
+    let stats = registry.stats().await.ok();
+    assert_eq!(stats["registrations"], 1);
+    assert_eq!(stats["heartbeats"], 0);
+    assert_eq!(stats["heartbeatsRefused"], 0);
+}
+
+#[actix_web::test]
+async fn reads_change_no_counter() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    registry.advance_secs(601);
+    let before = registry.stats().await.ok();
+    registry.peers("").await.ok();
+    registry.turn_servers().await.ok();
+    registry.health().await.ok();
+    assert_eq!(registry.stats().await.ok(), before);
+}
+
+#[actix_web::test]
+async fn counters_and_uptime_start_anew_with_the_process_and_peers_do_not() {
+    let mut registry = TestRegistry::start().await;
+    registry.register(&relay("a")).await.ok();
+    registry.heartbeat("a").await.ok();
+    registry.advance_secs(90);
+    registry.stop().await;
+    registry.advance_secs(30);
+    registry.resume().await;
+    registry.advance_secs(5);
+    let stats = registry.stats().await.ok();
+    for counter in [
+        "registrations",
+        "heartbeats",
+        "heartbeatsRefused",
+        "peersCleaned",
+    ] {
+        assert_eq!(stats[counter], 0, "{counter}");
+    }
+    assert_eq!(stats["uptime"], 5);
+    for count in ["totalPeers", "activePeers", "turnServers"] {
+        assert_eq!(stats[count], 1, "{count}");
+    }
+}
+
+#[actix_web::test]
+async fn uptime_is_in_whole_seconds_since_the_start() {
+    let registry = TestRegistry::start().await;
+    registry.advance_ms(999);
+    assert_eq!(registry.stats().await.ok()["uptime"], 0);
+    assert_eq!(registry.health().await.ok()["uptime"], 0);
+    registry.advance_ms(1);
+    assert_eq!(registry.stats().await.ok()["uptime"], 1);
+    registry.advance_secs(86_400);
+    assert_eq!(registry.stats().await.ok()["uptime"], 86_401);
+    assert_eq!(registry.health().await.ok()["uptime"], 86_401);
+}
+
+#[actix_web::test]
+async fn health_tells_every_field_of_the_contract() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("gone")).await.ok();
+    registry.register(&relay("gone-too")).await.ok();
+    registry.advance_secs(300);
+    registry.register(&peer("a")).await.ok();
+    registry.register(&relay("b")).await.ok();
+    registry.advance_ms(300_001);
+    let expected = json!({
+        "status": "healthy",
+        "service": "peer-registry",
+        "version": env!("CARGO_PKG_VERSION"),
+        "timestamp": "2026-01-01T00:10:00.001Z",
+        "uptime": 600,
+        "peers": 2,
+        "turnServers": 1,
+    });
+    assert_eq!(registry.health().await.ok(), expected);
+}
+
+#[actix_web::test]
+async fn stats_and_health_are_not_to_be_cached() {
+    let registry = TestRegistry::start().await;
+    for answer in [registry.stats().await, registry.health().await] {
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+}
+
+#[actix_web::test]
+async fn timestamp_is_rfc_3339_utc_with_milliseconds() {
+    let registry = TestRegistry::start().await;
+    assert_eq!(
+        registry.register(&peer("a")).await.ok()["timestamp"],
+        "2026-01-01T00:00:00.000Z"
+    );
+    registry.advance_ms(86_400_000 + 7);
+    let after = "2026-01-02T00:00:00.007Z";
+    for target in ["/peers", "/turn-servers", "/stats", "/health"] {
+        assert_eq!(registry.get(target).await.ok()["timestamp"], after);
+    }
+}
+
+#[actix_web::test]
+async fn a_listing_is_compressed_for_those_who_ask_only() {
+    let registry = TestRegistry::start().await;
+    for number in 0..30 {
+        registry.register(&peer(&format!("p{number}"))).await.ok();
+    }
+    let plain = send(&registry, Method::GET, "/peers", &[]).await;
+    assert_eq!(plain.headers()["vary"], "Accept-Encoding");
+    assert!(plain.headers().get("content-encoding").is_none());
+    let plain = plain.text().await.unwrap();
+    for accepted in ["gzip", "br, gzip;q=0.5", "identity;q=0, gzip"] {
+        let answer = send(
+            &registry,
+            Method::GET,
+            "/peers",
+            &[("accept-encoding", accepted)],
+        )
+        .await;
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{accepted}");
+        assert_eq!(answer.headers()["vary"], "Accept-Encoding");
+        assert_eq!(answer.headers()["content-type"], "application/json");
+        let bytes = answer.bytes().await.unwrap();
+        assert!(bytes.len() < plain.len() / 2);
+        let mut text = String::new();
+        let mut decoder = flate2::read::GzDecoder::new(&bytes[..]);
+        decoder.read_to_string(&mut text).unwrap();
+        assert_eq!(text, plain);
+    }
+    for refused in [
+        "identity",
+        "gzip;q=0",
+        "br",
+        "identity;q=0",
+        "*;q=0",
+        "",
+        ";;",
+    ] {
+        let answer = send(
+            &registry,
+            Method::GET,
+            "/peers",
+            &[("accept-encoding", refused)],
+        )
+        .await;
+        assert_eq!(answer.status(), 200, "{refused}");
+        assert!(answer.headers().get("content-encoding").is_none());
+        assert_eq!(answer.text().await.unwrap(), plain, "{refused}");
+    }
+}
+
+const ORIGIN: (&str, &str) = ("origin", "https://example.org");
+
+#[actix_web::test]
+async fn web_pages_of_any_origin_may_read_every_answer_without_credentials() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    for (method, target, status) in [
+        (Method::GET, "/peers", 200),
+        (Method::GET, "/turn-servers", 200),
+        (Method::GET, "/stats", 200),
+        (Method::GET, "/health", 200),
+        (Method::GET, "/peers?limit=0", 400),
+        (Method::GET, "/nowhere", 404),
+        (Method::POST, "/peers", 405),
+        (Method::POST, "/heartbeat", 415),
+    ] {
+        let answer = send(&registry, method, target, &[ORIGIN]).await;
+        assert_eq!(answer.status(), status, "{target}");
+        let headers = answer.headers();
+        assert_eq!(headers["access-control-allow-origin"], "*", "{target}");
+        assert!(headers.get("access-control-allow-credentials").is_none());
+        let exposed = headers["access-control-expose-headers"].to_str().unwrap();
+        let exposed = exposed.to_ascii_lowercase();
+        assert!(exposed.contains("etag") && exposed.contains("retry-after"));
+    }
+}
+
+fn preflight<'h>(method: &'h str, headers: &'h str) -> [(&'static str, &'h str); 3] {
+    [
+        ORIGIN,
+        ("access-control-request-method", method),
+        ("access-control-request-headers", headers),
+    ]
+}
+
+#[actix_web::test]
+async fn a_preflight_allows_the_methods_and_headers_that_pages_need() {
+    let registry = TestRegistry::start().await;
+    for (target, method, headers) in [
+        ("/register", "POST", "content-type"),
+        ("/heartbeat", "POST", "content-type"),
+        ("/peers", "GET", "if-none-match"),
+        ("/peers", "HEAD", "x-anything"),
+    ] {
+        let asked = preflight(method, headers);
+        let answer = send(&registry, Method::OPTIONS, target, &asked).await;
+        assert!(answer.status().is_success(), "{}", answer.status());
+        let allowed = answer.headers();
+        assert_eq!(allowed["access-control-allow-origin"], "*");
+        assert!(allowed.get("access-control-allow-credentials").is_none());
+        let list = |name: &str| allowed[name].to_str().unwrap().to_ascii_lowercase();
+        let methods = list("access-control-allow-methods");
+        assert!(methods.contains(&method.to_ascii_lowercase()), "{methods}");
+        assert!(list("access-control-allow-headers").contains(headers));
+        assert_eq!(answer.text().await.unwrap(), "");
+    }
+}
+
+#[actix_web::test]
+async fn a_method_that_nobody_takes_is_refused_in_the_one_error_shape_to_web_pages_too() {
+    let registry = TestRegistry::start().await;
+    let asked = preflight("DELETE", "content-type");
+    let answer = send(&registry, Method::OPTIONS, "/register", &asked).await;
+    let answer = Answer::of(answer).await;
+    if !answer.status.is_success() {
+        answer.refused(405, "method_not_allowed");
+    }
+    let answer = send(&registry, Method::DELETE, "/register", &[ORIGIN]).await;
+    let answer = Answer::of(answer).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("allow"), Some("POST"));
+    answer.refused(405, "method_not_allowed");
+}
+
+#[actix_web::test]
+async fn a_request_without_an_origin_gets_no_cors_error() {
+    let registry = TestRegistry::start().await;
+    registry.peers("").await.ok();
+    let answer = send(&registry, Method::OPTIONS, "/peers", &[]).await;
+    let answer = Answer::of(answer).await;
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    answer.refused(405, "method_not_allowed");
+}
+
+#[actix_web::test]
+async fn head_is_answered_like_get_without_a_body() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    for target in ["/peers", "/turn-servers", "/stats", "/health"] {
+        let head = send(&registry, Method::HEAD, target, &[]).await;
+        let get = send(&registry, Method::GET, target, &[]).await;
+        assert_eq!(head.status(), 200, "{target}");
+        for name in ["content-type", "content-length", "etag", "cache-control"] {
+            let (of_head, of_get) = (head.headers().get(name), get.headers().get(name));
+            assert_eq!(of_head, of_get, "{name} of {target}");
+        }
+        assert!(head.bytes().await.unwrap().is_empty());
+        assert!(!get.bytes().await.unwrap().is_empty());
+    }
+    let refused = send(&registry, Method::HEAD, "/register", &[]).await;
+    assert_eq!(refused.status(), 405);
+    assert_eq!(refused.headers()["allow"], "POST");
+}

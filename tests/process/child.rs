@@ -1,0 +1,281 @@
+//! The binary as a child process, with a folder of its own and no settings but those of the test.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use std::{fs, io};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long anything may take before a test gives up. Generous, since other tests run meanwhile.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for `future`, but not for ever.
+#[track_caller]
+pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let what = what.to_owned();
+    async move {
+        timeout(PATIENCE, future)
+            .await
+            .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+    }
+}
+
+/// The binary, to be run in `folder`, with an empty environment but for `env`.
+pub fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-registry"));
+    command
+        .current_dir(folder)
+        .args(args)
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// What a process that ended by itself left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the binary to its end.
+pub async fn run(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ended {
+    let output = soon(
+        "the end of the process",
+        command(folder, args, env).output(),
+    )
+    .await
+    .unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs the binary, which must refuse to start with one message that holds each of `parts`, and
+/// must leave the folder as it was. Returns the message.
+pub async fn refused(folder: &Path, args: &[&str], env: &[(&str, &str)], parts: &[&str]) -> String {
+    let before = contents(folder);
+    let mut all = vec!["--listen-addr=127.0.0.1:0"];
+    if args.iter().any(|arg| arg.starts_with("--listen-addr")) {
+        all.clear();
+    }
+    all.extend(args);
+    let ended = run(folder, &all, env).await;
+    assert_eq!(ended.code, Some(2), "{args:?} {env:?}: {ended:?}");
+    assert_eq!(ended.stdout, "", "{ended:?}");
+    for part in parts {
+        assert!(ended.stderr.contains(part), "{part:?} in {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    let after = contents(folder);
+    assert_eq!(
+        before.keys().collect::<Vec<_>>(),
+        after.keys().collect::<Vec<_>>(),
+        "{args:?} {env:?}"
+    );
+    for (path, bytes) in &before {
+        assert!(bytes == &after[path], "{} was changed", path.display());
+    }
+    ended.stderr
+}
+
+/// Every file under `folder` with its bytes, and every folder with none. What the locks of the
+/// registry and of SQLite leave behind is left out: it is empty, or holds nothing of its own.
+pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.insert(path.clone(), None);
+                folders.push(path);
+                continue;
+            }
+            let name = path.to_string_lossy().into_owned();
+            let bytes = fs::read(&path).unwrap();
+            let is_trace = name.ends_with(".lock") || name.ends_with("-wal");
+            if !(is_trace && bytes.is_empty() || name.ends_with("-shm")) {
+                found.insert(path, Some(bytes));
+            }
+        }
+    }
+    found
+}
+
+/// A registry that runs. It is killed, by its own id, when this is dropped.
+pub struct Registry {
+    child: Child,
+    lines: watch::Receiver<Vec<String>>,
+    pub addr: SocketAddr,
+    pub client: reqwest::Client,
+}
+
+impl Registry {
+    /// Starts the binary in `folder`; the database is `peers.db` there unless `args` name another.
+    pub async fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::start_with(folder, args, &[]).await
+    }
+
+    /// Starts the binary in `folder` with an environment, and waits until it listens.
+    pub async fn start_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(folder, args, env)
+            .arg("--listen-addr=127.0.0.1:0")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = watch::channel(Vec::new());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                sender.send_modify(|lines: &mut Vec<String>| lines.push(line));
+            }
+        });
+        let mut registry = Self {
+            child,
+            lines,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        };
+        let line = registry.line("listening on http://").await;
+        let (_, rest) = line.split_once("http://").unwrap();
+        registry.addr = rest.split(' ').next().unwrap().parse().unwrap();
+        registry
+    }
+
+    /// Waits until a line on stderr holds `part`, and returns the line.
+    pub async fn line(&self, part: &str) -> String {
+        let holds = |lines: &Vec<String>| lines.iter().any(|line| line.contains(part));
+        let mut follower = self.lines.clone();
+        let lines = soon(part, follower.wait_for(holds)).await;
+        match lines {
+            Ok(lines) => lines
+                .iter()
+                .find(|line| line.contains(part))
+                .cloned()
+                .unwrap(),
+            Err(_) => panic!("no {part:?} in {:#?}", self.lines()),
+        }
+    }
+
+    /// The lines on stderr so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.borrow().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("a running process")
+    }
+
+    /// Sends a signal, e.g. `TERM`.
+    pub async fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub async fn kill_nine(&mut self) {
+        soon("the end of the process", self.child.kill())
+            .await
+            .unwrap();
+    }
+
+    /// Waits for the end of the process, and of what it says.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let status = soon("the end of the process", self.child.wait()).await;
+        let closed = async { while self.lines.changed().await.is_ok() {} };
+        soon("the end of stderr", closed).await;
+        status.unwrap()
+    }
+
+    /// Stops in order by SIGTERM.
+    pub async fn stop(&mut self) {
+        // A pooled connection of ours would be waited for.
+        self.client = reqwest::Client::builder().no_proxy().build().unwrap();
+        self.signal("TERM").await;
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{status:?} {:#?}", self.lines());
+    }
+
+    pub async fn get(&self, target: &str) -> (StatusCode, Value) {
+        let request = self.client.get(format!("http://{}{target}", self.addr));
+        let response = soon(target, request.send()).await.unwrap();
+        let status = response.status();
+        (status, soon(target, response.json()).await.unwrap())
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.client.post(format!("http://{}{path}", self.addr));
+        let response = soon(path, request.json(body).send()).await.unwrap();
+        let status = response.status();
+        (status, soon(path, response.json()).await.unwrap())
+    }
+
+    /// Registers a peer and returns the answer.
+    pub async fn register(&self, body: &Value) -> Value {
+        let (status, body) = self.post("/register", body).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    }
+
+    /// Every peer listed, page by page.
+    pub async fn listed(&self) -> Vec<Value> {
+        let mut peers = Vec::new();
+        let mut query = String::new();
+        loop {
+            let (status, mut page) = self.get(&format!("/peers{query}")).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            peers.append(page["peers"].as_array_mut().unwrap());
+            match page["nextCursor"].as_str() {
+                Some(cursor) => query = format!("?cursor={cursor}"),
+                None => return peers,
+            }
+        }
+    }
+
+    /// The ids of every peer listed.
+    pub async fn listed_ids(&self) -> Vec<String> {
+        let peers = self.listed().await;
+        let id = |peer: &Value| peer["peerId"].as_str().unwrap().to_owned();
+        peers.iter().map(id).collect()
+    }
+}
+
+/// The least that a peer must say to be registered under the default policy.
+pub fn peer(id: &str) -> Value {
+    json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
+}
+
+/// A folder that is removed when it is dropped.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Whether a connection was ended by the other side, however roughly.
+pub fn is_cut_off(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
+}

@@ -1,0 +1,13 @@
+//! The real binary as a child process: what only a process can show.
+#![cfg(feature = "server")]
+
+mod child;
+mod database;
+mod durability;
+mod faulty_databases;
+mod logs;
+mod shutdown;
+mod slow_clients;
+mod startup;
+mod view;
+mod wire;

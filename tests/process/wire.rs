@@ -1,0 +1,118 @@
+//! HTTP by hand, for clients that no library would imitate.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::child::{is_cut_off, peer, soon};
+
+/// A connection whose requests are written piece by piece.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    opened: Instant,
+}
+
+/// A response read off the wire.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Value,
+}
+
+impl Connection {
+    pub async fn open(addr: SocketAddr) -> Self {
+        let stream = soon("a connection", TcpStream::connect(addr)).await;
+        Self {
+            stream: BufReader::new(stream.unwrap()),
+            opened: Instant::now(),
+        }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Sends a whole GET and returns the answer.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.try_get(path).await.expect("an answer")
+    }
+
+    /// Sends a whole GET and returns the answer, or none if the server has closed.
+    pub async fn try_get(&mut self, path: &str) -> Option<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        match self.stream.write_all(request.as_bytes()).await {
+            Ok(()) => self.answer().await,
+            Err(error) if is_cut_off(&error) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next answer, or none if the server closes first.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        soon("an answer", self.read_answer()).await
+    }
+
+    async fn read_answer(&mut self) -> Option<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            match self.stream.read_line(&mut head).await {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if is_cut_off(&error) => return None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let status = head.split(' ').nth(1)?.parse().unwrap();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.trim().parse().unwrap())
+        });
+        let mut body = vec![0; length.unwrap_or(0)];
+        self.stream.read_exact(&mut body).await.ok()?;
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Some(Answer { status, head, body })
+    }
+
+    /// Waits until the server closes, and drops what it still says.
+    pub async fn closed(&mut self) {
+        let mut rest = Vec::new();
+        match soon("the close", self.stream.read_to_end(&mut rest)).await {
+            Ok(_) => {}
+            Err(error) => assert!(is_cut_off(&error), "{error}"),
+        }
+    }
+
+    /// Whether nothing has come that was not read, not even the end.
+    pub fn is_silent(&self) -> bool {
+        let mut byte = [0];
+        let read = self.stream.get_ref().try_read(&mut byte);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Seconds since the connection was opened.
+    pub fn age_secs(&self) -> f64 {
+        self.opened.elapsed().as_secs_f64()
+    }
+
+    /// Sends a registration but for the end of its body, which is returned, once the server has
+    /// the head in hand.
+    pub async fn begin_registration(&mut self, id: &str) -> String {
+        let body = peer(id).to_string();
+        let (first, rest) = body.split_at(body.len() / 2);
+        self.send(&format!(
+            "POST /register HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            body.len()
+        ))
+        .await;
+        let go_on = self.answer().await.expect("100");
+        assert_eq!(go_on.status, 100, "{go_on:?}");
+        self.send(first).await;
+        rest.to_owned()
+    }
+}
