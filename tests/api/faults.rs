@@ -48,6 +48,33 @@ async fn a_failed_transaction_changes_nothing_and_the_next_one_starts_afresh() {
     assert_eq!(registry.health().await.ok()["status"], "healthy");
 }
 
+/// Lets every statement pass and makes every commit fail.
+const BREAK_COMMITS: [&str; 3] = [
+    "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+    "CREATE TRIGGER broken AFTER UPDATE ON registry_state
+     BEGIN INSERT INTO child VALUES (1); END",
+];
+
+#[actix_web::test]
+async fn writes_come_back_after_commits_that_failed() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    for sql in BREAK_COMMITS {
+        execute(&registry, sql).await;
+    }
+    for _ in 0..3 {
+        registry.advance_secs(1);
+        let answer = registry.heartbeat("a").await;
+        answer.refused(503, "storage_unavailable");
+    }
+    let listing = registry.peers("").await.ok();
+    assert_eq!(listing["peers"][0]["lastSeen"], START_MS);
+    execute(&registry, MEND).await;
+    registry.heartbeat("a").await.ok();
+    assert_eq!(registry.health().await.ok()["status"], "healthy");
+}
+
 #[actix_web::test]
 async fn leases_stand_still_while_nothing_can_be_written() {
     let registry = TestRegistry::start().await;

@@ -238,6 +238,18 @@ async fn check(registry: &TestRegistry, model: &Model) {
             assert_eq!(peer["stores"], stores);
         }
     }
+    let alive_at: i64 = sqlx::query_scalar("SELECT alive_at FROM registry_state")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    if alive_at == registry.now_ms() {
+        // The wall clock is nowhere near the test's, so the view speaks of this very moment.
+        let viewed: Vec<String> = sqlx::query_scalar("SELECT peer_id FROM active_peers")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        assert_eq!(viewed.iter().collect::<Vec<_>>(), model.active());
+    }
     for version in 0..3 {
         let found = registry.peers(&format!("store=store-{version}")).await.ok();
         let named =
