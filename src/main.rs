@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 }
 
 fn configure() -> anyhow::Result<Config> {
-    match dotenvy::dotenv() {
+    // By its path, as a search would go on in the folders above.
+    match dotenvy::from_path(".env") {
         Ok(_) => {}
         Err(error) if error.not_found() => {}
         Err(error) => return Err(error).context("cannot read the file .env"),

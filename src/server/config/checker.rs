@@ -1,17 +1,42 @@
 //! Checks settings one by one, so that all their faults can be told at once.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+/// All that is wrong with the settings, a line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    faults: Vec<String>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.faults.join("\n"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
 
 /// Reads settings and collects what is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
     /// A line for each fault.
-    pub(super) faults: Vec<String>,
+    faults: Vec<String>,
 }
 
 impl Checker {
+    /// Ends the check, well or with all that was found.
+    pub(super) fn finish(self) -> Result<(), SettingsError> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        Err(SettingsError {
+            faults: self.faults,
+        })
+    }
+
     /// A value of `form`; `otherwise` stands in for one that is wrong.
     pub(super) fn parse<T: FromStr>(
         &mut self,

@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use crate::protocol::Limits;
 
-pub use settings::{Settings, SettingsError};
+pub use checker::SettingsError;
+pub use settings::Settings;
 
 /// Everything the server is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! Reads the settings from flags and the environment, and reports all their faults at once.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use clap::Parser;
 
-use super::checker::Checker;
+use super::checker::{Checker, SettingsError};
 use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
 use crate::protocol::Limits;
 
@@ -201,20 +200,6 @@ pub struct Settings {
     max_turn_capacity: String,
 }
 
-/// All that is wrong with the settings, a line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsError {
-    faults: Vec<String>,
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.faults.join("\n"))
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
 impl Settings {
     /// Checks every setting.
     ///
@@ -223,13 +208,7 @@ impl Settings {
     pub fn check(&self) -> Result<Config, SettingsError> {
         let mut checker = Checker::default();
         let config = self.read(&mut checker);
-        if checker.faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(SettingsError {
-                faults: checker.faults,
-            })
-        }
+        checker.finish().map(|()| config)
     }
 
     fn read(&self, checker: &mut Checker) -> Config {

@@ -32,7 +32,9 @@ pub fn admit(
             request.crypto_ipv6
         }
     };
-    if let Some(offer) = &request.turn {
+    // An offer that will not be taken up cannot be at fault: some nodes always send the fields.
+    let offer = request.turn.filter(|_| request.turn_capable == Some(true));
+    if let Some(offer) = &offer {
         turn::check_offer(offer, policy)?;
     }
     Ok(Registration {
@@ -52,7 +54,7 @@ pub fn admit(
             server_port: request.server_port,
             node_type: request.node_type,
             turn_capable: false,
-            turn: request.turn,
+            turn: offer,
         },
     })
 }
