@@ -1,8 +1,8 @@
 -- One row a peer. Times are Unix milliseconds, lists are JSON text. Checks spell out NULL, since the
 -- JSON functions of older sqlite3 shells answer it differently.
 CREATE TABLE peers (
-    id               INTEGER PRIMARY KEY,
-    peer_id          TEXT    NOT NULL UNIQUE,
+    id               INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 9007199254740992),
+    peer_id          TEXT    NOT NULL UNIQUE CHECK (peer_id <> '' AND peer_id NOT GLOB '*[^A-Za-z0-9._-]*'),
     last_seen        INTEGER NOT NULL,
     registered_at    INTEGER NOT NULL,
     network_id       TEXT,
@@ -15,7 +15,7 @@ CREATE TABLE peers (
     -- A TURN server has all three, any other peer none.
     turn_addresses   TEXT    CHECK (turn_addresses IS NULL OR json_valid(turn_addresses) AND json_type(turn_addresses) = 'array'),
     turn_port        INTEGER CHECK (turn_port BETWEEN 1 AND 65535),
-    turn_capacity    INTEGER CHECK (turn_capacity >= 1),
+    turn_capacity    INTEGER CHECK (turn_capacity BETWEEN 1 AND 4294967295),
     software_version TEXT,
     server_port      INTEGER CHECK (server_port BETWEEN 1 AND 65535),
     node_type        INTEGER CHECK (node_type BETWEEN 0 AND 65535),

@@ -36,7 +36,7 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is in use, or not this machine's.
-    #[error("cannot listen on {addr} (LISTEN_ADDR): {source}")]
+    #[error("cannot listen on {addr} (LISTEN_ADDR)")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -47,7 +47,7 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The database was opened and then failed.
-    #[error("cannot read the database {path} (DATABASE_URL): {source}")]
+    #[error("cannot read the database {path} (DATABASE_URL)")]
     Resume {
         /// The database file.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum RunError {
     #[error("the database could not be closed cleanly")]
     Close,
     /// The HTTP server failed.
-    #[error("the HTTP server failed: {0}")]
+    #[error("the HTTP server failed")]
     Http(#[from] io::Error),
 }
 

@@ -120,6 +120,29 @@ async fn a_row_changed_from_outside_is_noticed_at_the_next_write() {
     assert_eq!(registry.stored_ids().await, ["b", "c"]);
 }
 
+/// A row as an operator may add it, with the key left to SQLite.
+const INSERT: &str = "INSERT INTO peers (peer_id, last_seen, registered_at, addresses, stores,
+        privacy_mode, bootstrap_capable, turn_capable)
+    VALUES ('op', 1767225600000, 0, '[]', '[]', 0, 0, 0)";
+
+#[actix_web::test]
+async fn a_row_added_from_outside_is_not_refused() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    execute(&registry, INSERT).await;
+    registry.heartbeat("op").await.ok();
+    assert_eq!(registry.listed_ids().await, ["a", "op"]);
+}
+
+#[actix_web::test]
+async fn a_row_added_from_outside_is_in_no_new_peers_way() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    execute(&registry, INSERT).await;
+    registry.register(&peer("b")).await.ok();
+    assert_eq!(registry.listed_ids().await, ["a", "b", "op"]);
+}
+
 #[actix_web::test]
 async fn work_beyond_max_in_flight_is_refused_with_a_time_to_come_back() {
     let registry = TestRegistry::start_with(&["--max-in-flight=1"]).await;

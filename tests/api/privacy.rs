@@ -123,7 +123,7 @@ async fn transports_and_peer_ids_after_the_own_address_are_accepted() {
         "/tcp/4001/tls/ws",
         "/udp/4001/quic-v1/webtransport",
         "/tcp/4001/p2p/a",
-        "/tcp/4001/p2p/relay/p2p-circuit/p2p/a",
+        "/tcp/4001/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit/p2p/a",
     ];
     let addresses: Vec<_> = tails
         .iter()
@@ -133,6 +133,22 @@ async fn transports_and_peer_ids_after_the_own_address_are_accepted() {
     registry.register(&body).await.ok();
     let listed = &registry.peers("").await.ok()["peers"][0];
     assert_eq!(listed["addresses"], json!(addresses));
+}
+
+#[actix_web::test]
+async fn a_p2p_part_holds_a_libp2p_id_or_the_peers_own_and_no_host() {
+    let registry = TestRegistry::start().await;
+    for host in ["198.51.100.7", "home.example.org", "b"] {
+        let address = format!("/ip6/{OWN}/tcp/1/p2p/{host}");
+        let field = refused(
+            &registry,
+            &with(json!([address]), json!(OWN)),
+            400,
+            "invalid_field",
+        )
+        .await;
+        assert_eq!(field, "addresses[0]");
+    }
 }
 
 #[actix_web::test]
@@ -156,7 +172,9 @@ async fn any_other_host_anywhere_is_a_privacy_violation_and_nothing_is_stored() 
             format!("{other}/tcp/4001"),
             format!("{other}/tcp/4001{good}"),
             format!("{good}{other}"),
-            format!("{good}/p2p/relay/p2p-circuit{other}/tcp/1"),
+            format!(
+                "{good}/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit{other}/tcp/1"
+            ),
         ] {
             let body = with(json!([good, address]), json!(OWN));
             let field = refused(&registry, &body, 403, "privacy_violation").await;

@@ -24,7 +24,7 @@ pub(super) async fn register_peer(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let request = RegisterRequest::parse(&body.0, &api.limits)?;
-    let registration = privacy::admit(request, api.address_policy, &api.limits)?;
+    let registration = privacy::admit(request, api.address_policy)?;
     let peer_id = registration.peer_id.clone();
     let accepted = api.registry.register(registration).await?;
     Ok(HttpResponse::Ok().json(RegisterResponse {
@@ -65,15 +65,17 @@ pub(super) async fn list_peers(
 ) -> Result<HttpResponse, ApiError> {
     let (mut query, include) = read_query(&api, request.query_string())?;
     query.known = known_memberships(&request);
+    let is_sample = matches!(query.extent, Extent::Sample(_));
     let peers = api.registry.list_peers(query).await?;
+    // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
+    let caching = if is_sample { "no-store" } else { "no-cache" };
     let mut response = match &peers.listing {
         None => HttpResponse::NotModified(),
         Some(_) => HttpResponse::Ok(),
     };
     response
         .insert_header((ETAG, entity_tag(peers.membership)))
-        // A cache may keep a listing but has to ask whether it is still right.
-        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((CACHE_CONTROL, caching))
         .insert_header((VARY, "Accept-Encoding"));
     let Some(listing) = &peers.listing else {
         return Ok(response.finish());
@@ -87,7 +89,7 @@ fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestErro
     let limits = &api.limits;
     let mut query = Query::parse(text)?;
     let limit = query.count("limit")?;
-    let after = query.peer_id("cursor", limits)?;
+    let after = query.cursor("cursor")?;
     let extent = match (limit, after) {
         (Some(_), Some(_)) => {
             return Err(RequestError::invalid(
@@ -96,9 +98,7 @@ fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestErro
             ));
         }
         (Some(count), None) => Extent::Sample(count),
-        (None, after) => Extent::Page {
-            after: after.map(|id| id.as_str().to_owned()),
-        },
+        (None, after) => Extent::Page { after },
     };
     let include = Include {
         stores: query.flag("includeStores")?.unwrap_or(false),
@@ -132,7 +132,7 @@ fn render(peers: &Peers, listing: &PeerListing, include: Include) -> Vec<u8> {
         }
         peer.write_json(&mut out, include);
     }
-    // Writing to a Vec cannot fail. A cursor is a peer id, which needs no escaping.
+    // Writing to a Vec cannot fail.
     let _ = write!(
         out,
         "],\"total\":{},\"totalRegistered\":{},\"timestamp\":\"{}\",\"returned\":{},\"nextCursor\":",

@@ -61,6 +61,21 @@ impl Query {
         }
     }
 
+    /// A peer id of whatever length: today's limit may be lower than the one it registered under.
+    pub(super) fn cursor(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+        let limits = Limits {
+            peer_id_chars: usize::MAX,
+            ..Limits::default()
+        };
+        match self.0.remove(name) {
+            Some(text) if !PeerId::is_well_formed(&text, &limits) => Err(RequestError::invalid(
+                name,
+                "the nextCursor of the page before",
+            )),
+            cursor => Ok(cursor),
+        }
+    }
+
     pub(super) fn peer_id(
         &mut self,
         name: &'static str,

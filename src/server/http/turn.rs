@@ -1,5 +1,6 @@
 //! Offering relay capacity and listing who offers it.
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
 use super::Api;
@@ -51,7 +52,9 @@ pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpRespons
             })
         })
         .collect();
-    Ok(HttpResponse::Ok().json(TurnServersResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.json(TurnServersResponse {
         servers,
         total: listing.total as u64,
         timestamp: rfc3339(listing.now_ms),

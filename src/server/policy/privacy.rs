@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use multiaddr::Protocol;
 
-use crate::protocol::{Limits, PeerId, RegisterRequest, RequestError};
+use crate::protocol::{PeerId, RegisterRequest, RequestError};
 use crate::server::config::AddressPolicy;
 use crate::server::model::{Profile, Registration};
 use crate::server::policy::turn;
@@ -20,10 +20,9 @@ const CRYPTO_IPV6_FORM: &str = "an IPv6 address whose first group is fd00";
 pub fn admit(
     request: RegisterRequest,
     policy: AddressPolicy,
-    limits: &Limits,
 ) -> Result<Registration, RequestError> {
     let crypto_ipv6 = match policy {
-        AddressPolicy::CryptoIpv6 => Some(check_crypto_only(&request, limits)?),
+        AddressPolicy::CryptoIpv6 => Some(check_crypto_only(&request)?),
         AddressPolicy::Any => {
             if let Some(text) = &request.crypto_ipv6 {
                 parse_crypto_ipv6(text)?
@@ -71,17 +70,17 @@ fn is_crypto_ipv6(address: &Ipv6Addr) -> bool {
 }
 
 /// Holds a request to the policy `crypto-ipv6` and returns its crypto-IPv6 as the peer spells it.
-fn check_crypto_only(request: &RegisterRequest, limits: &Limits) -> Result<String, RequestError> {
+fn check_crypto_only(request: &RegisterRequest) -> Result<String, RequestError> {
     let (text, own) = match &request.crypto_ipv6 {
         Some(text) => {
             let own = parse_crypto_ipv6(text)?
                 .ok_or_else(|| RequestError::privacy("cryptoIPv6", CRYPTO_IPV6_FORM))?;
             (text.clone(), own)
         }
-        None => crypto_ipv6_of_first_address(request, limits)?,
+        None => crypto_ipv6_of_first_address(request)?,
     };
     for (at, address) in request.addresses.iter().enumerate() {
-        match reveals(address, &own, limits) {
+        match reveals(address, &own, &request.peer_id) {
             Ok(false) => {}
             Ok(true) => {
                 let form = format!(
@@ -101,7 +100,6 @@ fn check_crypto_only(request: &RegisterRequest, limits: &Limits) -> Result<Strin
 
 fn crypto_ipv6_of_first_address(
     request: &RegisterRequest,
-    limits: &Limits,
 ) -> Result<(String, Ipv6Addr), RequestError> {
     let Some(first) = request.addresses.first() else {
         let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
@@ -115,7 +113,7 @@ fn crypto_ipv6_of_first_address(
     }
     let form = "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
     // Whose address it would have to be does not matter to whether it is one at all.
-    match reveals(first, &Ipv6Addr::UNSPECIFIED, limits) {
+    match reveals(first, &Ipv6Addr::UNSPECIFIED, &request.peer_id) {
         Ok(_) => Err(RequestError::privacy("addresses[0]", form)),
         Err(NotAMultiaddr) => Err(RequestError::invalid("addresses[0]", form)),
     }
@@ -126,18 +124,15 @@ struct NotAMultiaddr;
 /// Whether a multiaddr tells more of its peer than the crypto-IPv6 `own` and a transport.
 ///
 /// What may stand in it is listed, not what may not, so a protocol added to multiaddr later
-/// cannot leak by default. The value of `/p2p/` follows the registry's rule for ids, which is
-/// wider than libp2p's.
-fn reveals(address: &str, own: &Ipv6Addr, limits: &Limits) -> Result<bool, NotAMultiaddr> {
+/// cannot leak by default. The value of `/p2p/` may also be the peer's own id, whose form is wider
+/// than libp2p's and which is listed anyway.
+fn reveals(address: &str, own: &Ipv6Addr, peer_id: &PeerId) -> Result<bool, NotAMultiaddr> {
     let mut parts = address.strip_prefix('/').ok_or(NotAMultiaddr)?.split('/');
     let mut reveals = false;
     let mut is_first = true;
     while let Some(name) = parts.next() {
-        if matches!(name, "p2p" | "ipfs") {
-            let id = parts.next().unwrap_or_default();
-            if !PeerId::is_well_formed(id, limits) {
-                return Err(NotAMultiaddr);
-            }
+        if name == "p2p" && parts.clone().next() == Some(peer_id.as_str()) {
+            parts.next();
             reveals |= is_first;
         } else {
             let rest = parts.by_ref();
@@ -162,6 +157,7 @@ fn reveals(address: &str, own: &Ipv6Addr, limits: &Limits) -> Result<bool, NotAM
                 | Protocol::WebRTCDirect
                 | Protocol::P2pWebRtcDirect
                 | Protocol::Certhash(_)
+                | Protocol::P2p(_)
                 | Protocol::P2pCircuit => is_first,
                 Protocol::Ws(path) | Protocol::Wss(path) => is_first || path != "/",
                 _ => true,
@@ -180,7 +176,7 @@ mod tests {
 
     fn verdict(address: &str) -> Option<bool> {
         let own = OWN.parse().unwrap();
-        reveals(address, &own, &Limits::default()).ok()
+        reveals(address, &own, &PeerId::from_stored("own-id.of_the-peer")).ok()
     }
 
     #[test]
@@ -191,8 +187,8 @@ mod tests {
             "/tcp/4001/ws",
             "/tcp/4001/tls/ws/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
             "/udp/4001/quic-v1/webtransport",
-            "/tcp/4001/p2p/any-id.the_registry-takes",
-            "/tcp/4001/p2p/relay/p2p-circuit/p2p/peer",
+            "/tcp/4001/p2p/own-id.of_the-peer",
+            "/tcp/4001/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit/p2p/own-id.of_the-peer",
         ] {
             assert_eq!(verdict(&format!("/ip6/{OWN}{tail}")), Some(false), "{tail}");
         }
@@ -212,10 +208,12 @@ mod tests {
             "/dnsaddr/example.org".to_owned(),
             "/ip6/2001:db8::1/tcp/4001".to_owned(),
             "/ip6/fd00::1/tcp/4001".to_owned(),
-            "/p2p/relay/p2p-circuit".to_owned(),
+            "/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit".to_owned(),
             "/tcp/4001".to_owned(),
             "/memory/7".to_owned(),
-            format!("/ip6/{OWN}/tcp/1/p2p/r/p2p-circuit/ip4/198.51.100.7/tcp/1"),
+            format!(
+                "/ip6/{OWN}/tcp/1/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit/ip4/198.51.100.7/tcp/1"
+            ),
             format!("/ip6/{OWN}/tcp/1/tls/sni/example.org/ws"),
             format!("/ip6/{OWN}/tcp/1/dns4/example.org"),
             format!("/ip6zone/eth0/ip6/{OWN}/tcp/1"),
@@ -235,6 +233,8 @@ mod tests {
             "/ip6/fd00::1/tcp/notaport",
             "/ip6/fd00::1/tcp/4001/",
             "/ip6/fd00::1/tcp/4001/p2p/",
+            "/ip6/fd00::1/tcp/4001/p2p/198.51.100.7",
+            "/ip6/fd00::1/tcp/4001/p2p/home.example.org",
             "/ip6/fd00::1/tcp/4001/nonsense",
         ] {
             assert_eq!(verdict(address), None, "{address}");

@@ -53,14 +53,40 @@ impl Host {
             Self::Ip(IpAddr::V6(ip)) => is_local_ipv6(*ip),
             Self::Name(name) => {
                 let name = name.trim_end_matches('.').to_ascii_lowercase();
-                name == "localhost" || name.ends_with(".localhost")
+                name == "localhost"
+                    || name.ends_with(".localhost")
+                    || name.starts_with("localhost.")
+                    || name.starts_with("ip6-lo")
             }
         }
     }
 }
 
 fn is_local_ipv4(ip: Ipv4Addr) -> bool {
-    ip.is_loopback() || ip.is_unspecified() || ip.is_link_local() || ip.is_multicast()
+    // All of 0.0.0.0/8 means "this host on this network" (RFC 1122, section 3.2.1.3).
+    let is_this_network = ip.octets()[0] == 0;
+    is_this_network
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+}
+
+/// The IPv4 address that an IPv6 address stands for, if it does: mapped and compatible ones
+/// (RFC 4291, section 2.5.5), NAT64 (RFC 6052) and 6to4 (RFC 3056).
+fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let from = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(from(high, low))
+        }
+        [0x2002, high, low, ..] => Some(from(high, low)),
+        _ => None,
+    }
 }
 
 fn is_local_ipv6(ip: Ipv6Addr) -> bool {
@@ -68,35 +94,41 @@ fn is_local_ipv6(ip: Ipv6Addr) -> bool {
         || ip.is_unspecified()
         || ip.is_unicast_link_local()
         || ip.is_multicast()
-        || ip.to_ipv4_mapped().is_some_and(is_local_ipv4)
+        || embedded_ipv4(ip).is_some_and(is_local_ipv4)
 }
 
 /// The hosts that an address names: one, or for a multiaddr at least one; none if it is neither.
 fn hosts_of(address: &str) -> Option<Vec<Host>> {
     if address.starts_with('/') {
         let multiaddr: Multiaddr = address.parse().ok()?;
-        let hosts: Vec<Host> = multiaddr.iter().filter_map(host_of_part).collect();
+        let hosts: Vec<Host> = multiaddr
+            .iter()
+            .filter_map(|part| match part {
+                Protocol::Ip4(ip) => Some(Some(Host::Ip(ip.into()))),
+                Protocol::Ip6(ip) => Some(Some(Host::Ip(ip.into()))),
+                Protocol::Dns(name)
+                | Protocol::Dns4(name)
+                | Protocol::Dns6(name)
+                | Protocol::Dnsaddr(name) => Some(host(&name)),
+                _ => None,
+            })
+            .collect::<Option<_>>()?;
         return (!hosts.is_empty()).then_some(hosts);
     }
-    let bare = address
+    let in_brackets = address
         .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(address);
-    if let Ok(ip) = bare.parse() {
-        return Some(vec![Host::Ip(ip)]);
-    }
-    is_host_name(address).then(|| vec![Host::Name(address.to_owned())])
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = match in_brackets {
+        Some(ip) => ip.parse::<Ipv6Addr>().ok().map(|ip| Host::Ip(ip.into())),
+        None => host(address),
+    };
+    host.map(|host| vec![host])
 }
 
-fn host_of_part(part: Protocol<'_>) -> Option<Host> {
-    match part {
-        Protocol::Ip4(ip) => Some(Host::Ip(ip.into())),
-        Protocol::Ip6(ip) => Some(Host::Ip(ip.into())),
-        Protocol::Dns(name)
-        | Protocol::Dns4(name)
-        | Protocol::Dns6(name)
-        | Protocol::Dnsaddr(name) => Some(Host::Name(name.into_owned())),
-        _ => None,
+fn host(text: &str) -> Option<Host> {
+    match text.parse() {
+        Ok(ip) => Some(Host::Ip(ip)),
+        Err(_) => is_host_name(text).then(|| Host::Name(text.to_owned())),
     }
 }
 
@@ -111,10 +143,9 @@ fn is_host_name(name: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let ends_in_number = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let ends_in_number = name.rsplit('.').next().is_some_and(|label| {
+        label.bytes().all(|byte| byte.is_ascii_digit()) || label.starts_with("0x")
+    });
     name.len() <= 253 && name.split('.').all(is_label) && !ends_in_number
 }
 
@@ -163,6 +194,14 @@ mod tests {
             "fe80::1",
             "ff02::1",
             "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "0.1.2.3",
+            "255.255.255.255",
+            "localhost.localdomain",
+            "ip6-localhost",
+            "/dns4/127.0.0.1/udp/3478",
             "localhost",
             "Turn.LOCALHOST.",
             "/ip4/127.0.0.1/udp/3478",
@@ -182,6 +221,10 @@ mod tests {
     fn what_is_neither_host_nor_multiaddr_is_refused_under_both_policies() {
         for address in [
             "256.1.1.1",
+            "0x7f000001",
+            "[1.2.3.4]",
+            "/dns4/127.0.0.1./udp/3478",
+            "/dns/2130706433/udp/3478",
             "1.2.3",
             "-x.example.org",
             "a..b",

@@ -118,22 +118,12 @@ impl Batch {
             outcomes,
             ..planner.finish()
         };
-        if !self.has_mutations() && !self.chores.contains(&Chore::Cleanup) {
+        let changes = &mut self.plan.changes;
+        changes.is_alive = !self.chores.is_empty() || !changes.is_empty();
+        if changes.is_empty() && !self.chores.contains(&Chore::Cleanup) {
             // To record that the registry is alive is no reason to clean up.
-            self.plan.changes.cleanup = None;
+            changes.cleanup = None;
         }
-    }
-
-    fn has_mutations(&self) -> bool {
-        let changes = &self.plan.changes;
-        !(changes.registrations.is_empty()
-            && changes.turn_offers.is_empty()
-            && changes.renewals.is_empty())
-    }
-
-    /// Whether there is anything to write.
-    pub(super) fn is_idle(&self) -> bool {
-        self.chores.is_empty() && !self.has_mutations()
     }
 }
 

@@ -30,21 +30,46 @@ pub(super) async fn commit(
     changes: &Changes,
     version: DataVersion,
 ) -> Result<CommitOutcome, StorageError> {
-    let (found_version, results) = run_script(connection, changes).await?;
-    if found_version != Some(version) {
-        sqlx::query("ROLLBACK").execute(connection).await?;
+    let mut found_version = None;
+    let results = run_script(connection, changes, &mut found_version).await;
+    if found_version.is_some_and(|found| found != version) {
+        // Whatever the script ran into, it was made for other data. What is left of the
+        // transaction, if anything, is undone here.
+        let _ = sqlx::query("ROLLBACK").execute(connection).await;
         return Ok(CommitOutcome::ChangedOutside);
     }
-    expect_rows(changes, &results)?;
+    expect_rows(changes, &results?)?;
     sqlx::query("COMMIT").execute(connection).await?;
-    Ok(CommitOutcome::Committed)
+    Ok(CommitOutcome::Done)
 }
 
-/// Runs the statements; returns the version of the data they met, and what each touched.
+/// Tells whether the data is still at `version`.
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    version: DataVersion,
+) -> Result<CommitOutcome, StorageError> {
+    if data_version(connection).await? == version {
+        Ok(CommitOutcome::Done)
+    } else {
+        Ok(CommitOutcome::ChangedOutside)
+    }
+}
+
+pub(super) async fn data_version(
+    connection: &mut SqliteConnection,
+) -> Result<DataVersion, StorageError> {
+    let version = sqlx::query_scalar("PRAGMA data_version")
+        .fetch_one(connection)
+        .await?;
+    Ok(DataVersion(version))
+}
+
+/// Runs the statements; notes the version of the data they meet and returns what each touched.
 async fn run_script(
     connection: &mut SqliteConnection,
     changes: &Changes,
-) -> Result<(Option<DataVersion>, Vec<SqliteQueryResult>), StorageError> {
+    version: &mut Option<DataVersion>,
+) -> Result<Vec<SqliteQueryResult>, StorageError> {
     let registrations: Vec<_> = changes.registrations.iter().map(peers::row_of).collect();
     let offers: Vec<_> = changes.turn_offers.iter().map(turn::row_of).collect();
     let cleanup = changes.cleanup.as_ref();
@@ -56,16 +81,15 @@ async fn run_script(
         .bind(json(&offers))
         .bind(changes.now_ms)
         .bind(json(&changes.renewals));
-    let mut version = None;
     let mut results = Vec::new();
     let mut steps = connection.fetch_many(script);
     while let Some(step) = steps.try_next().await? {
         match step {
             Either::Left(result) => results.push(result),
-            Either::Right(row) => version = Some(DataVersion(row.try_get(0)?)),
+            Either::Right(row) => *version = Some(DataVersion(row.try_get(0)?)),
         }
     }
-    Ok((version, results))
+    Ok(results)
 }
 
 /// Fails unless each statement touched the rows it was meant to.

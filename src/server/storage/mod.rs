@@ -39,6 +39,8 @@ pub struct DataVersion(i64);
 pub struct Changes {
     /// The moment of the transaction, in Unix milliseconds; every lease it touches starts here.
     pub now_ms: i64,
+    /// Whether to record that the registry is alive, as every transaction does that writes.
+    pub is_alive: bool,
     /// The cleanup to run before anything else.
     pub cleanup: Option<Cleanup>,
     /// Peers to insert, or to overwrite but for `registered_at`.
@@ -47,6 +49,13 @@ pub struct Changes {
     pub turn_offers: Vec<(i64, TurnOffer)>,
     /// Rows whose lease alone is renewed, in order, each once.
     pub renewals: Vec<i64>,
+}
+
+impl Changes {
+    /// Whether no peer asks for anything to be written.
+    pub fn is_empty(&self) -> bool {
+        self.registrations.is_empty() && self.turn_offers.is_empty() && self.renewals.is_empty()
+    }
 }
 
 /// A removal of the peers whose lease has run out.
@@ -63,8 +72,8 @@ pub struct Cleanup {
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// The changes are on disk.
-    Committed,
+    /// The changes are on disk; if there were none, the data is still at the version given.
+    Done,
     /// Somebody else has written to the database since the version given; nothing was changed.
     ChangedOutside,
 }
@@ -74,7 +83,7 @@ pub enum CommitOutcome {
 pub enum StorageError {
     /// SQLite or the file system refused.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// A row holds what the registry cannot have written.
     #[error("peer {peer_id:?} has an unreadable {column}: {reason}")]
     Row {
@@ -95,6 +104,12 @@ pub enum StorageError {
         /// Rows expected.
         expected: u64,
     },
+}
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl Store {
@@ -127,11 +142,9 @@ impl Store {
         self.run(async |connection| {
             let mut transaction = connection.begin().await?;
             peers::load(&mut transaction, each).await?;
-            let version = sqlx::query_scalar("PRAGMA data_version")
-                .fetch_one(&mut *transaction)
-                .await?;
+            let version = batch::data_version(&mut transaction).await?;
             transaction.rollback().await?;
-            Ok(DataVersion(version))
+            Ok(version)
         })
         .await
     }
@@ -142,8 +155,14 @@ impl Store {
         changes: &Changes,
         version: DataVersion,
     ) -> Result<CommitOutcome, StorageError> {
-        self.run(async |connection| batch::commit(connection, changes, version).await)
-            .await
+        self.run(async |connection| {
+            if changes.is_alive {
+                batch::commit(connection, changes, version).await
+            } else {
+                batch::check(connection, version).await
+            }
+        })
+        .await
     }
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.

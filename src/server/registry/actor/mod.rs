@@ -138,7 +138,7 @@ impl RegistryActor {
 
     /// Begins the next transaction, unless one is under way or nothing waits.
     fn write(&mut self, ctx: &mut Context<Self>) {
-        while !self.is_writing && self.has_work() {
+        if !self.is_writing && self.has_work() {
             let batch = Batch {
                 mutations: self.inbox.take(BATCH_MUTATIONS),
                 chores: mem::take(&mut self.chores),
@@ -155,6 +155,8 @@ impl RegistryActor {
         !self.inbox.is_empty() || !self.chores.is_empty()
     }
 
+    /// Begins a transaction. A batch of refusals has nothing to write, but must not refuse what is
+    /// in the table by now.
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         let circumstances = Circumstances {
@@ -163,9 +165,6 @@ impl RegistryActor {
             max_peers: self.config.max_peers,
         };
         batch.plan(&mut self.directory, circumstances);
-        if batch.is_idle() {
-            return self.answer(batch, 0);
-        }
         self.is_writing = true;
         let store = self.store.clone();
         let storage = self.storage;
@@ -285,7 +284,7 @@ async fn write(
 ) -> Result<Written, StorageError> {
     let credited = match storage {
         Storage::Works(version) => {
-            if store.commit(changes, version).await? == CommitOutcome::Committed {
+            if store.commit(changes, version).await? == CommitOutcome::Done {
                 return Ok(Written::Committed);
             }
             None
