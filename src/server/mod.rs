@@ -140,8 +140,8 @@ impl Server {
         }
     }
 
-    /// Says that it is draining, after `DRAIN_DELAY_SECS` stops accepting, finishes what is in flight, writes what waits,
-    /// and closes the database.
+    /// Says that it is draining, after `DRAIN_DELAY_SECS` stops accepting, finishes what is in
+    /// flight, writes what waits, and closes the database.
     pub async fn stop(self) -> Result<(), RunError> {
         self.draining.store(true, Ordering::Relaxed);
         // Who balances load by the health has this long to learn of it.

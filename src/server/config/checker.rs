@@ -83,7 +83,7 @@ impl Checker {
             .unwrap_or_default();
         // SQLite gives a meaning of its own to these, and none of them is a plain file.
         if path.is_empty()
-            || path.starts_with([':'])
+            || path.starts_with(':')
             || path.starts_with("file:")
             || path.contains('?')
         {

@@ -36,7 +36,7 @@ pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnO
     profile.turn = match (asked, profile.turn.take()) {
         (Some(false), _) => None,
         (Some(true), Some(offer)) => Some(offer),
-        (_, _) => earlier.cloned(),
+        _ => earlier.cloned(),
     };
     profile.turn_capable = profile.turn.is_some() || asked == Some(true);
 }
