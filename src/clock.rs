@@ -75,6 +75,14 @@ impl Clock for ManualClock {
     }
 }
 
+/// When `limit` will have passed, on the timer that limits what a socket may take.
+///
+/// Such limits are the machine's business: no lease depends on them, and no test moves them.
+#[cfg(feature = "server")]
+pub(crate) fn deadline_in(limit: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + limit
+}
+
 /// Writes `unix_ms` as RFC 3339 in UTC with milliseconds and `Z`, e.g. `2026-11-23T21:09:43.120Z`.
 ///
 /// A moment outside the range of [`chrono`] (some 262,000 years either way) reads as the epoch.

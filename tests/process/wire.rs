@@ -87,6 +87,19 @@ impl Connection {
         }
     }
 
+    /// Sends requests and takes no answer, until the server closes.
+    pub async fn send_without_reading(&mut self, request: &str) {
+        let error = soon("the close", async {
+            loop {
+                if let Err(error) = self.stream.write_all(request.as_bytes()).await {
+                    return error;
+                }
+            }
+        })
+        .await;
+        assert!(is_cut_off(&error), "{error}");
+    }
+
     /// Whether nothing has come that was not read, not even the end.
     pub fn is_silent(&self) -> bool {
         let mut byte = [0];

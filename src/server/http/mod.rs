@@ -2,6 +2,7 @@
 
 mod body;
 mod compression;
+mod connection;
 mod errors;
 mod peers;
 mod query;
@@ -15,12 +16,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_http::{HttpService, Request};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_web::dev::{AppConfig, Service};
 use actix_web::http::header::{ETAG, RETRY_AFTER};
-use actix_web::{App, HttpServer, Resource, dev, guard, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, Resource, guard, web};
 
 use crate::protocol::Limits;
 use crate::server::config::{AddressPolicy, Config, HttpConfig};
 use crate::server::registry::Registry;
+use connection::{Connection, Turn};
 use errors::ApiError;
 
 /// How long the head of a request may take to arrive.
@@ -62,23 +69,59 @@ impl Api {
 }
 
 /// Starts to serve on `listener`; the server runs until it is stopped by its handle.
-pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<dev::Server> {
+///
+/// This does what `actix_web::HttpServer` does, which takes no sockets but its own.
+pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<Server> {
     let http = api.http;
     let api = web::Data::new(api);
-    let server = HttpServer::new(move || {
-        App::new()
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    let app = move || {
+        let app = App::new()
             .app_data(api.clone())
             .wrap(cors())
-            .configure(routes)
-    })
-    .workers(http.workers)
-    .max_connections(http.max_connections.div_ceil(http.workers))
-    .client_request_timeout(HEAD_TIMEOUT)
-    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(http.shutdown_timeout_secs)
-    .disable_signals()
-    .listen(listener)?;
+            .configure(routes);
+        let app = map_config(app, |()| AppConfig::default())
+            .map_err(|error: actix_web::Error| error.error_response());
+        let timed = apply_fn_factory(app, |request: Request, app: &_| {
+            let turn = request.conn_data::<Turn>().cloned();
+            if let Some(turn) = &turn {
+                turn.begin_answer();
+            }
+            let answer = Service::call(app, request);
+            async move {
+                let answer = answer.await;
+                if let Some(turn) = turn {
+                    turn.end_answer();
+                }
+                answer
+            }
+        });
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.turn());
+            })
+            .h1(timed);
+        fn_service(|stream: TcpStream| async move {
+            let peer_addr = stream.peer_addr().ok();
+            Ok((Connection::new(stream), peer_addr))
+        })
+        .and_then(http)
+    };
+    let server = builder
+        .workers(http.workers)
+        .max_concurrent_connections(http.max_connections.div_ceil(http.workers))
+        .shutdown_timeout(http.shutdown_timeout_secs)
+        .disable_signals()
+        .listen("http", listener, app)?;
     Ok(server.run())
 }
 
