@@ -5,6 +5,10 @@
 //! `cargo bench --bench http -- turn` runs the loads with `turn` in their names.
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
+// The allocator of the server's binary, for both servers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod support;
 
 use std::net::SocketAddr;
@@ -16,8 +20,8 @@ use support::servers::{Answers, bare, registry};
 
 const PEERS: usize = 10_000;
 const CONNECTIONS: usize = 256;
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 15;
+const ROUND: Duration = Duration::from_millis(700);
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");

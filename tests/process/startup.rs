@@ -101,6 +101,14 @@ async fn a_malformed_number_stops_the_start_and_is_shown_on_one_line() {
 }
 
 #[tokio::test]
+async fn a_log_level_that_does_not_exist_stops_the_start() {
+    let folder = folder();
+    let env = [("RUST_LOG", "peer_registry=loud")];
+    let parts = ["RUST_LOG", "peer_registry=loud"];
+    assert_one_line(&refused(folder.path(), &[], &env, &parts).await);
+}
+
+#[tokio::test]
 async fn several_faults_are_reported_at_once() {
     let folder = folder();
     let args = ["--listen-addr=localhost:3000", "--max-peers=0"];

@@ -1,46 +1,43 @@
 //! One transaction for all that waits.
 //!
-//! Every trip to the connection's thread and back costs as much as several heartbeats. So the
-//! statements of a batch go as one script, which takes their parameters in a row, and the commit
-//! follows once the script has done what it was meant to do.
+//! Every trip to the connection's thread and back costs as much as several heartbeats, and leaves
+//! a core idle meanwhile. So a batch is one script, from `BEGIN` to `COMMIT`, in which each statement
+//! is followed by a guard: a query that fails, and with it the script, unless the statement
+//! has touched the rows it was meant to.
 
-use std::sync::LazyLock;
+use std::fmt::Write;
 
-use futures_util::TryStreamExt;
-use sqlx::sqlite::SqliteQueryResult;
-use sqlx::{Either, Executor, Row, SqliteConnection};
+use serde::Serialize;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 use super::{Changes, CommitOutcome, DataVersion, StorageError, peers, turn, uptime};
 
-/// The statements of a batch. Those with nothing to do cost a microsecond or two.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    [
-        "BEGIN IMMEDIATE; PRAGMA data_version;",
-        uptime::MARK_ALIVE,
-        peers::CLEANUP,
-        peers::REGISTER,
-        turn::OFFER,
-        peers::RENEW,
-    ]
-    .concat()
-});
+/// Fails if somebody else has written to the database. SQLite has no `RAISE` outside of triggers,
+/// but tells which path it could not make sense of.
+const UNCHANGED: &str = "
+SELECT json_extract('{}', 'the database was changed from outside')
+FROM pragma_data_version WHERE data_version <> ?;";
 
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     changes: &Changes,
     version: DataVersion,
 ) -> Result<CommitOutcome, StorageError> {
-    let mut found_version = None;
-    let results = run_script(connection, changes, &mut found_version).await;
-    if found_version.is_some_and(|found| found != version) {
-        // Whatever the script ran into, it was made for other data. What is left of the
-        // transaction, if anything, is undone here.
-        let _ = sqlx::query("ROLLBACK").execute(connection).await;
-        return Ok(CommitOutcome::ChangedOutside);
+    let script = Script::of(changes, version);
+    let result = sqlx::query_with(AssertSqlSafe(script.sql), script.arguments)
+        .execute(&mut *connection)
+        .await;
+    let Err(error) = result else {
+        return Ok(CommitOutcome::Done);
+    };
+    // What is left of the transaction, if anything.
+    let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    match check(connection, version).await? {
+        // Whatever the script ran into, it was made for other data.
+        CommitOutcome::ChangedOutside => Ok(CommitOutcome::ChangedOutside),
+        CommitOutcome::Done => Err(error.into()),
     }
-    expect_rows(changes, &results?)?;
-    sqlx::query("COMMIT").execute(connection).await?;
-    Ok(CommitOutcome::Done)
 }
 
 /// Tells whether the data is still at `version`.
@@ -64,64 +61,73 @@ pub(super) async fn data_version(
     Ok(DataVersion(version))
 }
 
-/// Runs the statements; notes the version of the data they meet and returns what each touched.
-async fn run_script(
-    connection: &mut SqliteConnection,
-    changes: &Changes,
-    version: &mut Option<DataVersion>,
-) -> Result<Vec<SqliteQueryResult>, StorageError> {
-    let registrations: Vec<_> = changes.registrations.iter().map(peers::row_of).collect();
-    let offers: Vec<_> = changes.turn_offers.iter().map(turn::row_of).collect();
-    let cleanup = changes.cleanup.as_ref();
-    let script = sqlx::query(SCRIPT.as_str())
-        .bind(changes.now_ms)
-        .bind(cleanup.map_or(i64::MIN, |cleanup| cleanup.cutoff_ms))
-        .bind(json(cleanup.map_or(&[][..], |cleanup| &cleanup.spared)))
-        .bind(json(&registrations))
-        .bind(json(&offers))
-        .bind(changes.now_ms)
-        .bind(json(&changes.renewals));
-    let mut results = Vec::new();
-    let mut steps = connection.fetch_many(script);
-    while let Some(step) = steps.try_next().await? {
-        match step {
-            Either::Left(result) => results.push(result),
-            Either::Right(row) => *version = Some(DataVersion(row.try_get(0)?)),
-        }
-    }
-    Ok(results)
+/// SQL and its parameters, which it takes in a row.
+struct Script {
+    sql: String,
+    arguments: SqliteArguments,
 }
 
-/// Fails unless each statement touched the rows it was meant to.
-fn expect_rows(changes: &Changes, results: &[SqliteQueryResult]) -> Result<(), StorageError> {
-    let cleaned = changes
-        .cleanup
-        .as_ref()
-        .map_or(0, |cleanup| cleanup.expected);
-    let expected = [
-        ("the sign of life", 1),
-        ("the cleanup", cleaned),
-        ("the registrations", changes.registrations.len()),
-        ("the TURN registrations", changes.turn_offers.len()),
-        ("the renewals", changes.renewals.len()),
-    ];
-    // The first two results are those of BEGIN and of the pragma.
-    let mut results = results.iter().skip(2);
-    for (what, expected) in expected {
-        let expected = expected as u64;
-        let found = results.next().map_or(0, SqliteQueryResult::rows_affected);
-        if found != expected {
-            return Err(StorageError::Mismatch {
-                what,
-                found,
-                expected,
-            });
+impl Script {
+    fn of(changes: &Changes, version: DataVersion) -> Self {
+        let mut script = Self {
+            sql: "BEGIN IMMEDIATE;".to_owned(),
+            arguments: SqliteArguments::default(),
+        };
+        script.add(UNCHANGED);
+        script.bind(version.0);
+        script.add(uptime::MARK_ALIVE);
+        script.bind(changes.now_ms);
+        if let Some(cleanup) = &changes.cleanup {
+            script.add(peers::CLEANUP);
+            script.bind(cleanup.cutoff_ms);
+            script.bind_json(&cleanup.spared);
+            script.expect("the cleanup", cleanup.expected);
         }
+        if !changes.registrations.is_empty() {
+            let rows: Vec<_> = changes.registrations.iter().map(peers::row_of).collect();
+            script.add(peers::REGISTER);
+            script.bind_json(&rows);
+            script.expect("the registrations", rows.len());
+        }
+        if !changes.turn_offers.is_empty() {
+            let rows: Vec<_> = changes.turn_offers.iter().map(turn::row_of).collect();
+            script.add(turn::OFFER);
+            script.bind_json(&rows);
+            script.expect("the TURN registrations", rows.len());
+        }
+        if !changes.renewals.is_empty() {
+            script.add(peers::RENEW);
+            script.bind(changes.now_ms);
+            script.bind_json(&changes.renewals);
+            script.expect("the renewals", changes.renewals.len());
+        }
+        script.add("COMMIT;");
+        script
     }
-    Ok(())
-}
 
-fn json(rows: &(impl serde::Serialize + ?Sized)) -> String {
-    // Rows always serialize; were it otherwise, SQLite would refuse the empty text.
-    serde_json::to_string(rows).unwrap_or_default()
+    fn add(&mut self, statement: &str) {
+        self.sql.push_str(statement);
+    }
+
+    /// Adds the guard of the statement before: it fails unless that touched so many rows.
+    fn expect(&mut self, what: &str, rows: usize) {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.sql,
+            "
+SELECT json_extract('{{}}', '{what} touched ' || changes() || ' rows, not as many as planned')
+WHERE changes() <> ?;"
+        );
+        self.bind(rows as i64);
+    }
+
+    fn bind<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite> + 'v) {
+        // Numbers and texts always encode; were it otherwise, SQLite would take NULL instead.
+        let _ = self.arguments.add(value);
+    }
+
+    fn bind_json(&mut self, rows: &[impl Serialize]) {
+        // Rows always serialize; were it otherwise, SQLite would refuse the empty text.
+        self.bind(serde_json::to_string(rows).unwrap_or_default());
+    }
 }

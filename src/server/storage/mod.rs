@@ -94,16 +94,6 @@ pub enum StorageError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A statement touched other rows than the directory said it would.
-    #[error("{what} touched {found} rows where {expected} were expected")]
-    Mismatch {
-        /// The statement's purpose.
-        what: &'static str,
-        /// Rows touched.
-        found: u64,
-        /// Rows expected.
-        expected: u64,
-    },
 }
 
 impl From<sqlx::Error> for StorageError {
