@@ -48,6 +48,24 @@ async fn a_failed_transaction_changes_nothing_and_the_next_one_starts_afresh() {
     assert_eq!(registry.health().await.ok()["status"], "healthy");
 }
 
+#[actix_web::test]
+async fn a_statement_that_touches_other_rows_than_planned_fails_its_transaction() {
+    let registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    let ignore = "CREATE TRIGGER broken BEFORE UPDATE ON peers
+        WHEN old.peer_id = 'a' BEGIN SELECT RAISE(IGNORE); END";
+    execute(&registry, ignore).await;
+    registry.advance_secs(60);
+    let (a, b) = (
+        registry.heartbeat("a").await,
+        registry.register(&peer("b")).await,
+    );
+    a.refused(503, "storage_unavailable");
+    b.ok();
+    execute(&registry, MEND).await;
+    registry.heartbeat("a").await.ok();
+}
+
 /// Lets every statement pass and makes every commit fail.
 const BREAK_COMMITS: [&str; 3] = [
     "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
