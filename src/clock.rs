@@ -2,11 +2,18 @@
 //!
 //! Every moment in the registry is a number of Unix milliseconds read from a [`Clock`]. Nothing
 //! else in the crate asks the operating system what time it is, so a test decides when now is.
+//! Who also waits for a moment to come does so on a `Timer` (feature `agent`).
+
+#[cfg(feature = "agent")]
+mod timer;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+
+#[cfg(feature = "agent")]
+pub use timer::{Sleep, Timer, Waiting};
 
 /// Tells the time in Unix milliseconds.
 pub trait Clock: Send + Sync + 'static {
@@ -47,6 +54,8 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicI64,
+    #[cfg(feature = "agent")]
+    sleepers: timer::Sleepers,
 }
 
 impl ManualClock {
@@ -54,6 +63,8 @@ impl ManualClock {
     pub fn new(now_ms: i64) -> Self {
         Self {
             now_ms: AtomicI64::new(now_ms),
+            #[cfg(feature = "agent")]
+            sleepers: timer::Sleepers::default(),
         }
     }
 
@@ -61,11 +72,15 @@ impl ManualClock {
     pub fn advance(&self, step: Duration) {
         let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         self.now_ms.fetch_add(step_ms, Ordering::SeqCst);
+        #[cfg(feature = "agent")]
+        self.wake_sleepers();
     }
 
     /// Sets the clock to `now_ms` Unix milliseconds, which may lie in the past.
     pub fn set(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
+        #[cfg(feature = "agent")]
+        self.wake_sleepers();
     }
 }
 

@@ -100,11 +100,15 @@ pub struct RegisterResponse {
     pub cleaned_expired_peers: u64,
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
-    /// When the lease was renewed, in Unix milliseconds.
+    /// When the lease was renewed, in Unix milliseconds. Zero from a registry that does not say.
+    #[serde(default)]
     pub last_seen: i64,
     /// When the lease runs out unless it is renewed, in Unix milliseconds.
+    /// Zero from a registry that does not say.
+    #[serde(default)]
     pub expires_at: i64,
-    /// How often the registry would like a heartbeat, in seconds.
+    /// How often the registry would like a heartbeat, in seconds. Zero from one that does not say.
+    #[serde(default)]
     pub heartbeat_interval_secs: u64,
 }
 
@@ -144,8 +148,11 @@ pub struct HeartbeatResponse {
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
     /// When the lease runs out unless it is renewed, in Unix milliseconds.
+    /// Zero from a registry that does not say.
+    #[serde(default)]
     pub expires_at: i64,
-    /// How often the registry would like a heartbeat, in seconds.
+    /// How often the registry would like a heartbeat, in seconds. Zero from one that does not say.
+    #[serde(default)]
     pub heartbeat_interval_secs: u64,
 }
 
@@ -162,8 +169,10 @@ pub struct PeersResponse {
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
     /// How many peers this answer holds.
+    #[serde(default)]
     pub returned: u64,
     /// What to pass as `cursor` for the next page; null on the last page and with `limit`.
+    #[serde(default)]
     pub next_cursor: Option<String>,
 }
 

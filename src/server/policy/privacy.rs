@@ -176,7 +176,7 @@ mod tests {
 
     fn verdict(address: &str) -> Option<bool> {
         let own = OWN.parse().unwrap();
-        reveals(address, &own, &PeerId::from_stored("own-id.of_the-peer")).ok()
+        reveals(address, &own, &PeerId::from_trusted("own-id.of_the-peer")).ok()
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn read(row: &SqliteRow) -> Result<StoredPeer, StorageError> {
             turn_capable: row.try_get("turn_capable")?,
             turn,
         },
-        peer_id: PeerId::from_stored(&peer_id),
+        peer_id: PeerId::from_trusted(&peer_id),
     })
 }
 

@@ -132,7 +132,7 @@ impl DirectoryPeer {
     pub(super) fn named(id: &str) -> Arc<Self> {
         Arc::new(Self {
             row_id: 0,
-            peer_id: PeerId::from_stored(id),
+            peer_id: PeerId::from_trusted(id),
             registered_at_ms: 0,
             last_seen_ms: AtomicI64::new(0),
             digest: 0,
