@@ -97,7 +97,30 @@ fn protocol_and_agent_never_name_the_server() {
         "protocol",
         &["crate::server", "actix", "sqlx", "tokio", "std::fs"],
     );
-    assert_never_names("agent", &["server", "actix", "sqlx"]);
+    let words = [
+        "crate::server",
+        "feature = \"server\"",
+        "actix",
+        "sqlx",
+        "anyhow",
+        "env_logger",
+        "std::env",
+        "env::var",
+        "stdin",
+    ];
+    assert_never_names("agent", &words);
+}
+
+#[test]
+fn the_agent_waits_on_its_timer_only() {
+    assert_never_names("agent", &["tokio::time", "thread::sleep", "chrono"]);
+}
+
+#[test]
+fn the_decisions_of_the_agent_are_pure() {
+    let words = ["clock", "tokio", "async ", "std::fs", "rand::rng()"];
+    assert_never_names("agent/schedule.rs", &words);
+    assert_never_names("agent/terms.rs", &words);
 }
 
 #[test]

@@ -1,1 +1,61 @@
-//! The node's side. Empty in this version.
+//! The node's side: keeps a node registered for as long as it lives.
+//!
+//! An [`Agent`] registers the node with one or several registries, renews its leases, and takes
+//! restarts, outages, lost networks and throttling without attention and without making an outage
+//! worse. While the node has too few connections, it looks for peers. The events tell what happens.
+//!
+//! ```no_run
+//! use peer_registry::agent::{Agent, Identity, Registration};
+//!
+//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::load_or_create("node.key")?;
+//! let agent = Agent::builder(Registration::new(&identity, 4001))
+//!     .registry("https://registry.example.org")
+//!     .start()?;
+//! // ... for as long as the node runs ...
+//! agent.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A registry MUST be asked for patience only by 429 or 503; it is then left alone for as long as
+//! `Retry-After` says. A node that cannot reach its registry keeps trying with growing pauses, and
+//! registers again only when the registry says `peer_not_found` or the lease must have run out.
+//!
+//! [`RegistryClient`] sends single requests, for nodes that keep their own time.
+//!
+//! Settings are values handed in: nothing here reads the environment or a configuration file.
+
+mod builder;
+mod client;
+mod error;
+mod events;
+mod fallback;
+mod handle;
+mod identity;
+mod key_file;
+mod last_known_good;
+mod peers;
+mod query;
+mod registration;
+mod retry_after;
+mod schedule;
+mod session;
+mod terms;
+mod transport;
+mod words;
+
+pub use builder::AgentBuilder;
+pub use client::RegistryClient;
+pub use error::{ClientError, SetupError};
+pub use events::{Event, Events};
+pub use handle::Agent;
+pub use identity::Identity;
+pub use key_file::IdentityError;
+pub use peers::{PeerList, PeerSource, merge_peers};
+pub use query::PeersQuery;
+pub use registration::Registration;
+pub use retry_after::MAX_RETRY_AFTER;
+pub use schedule::Step;
+pub use session::RegistryState;
+pub use transport::Transport;

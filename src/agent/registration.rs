@@ -1,0 +1,145 @@
+//! What a node announces.
+
+use serde_json::Value;
+
+use super::identity::Identity;
+use crate::protocol::{RegisterRequest, TurnOffer};
+
+/// What a node announces to every registry; by default nothing that tells where it is.
+///
+/// Made from an [`Identity`], it lists the node's crypto-IPv6 address only. What a registry
+/// refuses comes back as an event with the registry's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    request: RegisterRequest,
+}
+
+impl Registration {
+    /// Announces that the node can be reached by its crypto-IPv6 address on `port`.
+    pub fn new(identity: &Identity, port: u16) -> Self {
+        Self {
+            request: RegisterRequest {
+                peer_id: identity.peer_id().clone(),
+                addresses: vec![identity.address(port)],
+                crypto_ipv6: Some(identity.crypto_ipv6_text()),
+                stores: Vec::new(),
+                version: None,
+                privacy_mode: false,
+                capabilities: None,
+                turn_capable: None,
+                bootstrap_capable: false,
+                turn: None,
+                network_id: None,
+                software_version: None,
+                server_port: None,
+                node_type: None,
+                capability_list: None,
+            },
+        }
+    }
+
+    /// Lists a further address, e.g. `/ip4/203.0.113.7/tcp/4001`, **which tells everyone where the
+    /// node is**. A registry with the address policy `crypto-ipv6` refuses it.
+    #[must_use]
+    pub fn reveal_address(mut self, address: impl Into<String>) -> Self {
+        self.request.addresses.push(address.into());
+        self
+    }
+
+    /// Announces the ids of the data stores that the node serves.
+    #[must_use]
+    pub fn stores(mut self, stores: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.request.stores = stores.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Announces the protocol version that the node speaks.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.request.version = Some(version.into());
+        self
+    }
+
+    /// Announces the version of the node's software.
+    #[must_use]
+    pub fn software_version(mut self, version: impl Into<String>) -> Self {
+        self.request.software_version = Some(version.into());
+        self
+    }
+
+    /// Announces the network that the node belongs to, e.g. `mainnet`; peers are then looked for
+    /// in this network only.
+    #[must_use]
+    pub fn network_id(mut self, network_id: impl Into<String>) -> Self {
+        self.request.network_id = Some(network_id.into());
+        self
+    }
+
+    /// Announces whether the node asks for its privacy.
+    #[must_use]
+    pub fn privacy_mode(mut self, privacy_mode: bool) -> Self {
+        self.request.privacy_mode = privacy_mode;
+        self
+    }
+
+    /// Announces whether the node helps others to bootstrap.
+    #[must_use]
+    pub fn bootstrap_capable(mut self, bootstrap_capable: bool) -> Self {
+        self.request.bootstrap_capable = bootstrap_capable;
+        self
+    }
+
+    /// Announces capabilities as a JSON object, opaque to the registry.
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: Value) -> Self {
+        self.request.capabilities = Some(capabilities);
+        self
+    }
+
+    /// Offers to relay; the addresses of the offer are public.
+    #[must_use]
+    pub fn turn(mut self, offer: TurnOffer) -> Self {
+        self.request.turn_capable = Some(true);
+        self.request.turn = Some(offer);
+        self
+    }
+}
+
+impl From<Registration> for RegisterRequest {
+    fn from(registration: Registration) -> Self {
+        registration.request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Limits;
+
+    #[test]
+    fn by_default_only_the_crypto_ipv6_address_is_listed() {
+        let identity = Identity::generate();
+        let request = RegisterRequest::from(Registration::new(&identity, 4001));
+        assert_eq!(request.addresses, [identity.address(4001)]);
+        assert_eq!(request.crypto_ipv6, Some(identity.crypto_ipv6_text()));
+
+        let json = serde_json::to_vec(&request).unwrap();
+        let parsed = RegisterRequest::parse(&json, &Limits::default()).unwrap();
+        assert_eq!(parsed, request);
+    }
+
+    #[test]
+    fn a_revealed_address_is_listed_after_it() {
+        let identity = Identity::generate();
+        let registration = Registration::new(&identity, 4001)
+            .reveal_address("/ip4/203.0.113.7/tcp/4001")
+            .turn(TurnOffer {
+                addresses: vec!["relay.example.org".to_owned()],
+                port: 3478,
+                capacity: 10,
+            });
+        let request = RegisterRequest::from(registration);
+        assert_eq!(request.addresses[1], "/ip4/203.0.113.7/tcp/4001");
+        assert_eq!(request.turn_capable, Some(true));
+    }
+}

@@ -1,0 +1,287 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::*;
+
+const NODES: i64 = 5_000;
+const SECOND_MS: i64 = 1_000;
+const INTERVAL_MS: i64 = 120_000;
+const LEASE_MS: i64 = 600_000;
+
+fn rng() -> SmallRng {
+    SmallRng::seed_from_u64(7)
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted(Terms::granted(0, LEASE_MS, 120))
+}
+
+fn throttled(secs: u64) -> Outcome {
+    Outcome::Throttled {
+        retry_after: Some(Duration::from_secs(secs)),
+    }
+}
+
+/// A schedule under test, always at the moment of its next step.
+struct Run {
+    schedule: Schedule,
+    rng: SmallRng,
+}
+
+impl Run {
+    fn start() -> Self {
+        Self {
+            schedule: Schedule::start(0),
+            rng: rng(),
+        }
+    }
+
+    fn registered() -> Self {
+        let mut run = Self::start();
+        run.meet(accepted());
+        run
+    }
+
+    /// Lets the next step come out so; tells the notice and how long it is until the one after.
+    fn meet(&mut self, outcome: Outcome) -> (Option<Notice>, i64) {
+        let now_ms = self.schedule.plan().at_ms;
+        let notice = self.schedule.settle(outcome, now_ms, &mut self.rng);
+        (notice, self.schedule.plan().at_ms - now_ms)
+    }
+
+    fn step(&self) -> Step {
+        self.schedule.plan().step
+    }
+}
+
+#[test]
+fn registers_at_once_and_then_sends_heartbeats_within_a_tenth_of_the_interval() {
+    let mut run = Run::start();
+    let at_once = Plan {
+        step: Step::Register,
+        at_ms: 0,
+    };
+    assert_eq!(run.schedule.plan(), at_once);
+    assert_eq!(run.meet(accepted()).0, Some(Notice::Registered));
+    let mut waits = Vec::new();
+    for _ in 0..1_000 {
+        assert_eq!(run.step(), Step::Heartbeat);
+        let (notice, wait_ms) = run.meet(accepted());
+        assert_eq!(notice, Some(Notice::Renewed));
+        waits.push(wait_ms);
+    }
+    let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+    assert!((108_000..110_000).contains(least), "{least}");
+    assert!((130_000..=132_000).contains(most), "{most}");
+}
+
+#[test]
+fn a_forgotten_peer_registers_again_at_once_but_only_once() {
+    let mut run = Run::registered();
+    assert_eq!(run.meet(Outcome::PeerNotFound), (Some(Notice::Lost), 0));
+    assert_eq!(run.step(), Step::Register);
+    assert_eq!(run.meet(accepted()).0, Some(Notice::Reregistered));
+
+    // Forgotten again, without a heartbeat in between: the pauses grow.
+    let mut longest_ms = 0;
+    for _ in 0..20 {
+        assert_eq!(run.step(), Step::Heartbeat);
+        let (notice, pause_ms) = run.meet(Outcome::PeerNotFound);
+        assert_eq!(notice, Some(Notice::Lost));
+        longest_ms = longest_ms.max(pause_ms);
+        run.meet(accepted());
+    }
+    assert!(longest_ms > 30 * SECOND_MS, "{longest_ms}");
+
+    // An accepted heartbeat settles it.
+    run.meet(accepted());
+    assert_eq!(run.meet(Outcome::PeerNotFound), (Some(Notice::Lost), 0));
+}
+
+#[test]
+fn throttled_waits_as_told_and_never_registers_because_of_it() {
+    let mut run = Run::registered();
+    let (notice, wait_ms) = run.meet(throttled(30));
+    assert_eq!(notice, Some(Notice::Throttled));
+    assert!((30_000..=31_000).contains(&wait_ms), "{wait_ms}");
+    // Throttled beyond the end of the lease, it is still a heartbeat that asks.
+    for _ in 0..5 {
+        let (notice, wait_ms) = run.meet(throttled(10_000));
+        assert_eq!(notice, None);
+        assert!((600_000..=720_000).contains(&wait_ms), "{wait_ms}");
+        assert_eq!(run.step(), Step::Heartbeat);
+    }
+}
+
+#[test]
+fn throttled_without_a_time_waits_some_seconds() {
+    let mut run = Run::registered();
+    let (_, wait_ms) = run.meet(Outcome::Throttled { retry_after: None });
+    assert!((5_000..=6_000).contains(&wait_ms), "{wait_ms}");
+}
+
+#[test]
+fn failures_are_told_once_and_spread_over_a_growing_time() {
+    let bounds_ms = [1_000, 5_000, 25_000, 120_000, 120_000];
+    let mut longest_ms = [0; 5];
+    for seed in 0..2_000 {
+        let mut run = Run::registered();
+        run.rng = SmallRng::seed_from_u64(seed);
+        for (at, bound_ms) in bounds_ms.into_iter().enumerate() {
+            let (notice, pause_ms) = run.meet(Outcome::Failed);
+            assert_eq!(notice.is_some(), at == 0);
+            assert!((0..=bound_ms).contains(&pause_ms), "{pause_ms}");
+            longest_ms[at] = longest_ms[at].max(pause_ms);
+        }
+    }
+    for (longest_ms, bound_ms) in longest_ms.into_iter().zip(bounds_ms) {
+        assert!(longest_ms > bound_ms * 9 / 10, "{longest_ms} {bound_ms}");
+    }
+}
+
+#[test]
+fn failing_keeps_to_heartbeats_until_the_lease_must_have_run_out() {
+    let mut run = Run::registered();
+    let until_ms = run.schedule.lease_until_ms().unwrap();
+    assert_eq!(until_ms, LEASE_MS);
+    for _ in 0..100 {
+        run.meet(Outcome::Failed);
+        let plan = run.schedule.plan();
+        let is_over = plan.at_ms >= until_ms;
+        assert_eq!(plan.step == Step::Register, is_over, "{plan:?}");
+    }
+    assert_eq!(run.step(), Step::Register);
+    assert_eq!(run.meet(accepted()).0, Some(Notice::Reregistered));
+}
+
+#[test]
+fn a_refusal_is_told_once_and_tried_again_after_ten_minutes_or_an_update() {
+    let mut run = Run::start();
+    let refused = Outcome::Refused(ErrorCode::PrivacyViolation);
+    let (notice, wait_ms) = run.meet(refused);
+    assert_eq!(notice, Some(Notice::Refused));
+    assert!((540_000..=660_000).contains(&wait_ms), "{wait_ms}");
+    assert_eq!(run.meet(refused).0, None);
+    let other = Outcome::Refused(ErrorCode::InvalidField);
+    assert_eq!(run.meet(other).0, Some(Notice::Refused));
+
+    run.schedule.update(9_000_000);
+    assert_eq!(run.schedule.plan().at_ms, 9_000_000);
+    assert_eq!(
+        run.meet(other).0,
+        Some(Notice::Refused),
+        "the new one was refused"
+    );
+    run.schedule.update(9_000_001);
+    assert_eq!(run.meet(accepted()).0, Some(Notice::Registered));
+}
+
+#[test]
+fn an_update_is_announced_at_once_unless_the_registry_wants_peace() {
+    let mut run = Run::registered();
+    run.schedule.update(5_000);
+    let at_once = Plan {
+        step: Step::Register,
+        at_ms: 5_000,
+    };
+    assert_eq!(run.schedule.plan(), at_once);
+    run.meet(throttled(60));
+    let planned = run.schedule.plan();
+    run.schedule.update(6_000);
+    assert_eq!(run.schedule.plan(), planned);
+}
+
+#[test]
+fn a_nonsensical_answer_to_a_registration_is_a_failure() {
+    let mut run = Run::start();
+    assert_eq!(run.meet(Outcome::PeerNotFound).0, Some(Notice::Unreachable));
+    assert_eq!(run.step(), Step::Register);
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        3 => Just(accepted()),
+        1 => any::<(i64, i64, u64)>()
+            .prop_map(|(seen, until, secs)| Outcome::Accepted(Terms::granted(seen, until, secs))),
+        2 => Just(Outcome::PeerNotFound),
+        2 => Just(Outcome::Failed),
+        1 => any::<Option<u64>>().prop_map(|secs| Outcome::Throttled {
+            retry_after: secs.map(Duration::from_secs),
+        }),
+        1 => Just(Outcome::Refused(ErrorCode::InvalidField)),
+    ]
+}
+
+proptest! {
+    /// Whatever a registry does, it is neither hammered nor forgotten.
+    #[test]
+    fn no_answers_make_a_node_hot_or_silent(
+        outcomes in prop::collection::vec(outcome(), 1..200),
+        seed: u64,
+    ) {
+        let mut run = Run { schedule: Schedule::start(0), rng: SmallRng::seed_from_u64(seed) };
+        let mut at_once_in_a_row = 0;
+        for outcome in outcomes {
+            let step = run.step();
+            let (_, wait_ms) = run.meet(outcome);
+            prop_assert!((0..=3_960_000).contains(&wait_ms), "{wait_ms}");
+            at_once_in_a_row = if wait_ms == 0 { at_once_in_a_row + 1 } else { 0 };
+            prop_assert!(at_once_in_a_row < 4);
+            if matches!(outcome, Outcome::Throttled { .. }) {
+                prop_assert_eq!(run.step(), step);
+            }
+            if let Outcome::Accepted(terms) = outcome {
+                prop_assert_eq!(run.step(), Step::Heartbeat);
+                prop_assert!(wait_ms <= terms.lease_ms() * 55 / 100);
+            }
+        }
+    }
+}
+
+/// What a registry sees of 5,000 nodes after an outage: the most requests in one second, and the
+/// seconds until all have come back.
+fn comeback(outage_secs: i64, start_ms: impl Fn(i64) -> i64) -> (usize, i64) {
+    let mut rng = rng();
+    let from_ms = 3_600_000;
+    let back_ms = from_ms + outage_secs * SECOND_MS;
+    let mut counts = [0; 240];
+    let mut latest_ms = 0;
+    for node in 0..NODES {
+        let mut schedule = Schedule::start(start_ms(node));
+        let mut first_ms = None;
+        loop {
+            let at_ms = schedule.plan().at_ms;
+            if at_ms >= back_ms {
+                first_ms.get_or_insert(at_ms - back_ms);
+                let second = usize::try_from((at_ms - back_ms) / SECOND_MS).unwrap();
+                match counts.get_mut(second) {
+                    Some(count) => *count += 1,
+                    None => break,
+                }
+            }
+            let is_down = (from_ms..back_ms).contains(&at_ms);
+            let outcome = if is_down { Outcome::Failed } else { accepted() };
+            schedule.settle(outcome, at_ms, &mut rng);
+        }
+        latest_ms = latest_ms.max(first_ms.unwrap());
+    }
+    (counts.into_iter().max().unwrap(), latest_ms / SECOND_MS)
+}
+
+#[test]
+fn a_registry_that_comes_back_sees_no_burst_and_soon_has_all_nodes() {
+    let one_by_one = |node| node * INTERVAL_MS / NODES;
+    let all_together = |_| 0;
+    for outage_secs in [1, 10, 20, 30, 45, 60, 90, 120, 240, 590, 610, 700, 3_600] {
+        let comebacks = [
+            comeback(outage_secs, one_by_one),
+            comeback(outage_secs, all_together),
+        ];
+        for (most, latest_secs) in comebacks {
+            assert!(most <= 250, "{outage_secs} s: {most} in one second");
+            assert!(latest_secs <= 240, "{outage_secs} s: {latest_secs} s");
+        }
+        println!("outage of {outage_secs} s: {comebacks:?}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Text that a stranger wrote, made fit to be shown.
+//!
+//! What a registry sends ends up in logs and terminals, where control characters can do harm.
+
+use crate::protocol::{ErrorBody, ListedPeer};
+
+/// The most that is kept of a sentence, in characters.
+const MOST_CHARS: usize = 512;
+
+/// Replaces control characters and cuts what is too long.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .take(MOST_CHARS)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// An error as it may be shown.
+pub(super) fn cleaned(body: ErrorBody) -> ErrorBody {
+    ErrorBody {
+        error: clean(&body.error),
+        code: body.code,
+        suggestion: body.suggestion.as_deref().map(clean),
+        field: body.field.as_deref().map(clean),
+    }
+}
+
+/// Whether `text` can be shown as it is.
+pub(super) fn is_printable(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
+
+/// Whether every short text of a peer can be shown as it is.
+pub(super) fn is_printable_peer(peer: &ListedPeer) -> bool {
+    let own = [&peer.crypto_ipv6, &peer.version, &peer.network_id];
+    own.into_iter()
+        .flatten()
+        .chain(&peer.addresses)
+        .chain(peer.stores.iter().flatten())
+        .all(|text| is_printable(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_replaced_and_long_texts_cut() {
+        assert_eq!(clean("a\x1b[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(clean(&"x".repeat(9_999)).len(), MOST_CHARS);
+    }
+}
