@@ -1,0 +1,181 @@
+//! The client, endpoint by endpoint.
+
+use peer_registry::agent::{ClientError, PeersQuery, RegistryClient, SetupError};
+use peer_registry::protocol::{ErrorCode, HealthStatus, RegisterTurnServerRequest, TurnOffer};
+
+use crate::helpers::*;
+
+#[actix_web::test]
+async fn every_endpoint_has_its_method() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let client = &registry.client;
+    let registration = peer("a");
+
+    let answer = client.register(&registration).await.unwrap();
+    assert_eq!(
+        (answer.total_peers, answer.heartbeat_interval_secs),
+        (1, 120)
+    );
+    let answer = client.heartbeat(&registration.peer_id).await.unwrap();
+    assert_eq!(answer.expires_at, START_MS + 600_000);
+    let offer = RegisterTurnServerRequest {
+        peer_id: registration.peer_id.clone(),
+        offer: TurnOffer {
+            addresses: vec!["relay.example.org".to_owned()],
+            port: 3478,
+            capacity: 4,
+        },
+    };
+    assert_eq!(
+        client
+            .register_turn_server(&offer)
+            .await
+            .unwrap()
+            .turn_servers,
+        1
+    );
+    assert_eq!(
+        client.turn_servers().await.unwrap().servers[0].turn_capacity,
+        4
+    );
+    assert_eq!(client.stats().await.unwrap().active_peers, 1);
+    let health = client.health().await.unwrap();
+    assert_eq!((health.status, health.peers), (HealthStatus::Healthy, 1));
+}
+
+#[actix_web::test]
+async fn peers_are_filtered_sampled_and_paged() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a", "b", "c"]).await;
+    let mut special = peer("d");
+    special.stores = vec!["store/1?&".to_owned()];
+    special.version = Some("2.0".to_owned());
+    registry.client.register(&special).await.unwrap();
+
+    let total = async |query: PeersQuery| registry.client.peers(&query).await.unwrap().total;
+    assert_eq!(total(PeersQuery::default()).await, 4);
+    let store = PeersQuery {
+        store: Some("store/1?&".to_owned()),
+        include_stores: true,
+        ..PeersQuery::default()
+    };
+    let listing = registry.client.peers(&store).await.unwrap();
+    assert_eq!(
+        listing.peers[0].stores.as_deref(),
+        Some(&special.stores[..])
+    );
+    let version = PeersQuery {
+        version: Some("2.0".to_owned()),
+        ..PeersQuery::default()
+    };
+    assert_eq!(total(version).await, 1);
+    let others = PeersQuery {
+        exclude: Some(special.peer_id.clone()),
+        ..PeersQuery::sample(2)
+    };
+    let listing = registry.client.peers(&others).await.unwrap();
+    assert_eq!((listing.total, listing.returned), (3, 2));
+}
+
+#[actix_web::test]
+async fn an_unknown_peer_is_told_apart_from_other_errors() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let error = registry
+        .client
+        .heartbeat(&peer("a").peer_id)
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_peer_not_found() && !error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!((error.status(), error.retry_after()), (Some(404), None));
+    assert!(
+        error
+            .body()
+            .unwrap()
+            .suggestion
+            .as_deref()
+            .unwrap()
+            .contains("/register")
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("/heartbeat refused with 404 peer_not_found"),
+        "{error}"
+    );
+
+    let mut crowded = peer("a");
+    crowded.addresses = vec!["/ip6/fd00::1".to_owned(); 17];
+    let error = registry.client.register(&crowded).await.unwrap_err();
+    assert_eq!(error.body().unwrap().code, ErrorCode::InvalidField);
+    assert!(
+        !error.is_peer_not_found() && !error.is_retryable(),
+        "{error}"
+    );
+}
+
+#[actix_web::test]
+async fn a_registry_out_of_reach_is_retryable_and_named() {
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    registry.stop().await;
+    let error = registry.client.stats().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(
+        error.is_retryable() && error.to_string().contains("/stats"),
+        "{error}"
+    );
+}
+
+#[actix_web::test]
+async fn the_error_of_a_stranger_is_not_shown_raw() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let body = "{\"code\":\"throttled\",\"error\":\"a\\u001b[2Jb\"}";
+    proxy.answers("429 No\r\nRetry-After: 3", body);
+    let error = time.client(&proxy.url).stats().await.unwrap_err();
+    assert!(error.is_throttled() && error.is_retryable(), "{error}");
+    assert_eq!(error.retry_after().unwrap().as_secs(), 3);
+    assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+}
+
+#[actix_web::test]
+async fn a_registry_that_says_it_cannot_serve_has_answered() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let mut health = registry.client.health().await.unwrap();
+    health.status = HealthStatus::Draining;
+    proxy.answers("503 Draining", &serde_json::to_string(&health).unwrap());
+    assert_eq!(time.client(&proxy.url).health().await.unwrap(), health);
+}
+
+#[test]
+fn the_address_of_a_registry_is_checked_and_its_password_never_shown() {
+    let time = Time::start();
+    let client = |url: &str| RegistryClient::new(url, time.transport.clone());
+    for url in [
+        "",
+        "registry.example.org",
+        "ftp://r.org",
+        "http://r.org/?a",
+        "http://r.org/#a",
+    ] {
+        assert!(
+            matches!(client(url), Err(SetupError::InvalidUrl { .. })),
+            "{url}"
+        );
+    }
+    let named = client("https://user:secret@r.org/base/").unwrap();
+    assert_eq!(named.url(), "https://r.org/base");
+    let error = peer_registry::agent::Agent::builder(node())
+        .transport(time.transport.clone())
+        .start();
+    assert!(matches!(error.err(), Some(SetupError::NoRegistry)));
+}

@@ -1,0 +1,249 @@
+//! Nodes that have too few connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use peer_registry::agent::{AgentBuilder, Event, PeerList, PeerSource};
+
+use crate::helpers::*;
+
+/// How many connections a node has, to be changed while it runs.
+#[derive(Clone, Default)]
+struct Connections {
+    count: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    fn of(count: usize) -> Self {
+        let connections = Self::default();
+        connections.are_now(count);
+        connections
+    }
+
+    fn are_now(&self, count: usize) {
+        self.count.store(count, Ordering::SeqCst);
+    }
+
+    /// How often the agent has asked for the count.
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn told_to(&self, agent: AgentBuilder) -> AgentBuilder {
+        let shared = self.clone();
+        agent.connected_peers(move || {
+            shared.asked.fetch_add(1, Ordering::SeqCst);
+            shared.count.load(Ordering::SeqCst)
+        })
+    }
+}
+
+fn found(events: &[Event]) -> Vec<&PeerList> {
+    let lists = events.iter().filter_map(|event| match event {
+        Event::PeersFound { list } => Some(list),
+        _ => None,
+    });
+    lists.collect()
+}
+
+fn ids(list: &PeerList) -> Vec<&str> {
+    let mut ids: Vec<_> = list
+        .peers
+        .iter()
+        .map(|peer| peer.peer_id.as_str())
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[actix_web::test]
+async fn with_two_connections_peers_are_looked_for_after_ten_seconds_and_not_before() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a", "b"]).await;
+    let agent = Connections::of(2).told_to(time.agent(node(), &registry.url));
+    let agent = agent.start().unwrap();
+    let mut events = agent.events();
+
+    time.settled(2).await;
+    time.clock.set(START_MS + 9_999);
+    time.settled(2).await;
+    assert_eq!(names(&mut events).await, ["registered"]);
+
+    time.clock.set(START_MS + 10_000);
+    time.settled(2).await;
+    let events = present(&mut events).await;
+    assert_eq!(events[0], Event::FallbackStarted { connected_peers: 2 });
+    let list = found(&events)[0];
+    assert_eq!(ids(list), ["a", "b"], "all but the node itself");
+    assert_eq!(list.source, PeerSource::Registries);
+}
+
+#[actix_web::test]
+async fn with_three_connections_no_peers_are_looked_for() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let agent = Connections::of(3).told_to(time.agent(node(), &proxy.url));
+    let _agent = agent.start().unwrap();
+    time.settled(2).await;
+    time.clock.set(START_MS + 10_000);
+    time.pass(3_600, 1).await;
+    assert!(proxy.seen().iter().all(|target| target.starts_with("POST")));
+}
+
+#[actix_web::test]
+async fn both_numbers_are_settings() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let agent = Connections::of(7).told_to(time.agent(node(), &registry.url));
+    let agent = agent
+        .fallback_after(std::time::Duration::from_secs(2))
+        .enough_peers(8)
+        .start()
+        .unwrap();
+    let mut events = agent.events();
+    time.pass(2, 2).await;
+    time.settled(2).await;
+    assert_eq!(names(&mut events).await, ["registered", "fallback_started"]);
+}
+
+#[actix_web::test]
+async fn the_pauses_grow_and_the_looking_ends_when_there_are_enough() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let connections = Connections::of(0);
+    let agent = connections.told_to(time.agent(node(), &proxy.url));
+    let agent = agent.start().unwrap();
+    let looks = || {
+        let seen = proxy.seen();
+        seen.iter()
+            .filter(|target| target.starts_with("GET /peers?"))
+            .count()
+    };
+    // At 10 s, and then after pauses of about 10, 20, 40, 80 and 160 s.
+    time.pass(355, 2).await;
+    let count = looks();
+    assert_eq!(count, 6);
+    // And then every ten minutes.
+    time.pass(3_600, 2).await;
+    let count = looks();
+    assert!((5..=7).contains(&count), "{count}");
+
+    connections.are_now(3);
+    let asked = connections.asked();
+    while connections.asked() == asked {
+        time.clock.set(time.clock.next_wake_ms().unwrap());
+        tokio::task::yield_now().await;
+    }
+    time.pass(3_600, 1).await;
+    assert_eq!(looks(), 0);
+    assert!(agent.is_registered());
+}
+
+#[actix_web::test]
+async fn an_empty_list_is_no_find_and_the_looking_goes_on() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let agent = Connections::of(0).told_to(time.agent(node(), &registry.url));
+    let agent = agent.start().unwrap();
+    let mut events = agent.events();
+    time.pass(15, 2).await;
+    assert_eq!(names(&mut events).await, ["registered", "fallback_started"]);
+
+    registry.register_others(&["a"]).await;
+    time.pass(10, 2).await;
+    assert_eq!(names(&mut events).await, ["peers_found"]);
+}
+
+#[actix_web::test]
+async fn only_peers_of_the_nodes_own_network_are_looked_for() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["elsewhere"]).await;
+    let mut here = peer("here");
+    here.network_id = Some("testnet".to_owned());
+    registry.client.register(&here).await.unwrap();
+    let agent = time.agent(node().network_id("testnet"), &registry.url);
+    let agent = agent.start().unwrap();
+    assert_eq!(ids(&agent.peers().await), ["here"]);
+}
+
+#[actix_web::test]
+async fn neither_an_empty_list_nor_a_registry_that_is_down_empties_the_result() {
+    let time = Time::start();
+    let full = TestRegistry::start(&time).await;
+    let empty = TestRegistry::start(&time).await;
+    let mut down = TestRegistry::start(&time).await;
+    down.stop().await;
+    full.register_others(&["a", "b"]).await;
+    let urls = [empty.url.clone(), down.url.clone()];
+    let agent = time.agent(node(), &full.url).registries(urls);
+    let agent = agent.start().unwrap();
+    let list = agent.peers().await;
+    assert_eq!((ids(&list), list.failures.len()), (vec!["a", "b"], 1));
+
+    // When the last registry that knows anyone forgets, the last good list still counts.
+    time.settled(3).await;
+    full.forget_all().await;
+    // The registry finds out with the next message.
+    let unknown = full.client.heartbeat(&peer("a").peer_id).await;
+    assert!(unknown.unwrap_err().is_peer_not_found());
+    time.clock.advance(std::time::Duration::from_secs(60));
+    let list = agent.peers().await;
+    assert_eq!(ids(&list), ["a", "b"]);
+    let PeerSource::LastKnownGood { saved_at_ms, .. } = list.source else {
+        panic!("{list:?}");
+    };
+    assert_eq!(saved_at_ms, START_MS);
+}
+
+#[actix_web::test]
+async fn a_node_that_starts_while_every_registry_is_down_has_the_last_good_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a", "b"]).await;
+    let agent = time.agent(node(), &registry.url).last_known_good(&path);
+    let agent = agent.start().unwrap();
+    time.settled(1).await;
+    assert_eq!(agent.peers().await.peers.len(), 2);
+    agent.stop().await;
+
+    registry.stop().await;
+    time.clock.advance(std::time::Duration::from_secs(7_200));
+    let agent = time.agent(node(), &registry.url).last_known_good(&path);
+    let agent = Connections::of(0).told_to(agent).start().unwrap();
+    let mut events = agent.events();
+    time.pass(11, 2).await;
+    let events = present(&mut events).await;
+    let list = found(&events)[0];
+    assert_eq!((ids(list), list.failures.len()), (vec!["a", "b"], 1));
+    let PeerSource::LastKnownGood {
+        saved_at_ms,
+        age_ms,
+    } = list.source
+    else {
+        panic!("{list:?}");
+    };
+    assert_eq!((saved_at_ms, age_ms), (START_MS, 7_210_000));
+}
+
+#[actix_web::test]
+async fn with_nothing_to_go_by_the_list_is_empty_and_says_why() {
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    registry.stop().await;
+    let agent = time.agent(node(), &registry.url).start().unwrap();
+    let list = agent.peers().await;
+    assert!(list.peers.is_empty());
+    assert!(
+        list.failures[0].contains("cannot reach"),
+        "{:?}",
+        list.failures
+    );
+}

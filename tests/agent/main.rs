@@ -1,0 +1,10 @@
+//! The real agent against the real server, in simulated time: one manual clock for both.
+
+mod client;
+mod fallback;
+mod helpers;
+mod herd;
+mod lifetime;
+mod outages;
+mod proxies;
+mod refusals;
