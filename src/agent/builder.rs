@@ -10,11 +10,10 @@ use tokio::task::JoinSet;
 use super::client::RegistryClient;
 use super::error::SetupError;
 use super::events;
-use super::fallback::{Fallback, FallbackSettings, PeerCount};
+use super::fallback::{FallbackSettings, PeerCount};
 use super::handle::Agent;
 use super::last_known_good::LastKnownGood;
-use super::peers::PeerFinder;
-use super::session::Session;
+use super::peers::{PeerFinder, Source};
 use super::transport::Transport;
 use crate::protocol::RegisterRequest;
 
@@ -114,44 +113,28 @@ impl AgentBuilder {
         let timer = Arc::clone(transport.timer());
         let (registration, registered) = watch::channel(Arc::new(self.registration));
         let (events, first_reader) = broadcast::channel(events::CAPACITY);
-        let finder = Arc::new(PeerFinder {
-            clients: clients.clone(),
-            registration: registered.clone(),
-            sample: self.sample,
-            last_known_good: LastKnownGood::new(self.last_known_good),
-        });
-        let started_ms = timer.now_ms();
-        let mut tasks = JoinSet::new();
-        let mut states = Vec::with_capacity(clients.len());
-        for client in clients {
-            let session = Session::new(
-                client,
-                Arc::clone(&timer),
-                registered.clone(),
-                events.clone(),
-            );
-            states.push(session.state());
-            tasks.spawn(session.run());
-        }
-        if let Some(peer_count) = self.peer_count {
-            let fallback = Fallback {
-                settings: self.fallback,
-                peer_count,
-                finder: Arc::clone(&finder),
+        let mut agent = Agent {
+            tasks: JoinSet::new(),
+            states: Vec::with_capacity(clients.len()),
+            finder: Arc::new(PeerFinder {
+                sources: clients.iter().cloned().map(Source::new).collect(),
+                registration: registered.clone(),
+                sample: self.sample,
+                last_known_good: LastKnownGood::new(self.last_known_good),
                 timer: Arc::clone(&timer),
-                events: events.clone(),
-            };
-            tasks.spawn(fallback.run(started_ms));
-        }
-        Ok(Agent {
-            tasks,
-            timer,
+            }),
             registration,
-            states,
-            finder,
             events,
             first_reader: Mutex::new(Some(first_reader)),
-        })
+            timer,
+        };
+        for client in clients {
+            agent.keep_registered(client, registered.clone());
+        }
+        if let Some(peer_count) = self.peer_count {
+            agent.look_for_peers(self.fallback, peer_count);
+        }
+        Ok(agent)
     }
 }
 

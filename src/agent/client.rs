@@ -36,7 +36,8 @@ impl RegistryClient {
     /// path may follow. A user and password in it are sent, and never shown.
     ///
     /// # Errors
-    /// [`SetupError::InvalidUrl`] if it is no such address.
+    /// [`SetupError::InvalidUrl`] if it is no such address, [`SetupError::Tls`] if it begins with
+    /// `https` and the system has no certificates to trust.
     pub fn new(url: &str, transport: Transport) -> Result<Self, SetupError> {
         let base = Url::parse(url)
             .ok()
@@ -45,6 +46,9 @@ impl RegistryClient {
             .ok_or_else(|| SetupError::InvalidUrl {
                 url: url.to_owned(),
             })?;
+        if base.scheme() == "https" {
+            transport.check_tls()?;
+        }
         Ok(Self {
             name: shown(&base).trim_end_matches('/').to_owned(),
             base,
@@ -169,6 +173,7 @@ impl RegistryClient {
         url: &Url,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        // What the protocol can express has a JSON form, so this does not fail.
         let json = serde_json::to_vec(body).map_err(|error| ClientError::Unreachable {
             url: shown(url),
             source: error.into(),
@@ -201,7 +206,8 @@ fn read<T: DeserializeOwned>(url: &Url, answer: Answer) -> Result<T, ClientError
     let reason = match answer.status {
         200 => match serde_json::from_slice(&answer.body) {
             Ok(value) => return Ok(value),
-            Err(error) => format!("its body is not the expected JSON ({error})"),
+            // The words of the error may hold some of the body.
+            Err(error) => words::clean(&format!("its body is not the expected JSON ({error})")),
         },
         status => match serde_json::from_slice::<ErrorBody>(&answer.body) {
             Ok(body) => {

@@ -110,9 +110,15 @@ pub enum SetupError {
     /// There is no registry to register with.
     #[error("no registry is given: the agent needs the address of at least one")]
     NoRegistry,
-    /// TLS cannot be used, e.g. because the system has no certificates to trust.
-    #[error("cannot set up HTTPS; are the system's certificates installed (ca-certificates)?")]
+    /// HTTPS cannot be used, since the system has no certificates to trust.
+    #[error("cannot use HTTPS; are the system's certificates installed (ca-certificates)?")]
     Tls {
+        /// What failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot set up the HTTP client")]
+    Http {
         /// What failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

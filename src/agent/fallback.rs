@@ -54,7 +54,7 @@ impl Fallback {
                 is_started = true;
                 self.tell(Event::FallbackStarted { connected_peers });
             }
-            let list = self.finder.find(|| self.timer.now_ms()).await;
+            let list = self.finder.find().await;
             if !list.peers.is_empty() {
                 self.tell(Event::PeersFound { list });
             }

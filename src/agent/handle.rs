@@ -6,9 +6,11 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::builder::AgentBuilder;
+use super::client::RegistryClient;
 use super::events::{Event, Events};
+use super::fallback::{Fallback, FallbackSettings, PeerCount};
 use super::peers::{PeerFinder, PeerList};
-use super::session::RegistryState;
+use super::session::{RegistryState, Session};
 use crate::clock::Timer;
 use crate::protocol::RegisterRequest;
 
@@ -31,6 +33,30 @@ impl Agent {
     /// [`Registration`](super::Registration).
     pub fn builder(registration: impl Into<RegisterRequest>) -> AgentBuilder {
         AgentBuilder::new(registration.into())
+    }
+
+    /// Starts the loop for one registry.
+    pub(super) fn keep_registered(
+        &mut self,
+        client: RegistryClient,
+        registration: watch::Receiver<Arc<RegisterRequest>>,
+    ) {
+        let timer = Arc::clone(&self.timer);
+        let session = Session::new(client, timer, registration, self.events.clone());
+        self.states.push(session.state());
+        self.tasks.spawn(session.run());
+    }
+
+    /// Starts the loop that looks for peers while there are too few.
+    pub(super) fn look_for_peers(&mut self, settings: FallbackSettings, peer_count: PeerCount) {
+        let fallback = Fallback {
+            settings,
+            peer_count,
+            finder: Arc::clone(&self.finder),
+            timer: Arc::clone(&self.timer),
+            events: self.events.clone(),
+        };
+        self.tasks.spawn(fallback.run(self.timer.now_ms()));
     }
 
     /// How the node stands with each registry, in the order in which they were given.
@@ -72,7 +98,7 @@ impl Agent {
     /// Asks all registries for a sample of peers, the node itself excluded, and merges what they
     /// say. If none of them names a peer, the last good list is returned, marked with its age.
     pub async fn peers(&self) -> PeerList {
-        self.finder.find(|| self.timer.now_ms()).await
+        self.finder.find().await
     }
 
     /// Stops the agent and waits until nothing of it runs any more. A request under way is given

@@ -104,7 +104,18 @@ fn save_new(identity: &Identity, path: &Path) -> io::Result<()> {
     // Without the draft or with it, the key is either in place or was never used.
     let _ = fs::remove_file(&draft);
     written?;
+    sync_folder(folder)
+}
+
+/// Makes sure that a name given in `folder` survives power loss.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Reads a key file; none if there is no such file.

@@ -18,9 +18,9 @@
 //! # }
 //! ```
 //!
-//! A registry MUST be asked for patience only by 429 or 503; it is then left alone for as long as
-//! `Retry-After` says. A node that cannot reach its registry keeps trying with growing pauses, and
-//! registers again only when the registry says `peer_not_found` or the lease must have run out.
+//! A registry that answers 429 or 503 is left alone for as long as its `Retry-After` says. One that
+//! does not answer is tried again with growing pauses. The node registers again only when the
+//! registry says `peer_not_found`, or the lease must have run out.
 //!
 //! [`RegistryClient`] sends single requests, for nodes that keep their own time.
 //!

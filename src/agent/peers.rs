@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -10,7 +11,8 @@ use tokio::sync::watch;
 use super::client::RegistryClient;
 use super::last_known_good::LastKnownGood;
 use super::query::PeersQuery;
-use crate::protocol::{ListedPeer, PeerId, RegisterRequest};
+use crate::clock::Timer;
+use crate::protocol::{ListedPeer, PeerId, PeersResponse, RegisterRequest};
 
 /// Peers, and how fresh the knowledge of them is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,34 +62,69 @@ pub fn merge_peers(lists: impl IntoIterator<Item = Vec<ListedPeer>>) -> Vec<List
 
 /// Asks all registries for peers and remembers the last good answer.
 pub(super) struct PeerFinder {
-    pub(super) clients: Vec<RegistryClient>,
+    pub(super) sources: Vec<Source>,
     pub(super) registration: watch::Receiver<Arc<RegisterRequest>>,
     /// How many peers to ask each registry for.
     pub(super) sample: u32,
     pub(super) last_known_good: LastKnownGood,
+    pub(super) timer: Arc<dyn Timer>,
+}
+
+/// A registry to ask for peers.
+pub(super) struct Source {
+    client: RegistryClient,
+    /// Until when it has asked to be left alone, in Unix milliseconds.
+    quiet_until_ms: AtomicI64,
+}
+
+impl Source {
+    pub(super) fn new(client: RegistryClient) -> Self {
+        Self {
+            client,
+            quiet_until_ms: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    async fn ask(&self, query: &PeersQuery, timer: &dyn Timer) -> Result<PeersResponse, String> {
+        if timer.now_ms() < self.quiet_until_ms.load(Ordering::Relaxed) {
+            return Err(format!("{} has asked for patience", self.client.url()));
+        }
+        self.client.peers(query).await.map_err(|error| {
+            if let Some(wait) = error.retry_after() {
+                let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                let quiet_until_ms = timer.now_ms().saturating_add(wait_ms);
+                self.quiet_until_ms.store(quiet_until_ms, Ordering::Relaxed);
+            }
+            error.to_string()
+        })
+    }
 }
 
 impl PeerFinder {
     /// Asks all registries at once. If none of them names a peer, the last good answer counts.
-    pub(super) async fn find(&self, now_ms: impl Fn() -> i64) -> PeerList {
+    pub(super) async fn find(&self) -> PeerList {
         let registration = Arc::clone(&self.registration.borrow());
         let query = PeersQuery {
             network_id: registration.network_id.clone(),
             exclude: Some(registration.peer_id.clone()),
             ..PeersQuery::sample(self.sample)
         };
-        let answers = join_all(self.clients.iter().map(|client| client.peers(&query))).await;
+        let asked = self
+            .sources
+            .iter()
+            .map(|source| source.ask(&query, &*self.timer));
+        let answers = join_all(asked).await;
         let mut lists = Vec::new();
         let mut failures = Vec::new();
         for answer in answers {
             match answer {
                 Ok(answer) => lists.push(answer.peers),
-                Err(error) => failures.push(error.to_string()),
+                Err(error) => failures.push(error),
             }
         }
         let mut peers = merge_peers(lists);
         peers.retain(|peer| peer.peer_id != registration.peer_id);
-        let now_ms = now_ms();
+        let now_ms = self.timer.now_ms();
         if !peers.is_empty() {
             self.last_known_good.keep(&peers, now_ms).await;
         } else if let Some(saved) = self.last_known_good.recall().await {

@@ -93,15 +93,17 @@ impl Session {
         }
     }
 
-    async fn take(&self, step: Step) -> Result<Terms, ClientError> {
-        let registration = Arc::clone(&self.registration.borrow());
+    async fn take(&mut self, step: Step) -> Result<Terms, ClientError> {
         match step {
             Step::Register => {
+                // An update that comes in time for this registration needs no other.
+                let registration = Arc::clone(&self.registration.borrow_and_update());
                 let answer = self.client.register(&registration).await?;
                 Ok(Terms::from(&answer))
             }
             Step::Heartbeat => {
-                let answer = self.client.heartbeat(&registration.peer_id).await?;
+                let peer_id = self.registration.borrow().peer_id.clone();
+                let answer = self.client.heartbeat(&peer_id).await?;
                 Ok(Terms::from(&answer))
             }
         }
@@ -147,14 +149,15 @@ impl Session {
                 registry,
                 retry_at_ms,
             },
-            Notice::Refused => Event::Refused {
-                registry,
-                code: code_of(error),
-                message: error
-                    .and_then(ClientError::body)
-                    .map_or_else(String::new, |body| body.error.clone()),
-                retry_at_ms,
-            },
+            Notice::Refused => {
+                let body = error.and_then(ClientError::body);
+                Event::Refused {
+                    registry,
+                    code: body.map_or(ErrorCode::Internal, |body| body.code),
+                    message: body.map_or_else(String::new, |body| body.error.clone()),
+                    retry_at_ms,
+                }
+            }
             Notice::Unreachable => Event::Unreachable {
                 registry,
                 reason: error.map_or_else(String::new, words_of),
@@ -166,23 +169,14 @@ impl Session {
 
 /// What an error means to the schedule.
 fn outcome_of(error: &ClientError) -> Outcome {
-    if error.is_peer_not_found() {
-        Outcome::PeerNotFound
-    } else if error.is_throttled() {
-        Outcome::Throttled {
+    match error {
+        _ if error.is_peer_not_found() => Outcome::PeerNotFound,
+        _ if error.is_throttled() => Outcome::Throttled {
             retry_after: error.retry_after(),
-        }
-    } else if error.is_retryable() {
-        Outcome::Failed
-    } else {
-        Outcome::Refused(code_of(Some(error)))
+        },
+        ClientError::Refused { body, .. } if !error.is_retryable() => Outcome::Refused(body.code),
+        _ => Outcome::Failed,
     }
-}
-
-fn code_of(error: Option<&ClientError>) -> ErrorCode {
-    error
-        .and_then(ClientError::body)
-        .map_or(ErrorCode::Internal, |body| body.code)
 }
 
 /// An error with all its causes, since "cannot reach" alone helps nobody.

@@ -21,6 +21,8 @@ pub struct Transport {
     http: reqwest::Client,
     timer: Arc<dyn Timer>,
     timeout: Duration,
+    /// Why HTTPS cannot be used, if it cannot.
+    no_tls: Option<Arc<reqwest::Error>>,
 }
 
 /// An answer that has arrived in full.
@@ -36,7 +38,7 @@ impl Transport {
     /// Makes a transport on the system's clock, which gives an answer 10 seconds.
     ///
     /// # Errors
-    /// [`SetupError::Tls`] if the system's certificates cannot be used.
+    /// [`SetupError::Http`], which is not to be expected.
     pub fn new() -> Result<Self, SetupError> {
         Self::with_timer(Arc::new(SystemClock::start()))
     }
@@ -44,24 +46,37 @@ impl Transport {
     /// Makes a transport on a clock of the caller's, e.g. a manual one.
     ///
     /// # Errors
-    /// [`SetupError::Tls`] if the system's certificates cannot be used.
+    /// [`SetupError::Http`], which is not to be expected.
     pub fn with_timer(timer: Arc<dyn Timer>) -> Result<Self, SetupError> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("peer-registry-agent/", env!("CARGO_PKG_VERSION")))
-            // An announcement is not for whoever a captive portal or a stranger points to.
-            .redirect(redirect::Policy::none())
-            // Two minutes later a kept connection is dead more often than not, and the node may
-            // be in another network: a fresh one costs less than finding out.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|source| SetupError::Tls {
-                source: source.into(),
-            })?;
+        let (http, no_tls) = match http_client().build() {
+            Ok(http) => (http, None),
+            // A small container has no certificates to trust. It can do without HTTPS, and
+            // `RegistryClient::new` says so to one who wants it.
+            Err(error) => match http_client().tls_certs_only([]).build() {
+                Ok(http) => (http, Some(error)),
+                Err(source) => {
+                    return Err(SetupError::Http {
+                        source: source.into(),
+                    });
+                }
+            },
+        };
         Ok(Self {
             http,
             timer,
             timeout: REQUEST_TIMEOUT,
+            no_tls: no_tls.map(Arc::new),
         })
+    }
+
+    /// Makes sure that HTTPS can be used.
+    pub(super) fn check_tls(&self) -> Result<(), SetupError> {
+        match &self.no_tls {
+            None => Ok(()),
+            Some(error) => Err(SetupError::Tls {
+                source: Arc::clone(error).into(),
+            }),
+        }
     }
 
     /// Sets how long an answer is waited for. Default 10 s; longer delays finding out that a
@@ -141,6 +156,16 @@ impl Transport {
             location: text(headers, &LOCATION).map(str::to_owned),
         }
     }
+}
+
+fn http_client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("peer-registry-agent/", env!("CARGO_PKG_VERSION")))
+        // An announcement is not for whoever a captive portal or a stranger points to.
+        .redirect(redirect::Policy::none())
+        // Two minutes later a kept connection is dead more often than not, and the node may be in
+        // another network: a fresh one costs less than finding out.
+        .pool_max_idle_per_host(0)
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'h str> {

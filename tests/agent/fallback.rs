@@ -247,3 +247,23 @@ async fn with_nothing_to_go_by_the_list_is_empty_and_says_why() {
         list.failures
     );
 }
+
+#[actix_web::test]
+async fn a_registry_that_asks_for_patience_is_not_asked_for_peers() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let agent = time.agent(node(), &proxy.url).start().unwrap();
+    time.settled(1).await;
+    proxy.answers("503 Busy\r\nRetry-After: 60", "");
+    assert!(agent.peers().await.failures[0].contains("503"));
+
+    proxy.does(Conduct::Forward);
+    proxy.seen();
+    time.clock.advance(std::time::Duration::from_secs(59));
+    assert!(agent.peers().await.failures[0].contains("patience"));
+    assert!(proxy.seen().is_empty());
+    time.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(ids(&agent.peers().await), ["a"]);
+}

@@ -1,6 +1,6 @@
 //! A node that lives for a while with a registry that works.
 
-use peer_registry::agent::{Event, Step};
+use peer_registry::agent::{Agent, Event, PeersQuery, Step};
 use peer_registry::protocol::RegisterRequest;
 
 use crate::helpers::*;
@@ -94,9 +94,9 @@ async fn an_update_is_announced_at_once() {
         tokio::task::yield_now().await;
     }
     time.settled(1).await;
-    let query = peer_registry::agent::PeersQuery {
+    let query = PeersQuery {
         network_id: Some("mainnet".to_owned()),
-        ..Default::default()
+        ..PeersQuery::default()
     };
     assert_eq!(registry.client.peers(&query).await.unwrap().total, 1);
 }
@@ -155,4 +155,35 @@ async fn the_events_are_a_stream() {
     let mut stream = Box::pin(agent.events().into_stream());
     let first = futures_util::StreamExt::next(&mut stream).await;
     assert!(matches!(first, Some(Event::Registered { .. })), "{first:?}");
+}
+
+#[actix_web::test]
+async fn an_update_that_comes_while_a_registration_is_under_way_is_announced_too() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    proxy.does(Conduct::Hang);
+    let node = node();
+    let agent = time.agent(node.clone(), &proxy.url).start().unwrap();
+    time.clock.wait_for(|waiting| waiting.guards == 1).await;
+
+    agent.update_registration(node.network_id("mainnet"));
+    proxy.does(Conduct::Forward);
+    time.clock.set(time.clock.next_guard_ms().unwrap());
+    time.settled(1).await;
+    time.step(1).await;
+    let listing = registry.client.peers(&PeersQuery::default()).await.unwrap();
+    assert_eq!(listing.peers[0].network_id.as_deref(), Some("mainnet"));
+    let stats = registry.client.stats().await.unwrap();
+    assert_eq!(stats.registrations, 1, "once is enough");
+}
+
+#[test]
+fn the_agent_can_be_shared_between_threads_and_awaited_anywhere() {
+    fn is_sync<T: Send + Sync>() {}
+    fn is_send<T: Send>(_: impl FnOnce(Agent) -> T) {}
+    is_sync::<Agent>();
+    is_send(|agent| async move { agent.peers().await });
+    is_send(|agent| async move { agent.events().next().await });
+    is_send(Agent::stop);
 }
