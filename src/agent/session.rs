@@ -93,17 +93,15 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, step: Step) -> Result<Terms, ClientError> {
+    async fn take(&self, step: Step) -> Result<Terms, ClientError> {
+        let registration = Arc::clone(&self.registration.borrow());
         match step {
             Step::Register => {
-                // An update that comes in time for this registration needs no other.
-                let registration = Arc::clone(&self.registration.borrow_and_update());
                 let answer = self.client.register(&registration).await?;
                 Ok(Terms::from(&answer))
             }
             Step::Heartbeat => {
-                let peer_id = self.registration.borrow().peer_id.clone();
-                let answer = self.client.heartbeat(&peer_id).await?;
+                let answer = self.client.heartbeat(&registration.peer_id).await?;
                 Ok(Terms::from(&answer))
             }
         }
