@@ -107,6 +107,12 @@ pub fn rfc3339(unix_ms: i64) -> String {
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Reads RFC 3339 as Unix milliseconds; none if `text` is something else.
+pub fn unix_ms(text: &str) -> Option<i64> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(moment.timestamp_millis())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

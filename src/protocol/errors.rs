@@ -37,13 +37,33 @@ pub enum ErrorCode {
     StorageUnavailable,
     /// The registry holds as many peers as it is allowed to.
     RegistryFull,
+    /// The operator's token is missing or wrong.
+    Unauthorized,
+    /// The peer holds no such TURN session, or it has ended.
+    SessionNotFound,
+    /// No TURN server has room for another session.
+    NoTurnServer,
+    /// The peer must try a direct connection before it asks for a relay.
+    AttemptP2pFirst,
+    /// The peer holds as many TURN sessions as its tier allows.
+    SessionLimit,
+    /// The peer holds as much of the granted bandwidth as one peer may.
+    BandwidthShare,
+    /// Only premium peers are relayed at present.
+    PremiumOnly,
+    /// As many premium sessions are live as may be at present.
+    PremiumSessionLimit,
+    /// Only live premium sessions are renewed at present.
+    RenewalsOnly,
+    /// Nothing is relayed until the budget allows it again.
+    RelayShutdown,
     /// A fault of the registry's own.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 15] = [
+    pub const ALL: [ErrorCode; 25] = [
         Self::InvalidJson,
         Self::MissingField,
         Self::InvalidField,
@@ -58,6 +78,16 @@ impl ErrorCode {
         Self::Overloaded,
         Self::StorageUnavailable,
         Self::RegistryFull,
+        Self::Unauthorized,
+        Self::SessionNotFound,
+        Self::NoTurnServer,
+        Self::AttemptP2pFirst,
+        Self::SessionLimit,
+        Self::BandwidthShare,
+        Self::PremiumOnly,
+        Self::PremiumSessionLimit,
+        Self::RenewalsOnly,
+        Self::RelayShutdown,
         Self::Internal,
     ];
 
@@ -78,6 +108,16 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
             Self::RegistryFull => "registry_full",
+            Self::Unauthorized => "unauthorized",
+            Self::SessionNotFound => "session_not_found",
+            Self::NoTurnServer => "no_turn_server",
+            Self::AttemptP2pFirst => "attempt_p2p_first",
+            Self::SessionLimit => "session_limit",
+            Self::BandwidthShare => "bandwidth_share",
+            Self::PremiumOnly => "premium_only",
+            Self::PremiumSessionLimit => "premium_session_limit",
+            Self::RenewalsOnly => "renewals_only",
+            Self::RelayShutdown => "relay_shutdown",
             Self::Internal => "internal",
         }
     }

@@ -1,11 +1,14 @@
 //! Reads a JSON object field by field, so that each fault is told by the name of its field.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::{Limits, PeerId, RequestError};
+use crate::clock::unix_ms;
 
 /// The fields of a request body that nobody has taken yet.
 pub(super) struct Fields<'l> {
@@ -49,7 +52,19 @@ impl<'l> Fields<'l> {
 
     /// A short free text without control characters.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
-        let most = self.limits.string_bytes;
+        self.clean_text(name, self.limits.string_bytes)
+    }
+
+    /// A store id.
+    pub(super) fn store_id(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+        self.clean_text(name, self.limits.store_bytes)
+    }
+
+    fn clean_text(
+        &mut self,
+        name: &'static str,
+        most: usize,
+    ) -> Result<Option<String>, RequestError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) if is_clean_text(&text, most) => Ok(Some(text)),
@@ -88,6 +103,56 @@ impl<'l> Fields<'l> {
             })
     }
 
+    /// A number in `range`, which `form` describes.
+    pub(super) fn decimal(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<f64>,
+        form: &str,
+    ) -> Result<Option<f64>, RequestError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) => match value.as_f64().filter(|number| range.contains(number)) {
+                Some(number) => Ok(Some(number)),
+                None => Err(RequestError::invalid(name, form)),
+            },
+        }
+    }
+
+    /// One of a few words, which `form` lists.
+    pub(super) fn word<W: FromStr>(
+        &mut self,
+        name: &'static str,
+        form: &str,
+    ) -> Result<Option<W>, RequestError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        match value.as_str().and_then(|text| text.parse().ok()) {
+            Some(word) => Ok(Some(word)),
+            None => Err(RequestError::invalid(name, form)),
+        }
+    }
+
+    /// How a moment is written.
+    pub(super) const MOMENT: &'static str = "a moment as RFC 3339, e.g. 2026-12-01T00:00:00Z";
+
+    /// A moment, as Unix milliseconds.
+    pub(super) fn moment(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        match value.as_str().and_then(unix_ms) {
+            Some(moment) => Ok(Some(moment)),
+            None => Err(RequestError::invalid(name, Self::MOMENT)),
+        }
+    }
+
+    /// Whether the body names a field, if only to say null.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
     pub(super) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
         self.number(name, 1, i64::from(u16::MAX))
     }
@@ -114,6 +179,20 @@ impl<'l> Fields<'l> {
         let mut seen = std::collections::HashSet::new();
         stores.retain(|store| seen.insert(store.clone()));
         Ok(stores)
+    }
+
+    /// A list of at most `most` items, which `form` describes.
+    pub(super) fn items(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        form: &str,
+    ) -> Result<Option<Vec<Value>>, RequestError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) if items.len() <= most => Ok(Some(items)),
+            Some(_) => Err(RequestError::invalid(name, form)),
+        }
     }
 
     fn texts(

@@ -6,20 +6,32 @@
 //! renew its lease well before `expiresAt` (at `heartbeatIntervalSecs`, if it has no better plan)
 //! and SHOULD register again only when a heartbeat is answered by the code `peer_not_found`.
 
+mod cost;
 mod errors;
 mod fields;
 mod ids;
 mod limits;
 mod peers;
+mod sessions;
 mod status;
 mod turn;
 
+pub use cost::{
+    AdminResponse, AllocationStats, CostInfo, CostMetrics, CostMode, CostStatsResponse,
+    HealthCostInfo, ModeOverride, ModeStats, SessionStats, SetModeRequest, SetSpendRequest,
+    SetTierRequest, SpendSource, Tier,
+};
 pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
     HeartbeatRequest, HeartbeatResponse, ListedPeer, PeersResponse, RegisterRequest,
     RegisterResponse,
+};
+pub use sessions::{
+    AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
+    HitLimit, IceServer, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
+    ReportTurnUsageResponse, SessionLimits, SessionUsage,
 };
 pub use status::{HealthResponse, HealthStatus, StatsResponse};
 pub use turn::{

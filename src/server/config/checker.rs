@@ -45,10 +45,33 @@ impl Checker {
         form: &str,
         otherwise: T,
     ) -> T {
-        text.parse().unwrap_or_else(|_| {
+        self.parse_some(name, text, form).unwrap_or(otherwise)
+    }
+
+    /// A value of `form`, if it is one.
+    pub(super) fn parse_some<T: FromStr>(
+        &mut self,
+        name: &str,
+        text: &str,
+        form: &str,
+    ) -> Option<T> {
+        let value = text.parse().ok();
+        if value.is_none() {
             self.faults
                 .push(format!("{name} must be {form}, not {text:?}"));
-            otherwise
+        }
+        value
+    }
+
+    /// A number in `range`.
+    pub(super) fn decimal(&mut self, name: &str, text: &str, range: RangeInclusive<f64>) -> f64 {
+        let (least, most) = (*range.start(), *range.end());
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            self.faults.push(format!(
+                "{name} must be a number from {least} to {most}, not {text:?}"
+            ));
+            least
         })
     }
 

@@ -1,6 +1,8 @@
 //! What an operator can set.
 
 mod checker;
+mod cost;
+mod cost_settings;
 mod settings;
 
 use std::net::SocketAddr;
@@ -10,10 +12,12 @@ use std::str::FromStr;
 use crate::protocol::Limits;
 
 pub use checker::SettingsError;
+pub use cost::{CostConfig, Secret, Thresholds, TierLimits, TierTable};
+pub use cost_settings::CostSettings;
 pub use settings::Settings;
 
 /// Everything the server is told at its start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen. Default 127.0.0.1:3000, `LISTEN_ADDR`. A wildcard address serves the whole
     /// network without TLS; port 0 lets the system choose.
@@ -32,6 +36,13 @@ pub struct Config {
     pub limits: Limits,
     /// The HTTP interface.
     pub http: HttpConfig,
+    /// The relay budget.
+    pub cost: CostConfig,
+    /// Secrets shared with TURN servers. Default none, `TURN_SHARED_SECRET`, comma-separated. The
+    /// first one signs credentials; more than one while they are being changed.
+    pub turn_secrets: Vec<Secret>,
+    /// The token of the admin paths, which do not exist without it. Default none, `ADMIN_TOKEN`.
+    pub admin_token: Option<Secret>,
 }
 
 /// Settings of leases and of the actor that grants them.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 
 use super::checker::{Checker, SettingsError};
+use super::cost_settings::{CostSettings, SecretSettings};
 use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
 use crate::protocol::Limits;
 
@@ -198,6 +199,12 @@ pub struct Settings {
         default_value = "10000"
     )]
     max_turn_capacity: String,
+
+    #[command(flatten)]
+    cost: CostSettings,
+
+    #[command(flatten)]
+    secrets: SecretSettings,
 }
 
 impl Settings {
@@ -248,6 +255,9 @@ impl Settings {
             ),
             limits: self.read_limits(checker),
             http: self.read_http(checker),
+            cost: self.cost.read(checker),
+            turn_secrets: self.secrets.turn_secrets(),
+            admin_token: self.secrets.admin_token(),
         }
     }
 

@@ -73,6 +73,18 @@ impl ApiError {
             | ErrorCode::Overloaded
             | ErrorCode::StorageUnavailable
             | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
+            ErrorCode::Unauthorized => Some("send the header Authorization: Bearer and the token"),
+            ErrorCode::SessionNotFound => Some("allocate a session with POST /allocate-turn"),
+            ErrorCode::AttemptP2pFirst => {
+                Some("try a direct connection, then ask again with p2pAttempted: true")
+            }
+            ErrorCode::SessionLimit => Some("renew or release a session that you hold"),
+            ErrorCode::NoTurnServer
+            | ErrorCode::BandwidthShare
+            | ErrorCode::PremiumSessionLimit
+            | ErrorCode::PremiumOnly
+            | ErrorCode::RenewalsOnly
+            | ErrorCode::RelayShutdown => Some("use a direct connection, or try again later"),
             ErrorCode::InvalidJson
             | ErrorCode::MissingField
             | ErrorCode::InvalidField
@@ -90,16 +102,27 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::InvalidJson | ErrorCode::MissingField | ErrorCode::InvalidField => {
             StatusCode::BAD_REQUEST
         }
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::PrivacyViolation => StatusCode::FORBIDDEN,
-        ErrorCode::PeerNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::PeerNotFound | ErrorCode::NotFound | ErrorCode::SessionNotFound => {
+            StatusCode::NOT_FOUND
+        }
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorCode::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Overloaded | ErrorCode::StorageUnavailable | ErrorCode::RegistryFull => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ErrorCode::Throttled
+        | ErrorCode::AttemptP2pFirst
+        | ErrorCode::SessionLimit
+        | ErrorCode::BandwidthShare
+        | ErrorCode::PremiumOnly
+        | ErrorCode::PremiumSessionLimit
+        | ErrorCode::RenewalsOnly => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Overloaded
+        | ErrorCode::StorageUnavailable
+        | ErrorCode::RegistryFull
+        | ErrorCode::NoTurnServer
+        | ErrorCode::RelayShutdown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -1,5 +1,7 @@
 //! Decisions as pure functions: no I/O, no clock, every input a parameter.
 
+pub mod allocation;
+pub mod cost;
 pub mod lease;
 pub mod privacy;
 pub mod selection;

@@ -1,0 +1,355 @@
+//! What relaying costs, how tight the registry is with it, and what operators set.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::fields::Fields;
+use super::{Limits, RequestError};
+use crate::clock::unix_ms;
+
+/// How much a peer may relay, as the operator has decided; in ascending order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Everybody of whom the operator has said nothing.
+    #[default]
+    Free,
+    /// Somewhat more.
+    Basic,
+    /// More.
+    Standard,
+    /// The last to be refused when money is short.
+    Premium,
+}
+
+impl Tier {
+    /// Every tier there is, in ascending order.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
+
+    /// The tier as it stands on the wire and in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Basic => "basic",
+            Self::Standard => "standard",
+            Self::Premium => "premium",
+        }
+    }
+
+    /// Its priority among the others: 1 for free to 4 for premium.
+    pub const fn priority_level(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
+/// How tight the registry is with relay capacity; in ascending order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum CostMode {
+    /// The month will end well within the budget.
+    #[default]
+    Normal,
+    /// Peers must have tried a direct connection first.
+    Warning,
+    /// Premium peers only.
+    Throttle,
+    /// Only what premium peers hold already.
+    Emergency,
+    /// Nothing.
+    Shutdown,
+}
+
+impl CostMode {
+    /// Every mode there is, in ascending order.
+    pub const ALL: [Self; 5] = [
+        Self::Normal,
+        Self::Warning,
+        Self::Throttle,
+        Self::Emergency,
+        Self::Shutdown,
+    ];
+
+    /// The mode as it stands on the wire and in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Warning => "warning",
+            Self::Throttle => "throttle",
+            Self::Emergency => "emergency",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for CostMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Tier {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|tier| tier.as_str() == text).ok_or(())
+    }
+}
+
+impl FromStr for CostMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|mode| mode.as_str() == text).ok_or(())
+    }
+}
+
+/// `PUT /admin/peers/{peerId}/tier`: the operator says what a peer may relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetTierRequest {
+    /// The tier; `free` is the same as never having said anything.
+    pub tier: Tier,
+}
+
+impl SetTierRequest {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        const FORM: &str = "free, basic, standard or premium";
+        let mut fields = Fields::parse(body, limits)?;
+        let tier = fields.word("tier", FORM)?;
+        let tier = tier.ok_or_else(|| RequestError::missing("tier", FORM))?;
+        Ok(Self { tier })
+    }
+}
+
+/// `PUT /admin/spend`: what the cloud's bill says, in place of what the registry reckons.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetSpendRequest {
+    /// What the month had cost by then, in US dollars, everything included.
+    pub current_spend_usd: f64,
+    /// When that was the bill, in Unix milliseconds; RFC 3339 on the wire.
+    pub as_of: i64,
+}
+
+impl SetSpendRequest {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        const SPEND: &str = "a number of US dollars from 0 to 1000000000";
+        let mut fields = Fields::parse(body, limits)?;
+        let spend = fields.decimal("currentSpendUsd", 0.0..=1e9, SPEND)?;
+        Ok(Self {
+            current_spend_usd: spend
+                .ok_or_else(|| RequestError::missing("currentSpendUsd", SPEND))?,
+            as_of: fields
+                .moment("asOf")?
+                .ok_or_else(|| RequestError::missing("asOf", Fields::MOMENT))?,
+        })
+    }
+}
+
+/// `PUT /admin/mode`: forces a mode for a while, or lets the budget decide again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetModeRequest {
+    /// The mode and the moment until which it holds, in Unix milliseconds; none to end it.
+    pub forced: Option<(CostMode, i64)>,
+}
+
+impl SetModeRequest {
+    /// Parses a request body: `mode` and `until` (RFC 3339), or `mode` null.
+    ///
+    /// # Errors
+    /// `invalid_json`, `missing_field` or `invalid_field`.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        const FORM: &str = "normal, warning, throttle, emergency, shutdown or null";
+        let mut fields = Fields::parse(body, limits)?;
+        if !fields.names("mode") {
+            return Err(RequestError::missing("mode", FORM));
+        }
+        let Some(mode) = fields.word("mode", FORM)? else {
+            return Ok(Self { forced: None });
+        };
+        let until = fields
+            .moment("until")?
+            .ok_or_else(|| RequestError::missing("until", Fields::MOMENT))?;
+        Ok(Self {
+            forced: Some((mode, until)),
+        })
+    }
+}
+
+/// A mode that is forced until a moment, as the setting `MODE_OVERRIDE` spells it: `MODE` or
+/// `MODE@RFC 3339`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModeOverride {
+    /// The mode.
+    pub mode: CostMode,
+    /// When it ends, in Unix milliseconds.
+    pub until_ms: i64,
+}
+
+impl FromStr for ModeOverride {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (mode, until) = text.split_once('@').unwrap_or((text, ""));
+        Ok(Self {
+            mode: mode.parse()?,
+            until_ms: match until {
+                "" if !text.contains('@') => i64::MAX,
+                until => unix_ms(until).ok_or(())?,
+            },
+        })
+    }
+}
+
+/// The answer to each `PUT /admin/…`: what was set is on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminResponse {
+    /// Always true.
+    pub success: bool,
+    /// The mode that holds now.
+    pub mode: CostMode,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+}
+
+/// What the month costs, as an allocation tells it; in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostInfo {
+    /// The projected cost of the month over its budget.
+    pub current_cost_ratio: f64,
+    /// What the whole month will have cost.
+    pub projected_monthly_cost: f64,
+    /// The budget less what has been spent, not below 0.
+    pub budget_remaining: f64,
+}
+
+/// What the month costs, as `GET /health` tells it; in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCostInfo {
+    /// The share of the budget that is spent.
+    pub budget_used: f64,
+    /// What the whole month will have cost.
+    pub projected_monthly_cost: f64,
+    /// The budget of the month.
+    pub budget_limit: f64,
+    /// The mode that holds now.
+    pub mode: CostMode,
+    /// Live TURN sessions.
+    pub active_sessions: u64,
+}
+
+/// The answer to `GET /cost-stats`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostStatsResponse {
+    /// What the month costs.
+    pub cost_metrics: CostMetrics,
+    /// Live TURN sessions.
+    pub session_stats: SessionStats,
+    /// How tight the registry is.
+    pub mode: ModeStats,
+    /// Where the spend comes from.
+    pub source: SpendSource,
+    /// Since when it is counted: the beginning of the month, or the moment of the bill. RFC 3339.
+    pub since: String,
+    /// Whether the bill is more than a day old; what was metered since then is added to it.
+    pub is_stale: bool,
+    /// Allocations since the process started.
+    pub allocations: AllocationStats,
+    /// When the registry answered, RFC 3339.
+    pub timestamp: String,
+}
+
+/// Where the spend of the month comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpendSource {
+    /// The registry has reckoned all of it.
+    Metered,
+    /// A bill that was fed in, and what was metered since.
+    Bill,
+}
+
+/// What the month costs, in US dollars.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostMetrics {
+    /// What the month has cost so far.
+    pub current_spend: f64,
+    /// What the whole month will have cost.
+    pub projected_monthly_spend: f64,
+    /// The budget of the month.
+    pub budget_limit: f64,
+    /// The projection over the budget.
+    pub cost_ratio: f64,
+    /// When this was reckoned, RFC 3339.
+    pub last_updated: String,
+    /// The part of the spend that traffic makes.
+    pub data_transfer_costs: f64,
+    /// The part of the spend that is there without traffic.
+    pub compute_costs: f64,
+}
+
+/// Live TURN sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionStats {
+    /// All of them.
+    pub total: u64,
+    /// Those of premium peers.
+    pub premium: u64,
+    /// Those of each tier, by its name.
+    pub by_tier: std::collections::BTreeMap<Tier, u64>,
+}
+
+/// How tight the registry is with relay capacity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModeStats {
+    /// The mode's name.
+    pub name: CostMode,
+    /// Whether it is `emergency` or beyond.
+    pub emergency: bool,
+    /// Whether it is `shutdown`.
+    pub shutdown: bool,
+    /// The cost ratio at which the present mode is entered; 0 for `normal`.
+    pub current_threshold: f64,
+    /// Until when an operator forces the mode, RFC 3339; null if the budget decides.
+    pub forced_until: Option<String>,
+    /// Since when this mode has held, RFC 3339.
+    pub since: String,
+}
+
+/// What became of allocations since the process started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocationStats {
+    /// Sessions granted and renewed.
+    pub granted: u64,
+    /// Refusals by their code.
+    pub refused: std::collections::BTreeMap<String, u64>,
+}

@@ -1,0 +1,198 @@
+//! Who is relayed, with how much bandwidth and for how long.
+
+use crate::protocol::{AllocateTurnRequest, CostMode, ErrorCode, Tier};
+use crate::server::config::TierTable;
+use crate::server::policy::cost::ModeLimits;
+
+/// One peer may hold at most one part in this many of the granted bandwidth.
+const SHARE_PARTS: u64 = 4;
+
+/// What a peer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The tier that it counts as.
+    pub tier: Tier,
+    /// The bandwidth that it needs, in Mbit/s.
+    pub mbps: u32,
+    /// Whether it has tried a direct connection.
+    pub p2p_attempted: bool,
+    /// The tier of the live session that it renews, if it does.
+    pub renewed: Option<Tier>,
+}
+
+/// What is granted already, the session to be renewed not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Live sessions of the peer that asks.
+    pub own_sessions: u32,
+    /// Their bandwidth, in Mbit/s.
+    pub own_mbps: u64,
+    /// The bandwidth of all other peers' live sessions, in Mbit/s.
+    pub other_mbps: u64,
+    /// Live premium sessions of all peers.
+    pub premium_sessions: u32,
+}
+
+/// What a session may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The tier that it was granted to.
+    pub tier: Tier,
+    /// Bandwidth, in Mbit/s.
+    pub mbps: u32,
+    /// How long it lasts unless it is renewed, in seconds.
+    pub duration_secs: u64,
+}
+
+/// Why nothing is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No direct connection was tried.
+    AttemptP2pFirst,
+    /// The tier is too low.
+    PremiumOnly,
+    /// It is not a renewal of a premium session.
+    RenewalsOnly,
+    /// The peer has as many sessions as its tier allows.
+    SessionLimit {
+        /// So many.
+        allowed: u32,
+    },
+    /// There are as many premium sessions as may be.
+    PremiumSessionLimit {
+        /// So many.
+        allowed: u32,
+    },
+    /// The peer holds as much bandwidth as one peer may.
+    BandwidthShare {
+        /// So much, in Mbit/s.
+        allowed_mbps: u64,
+    },
+    /// Nothing is granted to anybody.
+    Shutdown,
+}
+
+impl Refusal {
+    /// What the refusal is called on the wire.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::AttemptP2pFirst => ErrorCode::AttemptP2pFirst,
+            Self::PremiumOnly => ErrorCode::PremiumOnly,
+            Self::RenewalsOnly => ErrorCode::RenewalsOnly,
+            Self::SessionLimit { .. } => ErrorCode::SessionLimit,
+            Self::PremiumSessionLimit { .. } => ErrorCode::PremiumSessionLimit,
+            Self::BandwidthShare { .. } => ErrorCode::BandwidthShare,
+            Self::Shutdown => ErrorCode::RelayShutdown,
+        }
+    }
+
+    /// The limit that was hit, in camelCase, and what it allows.
+    pub fn limit(self) -> (&'static str, Option<u64>) {
+        match self {
+            Self::AttemptP2pFirst => ("p2pAttempted", None),
+            Self::PremiumOnly => ("leastTier", None),
+            Self::RenewalsOnly => ("newSessions", Some(0)),
+            Self::SessionLimit { allowed } => ("sessionsPerPeer", Some(allowed.into())),
+            Self::PremiumSessionLimit { allowed } => ("premiumSessions", Some(allowed.into())),
+            Self::BandwidthShare { allowed_mbps } => ("bandwidthShareMbps", Some(allowed_mbps)),
+            Self::Shutdown => ("sessions", Some(0)),
+        }
+    }
+
+    /// When to ask again at the soonest, in seconds.
+    pub const fn retry_after_secs(self) -> u64 {
+        match self {
+            Self::AttemptP2pFirst => 30,
+            Self::SessionLimit { .. }
+            | Self::PremiumSessionLimit { .. }
+            | Self::BandwidthShare { .. } => 60,
+            Self::PremiumOnly | Self::RenewalsOnly => 600,
+            Self::Shutdown => 3600,
+        }
+    }
+}
+
+/// The tier that a peer counts as: the operator's word, which its own can only lower, unless peers
+/// are trusted to choose.
+pub fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> Tier {
+    let AllocateTurnRequest {
+        user_tier,
+        is_premium,
+        ..
+    } = request;
+    if trusts_peers {
+        return match (user_tier, is_premium) {
+            (_, Some(true)) => Tier::Premium,
+            (Some(tier), _) => *tier,
+            (None, _) => set,
+        };
+    }
+    let claimed = user_tier.unwrap_or(Tier::Premium);
+    let most = match is_premium {
+        Some(false) => Tier::Standard,
+        _ => Tier::Premium,
+    };
+    set.min(claimed).min(most)
+}
+
+/// Grants what a peer asks for as far as tier, mode and the others allow, or says why not.
+///
+/// # Errors
+/// The first limit that stands in the way.
+pub fn decide(
+    ask: Ask,
+    standing: Standing,
+    mode: CostMode,
+    tiers: &TierTable,
+) -> Result<Grant, Refusal> {
+    let limits = ModeLimits::of(mode);
+    if limits.grants_nothing {
+        return Err(Refusal::Shutdown);
+    }
+    if limits.renews_only && ask.renewed != Some(Tier::Premium) {
+        return Err(Refusal::RenewalsOnly);
+    }
+    if ask.tier < limits.least_tier {
+        return Err(Refusal::PremiumOnly);
+    }
+    if limits.needs_p2p_attempt && !ask.p2p_attempted {
+        return Err(Refusal::AttemptP2pFirst);
+    }
+    let tier = tiers.of(ask.tier);
+    if standing.own_sessions >= tier.sessions {
+        return Err(Refusal::SessionLimit {
+            allowed: tier.sessions,
+        });
+    }
+    if let Some(allowed) = limits.premium_sessions
+        && standing.premium_sessions >= allowed
+    {
+        return Err(Refusal::PremiumSessionLimit { allowed });
+    }
+    let mut mbps = ask.mbps.max(1).min(tier.mbps);
+    if let Some(most) = limits.most_mbps {
+        mbps = mbps.min(most);
+    }
+    if limits.shares_bandwidth {
+        let allowed_mbps = share_mbps(standing, tiers);
+        match allowed_mbps.saturating_sub(standing.own_mbps) {
+            0 => return Err(Refusal::BandwidthShare { allowed_mbps }),
+            left_mbps => mbps = mbps.min(u32::try_from(left_mbps).unwrap_or(mbps)),
+        }
+    }
+    Ok(Grant {
+        tier: ask.tier,
+        mbps,
+        duration_secs: limits.duration_secs,
+    })
+}
+
+/// The most bandwidth that the peer may hold, its new session included, so that it holds no more
+/// than a quarter of all. While little is granted, a quarter of it would be of no use to anybody,
+/// so the bandwidth of a free session is everybody's.
+fn share_mbps(standing: Standing, tiers: &TierTable) -> u64 {
+    (standing.other_mbps / (SHARE_PARTS - 1)).max(tiers.of(Tier::Free).mbps.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! What the month costs, what it will have cost, and how tight that makes the registry.
+//!
+//! The spend of a month is its fixed cost, in proportion to the time that has passed, and the
+//! price of all bytes sent. A bill from the cloud replaces what was metered up to its moment.
+
+use chrono::{DateTime, Datelike, Months, NaiveDate};
+
+use crate::protocol::{CostMode, Tier};
+use crate::server::config::{CostConfig, Thresholds};
+
+/// How far below its threshold the ratio must fall before a mode is left: two points of percent.
+const HYSTERESIS_RATIO: f64 = 0.02;
+
+/// Traffic is projected as if at least this much of the month had passed, so that one busy hour
+/// on the first of the month does not count for seven hundred.
+const LEAST_BASIS_MS: i64 = 3 * DAY_MS;
+
+/// How long a bill is current, in milliseconds.
+const BILL_CURRENT_MS: i64 = DAY_MS;
+
+/// A day in UTC, which knows no other lengths.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// The calendar month, in UTC, that holds a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Month {
+    /// Its first millisecond, in Unix milliseconds.
+    pub start_ms: i64,
+    /// The first millisecond of the next one.
+    pub end_ms: i64,
+}
+
+impl Month {
+    /// The month that holds `now_ms`.
+    pub fn of(now_ms: i64) -> Self {
+        let today = DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
+        let first = NaiveDate::from_ymd_opt(today.year(), today.month(), 1).unwrap_or_default();
+        let next = first.checked_add_months(Months::new(1)).unwrap_or(first);
+        let start_of = |day: NaiveDate| day.and_time(Default::default()).and_utc();
+        Self {
+            start_ms: start_of(first).timestamp_millis(),
+            end_ms: start_of(next).timestamp_millis(),
+        }
+    }
+
+    /// Whether it holds `moment_ms`.
+    pub fn holds(&self, moment_ms: i64) -> bool {
+        (self.start_ms..self.end_ms).contains(&moment_ms)
+    }
+
+    /// How much of it has passed at `now_ms`, from 0 to 1.
+    fn share(&self, now_ms: i64) -> f64 {
+        (now_ms - self.start_ms) as f64 / (self.end_ms - self.start_ms) as f64
+    }
+}
+
+/// What a month has cost so far, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spend {
+    /// What it costs without any traffic.
+    pub compute_usd: f64,
+    /// What its traffic costs.
+    pub transfer_usd: f64,
+}
+
+impl Spend {
+    /// All of it.
+    pub fn total_usd(&self) -> f64 {
+        self.compute_usd + self.transfer_usd
+    }
+}
+
+/// What the cloud's bill says, in place of what was metered up to its moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bill {
+    /// What the month had cost, in US dollars.
+    pub spend_usd: f64,
+    /// When, in Unix milliseconds.
+    pub as_of_ms: i64,
+    /// What had been metered of the month by then, in US dollars.
+    pub metered_usd: f64,
+}
+
+impl Bill {
+    /// Whether it is too old at `now_ms` to be trusted alone.
+    pub fn is_stale(&self, now_ms: i64) -> bool {
+        now_ms - self.as_of_ms > BILL_CURRENT_MS
+    }
+}
+
+/// What the month has cost by the registry's own meters, after `bytes` sent in it.
+pub fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
+    Spend {
+        compute_usd: config.fixed_monthly_usd * Month::of(now_ms).share(now_ms),
+        transfer_usd: config.egress_usd_per_gb * bytes.max(0) as f64 / 1e9,
+    }
+}
+
+/// What the month has cost, given a bill, if there is one of this month.
+pub fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
+    let Some(bill) = bill.filter(|bill| Month::of(now_ms).holds(bill.as_of_ms)) else {
+        return metered;
+    };
+    let since_usd = (metered.total_usd() - bill.metered_usd).max(0.0);
+    let total_usd = bill.spend_usd + since_usd;
+    let compute_usd = metered.compute_usd.min(total_usd);
+    Spend {
+        compute_usd,
+        transfer_usd: total_usd - compute_usd,
+    }
+}
+
+/// What a month will have cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Forecast {
+    /// What it has cost so far.
+    pub spend: Spend,
+    /// What it will have cost at its end if traffic goes on as it has, in US dollars.
+    pub projected_usd: f64,
+    /// The projection over the budget.
+    pub ratio: f64,
+}
+
+/// Projects the cost of the month that holds `now_ms`.
+pub fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
+    let month = Month::of(now_ms);
+    let basis_ms = (now_ms - month.start_ms).max(LEAST_BASIS_MS);
+    let growth = (month.end_ms - month.start_ms) as f64 / basis_ms as f64;
+    let projected_usd = config.fixed_monthly_usd + spend.transfer_usd * growth;
+    Forecast {
+        spend,
+        projected_usd,
+        ratio: projected_usd / config.monthly_budget_usd,
+    }
+}
+
+/// The mode that follows `mode` at a cost ratio: at once where it is tighter, and where it is
+/// looser only once the ratio is well below what the tighter one was entered at.
+pub fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMode {
+    let reached = |margin: f64| {
+        let mut modes = CostMode::ALL.into_iter().rev();
+        modes
+            .find(|mode| ratio >= thresholds.entry_ratio(*mode) - margin)
+            .unwrap_or_default()
+    };
+    reached(0.0).max(reached(HYSTERESIS_RATIO).min(mode))
+}
+
+/// What a mode allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModeLimits {
+    /// Whether a peer must have tried a direct connection first.
+    pub needs_p2p_attempt: bool,
+    /// The least tier that is relayed.
+    pub least_tier: Tier,
+    /// Whether only live sessions are renewed.
+    pub renews_only: bool,
+    /// Whether nothing is granted.
+    pub grants_nothing: bool,
+    /// The most bandwidth of a session, in Mbit/s, whatever its tier.
+    pub most_mbps: Option<u32>,
+    /// How long a session lasts unless it is renewed, in seconds.
+    pub duration_secs: u64,
+    /// The most premium sessions of all peers together.
+    pub premium_sessions: Option<u32>,
+    /// Whether no peer may hold more than a quarter of the granted bandwidth.
+    pub shares_bandwidth: bool,
+    /// The most peers on a page of `GET /peers`, whatever `MAX_LISTED` says.
+    pub most_listed: Option<usize>,
+}
+
+impl ModeLimits {
+    /// What `mode` allows; each mode allows at most what the one before it does.
+    pub const fn of(mode: CostMode) -> Self {
+        let normal = Self {
+            needs_p2p_attempt: false,
+            least_tier: Tier::Free,
+            renews_only: false,
+            grants_nothing: false,
+            most_mbps: None,
+            duration_secs: 3600,
+            premium_sessions: None,
+            shares_bandwidth: false,
+            most_listed: None,
+        };
+        let warning = Self {
+            needs_p2p_attempt: true,
+            most_mbps: Some(50),
+            duration_secs: 15 * 60,
+            shares_bandwidth: true,
+            ..normal
+        };
+        let throttle = Self {
+            least_tier: Tier::Premium,
+            most_mbps: Some(20),
+            duration_secs: 10 * 60,
+            premium_sessions: Some(5),
+            most_listed: Some(100),
+            ..warning
+        };
+        let emergency = Self {
+            renews_only: true,
+            most_mbps: Some(5),
+            duration_secs: 5 * 60,
+            ..throttle
+        };
+        match mode {
+            CostMode::Normal => normal,
+            CostMode::Warning => warning,
+            CostMode::Throttle => throttle,
+            CostMode::Emergency => emergency,
+            CostMode::Shutdown => Self {
+                grants_nothing: true,
+                ..emergency
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
