@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::HealthCostInfo;
+
 /// The answer to `GET /stats`; counters start at zero with the process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,11 +40,12 @@ pub enum HealthStatus {
     Healthy,
     /// The process is shutting down.
     Draining,
-    /// The database takes no writes, or the registry's actor is gone.
+    /// The database takes no writes, or the registry's actor is gone; with a 200: nothing is
+    /// relayed, for its cost.
     Degraded,
 }
 
-/// The answer to `GET /health`: 200 if healthy, else 503.
+/// The answer to `GET /health`: 200 if it can serve, else 503.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthResponse {
@@ -60,4 +63,7 @@ pub struct HealthResponse {
     pub peers: u64,
     /// Active peers that offer to relay.
     pub turn_servers: u64,
+    /// What relaying costs; null if the actor is gone.
+    #[serde(default)]
+    pub cost_info: Option<HealthCostInfo>,
 }

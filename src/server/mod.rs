@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use crate::clock::{self, Clock};
 use config::Config;
 use http::Api;
-use registry::{Registry, RegistryError, Started};
+use registry::{Registry, RegistryError, SentBytes, Started};
 use storage::{OpenError, StorageError, Store};
 
 /// Connections that the system holds for us while all workers are busy.
@@ -94,17 +94,17 @@ impl Server {
         let addr = listener.local_addr().unwrap_or(config.listen_addr);
         let store = Store::open(&config.database_path).await?;
         let path = store.path().to_owned();
-        let (registry, started) =
-            Registry::start(store, clock, config.lease, config.http.max_in_flight)
-                .await
-                .map_err(|source| StartError::Resume {
-                    path: path.clone(),
-                    source,
-                })?;
+        let sent = SentBytes::default();
+        let (registry, started) = Registry::start(store, clock, config, sent.clone())
+            .await
+            .map_err(|source| StartError::Resume {
+                path: path.clone(),
+                source,
+            })?;
         announce(config, addr, &path, &started);
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(registry.clone(), Arc::clone(&draining), config);
-        let http = http::serve(api, listener).map_err(|source| StartError::Listen {
+        let http = http::serve(api, listener, sent).map_err(|source| StartError::Listen {
             addr: config.listen_addr,
             source,
         })?;

@@ -1,6 +1,8 @@
-//! What the registry knows of a peer.
+//! What the registry knows of peers and of the sessions that it granted.
 
-use crate::protocol::{PeerId, TurnOffer};
+use std::sync::Arc;
+
+use crate::protocol::{PeerId, Tier, TurnOffer};
 
 /// What a peer announced, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,4 +61,70 @@ pub struct StoredPeer {
     pub last_seen_ms: i64,
     /// What it announced.
     pub profile: Profile,
+}
+
+/// Bytes that one Mbit/s moves in a millisecond.
+const BYTES_PER_MBPS_MS: i64 = 125;
+
+/// A TURN session that was granted. It is live until its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnSession {
+    /// Its name, which nobody can guess.
+    pub session_id: Arc<str>,
+    /// The peer that it was granted to.
+    pub peer_id: PeerId,
+    /// The peer that relays.
+    pub server_id: PeerId,
+    /// The tier that it was granted to.
+    pub tier: Tier,
+    /// The bandwidth that was granted last, in Mbit/s.
+    pub mbps: u32,
+    /// When it was granted first, in Unix milliseconds.
+    pub granted_at_ms: i64,
+    /// When it ends or has ended, in Unix milliseconds.
+    pub expires_at_ms: i64,
+    /// Since when `mbps` holds, in Unix milliseconds.
+    pub rate_from_ms: i64,
+    /// What it is taken to have relayed before that.
+    pub accrued_bytes: i64,
+    /// What it has relayed by the last report.
+    pub reported_bytes: Option<i64>,
+    /// What of it is in the books of the days.
+    pub booked_bytes: i64,
+    /// Up to which moment the books are kept, in Unix milliseconds.
+    pub booked_until_ms: i64,
+}
+
+impl TurnSession {
+    /// Whether it is live at `now_ms`.
+    pub fn is_live(&self, now_ms: i64) -> bool {
+        now_ms < self.expires_at_ms
+    }
+
+    /// Whether it has ended and all of it is in the books.
+    pub fn is_settled(&self) -> bool {
+        self.booked_until_ms >= self.expires_at_ms
+    }
+
+    /// Bytes a millisecond at the bandwidth that was granted.
+    pub fn bytes_per_ms(&self) -> i64 {
+        i64::from(self.mbps) * BYTES_PER_MBPS_MS
+    }
+
+    /// What it has relayed by `at_ms`: by report, or else as much as it was granted.
+    pub fn relayed_bytes(&self, at_ms: i64) -> i64 {
+        self.reported_bytes.unwrap_or_else(|| {
+            let elapsed_ms = at_ms.min(self.expires_at_ms) - self.rate_from_ms;
+            self.accrued_bytes + self.bytes_per_ms() * elapsed_ms.max(0)
+        })
+    }
+}
+
+/// Bytes sent on one day, or a change of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayTraffic {
+    /// By the HTTP server.
+    pub http_bytes: i64,
+    /// By TURN servers.
+    pub relayed_bytes: i64,
 }

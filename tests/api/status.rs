@@ -184,6 +184,10 @@ async fn health_tells_every_field_of_the_contract() {
     registry.register(&peer("a")).await.ok();
     registry.register(&relay("b")).await.ok();
     registry.advance_ms(300_001);
+    let health = registry.health().await.ok();
+    // On the first of January, ten minutes into the month; what was sent is a matter of bytes.
+    let cost = health["costInfo"].as_object().unwrap();
+    assert!(cost["budgetUsed"].as_f64().unwrap() < 0.001);
     let expected = json!({
         "status": "healthy",
         "service": "peer-registry",
@@ -192,8 +196,15 @@ async fn health_tells_every_field_of_the_contract() {
         "uptime": 600,
         "peers": 2,
         "turnServers": 1,
+        "costInfo": {
+            "budgetUsed": cost["budgetUsed"],
+            "projectedMonthlyCost": 60.0,
+            "budgetLimit": 800.0,
+            "mode": "normal",
+            "activeSessions": 0,
+        },
     });
-    assert_eq!(registry.health().await.ok(), expected);
+    assert_eq!(health, expected);
 }
 
 #[actix_web::test]

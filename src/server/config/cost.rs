@@ -123,9 +123,10 @@ impl FromStr for TierTable {
                 sessions: number(sessions)?,
             };
         }
-        let ascend = table.0.windows(2).all(|pair| {
-            pair[0].mbps <= pair[1].mbps && pair[0].sessions <= pair[1].sessions
-        });
+        let ascend = table
+            .0
+            .windows(2)
+            .all(|pair| pair[0].mbps <= pair[1].mbps && pair[0].sessions <= pair[1].sessions);
         if ascend { Ok(table) } else { Err(()) }
     }
 }
@@ -181,17 +182,40 @@ mod tests {
     #[test]
     fn thresholds_ascend() {
         assert_eq!("70, 85,95,98".parse(), Ok(Thresholds::default()));
-        for wrong in ["", "70,85,95", "70,85,95,98,99", "85,70,95,98", "0,1,2,3", "a,b,c,d"] {
+        for wrong in [
+            "",
+            "70,85,95",
+            "70,85,95,98,99",
+            "85,70,95,98",
+            "0,1,2,3",
+            "a,b,c,d",
+        ] {
             assert_eq!(wrong.parse::<Thresholds>(), Err(()), "{wrong}");
         }
     }
 
     #[test]
     fn no_tier_has_less_than_the_one_below_it() {
-        let table: TierTable = "free=5/1,basic=10/2,standard=50/5,premium=100/10".parse().unwrap();
+        let table: TierTable = "free=5/1,basic=10/2,standard=50/5,premium=100/10"
+            .parse()
+            .unwrap();
         assert_eq!(table, TierTable::default());
-        assert_eq!("premium=200/20".parse::<TierTable>().unwrap().of(Tier::Premium).mbps, 200);
-        for wrong in ["", "gold=1/1", "free=5", "free=0/1", "free=20/1", "basic=10/6"] {
+        assert_eq!(
+            "premium=200/20"
+                .parse::<TierTable>()
+                .unwrap()
+                .of(Tier::Premium)
+                .mbps,
+            200
+        );
+        for wrong in [
+            "",
+            "gold=1/1",
+            "free=5",
+            "free=0/1",
+            "free=20/1",
+            "basic=10/6",
+        ] {
             assert_eq!(wrong.parse::<TierTable>(), Err(()), "{wrong}");
         }
     }

@@ -94,13 +94,15 @@ impl CostSettings {
                 "true or false",
                 false,
             ),
-            mode_override: self.mode_override.as_deref().filter(|text| !text.is_empty()).and_then(
-                |text| {
+            mode_override: self
+                .mode_override
+                .as_deref()
+                .filter(|text| !text.is_empty())
+                .and_then(|text| {
                     let form = "normal, warning, throttle, emergency or shutdown, and if need be @ \
                                 and a moment, e.g. normal@2026-12-01T00:00:00Z";
                     checker.parse_some("MODE_OVERRIDE", text, form)
-                },
-            ),
+                }),
         }
     }
 }
@@ -119,7 +121,12 @@ pub struct SecretSettings {
     turn_shared_secret: Option<Secret>,
 
     /// Token of the admin paths, which do not exist without it
-    #[arg(long, env = "ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
     admin_token: Option<Secret>,
 }
 

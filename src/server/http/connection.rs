@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{HEAD_TIMEOUT, KEEP_ALIVE};
 use crate::clock::deadline_in;
+use crate::server::registry::SentBytes;
 
 /// How much later than actix-http this cuts off what both limit, since actix-http says goodbye.
 const GRACE: Duration = Duration::from_secs(1);
@@ -91,6 +92,7 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    sent: SentBytes,
     turn: Turn,
     read_alarm: Alarm,
     write_alarm: Alarm,
@@ -99,9 +101,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, sent: SentBytes) -> Self {
         Self {
             stream,
+            sent,
             turn: Turn::client(),
             read_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
@@ -119,7 +122,8 @@ impl Connection {
         cx: &mut Context<'_>,
         write: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if write.is_ready() {
+        if let Poll::Ready(result) = &write {
+            self.sent.add(*result.as_ref().unwrap_or(&0));
             self.write_until = None;
             self.turn.sent();
             return write;

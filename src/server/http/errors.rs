@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::protocol::{ErrorBody, ErrorCode, RequestError};
+use crate::protocol::{CostMode, ErrorBody, ErrorCode, RequestError};
+use crate::server::policy::allocation::Refusal;
 use crate::server::registry::RegistryError;
 
 /// Anything but a success.
@@ -28,6 +29,36 @@ pub(super) enum ApiError {
     TooSlow { secs: u64 },
     #[error("the body could not be read to its end")]
     BrokenBody,
+    #[error("the operator's token is needed here")]
+    NotTheOperator,
+    #[error("{}", in_words(*.refusal, *.mode))]
+    Refused { refusal: Refusal, mode: CostMode },
+    #[error("the registry has made a mistake")]
+    Unexpected,
+}
+
+/// Which limit stands in the way of an allocation.
+fn in_words(refusal: Refusal, mode: CostMode) -> String {
+    match refusal {
+        Refusal::AttemptP2pFirst => format!(
+            "p2pAttempted must be true: in mode {mode} a direct connection must be tried first"
+        ),
+        Refusal::PremiumOnly => format!("only premium peers are relayed in mode {mode}"),
+        Refusal::RenewalsOnly => {
+            format!("only live premium sessions are renewed in mode {mode}")
+        }
+        Refusal::SessionLimit { allowed } => {
+            format!("the peer holds {allowed} TURN sessions, the most that its tier allows")
+        }
+        Refusal::PremiumSessionLimit { allowed } => {
+            format!("{allowed} premium sessions are live, the most in mode {mode}")
+        }
+        Refusal::BandwidthShare { allowed_mbps } => format!(
+            "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
+             may hold in mode {mode}"
+        ),
+        Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
+    }
 }
 
 impl ApiError {
@@ -40,6 +71,8 @@ impl ApiError {
         match self {
             Self::Request(error) => error.code,
             Self::Registry(RegistryError::UnknownPeer) => ErrorCode::PeerNotFound,
+            Self::Registry(RegistryError::UnknownSession) => ErrorCode::SessionNotFound,
+            Self::Registry(RegistryError::NoTurnServer) => ErrorCode::NoTurnServer,
             Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
             Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
             Self::Registry(RegistryError::StorageUnavailable | RegistryError::Stopped) => {
@@ -51,17 +84,27 @@ impl ApiError {
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::TooSlow { .. } => ErrorCode::RequestTimeout,
             Self::BrokenBody => ErrorCode::InvalidJson,
+            Self::NotTheOperator => ErrorCode::Unauthorized,
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::Unexpected => ErrorCode::Internal,
         }
     }
 
-    fn suggestion(&self) -> Option<&'static str> {
+    /// The status that goes with it.
+    pub(super) fn status(&self) -> StatusCode {
+        status_of(self.code())
+    }
+
+    /// What the client can do about it.
+    pub(super) fn suggestion(&self) -> Option<&'static str> {
         match self.code() {
             ErrorCode::PeerNotFound => {
                 Some("register first with POST /register, then send heartbeats")
             }
             ErrorCode::NotFound => Some(
-                "POST /register, /heartbeat or /register-turn-server, or GET /peers, \
-                 /turn-servers, /stats or /health",
+                "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn \
+                 or /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or \
+                 /health",
             ),
             ErrorCode::PrivacyViolation => {
                 Some("list the crypto-IPv6 only; real addresses belong in realAddresses, if at all")
@@ -133,6 +176,7 @@ fn retry_after_secs(code: ErrorCode) -> Option<u64> {
     let base = match code {
         ErrorCode::Overloaded => 1,
         ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
+        ErrorCode::NoTurnServer => 30,
         ErrorCode::RegistryFull => 60,
         _ => return None,
     };
@@ -141,7 +185,7 @@ fn retry_after_secs(code: ErrorCode) -> Option<u64> {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        status_of(self.code())
+        self.status()
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -157,6 +201,9 @@ impl ResponseError for ApiError {
         ) {
             // What is still to come of the body is not waited for.
             response.force_close();
+        }
+        if let Self::NotTheOperator = self {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         if let Self::WrongMethod { allowed } = self {
             response.insert_header(("Allow", *allowed));

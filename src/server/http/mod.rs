@@ -3,12 +3,15 @@
 mod body;
 mod compression;
 mod connection;
+mod cost;
 mod errors;
 mod peers;
 mod query;
+mod sessions;
 mod status;
 mod turn;
 
+use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -22,11 +25,12 @@ use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config}
 use actix_web::dev::{AppConfig, Service};
 use actix_web::http::header::{ETAG, RETRY_AFTER};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, Resource, guard, web};
+use actix_web::{App, Handler, Resource, Responder, Route, guard, web};
 
 use crate::protocol::Limits;
-use crate::server::config::{AddressPolicy, Config, HttpConfig};
-use crate::server::registry::Registry;
+use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, Secret};
+use crate::server::registry::{Registry, SentBytes};
+use body::JsonBody;
 use connection::{Connection, Turn};
 use errors::ApiError;
 
@@ -49,6 +53,9 @@ pub(super) struct Api {
     address_policy: AddressPolicy,
     heartbeat_interval_secs: u64,
     http: HttpConfig,
+    cost: CostConfig,
+    turn_secrets: Vec<Secret>,
+    admin_token: Option<Secret>,
 }
 
 impl Api {
@@ -60,6 +67,9 @@ impl Api {
             address_policy: config.address_policy,
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
+            cost: config.cost.clone(),
+            turn_secrets: config.turn_secrets.clone(),
+            admin_token: config.admin_token.clone(),
         }
     }
 
@@ -71,8 +81,9 @@ impl Api {
 /// Starts to serve on `listener`; the server runs until it is stopped by its handle.
 ///
 /// This does what `actix_web::HttpServer` does, which takes no sockets but its own.
-pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<Server> {
+pub(super) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Result<Server> {
     let http = api.http;
+    let has_operator = api.admin_token.is_some();
     let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
@@ -80,7 +91,12 @@ pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<Server> {
         let app = App::new()
             .app_data(api.clone())
             .wrap(cors())
-            .configure(routes);
+            .configure(routes)
+            .configure(|app| {
+                if has_operator {
+                    admin_routes(app);
+                }
+            });
         let app = map_config(app, |()| AppConfig::default())
             .map_err(|error: actix_web::Error| error.error_response());
         let timed = apply_fn_factory(app, |request: Request, app: &_| {
@@ -110,9 +126,10 @@ pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<Server> {
                 data.insert(connection.turn());
             })
             .h1(timed);
-        fn_service(|stream: TcpStream| async move {
+        let sent = sent.clone();
+        fn_service(move |stream: TcpStream| {
             let peer_addr = stream.peer_addr().ok();
-            Ok((Connection::new(stream), peer_addr))
+            ready(Ok((Connection::new(stream, sent.clone()), peer_addr)))
         })
         .and_then(http)
     };
@@ -126,21 +143,40 @@ pub(super) fn serve(api: Api, listener: TcpListener) -> io::Result<Server> {
 }
 
 fn routes(app: &mut web::ServiceConfig) {
-    let register = web::post().to(peers::register_peer);
-    let heartbeat = web::post().to(peers::renew_lease);
-    let register_turn_server = web::post().to(turn::register_turn_server);
     let list_peers = get().to(peers::list_peers);
-    app.service(resource("/register", "POST").route(register))
-        .service(resource("/heartbeat", "POST").route(heartbeat))
-        .service(resource("/register-turn-server", "POST").route(register_turn_server))
+    app.service(post("/register", peers::register_peer))
+        .service(post("/heartbeat", peers::renew_lease))
+        .service(post("/register-turn-server", turn::register_turn_server))
         .service(resource("/peers", "GET, HEAD").route(list_peers))
         .service(resource("/turn-servers", "GET, HEAD").route(get().to(turn::list_turn_servers)))
+        .service(post("/allocate-turn", sessions::allocate_turn))
+        .service(post("/release-turn", sessions::release_turn))
+        .service(post("/report-turn-usage", sessions::report_turn_usage))
+        .service(resource("/cost-stats", "GET, HEAD").route(get().to(cost::show_cost_stats)))
         .service(resource("/stats", "GET, HEAD").route(get().to(status::show_stats)))
         .service(resource("/health", "GET, HEAD").route(get().to(status::show_health)))
         .default_service(web::to(|| async { ApiError::NoSuchPath.into_response() }));
 }
 
-fn get() -> actix_web::Route {
+/// What the operator may do. Without a token these paths do not exist.
+fn admin_routes(app: &mut web::ServiceConfig) {
+    let put = |path, route: Route| resource(path, "PUT").route(route);
+    let tier = "/admin/peers/{peerId}/tier";
+    app.service(put(tier, web::put().to(cost::set_tier)))
+        .service(put("/admin/spend", web::put().to(cost::set_spend)))
+        .service(put("/admin/mode", web::put().to(cost::set_mode)));
+}
+
+/// A resource that takes a body by POST.
+fn post<F, R>(path: &str, handler: F) -> Resource
+where
+    F: Handler<(web::Data<Api>, JsonBody), Output = R>,
+    R: Responder + 'static,
+{
+    resource(path, "POST").route(web::post().to(handler))
+}
+
+fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 

@@ -4,9 +4,11 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
 use super::Api;
+use super::cost::health_cost_info;
 use super::errors::ApiError;
 use crate::clock::rfc3339;
-use crate::protocol::{HealthResponse, HealthStatus, StatsResponse};
+use crate::protocol::{CostMode, HealthResponse, HealthStatus, StatsResponse};
+use crate::server::registry::Status;
 
 /// `GET /stats`
 pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
@@ -32,14 +34,19 @@ pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiE
 /// `GET /health`
 pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
     let status = api.registry.status().await.ok();
-    let health = match &status {
-        _ if api.is_draining() => HealthStatus::Draining,
-        Some(status) if !status.is_degraded => HealthStatus::Healthy,
-        _ => HealthStatus::Degraded,
+    // That nothing is relayed is worth a look, but peers still register and are found.
+    let relays = |status: &Status| status.cost.mode != CostMode::Shutdown;
+    let (health, can_serve) = match &status {
+        _ if api.is_draining() => (HealthStatus::Draining, false),
+        Some(status) if status.is_degraded => (HealthStatus::Degraded, false),
+        Some(status) if relays(status) => (HealthStatus::Healthy, true),
+        Some(_) => (HealthStatus::Degraded, true),
+        None => (HealthStatus::Degraded, false),
     };
-    let mut response = match health {
-        HealthStatus::Healthy => HttpResponse::Ok(),
-        HealthStatus::Draining | HealthStatus::Degraded => HttpResponse::ServiceUnavailable(),
+    let mut response = if can_serve {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
     };
     response
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -55,5 +62,8 @@ pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
             turn_servers: status
                 .as_ref()
                 .map_or(0, |status| status.turn_servers as u64),
+            cost_info: status
+                .as_ref()
+                .map(|status| health_cost_info(&api, &status.cost)),
         })
 }

@@ -39,15 +39,14 @@ pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpRespons
     let servers = listing
         .servers
         .iter()
-        .filter_map(|peer| {
+        .filter_map(|(load, peer)| {
             let offer = peer.turn()?;
             Some(ListedTurnServer {
                 peer_id: peer.peer_id().clone(),
                 turn_addresses: offer.addresses.clone(),
                 turn_port: offer.port,
                 turn_capacity: offer.capacity,
-                // Nothing is allocated through the registry yet.
-                current_load: 0,
+                current_load: *load,
                 last_seen: peer.last_seen_ms(),
             })
         })

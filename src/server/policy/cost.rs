@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Datelike, Months, NaiveDate};
 
-use crate::protocol::{CostMode, Tier};
+use crate::protocol::{CostMode, ModeOverride, Tier};
 use crate::server::config::{CostConfig, Thresholds};
 
 /// How far below its threshold the ratio must fall before a mode is left: two points of percent.
@@ -85,6 +85,27 @@ impl Bill {
     /// Whether it is too old at `now_ms` to be trusted alone.
     pub fn is_stale(&self, now_ms: i64) -> bool {
         now_ms - self.as_of_ms > BILL_CURRENT_MS
+    }
+}
+
+/// How tight the registry is, and what operators have said about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CostState {
+    /// The mode that the budget asks for.
+    pub mode: CostMode,
+    /// Since when it has, in Unix milliseconds.
+    pub mode_since_ms: i64,
+    /// The last bill that was fed in.
+    pub bill: Option<Bill>,
+    /// The mode that an operator has forced last.
+    pub forced: Option<ModeOverride>,
+}
+
+impl CostState {
+    /// The override that holds at `now_ms`: an operator's word goes before `setting`.
+    pub fn forced_at(&self, setting: Option<ModeOverride>, now_ms: i64) -> Option<ModeOverride> {
+        let holds = |forced: &ModeOverride| now_ms < forced.until_ms;
+        self.forced.filter(holds).or(setting.filter(holds))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod allocation;
 pub mod cost;
+pub mod credentials;
 pub mod lease;
 pub mod privacy;
 pub mod selection;

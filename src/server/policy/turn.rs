@@ -41,6 +41,18 @@ pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnO
     profile.turn_capable = profile.turn.is_some() || asked == Some(true);
 }
 
+/// The host that an address names first, as it stands in a URI (RFC 3986, section 3.2.2).
+pub fn host_of(address: &str) -> Option<String> {
+    hosts_of(address)?
+        .into_iter()
+        .next()
+        .map(|host| match host {
+            Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name,
+        })
+}
+
 enum Host {
     Ip(IpAddr),
     Name(String),

@@ -9,8 +9,13 @@ use std::sync::Arc;
 use super::RegistryError;
 use super::directory::{Directory, DirectoryPeer};
 use super::messages::Ticket;
-use crate::protocol::{PeerId, TurnOffer};
+use super::relay::{Allocated, Draft, Drafted, Granted, Planned, Relay};
+use crate::protocol::{
+    AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, SetModeRequest,
+    SetSpendRequest, Tier, TurnOffer,
+};
 use crate::server::model::{Profile, Registration, StoredPeer};
+use crate::server::policy::allocation::Refusal;
 use crate::server::policy::lease;
 use crate::server::policy::turn;
 use crate::server::storage::{Changes, Cleanup};
@@ -30,15 +35,12 @@ pub(super) enum Mutation {
     Register(Box<Registration>),
     Renew(PeerId),
     OfferTurn(PeerId, TurnOffer),
-}
-
-impl Mutation {
-    pub(super) fn peer_id(&self) -> &PeerId {
-        match self {
-            Self::Register(registration) => &registration.peer_id,
-            Self::Renew(peer_id) | Self::OfferTurn(peer_id, _) => peer_id,
-        }
-    }
+    Allocate(Box<AllocateTurnRequest>),
+    Release(Box<ReleaseTurnRequest>),
+    Report(Box<ReportTurnUsageRequest>),
+    SetTier(PeerId, Tier),
+    SetSpend(SetSpendRequest),
+    SetMode(SetModeRequest),
 }
 
 /// Mutations and chores that share a transaction, and what it does for them.
@@ -51,7 +53,7 @@ pub(super) struct Batch {
 }
 
 /// What a mutation will come to once the transaction is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Registered,
     Updated,
@@ -59,20 +61,40 @@ pub(super) enum Outcome {
     Confirmed,
     Renewed,
     OfferedTurn,
+    Granted(Box<Granted>),
+    Refused(Refusal),
+    /// A session ended after so many bytes.
+    Released(i64),
+    /// So many sessions were taken up, and so many are not the server's.
+    Reported {
+        accepted: usize,
+        unknown: usize,
+    },
+    /// What an operator has said is noted.
+    Set,
     UnknownPeer,
+    UnknownSession,
+    NoTurnServer,
     RegistryFull,
 }
 
 impl Outcome {
-    pub(super) fn error(self) -> Option<RegistryError> {
+    pub(super) fn error(&self) -> Option<RegistryError> {
         match self {
             Self::UnknownPeer => Some(RegistryError::UnknownPeer),
+            Self::UnknownSession => Some(RegistryError::UnknownSession),
+            Self::NoTurnServer => Some(RegistryError::NoTurnServer),
             Self::RegistryFull => Some(RegistryError::RegistryFull),
             Self::Registered
             | Self::Updated
             | Self::Confirmed
             | Self::Renewed
-            | Self::OfferedTurn => None,
+            | Self::OfferedTurn
+            | Self::Granted(_)
+            | Self::Refused(_)
+            | Self::Released(_)
+            | Self::Reported { .. }
+            | Self::Set => None,
         }
     }
 }
@@ -86,6 +108,8 @@ pub(super) struct Plan {
     /// The peers of `changes.renewals` and of `changes.turn_offers`.
     pub(super) renewed: Vec<Arc<DirectoryPeer>>,
     pub(super) offered: Vec<PeerId>,
+    /// What of `changes.relay` is new to the view, if anything of the kind is written.
+    pub(super) relay: Option<Planned>,
 }
 
 /// The circumstances in which a batch is planned.
@@ -97,33 +121,35 @@ pub(super) struct Circumstances {
 }
 
 impl Batch {
-    /// Works out what the batch does, given that `directory` equals the table.
-    pub(super) fn plan(&mut self, directory: &mut Directory, at: Circumstances) {
+    /// Works out what the batch does, given that `directory` and `relay` equal the tables.
+    pub(super) fn plan(&mut self, directory: &mut Directory, relay: &mut Relay, at: Circumstances) {
         directory.expire(at.cutoff_ms);
         let mut planner = Planner {
             directory,
             at,
-            expired: directory.expired(at.cutoff_ms),
+            expired: directory.expired(at.cutoff_ms).count(),
             spared: Vec::new(),
             renewed: Vec::new(),
             touched: HashMap::new(),
             inserted: 0,
+            draft: Draft::new(relay, at.now_ms),
         };
         let outcomes = self
             .mutations
             .iter()
             .map(|(mutation, _)| planner.decide(mutation))
             .collect();
-        self.plan = Plan {
-            outcomes,
-            ..planner.finish()
-        };
-        let changes = &mut self.plan.changes;
-        changes.is_alive = !self.chores.is_empty() || !changes.is_empty();
-        if changes.is_empty() && !self.chores.contains(&Chore::Cleanup) {
-            // To record that the registry is alive is no reason to clean up.
-            changes.cleanup = None;
+        let cleans_up = planner.is_needed() || self.chores.contains(&Chore::Cleanup);
+        let (plan, drafted) = planner.finish(cleans_up);
+        self.plan = Plan { outcomes, ..plan };
+        let is_relay_written = !drafted.is_empty() || !self.chores.is_empty();
+        if is_relay_written {
+            let (changes, planned) = drafted.merge(relay.take_unsaved(at.now_ms));
+            self.plan.changes.relay = changes;
+            self.plan.relay = Some(planned);
         }
+        // To record that the registry is alive is no reason to clean up.
+        self.plan.changes.is_alive = cleans_up || !self.chores.is_empty();
     }
 }
 
@@ -150,6 +176,7 @@ struct Planner<'d> {
     /// Peers that registered or offered to relay.
     touched: HashMap<PeerId, Touch>,
     inserted: usize,
+    draft: Draft<'d>,
 }
 
 impl<'d> Planner<'d> {
@@ -158,6 +185,69 @@ impl<'d> Planner<'d> {
             Mutation::Register(registration) => self.register(registration),
             Mutation::Renew(peer_id) => self.renew(peer_id),
             Mutation::OfferTurn(peer_id, offer) => self.offer_turn(peer_id, offer),
+            Mutation::Allocate(request) => self.allocate(request),
+            Mutation::Release(request) => self.release(request),
+            Mutation::Report(request) => self.report(request),
+            Mutation::SetTier(peer_id, tier) => {
+                self.draft.set_tier(peer_id, *tier);
+                Outcome::Set
+            }
+            Mutation::SetSpend(bill) => {
+                self.draft.set_spend(bill.current_spend_usd, bill.as_of);
+                Outcome::Set
+            }
+            Mutation::SetMode(request) => {
+                self.draft.set_mode(request.forced);
+                Outcome::Set
+            }
+        }
+    }
+
+    /// Grants relay capacity to a peer that is active, or becomes so by this very batch.
+    fn allocate(&mut self, request: &AllocateTurnRequest) -> Outcome {
+        let peer_id = &request.peer_id;
+        let is_active = |peer: &Arc<DirectoryPeer>| {
+            !lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
+                || self.spared.contains(&peer.row_id())
+        };
+        let found = self.directory.get(peer_id.as_str());
+        if !found.is_some_and(is_active) && !self.touched.contains_key(peer_id) {
+            return Outcome::UnknownPeer;
+        }
+        match self.draft.allocate(request, self.directory) {
+            Allocated::Granted(granted) => {
+                self.renew(peer_id);
+                Outcome::Granted(granted)
+            }
+            Allocated::Refused(refusal) => Outcome::Refused(refusal),
+            Allocated::UnknownSession => Outcome::UnknownSession,
+            Allocated::NoServer => Outcome::NoTurnServer,
+        }
+    }
+
+    /// Ends a session. Who holds it may have lost its place meanwhile.
+    fn release(&mut self, request: &ReleaseTurnRequest) -> Outcome {
+        match self.draft.release(request) {
+            Some(bytes) => {
+                self.renew(&request.peer_id);
+                Outcome::Released(bytes)
+            }
+            None => Outcome::UnknownSession,
+        }
+    }
+
+    /// Takes up what a TURN server reports, which may have left meanwhile.
+    fn report(&mut self, request: &ReportTurnUsageRequest) -> Outcome {
+        let mut accepted = 0;
+        for usage in &request.sessions {
+            accepted += usize::from(self.draft.report(&request.peer_id, usage));
+        }
+        if accepted > 0 {
+            self.renew(&request.peer_id);
+        }
+        Outcome::Reported {
+            accepted,
+            unknown: request.sessions.len() - accepted,
         }
     }
 
@@ -192,6 +282,7 @@ impl<'d> Planner<'d> {
             return self.insert(peer_id, profile, asked);
         };
         turn::settle(&mut profile, asked, touch.turn.as_ref());
+        let withdraws = touch.turn.is_some() && profile.turn.is_none();
         let is_known = touch.profile.is_none()
             && !touch.offers
             && directory.get(peer_id.as_str()).is_some_and(|peer| {
@@ -204,6 +295,9 @@ impl<'d> Planner<'d> {
         }
         touch.turn = profile.turn.clone();
         touch.profile = Some(profile);
+        if withdraws {
+            self.draft.end_server(peer_id);
+        }
         Outcome::Updated
     }
 
@@ -257,7 +351,16 @@ impl<'d> Planner<'d> {
         self.touched.get_mut(peer_id)
     }
 
-    fn finish(mut self) -> Plan {
+    /// Whether any peer or operator asks for something to be written.
+    fn is_needed(&self) -> bool {
+        !self.renewed.is_empty() || !self.touched.is_empty() || !self.draft.is_empty()
+    }
+
+    fn finish(mut self, cleans_up: bool) -> (Plan, Drafted) {
+        self.spared.sort_unstable();
+        if cleans_up {
+            self.end_expired_servers();
+        }
         let mut plan = Plan::default();
         let changes = &mut plan.changes;
         for (peer_id, touch) in self.touched {
@@ -283,13 +386,21 @@ impl<'d> Planner<'d> {
         self.renewed.dedup_by_key(|peer| peer.row_id());
         changes.renewals = self.renewed.iter().map(|peer| peer.row_id()).collect();
         plan.renewed = self.renewed;
-        self.spared.sort_unstable();
         changes.now_ms = self.at.now_ms;
-        changes.cleanup = Some(Cleanup {
+        changes.cleanup = cleans_up.then(|| Cleanup {
             cutoff_ms: self.at.cutoff_ms,
             expected: self.expired - self.spared.len(),
             spared: self.spared,
         });
-        plan
+        (plan, self.draft.finish())
+    }
+
+    /// Ends the sessions of the TURN servers that the cleanup removes.
+    fn end_expired_servers(&mut self) {
+        for peer in self.directory.expired(self.at.cutoff_ms) {
+            if peer.turn().is_some() && self.spared.binary_search(&peer.row_id()).is_err() {
+                self.draft.end_server(peer.peer_id());
+            }
+        }
     }
 }

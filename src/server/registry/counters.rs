@@ -1,5 +1,9 @@
 //! What happened since the process started.
 
+use std::collections::HashMap;
+
+use crate::protocol::ErrorCode;
+
 /// Counters that only go up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -15,4 +19,8 @@ pub struct Counters {
     pub peers_cleaned: u64,
     /// When the last cleanup ran, in Unix milliseconds.
     pub last_cleanup_ms: Option<i64>,
+    /// TURN sessions granted and renewed.
+    pub allocations_granted: u64,
+    /// Allocations refused, by their code.
+    pub allocations_refused: HashMap<ErrorCode, u64>,
 }

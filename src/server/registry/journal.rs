@@ -6,13 +6,94 @@
 use log::{debug, error, info, warn};
 
 use super::batch::{Chore, Mutation, Outcome};
+use super::relay::CostStatus;
+use crate::clock::rfc3339;
+use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
+use crate::server::model::Registration;
 use crate::server::policy::lease::Outage;
 use crate::server::storage::StorageError;
 
-pub(super) fn mutation(mutation: &Mutation, outcome: Outcome) {
-    let peer = mutation.peer_id();
-    match (mutation, outcome) {
-        (Mutation::Register(registration), Outcome::Registered) => {
+pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
+    match mutation {
+        Mutation::Register(registration) => register(registration, outcome),
+        Mutation::Renew(peer) => renew(peer, outcome),
+        Mutation::OfferTurn(peer, offer) => match outcome {
+            Outcome::OfferedTurn => info!(
+                "registered TURN server peer={peer} addresses={} port={} capacity={}",
+                offer.addresses.len(),
+                offer.port,
+                offer.capacity,
+            ),
+            outcome => renew(peer, outcome),
+        },
+        Mutation::Allocate(request) => allocate(request, outcome),
+        Mutation::Release(request) => {
+            if let Outcome::Released(bytes) = outcome {
+                info!(
+                    "released TURN session peer={} bytes={bytes}",
+                    request.peer_id
+                );
+            }
+        }
+        Mutation::Report(request) => {
+            if let Outcome::Reported { accepted, unknown } = outcome {
+                let server = &request.peer_id;
+                debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
+            }
+        }
+        Mutation::SetTier(peer, tier) => info!("operator set tier peer={peer} tier={tier}"),
+        Mutation::SetSpend(bill) => info!(
+            "operator fed a bill spend_usd={:.2} as_of={}",
+            bill.current_spend_usd,
+            rfc3339(bill.as_of),
+        ),
+        Mutation::SetMode(request) => match request.forced {
+            Some((mode, until_ms)) => {
+                info!("operator forced mode={mode} until={}", rfc3339(until_ms));
+            }
+            None => info!("operator leaves the mode to the budget"),
+        },
+    }
+}
+
+fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
+    let peer = &request.peer_id;
+    match outcome {
+        Outcome::Granted(granted) => {
+            let session = &granted.session;
+            info!(
+                "granted TURN session peer={peer} server={} tier={} mbps={} secs={} renewed={}",
+                session.server_id,
+                session.tier,
+                session.mbps,
+                granted.duration_secs,
+                request.session_id.is_some(),
+            );
+        }
+        Outcome::Refused(refusal) => {
+            debug!("refused TURN session peer={peer} reason={}", refusal.code());
+        }
+        Outcome::NoTurnServer => warn!("no TURN server has room peer={peer}"),
+        _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
+    }
+}
+
+/// Tells that the budget asks for another mode.
+pub(super) fn mode(before: CostMode, cost: &CostStatus) {
+    let forecast = &cost.forecast;
+    warn!(
+        "cost mode changed from={before} to={} ratio={:.3} spent_usd={:.2} projected_usd={:.2}",
+        cost.mode,
+        forecast.ratio,
+        forecast.spend.total_usd(),
+        forecast.projected_usd,
+    );
+}
+
+fn register(registration: &Registration, outcome: &Outcome) {
+    let peer = &registration.peer_id;
+    match outcome {
+        Outcome::Registered => {
             let profile = &registration.profile;
             info!(
                 "registered peer={peer} addresses={} stores={} network={:?} version={:?}",
@@ -22,17 +103,17 @@ pub(super) fn mutation(mutation: &Mutation, outcome: Outcome) {
                 profile.version.as_deref().unwrap_or("-"),
             );
         }
-        (_, Outcome::Registered | Outcome::Updated) => info!("updated peer={peer}"),
-        (_, Outcome::Confirmed) => info!("registered again, unchanged peer={peer}"),
-        (Mutation::OfferTurn(_, offer), Outcome::OfferedTurn) => info!(
-            "registered TURN server peer={peer} addresses={} port={} capacity={}",
-            offer.addresses.len(),
-            offer.port,
-            offer.capacity,
-        ),
-        (_, Outcome::Renewed | Outcome::OfferedTurn) => debug!("heartbeat peer={peer}"),
-        (_, Outcome::UnknownPeer) => debug!("refused an unknown peer={peer}"),
-        (_, Outcome::RegistryFull) => warn!("refused a new peer, the registry is full peer={peer}"),
+        Outcome::Updated => info!("updated peer={peer}"),
+        Outcome::Confirmed => info!("registered again, unchanged peer={peer}"),
+        Outcome::RegistryFull => warn!("refused a new peer, the registry is full peer={peer}"),
+        _ => {}
+    }
+}
+
+fn renew(peer: &PeerId, outcome: &Outcome) {
+    match outcome {
+        Outcome::UnknownPeer => debug!("refused an unknown peer={peer}"),
+        _ => debug!("heartbeat peer={peer}"),
     }
 }
 

@@ -6,6 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::RegistryError;
 use super::counters::Counters;
 use super::directory::{Membership, PeerListing, TurnListing};
+use super::relay::{CostStatus, Granted};
+use crate::server::policy::allocation::Refusal;
 use crate::server::policy::selection::{Extent, PeerFilter};
 use crate::server::storage::StorageError;
 
@@ -24,13 +26,51 @@ pub struct Accepted {
     pub cleaned: usize,
 }
 
+/// What a mutation that is on disk, or an allocation that is refused, is answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The change.
+    pub accepted: Accepted,
+    /// What there is to say of relaying, if the mutation is about that.
+    pub relay: Option<Box<RelayReply>>,
+}
+
+/// What is answered about relaying.
+#[derive(Clone, Debug)]
+pub struct RelayReply {
+    /// What came of it.
+    pub outcome: RelayOutcome,
+    /// What the month costs.
+    pub cost: CostStatus,
+}
+
+/// What came of a mutation that is about relaying.
+#[derive(Clone, Debug)]
+pub enum RelayOutcome {
+    /// A session was granted or renewed.
+    Granted(Box<Granted>),
+    /// It was not.
+    Refused(Refusal),
+    /// A session ended after so many bytes.
+    Released(i64),
+    /// So many reports were taken up, and so many not.
+    Reported {
+        /// Sessions of the TURN server.
+        accepted: usize,
+        /// Others.
+        unknown: usize,
+    },
+    /// What an operator has said is noted.
+    Set,
+}
+
 /// Where the answer to a mutation goes, and the permit it holds until then.
 ///
 /// The permit travels with the mutation, not with the client, so that clients that hang up cannot
 /// make the queue longer than the permits allow.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) reply: oneshot::Sender<Result<Accepted, RegistryError>>,
+    pub(super) reply: oneshot::Sender<Result<Reply, RegistryError>>,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -92,6 +132,8 @@ pub struct Status {
     pub uptime_secs: u64,
     /// What happened since then.
     pub counters: Counters,
+    /// What the month costs and how tight that makes the registry.
+    pub cost: CostStatus,
     /// Whether the last attempt to write to the database failed.
     pub is_degraded: bool,
     /// When the actor was asked, in Unix milliseconds.

@@ -7,6 +7,7 @@ mod directory;
 mod inbox;
 mod journal;
 mod messages;
+mod relay;
 
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use actix::{Actor, Addr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::clock::Clock;
-use crate::protocol::{PeerId, TurnOffer};
-use crate::server::config::LeaseConfig;
+use crate::protocol::{
+    AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, SetModeRequest,
+    SetSpendRequest, Tier, TurnOffer,
+};
+use crate::server::config::Config;
 use crate::server::model::Registration;
 use crate::server::storage::{Resumed, StorageError, Store};
 
@@ -25,7 +29,8 @@ use inbox::Inbox;
 use messages::{Drain, ListTurnServers, ReadStatus, TakeMutations, Ticket};
 
 pub use directory::{Include, Membership, PeerListing, TurnListing};
-pub use messages::{Accepted, ListPeers, Peers, Status};
+pub use messages::{Accepted, ListPeers, Peers, RelayOutcome, RelayReply, Reply, Status};
+pub use relay::{CostStatus, Granted, SentBytes};
 
 /// Why the registry did not do what it was asked; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +38,12 @@ pub enum RegistryError {
     /// The peer is not registered.
     #[error("the peer is not registered")]
     UnknownPeer,
+    /// The peer holds no such TURN session.
+    #[error("the peer holds no live TURN session of this sessionId")]
+    UnknownSession,
+    /// No TURN server has room.
+    #[error("no TURN server has room")]
+    NoTurnServer,
     /// There is no room for another peer.
     #[error("the registry is full")]
     RegistryFull,
@@ -71,22 +82,22 @@ pub struct Started {
 impl Registry {
     /// Takes up the leases in `store` and starts the actor on the current actix system.
     ///
-    /// At most `max_in_flight` requests are in the registry at a time.
+    /// `sent` counts the bytes that the HTTP server sends, which cost money.
     pub async fn start(
         store: Store,
         clock: Arc<dyn Clock>,
-        config: LeaseConfig,
-        max_in_flight: usize,
+        config: &Config,
+        sent: SentBytes,
     ) -> Result<(Self, Started), StorageError> {
         let (alive, stopped) = oneshot::channel();
         let inbox = Inbox::new();
         let (actor, resumed) =
-            RegistryActor::resume(store, clock, config, inbox.clone(), alive).await?;
+            RegistryActor::resume(store, clock, config, sent, inbox.clone(), alive).await?;
         let (total_peers, active_peers) = actor.peers();
         let registry = Self {
             addr: actor.start(),
             inbox,
-            permits: Arc::new(Semaphore::new(max_in_flight)),
+            permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
         };
         let started = Started {
             total_peers,
@@ -99,13 +110,13 @@ impl Registry {
 
     /// Registers a peer, or replaces what it announced before. On return it is on disk.
     pub async fn register(&self, registration: Registration) -> Result<Accepted, RegistryError> {
-        self.mutate(Mutation::Register(Box::new(registration)))
-            .await
+        let mutation = Mutation::Register(Box::new(registration));
+        Ok(self.mutate(mutation).await?.accepted)
     }
 
     /// Renews a peer's lease. On return the renewal is on disk.
     pub async fn renew(&self, peer_id: PeerId) -> Result<Accepted, RegistryError> {
-        self.mutate(Mutation::Renew(peer_id)).await
+        Ok(self.mutate(Mutation::Renew(peer_id)).await?.accepted)
     }
 
     /// Records a peer's offer to relay. On return it is on disk.
@@ -114,10 +125,47 @@ impl Registry {
         peer_id: PeerId,
         offer: TurnOffer,
     ) -> Result<Accepted, RegistryError> {
-        self.mutate(Mutation::OfferTurn(peer_id, offer)).await
+        let mutation = Mutation::OfferTurn(peer_id, offer);
+        Ok(self.mutate(mutation).await?.accepted)
     }
 
-    async fn mutate(&self, mutation: Mutation) -> Result<Accepted, RegistryError> {
+    /// Grants relay capacity, or refuses. On return a session is on disk.
+    pub async fn allocate_turn(
+        &self,
+        request: AllocateTurnRequest,
+    ) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::Allocate(Box::new(request))).await
+    }
+
+    /// Ends a TURN session. On return that is on disk.
+    pub async fn release_turn(&self, request: ReleaseTurnRequest) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::Release(Box::new(request))).await
+    }
+
+    /// Takes up what a TURN server has relayed. On return that is on disk.
+    pub async fn report_turn_usage(
+        &self,
+        request: ReportTurnUsageRequest,
+    ) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::Report(Box::new(request))).await
+    }
+
+    /// Notes what the operator says a peer may relay. On return that is on disk.
+    pub async fn set_tier(&self, peer_id: PeerId, tier: Tier) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::SetTier(peer_id, tier)).await
+    }
+
+    /// Notes what the cloud's bill says. On return that is on disk.
+    pub async fn set_spend(&self, bill: SetSpendRequest) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::SetSpend(bill)).await
+    }
+
+    /// Forces a mode for a while, or ends that. On return that is on disk.
+    pub async fn set_mode(&self, request: SetModeRequest) -> Result<Reply, RegistryError> {
+        self.mutate(Mutation::SetMode(request)).await
+    }
+
+    async fn mutate(&self, mutation: Mutation) -> Result<Reply, RegistryError> {
         let permit = self.permit()?;
         let (reply, answer) = oneshot::channel();
         if self.inbox.push(mutation, Ticket { reply, permit })? {

@@ -8,10 +8,14 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
-use super::{Changes, CommitOutcome, DataVersion, StorageError, peers, turn, uptime};
+use super::{
+    Changes, CommitOutcome, DataVersion, RelayChanges, StorageError, cost, peers, sessions, turn,
+    uptime,
+};
 
 /// Fails if somebody else has written to the database. SQLite has no `RAISE` outside of triggers,
 /// but tells which path it could not make sense of.
@@ -83,26 +87,62 @@ impl Script {
             script.bind_json(&cleanup.spared);
             script.expect("the cleanup", cleanup.expected);
         }
-        if !changes.registrations.is_empty() {
-            let rows: Vec<_> = changes.registrations.iter().map(peers::row_of).collect();
-            script.add(peers::REGISTER);
-            script.bind_json(&rows);
-            script.expect("the registrations", rows.len());
-        }
-        if !changes.turn_offers.is_empty() {
-            let rows: Vec<_> = changes.turn_offers.iter().map(turn::row_of).collect();
-            script.add(turn::OFFER);
-            script.bind_json(&rows);
-            script.expect("the TURN registrations", rows.len());
-        }
+        script.put(
+            "the registrations",
+            peers::REGISTER,
+            &changes.registrations,
+            peers::row_of,
+        );
+        script.put(
+            "the TURN registrations",
+            turn::OFFER,
+            &changes.turn_offers,
+            turn::row_of,
+        );
         if !changes.renewals.is_empty() {
             script.add(peers::RENEW);
             script.bind(changes.now_ms);
             script.bind_json(&changes.renewals);
             script.expect("the renewals", changes.renewals.len());
         }
+        script.relay(&changes.relay);
         script.add("COMMIT;");
         script
+    }
+
+    fn relay(&mut self, changes: &RelayChanges) {
+        self.put(
+            "the sessions",
+            sessions::PUT,
+            &changes.sessions,
+            sessions::row_of,
+        );
+        if let Some((before_ms, count)) = changes.forgotten {
+            self.add(sessions::FORGET);
+            self.bind(before_ms);
+            self.expect("forgetting sessions", count);
+        }
+        self.put(
+            "the traffic",
+            cost::ADD_TRAFFIC,
+            &changes.traffic,
+            cost::row_of,
+        );
+        self.put("the tiers", sessions::SET_TIERS, &changes.tiers, |tier| {
+            json!(tier)
+        });
+        let state = changes.state.as_slice();
+        self.put("the cost state", cost::SET_STATE, state, cost::state_row_of);
+    }
+
+    /// Adds a statement over rows and its guard, if there are any rows.
+    fn put<T>(&mut self, what: &str, statement: &str, items: &[T], row_of: fn(&T) -> Value) {
+        if !items.is_empty() {
+            let rows: Vec<_> = items.iter().map(row_of).collect();
+            self.add(statement);
+            self.bind_json(&rows);
+            self.expect(what, rows.len());
+        }
     }
 
     fn add(&mut self, statement: &str) {

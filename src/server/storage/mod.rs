@@ -4,8 +4,10 @@
 //! rather than row by row. `synchronous=FULL` makes a commit survive kill -9 and power loss.
 
 mod batch;
+mod cost;
 mod open;
 mod peers;
+mod sessions;
 mod turn;
 mod uptime;
 
@@ -15,8 +17,9 @@ use std::sync::Arc;
 
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-use crate::protocol::TurnOffer;
-use crate::server::model::StoredPeer;
+use crate::protocol::{PeerId, Tier, TurnOffer};
+use crate::server::model::{DayTraffic, StoredPeer, TurnSession};
+use crate::server::policy::cost::CostState;
 use crate::server::policy::lease::Outage;
 
 pub use open::OpenError;
@@ -49,13 +52,36 @@ pub struct Changes {
     pub turn_offers: Vec<(i64, TurnOffer)>,
     /// Rows whose lease alone is renewed, in order, each once.
     pub renewals: Vec<i64>,
+    /// What changes of TURN sessions and of what they cost.
+    pub relay: RelayChanges,
 }
 
-impl Changes {
-    /// Whether no peer asks for anything to be written.
-    pub fn is_empty(&self) -> bool {
-        self.registrations.is_empty() && self.turn_offers.is_empty() && self.renewals.is_empty()
-    }
+/// What one transaction changes of TURN sessions and of what they cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RelayChanges {
+    /// Sessions to insert or to overwrite, each once.
+    pub sessions: Vec<TurnSession>,
+    /// Sessions to forget, as their end is before a moment in Unix milliseconds, and how many.
+    pub forgotten: Option<(i64, usize)>,
+    /// What to add to the traffic of days, which are counted from 1970-01-01, each once.
+    pub traffic: Vec<(i64, DayTraffic)>,
+    /// Tiers that the operator has set, each peer once.
+    pub tiers: Vec<(PeerId, Tier)>,
+    /// How tight the registry is now, if that has changed.
+    pub state: Option<CostState>,
+}
+
+/// What is known of TURN sessions and of what they cost.
+#[derive(Debug, Default)]
+pub struct RelayRows {
+    /// All sessions that are not forgotten.
+    pub sessions: Vec<TurnSession>,
+    /// The traffic of the days that were asked for.
+    pub traffic: Vec<(i64, DayTraffic)>,
+    /// Tiers that the operator has set.
+    pub tiers: Vec<(PeerId, Tier)>,
+    /// How tight the registry was.
+    pub state: CostState,
 }
 
 /// A removal of the peers whose lease has run out.
@@ -127,14 +153,26 @@ impl Store {
         .await
     }
 
-    /// Hands every row to `each` and returns the version of the data they came from.
-    pub async fn load(&self, each: impl FnMut(StoredPeer)) -> Result<DataVersion, StorageError> {
+    /// Hands every peer to `each`; returns the rest, with the traffic since `first_day`, and the
+    /// version of the data.
+    pub async fn load(
+        &self,
+        each: impl FnMut(StoredPeer),
+        first_day: i64,
+    ) -> Result<(RelayRows, DataVersion), StorageError> {
         self.run(async |connection| {
             let mut transaction = connection.begin().await?;
             peers::load(&mut transaction, each).await?;
+            let mut relay = RelayRows {
+                traffic: cost::load_traffic(&mut transaction, first_day).await?,
+                tiers: sessions::load_tiers(&mut transaction).await?,
+                state: cost::load_state(&mut transaction).await?,
+                ..RelayRows::default()
+            };
+            sessions::load(&mut transaction, |session| relay.sessions.push(session)).await?;
             let version = batch::data_version(&mut transaction).await?;
             transaction.rollback().await?;
-            Ok(version)
+            Ok((relay, version))
         })
         .await
     }

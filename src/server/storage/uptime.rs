@@ -73,6 +73,13 @@ async fn set_back(
     .bind(now_ms)
     .execute(&mut *connection)
     .await?;
+    sqlx::query(
+        "UPDATE turn_sessions SET granted_at = granted_at - ?1, expires_at = expires_at - ?1,
+             rate_from = rate_from - ?1, booked_until = booked_until - ?1",
+    )
+    .bind(by_ms)
+    .execute(&mut *connection)
+    .await?;
     let outages = outages(connection).await?;
     sqlx::query("DELETE FROM outages")
         .execute(&mut *connection)

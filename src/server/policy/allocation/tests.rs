@@ -62,11 +62,26 @@ fn emergency_renews_live_premium_sessions_only() {
         renewed: Some(of),
         ..ask(tier)
     };
-    let renewed = decide_in(CostMode::Emergency, renewal(Tier::Premium, Tier::Premium), BUSY);
-    assert_eq!(renewed.map(|grant| (grant.mbps, grant.duration_secs)), Ok((5, 300)));
-    let of_basic = decide_in(CostMode::Emergency, renewal(Tier::Premium, Tier::Basic), BUSY);
+    let renewed = decide_in(
+        CostMode::Emergency,
+        renewal(Tier::Premium, Tier::Premium),
+        BUSY,
+    );
+    assert_eq!(
+        renewed.map(|grant| (grant.mbps, grant.duration_secs)),
+        Ok((5, 300))
+    );
+    let of_basic = decide_in(
+        CostMode::Emergency,
+        renewal(Tier::Premium, Tier::Basic),
+        BUSY,
+    );
     assert_eq!(of_basic, Err(Refusal::RenewalsOnly));
-    let lowered = decide_in(CostMode::Emergency, renewal(Tier::Basic, Tier::Premium), BUSY);
+    let lowered = decide_in(
+        CostMode::Emergency,
+        renewal(Tier::Basic, Tier::Premium),
+        BUSY,
+    );
     assert_eq!(lowered, Err(Refusal::PremiumOnly));
 }
 
@@ -87,7 +102,10 @@ fn from_warning_on_a_direct_connection_comes_first() {
 #[test]
 fn a_peer_has_as_many_sessions_as_its_tier_allows() {
     for (tier, sessions) in Tier::ALL.into_iter().zip([1, 2, 5, 10]) {
-        let with = |own_sessions| Standing { own_sessions, ..BUSY };
+        let with = |own_sessions| Standing {
+            own_sessions,
+            ..BUSY
+        };
         assert!(decide_in(CostMode::Normal, ask(tier), with(sessions - 1)).is_ok());
         assert_eq!(
             decide_in(CostMode::Normal, ask(tier), with(sessions)),
@@ -99,7 +117,10 @@ fn a_peer_has_as_many_sessions_as_its_tier_allows() {
 
 #[test]
 fn throttle_allows_five_premium_sessions_in_all() {
-    let with = |premium_sessions| Standing { premium_sessions, ..BUSY };
+    let with = |premium_sessions| Standing {
+        premium_sessions,
+        ..BUSY
+    };
     assert!(decide_in(CostMode::Throttle, ask(Tier::Premium), with(4)).is_ok());
     assert_eq!(
         decide_in(CostMode::Throttle, ask(Tier::Premium), with(5)),
@@ -110,15 +131,25 @@ fn throttle_allows_five_premium_sessions_in_all() {
 
 #[test]
 fn a_peer_gets_no_more_than_it_asks_for() {
-    let modest = Ask { mbps: 3, ..ask(Tier::Premium) };
-    assert_eq!(decide_in(CostMode::Normal, modest, BUSY).map(|grant| grant.mbps), Ok(3));
+    let modest = Ask {
+        mbps: 3,
+        ..ask(Tier::Premium)
+    };
+    assert_eq!(
+        decide_in(CostMode::Normal, modest, BUSY).map(|grant| grant.mbps),
+        Ok(3)
+    );
 }
 
 #[test]
 fn while_little_is_granted_everybody_may_hold_a_free_session() {
     let alone = decide_in(CostMode::Warning, ask(Tier::Premium), Standing::default());
     assert_eq!(alone.map(|grant| grant.mbps), Ok(5));
-    let again = Standing { own_sessions: 1, own_mbps: 5, ..Standing::default() };
+    let again = Standing {
+        own_sessions: 1,
+        own_mbps: 5,
+        ..Standing::default()
+    };
     assert_eq!(
         decide_in(CostMode::Warning, ask(Tier::Premium), again),
         Err(Refusal::BandwidthShare { allowed_mbps: 5 })
@@ -166,14 +197,18 @@ fn any_standing() -> impl Strategy<Value = Standing> {
 }
 
 fn any_ask() -> impl Strategy<Value = Ask> {
-    (0usize..4, 1u32..200, any::<bool>(), prop::option::of(0usize..4)).prop_map(
-        |(tier, mbps, p2p_attempted, renewed)| Ask {
+    (
+        0usize..4,
+        1u32..200,
+        any::<bool>(),
+        prop::option::of(0usize..4),
+    )
+        .prop_map(|(tier, mbps, p2p_attempted, renewed)| Ask {
             tier: Tier::ALL[tier],
             mbps,
             p2p_attempted,
             renewed: renewed.map(|tier| Tier::ALL[tier]),
-        },
-    )
+        })
 }
 
 /// What a decision is worth to a peer.

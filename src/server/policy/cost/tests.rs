@@ -80,12 +80,19 @@ fn a_bill_replaces_what_was_metered_up_to_its_moment() {
     let now = metered(&config, now_ms, 1010 * GB);
     let total_usd = spend(now, Some(bill), now_ms).total_usd();
     // Half a day of the fixed cost, and ten gigabytes.
-    assert!((total_usd - (500.0 + 1.0 + 0.9)).abs() < 1e-9, "{total_usd}");
+    assert!(
+        (total_usd - (500.0 + 1.0 + 0.9)).abs() < 1e-9,
+        "{total_usd}"
+    );
     assert!(!bill.is_stale(as_of_ms + DAY_MS));
     assert!(bill.is_stale(as_of_ms + DAY_MS + 1));
     let next_ms = at("2026-12-01T00:00:00Z");
     let next = metered(&config, next_ms, 0);
-    assert_eq!(spend(next, Some(bill), next_ms), next, "a bill of last month");
+    assert_eq!(
+        spend(next, Some(bill), next_ms),
+        next,
+        "a bill of last month"
+    );
 }
 
 #[test]
@@ -112,7 +119,9 @@ fn each_mode_begins_at_its_threshold_and_ends_two_points_below() {
 fn each_mode_allows_at_most_what_the_one_before_it_does() {
     let limits = CostMode::ALL.map(ModeLimits::of);
     for pair in limits.windows(2) {
-        let [looser, tighter] = pair else { unreachable!() };
+        let [looser, tighter] = pair else {
+            unreachable!()
+        };
         assert!(looser.needs_p2p_attempt <= tighter.needs_p2p_attempt);
         assert!(looser.least_tier <= tighter.least_tier);
         assert!(looser.renews_only <= tighter.renews_only);

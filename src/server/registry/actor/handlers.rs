@@ -10,6 +10,7 @@ use super::super::messages::{
     BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, Status, TakeMutations,
 };
 use super::{RegistryActor, Storage, Written};
+use crate::server::policy::cost::ModeLimits;
 
 impl Handler<TakeMutations> for RegistryActor {
     type Result = ();
@@ -28,11 +29,11 @@ impl Handler<BatchFinished> for RegistryActor {
         match result {
             Ok(Written::Committed) => self.apply(batch),
             Ok(Written::Reloaded {
-                directory,
+                views,
                 version,
                 credited,
             }) => {
-                self.reload(*directory, version, credited);
+                self.reload(*views, version, credited);
                 self.write_batch(batch, ctx);
             }
             Err(error) => self.fail(batch, &error),
@@ -47,13 +48,11 @@ impl Handler<ListPeers> for RegistryActor {
     fn handle(&mut self, message: ListPeers, _: &mut Self::Context) -> Self::Result {
         let now_ms = self.look();
         let membership = self.directory.membership();
+        let limits = ModeLimits::of(self.relay.mode(now_ms));
+        let most = limits.most_listed.unwrap_or(usize::MAX).min(message.most);
         let listing = (!message.known.contains(&membership)).then(|| {
-            self.directory.list_peers(
-                &message.filter,
-                &message.extent,
-                message.most,
-                &mut self.rng,
-            )
+            self.directory
+                .list_peers(&message.filter, &message.extent, most, &mut self.rng)
         });
         MessageResult(Peers {
             membership,
@@ -84,6 +83,7 @@ impl Handler<ReadStatus> for RegistryActor {
             turn_servers: self.directory.turn_servers(),
             uptime_secs: u64::try_from((now_ms - self.started_ms) / 1000).unwrap_or(0),
             counters: self.counters.clone(),
+            cost: self.relay.status(now_ms),
             is_degraded: matches!(self.storage, Storage::Fails { .. }),
             now_ms,
         })

@@ -21,9 +21,11 @@ use super::counters::Counters;
 use super::directory::Directory;
 use super::inbox::Inbox;
 use super::journal;
-use super::messages::{Accepted, BatchFinished, Ticket};
+use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
+use super::relay::{Relay, SentBytes};
 use crate::clock::Clock;
-use crate::server::config::LeaseConfig;
+use crate::protocol::{ErrorCode, PeerId};
+use crate::server::config::{Config, CostConfig, LeaseConfig};
 use crate::server::policy::lease::{self, Outage};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, Resumed, StorageError, Store};
 
@@ -39,7 +41,10 @@ pub(super) struct RegistryActor {
     store: Store,
     clock: Arc<dyn Clock>,
     config: LeaseConfig,
+    /// To read the tables anew with.
+    relay_config: RelayConfig,
     directory: Directory,
+    relay: Relay,
     storage: Storage,
     outages: Vec<Outage>,
     inbox: Inbox,
@@ -62,6 +67,13 @@ enum Storage {
     Fails { since_ms: i64 },
 }
 
+/// What the view of what was granted is made with.
+#[derive(Clone, Debug)]
+struct RelayConfig {
+    cost: CostConfig,
+    sent: SentBytes,
+}
+
 /// What a write leaves behind.
 #[derive(Debug)]
 pub(super) enum Written {
@@ -70,11 +82,18 @@ pub(super) enum Written {
     /// The batch is to be planned again on a table that was read anew, since it had been changed
     /// from outside or had failed.
     Reloaded {
-        directory: Box<Directory>,
+        views: Box<Views>,
         version: DataVersion,
         /// The outage that is over.
         credited: Option<Outage>,
     },
+}
+
+/// The tables as they are in memory.
+#[derive(Debug)]
+pub(super) struct Views {
+    directory: Directory,
+    relay: Relay,
 }
 
 impl RegistryActor {
@@ -82,18 +101,26 @@ impl RegistryActor {
     pub(super) async fn resume(
         store: Store,
         clock: Arc<dyn Clock>,
-        config: LeaseConfig,
+        config: &Config,
+        sent: SentBytes,
         inbox: Inbox,
         alive: oneshot::Sender<()>,
     ) -> Result<(Self, Resumed), StorageError> {
         let now_ms = clock.now_ms();
-        let resumed = store.resume(now_ms, config.peer_timeout_ms()).await?;
-        let (directory, version) = load(&store).await?;
+        let lease = config.lease;
+        let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
+        let relay_config = RelayConfig {
+            cost: config.cost.clone(),
+            sent,
+        };
+        let (Views { directory, relay }, version) = load(&store, &relay_config, now_ms).await?;
         let mut actor = Self {
             store,
             clock,
-            config,
+            config: lease,
+            relay_config,
             directory,
+            relay,
             storage: Storage::Works(version),
             outages: resumed.outages.clone(),
             inbox,
@@ -114,11 +141,31 @@ impl RegistryActor {
         (self.directory.registered(), self.directory.active())
     }
 
-    /// Brings the line between active and expired up to now, which it returns.
+    /// Brings the views up to now, which it returns.
     fn look(&mut self) -> i64 {
         let now_ms = self.clock.now_ms();
         self.directory.expire(self.cutoff_ms(now_ms));
+        // What was planned rests on the sessions as they were.
+        if !self.is_writing {
+            self.pass_time(now_ms);
+        }
         now_ms
+    }
+
+    /// Ends the TURN sessions whose time has come and follows the cost with the mode.
+    fn pass_time(&mut self, now_ms: i64) {
+        let (servers, mode_before) = self.relay.advance(now_ms);
+        self.follow_loads(&servers);
+        if let Some(before) = mode_before {
+            journal::mode(before, &self.relay.status(now_ms));
+        }
+    }
+
+    fn follow_loads(&mut self, servers: &[PeerId]) {
+        for server_id in servers {
+            let load = self.relay.sessions().load(server_id.as_str());
+            self.directory.set_load(server_id, load);
+        }
     }
 
     fn cutoff_ms(&self, now_ms: i64) -> i64 {
@@ -164,13 +211,15 @@ impl RegistryActor {
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.config.max_peers,
         };
-        batch.plan(&mut self.directory, circumstances);
+        self.pass_time(now_ms);
+        batch.plan(&mut self.directory, &mut self.relay, circumstances);
         self.is_writing = true;
         let store = self.store.clone();
         let storage = self.storage;
+        let relay_config = self.relay_config.clone();
         let registry = ctx.address();
         actix::spawn(async move {
-            let result = write(&store, &batch.plan.changes, storage).await;
+            let result = write(&store, &batch.plan.changes, storage, &relay_config).await;
             registry.do_send(BatchFinished { batch, result });
         });
     }
@@ -181,6 +230,7 @@ impl RegistryActor {
             changes,
             renewed,
             offered,
+            relay,
             ..
         } = &batch.plan;
         let mut cleaned = 0;
@@ -202,6 +252,10 @@ impl RegistryActor {
         for peer in renewed {
             self.directory.renew(peer, changes.now_ms);
         }
+        if let Some(planned) = relay {
+            self.relay.apply(&changes.relay, planned);
+            self.follow_loads(&planned.servers);
+        }
         self.answer(batch, cleaned);
     }
 
@@ -215,34 +269,65 @@ impl RegistryActor {
             cleaned: 0,
         };
         for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
-            self.count(&mutation, outcome);
-            journal::mutation(&mutation, outcome);
+            self.count(&mutation, &outcome);
+            journal::mutation(&mutation, &outcome);
             let answer = match outcome.error() {
                 Some(error) => Err(error),
-                None => Ok(Accepted {
-                    cleaned: mem::take(&mut cleaned),
-                    ..accepted
+                None => Ok(Reply {
+                    accepted: Accepted {
+                        cleaned: mem::take(&mut cleaned),
+                        ..accepted
+                    },
+                    relay: self.relay_reply(outcome, last_seen_ms),
                 }),
             };
             ticket.answer(answer);
         }
     }
 
-    fn count(&mut self, mutation: &Mutation, outcome: Outcome) {
-        let counter = match (mutation, outcome.error()) {
-            (Mutation::Register(_), None) => &mut self.counters.registrations,
-            (Mutation::Renew(_), None) => &mut self.counters.heartbeats,
-            (Mutation::Renew(_), Some(_)) => &mut self.counters.heartbeats_refused,
+    fn relay_reply(&self, outcome: Outcome, now_ms: i64) -> Option<Box<RelayReply>> {
+        let outcome = match outcome {
+            Outcome::Granted(granted) => RelayOutcome::Granted(granted),
+            Outcome::Refused(refusal) => RelayOutcome::Refused(refusal),
+            Outcome::Released(bytes) => RelayOutcome::Released(bytes),
+            Outcome::Reported { accepted, unknown } => RelayOutcome::Reported { accepted, unknown },
+            Outcome::Set => RelayOutcome::Set,
+            _ => return None,
+        };
+        Some(Box::new(RelayReply {
+            outcome,
+            cost: self.relay.status(now_ms),
+        }))
+    }
+
+    fn count(&mut self, mutation: &Mutation, outcome: &Outcome) {
+        let counters = &mut self.counters;
+        let counter = match (mutation, outcome) {
+            (Mutation::Allocate(_), Outcome::Refused(refusal)) => counters
+                .allocations_refused
+                .entry(refusal.code())
+                .or_default(),
+            (Mutation::Allocate(_), Outcome::NoTurnServer) => {
+                let code = ErrorCode::NoTurnServer;
+                counters.allocations_refused.entry(code).or_default()
+            }
+            (Mutation::Register(_), outcome) if outcome.error().is_none() => {
+                &mut counters.registrations
+            }
+            (Mutation::Renew(_), Outcome::Renewed) => &mut counters.heartbeats,
+            (Mutation::Renew(_), _) => &mut counters.heartbeats_refused,
+            (Mutation::Allocate(_), Outcome::Granted(_)) => &mut counters.allocations_granted,
             _ => return,
         };
         *counter += 1;
     }
 
     /// Goes on from a table that was read anew.
-    fn reload(&mut self, directory: Directory, version: DataVersion, credited: Option<Outage>) {
-        journal::reloaded(directory.registered(), credited);
+    fn reload(&mut self, views: Views, version: DataVersion, credited: Option<Outage>) {
+        journal::reloaded(views.directory.registered(), credited);
         self.outages.extend(credited);
-        self.directory = directory;
+        self.directory = views.directory;
+        self.relay = views.relay.follow(&self.relay);
         self.storage = Storage::Works(version);
         let cutoff_ms = self.cutoff_ms(self.clock.now_ms());
         self.outages
@@ -281,6 +366,7 @@ async fn write(
     store: &Store,
     changes: &Changes,
     storage: Storage,
+    relay_config: &RelayConfig,
 ) -> Result<Written, StorageError> {
     let credited = match storage {
         Storage::Works(version) => {
@@ -299,22 +385,32 @@ async fn write(
             Some(outage)
         }
     };
-    let (directory, version) = load(store).await?;
+    let (views, version) = load(store, relay_config, changes.now_ms).await?;
     Ok(Written::Reloaded {
-        directory: Box::new(directory),
+        views: Box::new(views),
         version,
         credited,
     })
 }
 
-async fn load(store: &Store) -> Result<(Directory, DataVersion), StorageError> {
+async fn load(
+    store: &Store,
+    relay_config: &RelayConfig,
+    now_ms: i64,
+) -> Result<(Views, DataVersion), StorageError> {
     let mut directory = Directory::new();
-    let version = store.load(|row| directory.put(&row)).await?;
-    Ok((directory, version))
+    let put = |row| directory.put(&row);
+    let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
+    let RelayConfig { cost, sent } = relay_config.clone();
+    let relay = Relay::load(rows, cost, sent, now_ms);
+    for (server_id, load) in relay.sessions().loads() {
+        directory.set_load(server_id, load);
+    }
+    Ok((Views { directory, relay }, version))
 }
 
 impl Ticket {
-    fn answer(self, answer: Result<Accepted, RegistryError>) {
+    fn answer(self, answer: Result<Reply, RegistryError>) {
         // The client may have hung up; what it asked for is done all the same.
         let _ = self.reply.send(answer);
         drop(self.permit);

@@ -47,8 +47,8 @@ pub struct PeerListing {
 /// Active TURN servers with room.
 #[derive(Debug)]
 pub struct TurnListing {
-    /// As many as were asked for, the least loaded first.
-    pub servers: Vec<Arc<DirectoryPeer>>,
+    /// As many as were asked for, the least loaded first, with their live sessions.
+    pub servers: Vec<(u32, Arc<DirectoryPeer>)>,
     /// How many there are, listed or not.
     pub total: usize,
     /// When the directory was asked, in Unix milliseconds.
@@ -130,12 +130,11 @@ impl Directory {
     pub(in super::super) fn list_turn_servers(&self, most: usize, now_ms: i64) -> TurnListing {
         TurnListing {
             servers: self
-                .turn_servers
-                .iter_after(None)
+                .turn_servers_with_room()
                 .take(most)
-                .cloned()
+                .map(|(load, server)| (load, Arc::clone(server)))
                 .collect(),
-            total: self.turn_servers.len(),
+            total: self.count_turn_servers_with_room(),
             now_ms,
         }
     }

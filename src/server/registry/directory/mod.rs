@@ -8,6 +8,7 @@ mod index;
 mod listing;
 mod peer;
 mod roster;
+mod turn;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +26,7 @@ use crate::server::policy::selection::Traits;
 
 use index::Index;
 use peer::members;
-use roster::Roster;
+use turn::TurnServers;
 
 pub use listing::{Membership, PeerListing, TurnListing};
 pub use peer::{DirectoryPeer, Include};
@@ -39,7 +40,7 @@ pub(super) struct Directory {
     /// Registered, but run out: gone at the next cleanup, unless it is heard of before.
     expired: BTreeMap<(i64, i64), Arc<DirectoryPeer>>,
     index: Index,
-    turn_servers: Roster,
+    turn_servers: TurnServers,
     /// Capabilities as peers announce them, with how many peers announce each: few differ.
     capabilities: HashMap<Arc<str>, usize>,
     membership: Membership,
@@ -54,7 +55,7 @@ impl Directory {
             active: BTreeMap::new(),
             expired: BTreeMap::new(),
             index: Index::default(),
-            turn_servers: Roster::default(),
+            turn_servers: TurnServers::default(),
             capabilities: HashMap::new(),
             membership: Membership::random(),
             last_row_id: 0,
@@ -126,8 +127,9 @@ impl Directory {
     }
 
     /// The peers that a cleanup at `cutoff_ms` would remove; call [`expire`](Self::expire) first.
-    pub(super) fn expired(&self, cutoff_ms: i64) -> usize {
-        self.expired.range(..(cutoff_ms, i64::MIN)).count()
+    pub(super) fn expired(&self, cutoff_ms: i64) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        let expired = self.expired.range(..(cutoff_ms, i64::MIN));
+        expired.map(|(_, peer)| peer)
     }
 
     /// Forgets the peers that a cleanup at `cutoff_ms` removed: all that had expired but those in

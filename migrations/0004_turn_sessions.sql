@@ -1,0 +1,19 @@
+-- One row a TURN session, live until expires_at and kept for late reports a while longer. Times are
+-- Unix milliseconds. What it relayed is what was reported, or else accrued_bytes until rate_from and
+-- mbps since then; booked_bytes of that are in traffic_days, as of booked_until.
+CREATE TABLE turn_sessions (
+    session_id     TEXT    NOT NULL PRIMARY KEY,
+    peer_id        TEXT    NOT NULL,
+    server_id      TEXT    NOT NULL,
+    tier           TEXT    NOT NULL CHECK (tier IN ('free', 'basic', 'standard', 'premium')),
+    mbps           INTEGER NOT NULL CHECK (mbps BETWEEN 1 AND 100000),
+    granted_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    rate_from      INTEGER NOT NULL,
+    accrued_bytes  INTEGER NOT NULL,
+    reported_bytes INTEGER,
+    booked_bytes   INTEGER NOT NULL,
+    booked_until   INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX turn_sessions_expires_at ON turn_sessions (expires_at);

@@ -1,0 +1,187 @@
+//! What relaying costs, and what operators say about it.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, web};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::Api;
+use super::body::JsonBody;
+use super::errors::ApiError;
+use crate::clock::rfc3339;
+use crate::protocol::{
+    AdminResponse, AllocationStats, CostInfo, CostMetrics, CostMode, CostStatsResponse,
+    HealthCostInfo, ModeStats, PeerId, RequestError, SessionStats, SetModeRequest, SetSpendRequest,
+    SetTierRequest, SpendSource, Tier,
+};
+use crate::server::policy::cost::Month;
+use crate::server::registry::{CostStatus, Reply, Status};
+
+/// Bears witness that a request carries the operator's token.
+pub(super) struct Operator;
+
+impl FromRequest for Operator {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let api = request.app_data::<web::Data<Api>>();
+        let token = api.and_then(|api| api.admin_token.as_ref());
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map(|value| value.as_bytes());
+        let given = given.and_then(|value| value.split_at_checked("Bearer ".len()));
+        let is_operator = match (token, given) {
+            (Some(token), Some((scheme, given))) => {
+                // Of digests, as a comparison of the texts would take longer the more is right, or
+                // tell how long the token is.
+                let is_same = Sha256::digest(token.expose()).ct_eq(&Sha256::digest(given));
+                scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(is_same)
+            }
+            _ => false,
+        };
+        ready(if is_operator {
+            Ok(Self)
+        } else {
+            Err(ApiError::NotTheOperator)
+        })
+    }
+}
+
+/// `PUT /admin/peers/{peerId}/tier`
+pub(super) async fn set_tier(
+    _: Operator,
+    api: web::Data<Api>,
+    peer_id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let peer_id = PeerId::parse(&peer_id, "peerId", &api.limits)?;
+    let SetTierRequest { tier } = SetTierRequest::parse(&body.0, &api.limits)?;
+    Ok(noted(api.registry.set_tier(peer_id, tier).await?))
+}
+
+/// `PUT /admin/spend`
+pub(super) async fn set_spend(
+    _: Operator,
+    api: web::Data<Api>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let bill = SetSpendRequest::parse(&body.0, &api.limits)?;
+    let now_ms = api.registry.status().await?.now_ms;
+    if !Month::of(now_ms).holds(bill.as_of) || bill.as_of > now_ms {
+        let form = "a moment of this month, in UTC, and not in the future";
+        return Err(RequestError::invalid("asOf", form).into());
+    }
+    Ok(noted(api.registry.set_spend(bill).await?))
+}
+
+/// `PUT /admin/mode`
+pub(super) async fn set_mode(
+    _: Operator,
+    api: web::Data<Api>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let request = SetModeRequest::parse(&body.0, &api.limits)?;
+    Ok(noted(api.registry.set_mode(request).await?))
+}
+
+fn noted(reply: Reply) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(AdminResponse {
+            success: true,
+            mode: reply
+                .relay
+                .map_or_else(CostMode::default, |relay| relay.cost.mode),
+            timestamp: rfc3339(reply.accepted.last_seen_ms),
+        })
+}
+
+/// `GET /cost-stats`
+pub(super) async fn show_cost_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+    let status = api.registry.status().await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(cost_stats(&api, &status)))
+}
+
+fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
+    let (cost, now_ms) = (&status.cost, status.now_ms);
+    let forecast = cost.forecast;
+    let by_tier: BTreeMap<_, _> = Tier::ALL
+        .into_iter()
+        .zip(cost.sessions_by_tier.map(u64::from))
+        .collect();
+    let since_ms = cost
+        .bill
+        .map_or(Month::of(now_ms).start_ms, |bill| bill.as_of_ms);
+    let refused = &status.counters.allocations_refused;
+    CostStatsResponse {
+        cost_metrics: CostMetrics {
+            current_spend: cents(forecast.spend.total_usd()),
+            projected_monthly_spend: cents(forecast.projected_usd),
+            budget_limit: api.cost.monthly_budget_usd,
+            cost_ratio: forecast.ratio,
+            last_updated: rfc3339(now_ms),
+            data_transfer_costs: cents(forecast.spend.transfer_usd),
+            compute_costs: cents(forecast.spend.compute_usd),
+        },
+        session_stats: SessionStats {
+            total: cost.sessions(),
+            premium: by_tier[&Tier::Premium],
+            by_tier,
+        },
+        mode: ModeStats {
+            name: cost.mode,
+            emergency: cost.mode >= CostMode::Emergency,
+            shutdown: cost.mode == CostMode::Shutdown,
+            current_threshold: api.cost.thresholds.entry_ratio(cost.mode),
+            forced_until: cost.forced.map(|forced| rfc3339(forced.until_ms)),
+            since: rfc3339(cost.mode_since_ms),
+        },
+        source: match cost.bill {
+            Some(_) => SpendSource::Bill,
+            None => SpendSource::Metered,
+        },
+        since: rfc3339(since_ms),
+        is_stale: cost.bill.is_some_and(|bill| bill.is_stale(now_ms)),
+        allocations: AllocationStats {
+            granted: status.counters.allocations_granted,
+            refused: refused
+                .iter()
+                .map(|(code, count)| (code.to_string(), *count))
+                .collect(),
+        },
+        timestamp: rfc3339(now_ms),
+    }
+}
+
+/// What an allocation is told about the cost.
+pub(super) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
+    let left_usd = api.cost.monthly_budget_usd - cost.forecast.spend.total_usd();
+    CostInfo {
+        current_cost_ratio: cost.forecast.ratio,
+        projected_monthly_cost: cents(cost.forecast.projected_usd),
+        budget_remaining: cents(left_usd.max(0.0)),
+    }
+}
+
+/// What `GET /health` tells about the cost.
+pub(super) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
+    HealthCostInfo {
+        budget_used: cost.forecast.spend.total_usd() / api.cost.monthly_budget_usd,
+        projected_monthly_cost: cents(cost.forecast.projected_usd),
+        budget_limit: api.cost.monthly_budget_usd,
+        mode: cost.mode,
+        active_sessions: cost.sessions(),
+    }
+}
+
+/// Dollars in whole cents: more digits would only say how often somebody has looked.
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
+}

@@ -1,0 +1,387 @@
+//! Decides what becomes of the relay mutations of one batch, in order of arrival, without touching
+//! the view that others read: each sees what those before it will have changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::ledger::Bookings;
+use super::{Planned, Relay, mode_of};
+use crate::protocol::{
+    AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
+};
+use crate::server::model::TurnSession;
+use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
+use crate::server::policy::cost::{Bill, CostState};
+use crate::server::registry::directory::{Directory, DirectoryPeer};
+use crate::server::storage::RelayChanges;
+
+/// What a batch will have changed of what was granted.
+pub(in super::super) struct Draft<'r> {
+    relay: &'r Relay,
+    now_ms: i64,
+    /// Sessions as they will be.
+    sessions: BTreeMap<Arc<str>, TurnSession>,
+    /// New sessions of each peer.
+    new_of_peer: HashMap<PeerId, Vec<Arc<str>>>,
+    /// How the loads of servers will have changed.
+    loads: HashMap<PeerId, i64>,
+    mbps: i64,
+    premium: i64,
+    bookings: Bookings,
+    tiers: BTreeMap<PeerId, Tier>,
+    state: Option<CostState>,
+}
+
+/// The changes of a batch, before those that time has made are added.
+#[derive(Debug)]
+pub(in super::super) struct Drafted {
+    sessions: BTreeMap<Arc<str>, TurnSession>,
+    bookings: Bookings,
+    servers: Vec<PeerId>,
+    tiers: BTreeMap<PeerId, Tier>,
+    state: Option<CostState>,
+}
+
+impl Drafted {
+    /// Whether the batch changes nothing of the kind.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
+    }
+
+    /// Adds what time has changed and no transaction has written.
+    pub(in super::super) fn merge(self, unsaved: RelayChanges) -> (RelayChanges, Planned) {
+        let planned = Planned {
+            traffic: self.bookings.rows(),
+            servers: self.servers,
+        };
+        let mut sessions = unsaved.sessions;
+        sessions.retain(|session| !self.sessions.contains_key(&session.session_id));
+        sessions.extend(self.sessions.into_values());
+        let mut bookings = self.bookings;
+        bookings.extend(&unsaved.traffic);
+        let changes = RelayChanges {
+            sessions,
+            forgotten: unsaved.forgotten,
+            traffic: bookings.into_rows(),
+            tiers: self.tiers.into_iter().collect(),
+            state: self.state.or(unsaved.state),
+        };
+        (changes, planned)
+    }
+}
+
+/// What becomes of an allocation.
+#[derive(Clone, Debug)]
+pub(in super::super) enum Allocated {
+    Granted(Box<Granted>),
+    Refused(Refusal),
+    UnknownSession,
+    NoServer,
+}
+
+/// A session that was granted or renewed.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The session.
+    pub session: TurnSession,
+    /// How long it lasts unless it is renewed, in seconds.
+    pub duration_secs: u64,
+    /// Who relays.
+    pub server: Arc<DirectoryPeer>,
+}
+
+impl<'r> Draft<'r> {
+    pub(in super::super) fn new(relay: &'r Relay, now_ms: i64) -> Self {
+        Self {
+            relay,
+            now_ms,
+            sessions: BTreeMap::new(),
+            new_of_peer: HashMap::new(),
+            loads: HashMap::new(),
+            mbps: 0,
+            premium: 0,
+            bookings: Bookings::default(),
+            tiers: BTreeMap::new(),
+            state: None,
+        }
+    }
+
+    /// Whether nothing will have changed.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
+    }
+
+    /// Grants a session, renews one, or refuses.
+    pub(in super::super) fn allocate(
+        &mut self,
+        request: &AllocateTurnRequest,
+        directory: &Directory,
+    ) -> Allocated {
+        let renewed = match &request.session_id {
+            None => None,
+            Some(id) => match self.renewable(id, &request.peer_id, directory) {
+                None => return Allocated::UnknownSession,
+                renewed => renewed,
+            },
+        };
+        let set = self.tier_set(&request.peer_id);
+        let ask = Ask {
+            tier: allocation::tier_of(set, request, self.relay.config.trust_client_tier),
+            mbps: request.estimated_mbps,
+            p2p_attempted: request.p2p_attempted,
+            renewed: renewed.as_ref().map(|(session, _)| session.tier),
+        };
+        let standing = self.standing(&request.peer_id, renewed.as_ref(), directory);
+        let tiers = &self.relay.config.tiers;
+        let grant = match allocation::decide(ask, standing, self.mode(), tiers) {
+            Ok(grant) => grant,
+            Err(refusal) => return Allocated::Refused(refusal),
+        };
+        let (session, server) = match renewed {
+            Some((session, server)) => (self.renew(session, grant), server),
+            None => match self.choose(directory, &request.peer_id) {
+                Some(server) => (self.grant(&request.peer_id, &server, grant), server),
+                None => return Allocated::NoServer,
+            },
+        };
+        self.put(session.clone());
+        Allocated::Granted(Box::new(Granted {
+            session,
+            duration_secs: grant.duration_secs,
+            server,
+        }))
+    }
+
+    fn grant(&self, peer_id: &PeerId, server: &DirectoryPeer, grant: Grant) -> TurnSession {
+        let name: u128 = rand::random();
+        TurnSession {
+            session_id: format!("{name:032x}").into(),
+            peer_id: peer_id.clone(),
+            server_id: server.peer_id().clone(),
+            tier: grant.tier,
+            mbps: grant.mbps,
+            granted_at_ms: self.now_ms,
+            expires_at_ms: self.end_of(grant),
+            rate_from_ms: self.now_ms,
+            accrued_bytes: 0,
+            reported_bytes: None,
+            booked_bytes: 0,
+            booked_until_ms: self.now_ms,
+        }
+    }
+
+    fn renew(&self, session: TurnSession, grant: Grant) -> TurnSession {
+        // What a report says counts whatever the estimate, which must go on in case there is none.
+        let estimate = TurnSession {
+            reported_bytes: None,
+            ..session.clone()
+        };
+        TurnSession {
+            tier: grant.tier,
+            mbps: grant.mbps,
+            expires_at_ms: self.end_of(grant),
+            accrued_bytes: estimate.relayed_bytes(self.now_ms),
+            rate_from_ms: self.now_ms,
+            ..session
+        }
+    }
+
+    fn end_of(&self, grant: Grant) -> i64 {
+        let duration_ms = grant.duration_secs.saturating_mul(1000);
+        self.now_ms.saturating_add_unsigned(duration_ms)
+    }
+
+    /// Ends a session; tells what it is taken to have relayed.
+    pub(in super::super) fn release(&mut self, request: &ReleaseTurnRequest) -> Option<i64> {
+        let session = self.live(&request.session_id)?;
+        if session.peer_id != request.peer_id {
+            return None;
+        }
+        let mut session = session.clone();
+        session.reported_bytes = request.bytes_transferred.or(session.reported_bytes);
+        Some(self.end(session))
+    }
+
+    /// Ends all sessions that a server relays, as it has left.
+    pub(in super::super) fn end_server(&mut self, server_id: &PeerId) {
+        let of_view = self.relay.sessions.on_server(server_id.as_str());
+        let ids = of_view.map(|session| &session.session_id);
+        let mut ids: Vec<_> = ids.chain(self.sessions.keys()).cloned().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            let session = self
+                .live(&id)
+                .filter(|session| session.server_id == *server_id);
+            if let Some(session) = session.cloned() {
+                self.end(session);
+            }
+        }
+    }
+
+    fn end(&mut self, mut session: TurnSession) -> i64 {
+        session.expires_at_ms = self.now_ms;
+        self.bookings.book(&mut session, self.now_ms);
+        let bytes = session.relayed_bytes(self.now_ms);
+        self.put(session);
+        bytes
+    }
+
+    /// Takes up what a server says that a session relayed; tells whether it is one of its own.
+    pub(in super::super) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
+        let session = self.session(&usage.session_id);
+        let Some(session) = session.filter(|session| session.server_id == *server_id) else {
+            return false;
+        };
+        let mut session = session.clone();
+        session.reported_bytes = Some(usage.bytes_transferred);
+        if session.is_settled() {
+            self.bookings.correct(&mut session);
+        }
+        self.put(session);
+        true
+    }
+
+    pub(in super::super) fn set_tier(&mut self, peer_id: &PeerId, tier: Tier) {
+        self.tiers.insert(peer_id.clone(), tier);
+    }
+
+    pub(in super::super) fn set_spend(&mut self, spend_usd: f64, as_of_ms: i64) {
+        let bill = Bill {
+            spend_usd,
+            as_of_ms,
+            metered_usd: self.relay.metered_usd_at(as_of_ms, self.now_ms),
+        };
+        self.state.get_or_insert(self.relay.state).bill = Some(bill);
+    }
+
+    pub(in super::super) fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
+        let forced = forced.map(|(mode, until_ms)| ModeOverride { mode, until_ms });
+        self.state.get_or_insert(self.relay.state).forced = forced;
+    }
+
+    /// What the batch will have changed.
+    pub(in super::super) fn finish(self) -> Drafted {
+        Drafted {
+            sessions: self.sessions,
+            bookings: self.bookings,
+            servers: self.loads.into_keys().collect(),
+            tiers: self.tiers,
+            state: self.state,
+        }
+    }
+
+    fn mode(&self) -> CostMode {
+        let state = self.state.as_ref().unwrap_or(&self.relay.state);
+        mode_of(state, &self.relay.config, self.now_ms)
+    }
+
+    fn tier_set(&self, peer_id: &PeerId) -> Tier {
+        let tier = self.tiers.get(peer_id).or(self.relay.tiers.get(peer_id));
+        tier.copied().unwrap_or_default()
+    }
+
+    fn session(&self, session_id: &str) -> Option<&TurnSession> {
+        let of_view = || self.relay.sessions.get(session_id);
+        self.sessions.get(session_id).or_else(of_view)
+    }
+
+    fn live(&self, session_id: &str) -> Option<&TurnSession> {
+        let session = self.session(session_id)?;
+        session.is_live(self.now_ms).then_some(session)
+    }
+
+    /// The live session of a peer with this name, if its server is still there.
+    fn renewable(
+        &self,
+        session_id: &str,
+        peer_id: &PeerId,
+        directory: &Directory,
+    ) -> Option<(TurnSession, Arc<DirectoryPeer>)> {
+        let session = self.live(session_id)?;
+        let server = directory.turn_server(session.server_id.as_str())?;
+        (session.peer_id == *peer_id).then(|| (session.clone(), Arc::clone(server)))
+    }
+
+    /// What is granted already. Sessions on servers that have left are no use to their peers and
+    /// do not count against them.
+    fn standing(
+        &self,
+        peer_id: &PeerId,
+        renewed: Option<&(TurnSession, Arc<DirectoryPeer>)>,
+        directory: &Directory,
+    ) -> Standing {
+        let totals = self.relay.sessions.totals();
+        let total_mbps = totals.mbps.saturating_add_signed(self.mbps);
+        let premium = i64::from(totals.of(Tier::Premium)) + self.premium;
+        let mut standing = Standing {
+            premium_sessions: u32::try_from(premium).unwrap_or(0),
+            ..Standing::default()
+        };
+        let mut all_own_mbps = 0;
+        for session in self.live_of_peer(peer_id) {
+            all_own_mbps += u64::from(session.mbps);
+            let is_renewed =
+                renewed.is_some_and(|(renewed, _)| renewed.session_id == session.session_id);
+            if is_renewed {
+                if session.tier == Tier::Premium {
+                    standing.premium_sessions = standing.premium_sessions.saturating_sub(1);
+                }
+            } else if directory.turn_server(session.server_id.as_str()).is_some() {
+                standing.own_sessions += 1;
+                standing.own_mbps += u64::from(session.mbps);
+            }
+        }
+        standing.other_mbps = total_mbps.saturating_sub(all_own_mbps);
+        standing
+    }
+
+    fn live_of_peer(&self, peer_id: &PeerId) -> impl Iterator<Item = &TurnSession> {
+        let of_view = self.relay.sessions.of_peer(peer_id.as_str());
+        let of_view = of_view.filter_map(|session| self.live(&session.session_id));
+        let new = self.new_of_peer.get(peer_id).into_iter().flatten();
+        of_view.chain(new.filter_map(|id| self.live(id)))
+    }
+
+    /// The server with room that is least loaded for its capacity, other than the peer itself.
+    fn choose(&self, directory: &Directory, peer_id: &PeerId) -> Option<Arc<DirectoryPeer>> {
+        let changed = self.loads.iter().filter_map(|(server_id, change)| {
+            let server = directory.turn_server(server_id.as_str())?;
+            let load = i64::from(self.relay.sessions.load(server_id.as_str())) + change;
+            Some((u32::try_from(load).unwrap_or(0), server))
+        });
+        let unchanged = directory
+            .turn_servers_with_room()
+            .find(|(_, server)| {
+                server.peer_id() != peer_id && !self.loads.contains_key(server.peer_id())
+            })
+            .into_iter();
+        changed
+            .chain(unchanged)
+            .filter(|(load, server)| {
+                let capacity = server.turn().map_or(0, |offer| offer.capacity);
+                server.peer_id() != peer_id && *load < capacity
+            })
+            .min_by_key(|(load, server)| (Directory::load_key(*load, server), server.peer_id()))
+            .map(|(_, server)| Arc::clone(server))
+    }
+
+    /// Notes a session as it will be, and all that follows from it.
+    fn put(&mut self, session: TurnSession) {
+        let before = self.live(&session.session_id).cloned();
+        let is_new = self.session(&session.session_id).is_none();
+        for (session, sign) in before.iter().map(|it| (it, -1)).chain([(&session, 1)]) {
+            if session.is_live(self.now_ms) {
+                *self.loads.entry(session.server_id.clone()).or_default() += sign;
+                self.mbps += sign * i64::from(session.mbps);
+                self.premium += sign * i64::from(session.tier == Tier::Premium);
+            }
+        }
+        let id = Arc::clone(&session.session_id);
+        if is_new {
+            let of_peer = self.new_of_peer.entry(session.peer_id.clone()).or_default();
+            of_peer.push(Arc::clone(&id));
+        }
+        self.sessions.insert(id, session);
+    }
+}

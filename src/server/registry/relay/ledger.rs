@@ -1,0 +1,83 @@
+//! The books of the days: what was sent on each, as far as it is settled.
+
+use std::collections::BTreeMap;
+
+use crate::server::model::{DayTraffic, TurnSession};
+use crate::server::policy::cost::{DAY_MS, Month};
+
+/// Changes of the books, by day, which are counted from 1970-01-01.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bookings(BTreeMap<i64, DayTraffic>);
+
+impl Bookings {
+    /// Books what a session has relayed by `until_ms`, each day's part on its day.
+    pub(super) fn book(&mut self, session: &mut TurnSession, until_ms: i64) {
+        while session.booked_until_ms < until_ms {
+            let day = day_of(session.booked_until_ms);
+            let moment_ms = until_ms.min((day + 1) * DAY_MS);
+            let bytes = session.relayed_bytes(moment_ms);
+            self.add_relayed(day, bytes - session.booked_bytes);
+            session.booked_bytes = bytes;
+            session.booked_until_ms = moment_ms;
+        }
+    }
+
+    /// Books a report on a session that is settled already, on the day of its end.
+    pub(super) fn correct(&mut self, session: &mut TurnSession) {
+        let bytes = session.relayed_bytes(session.expires_at_ms);
+        let day = day_of(session.expires_at_ms - 1);
+        self.add_relayed(day, bytes - session.booked_bytes);
+        session.booked_bytes = bytes;
+    }
+
+    pub(super) fn add_http(&mut self, day: i64, bytes: i64) {
+        if bytes != 0 {
+            self.0.entry(day).or_default().http_bytes += bytes;
+        }
+    }
+
+    fn add_relayed(&mut self, day: i64, bytes: i64) {
+        if bytes != 0 {
+            self.0.entry(day).or_default().relayed_bytes += bytes;
+        }
+    }
+
+    /// Adds other changes to these.
+    pub(super) fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
+        for (day, change) in changes {
+            let traffic = self.0.entry(*day).or_default();
+            traffic.http_bytes += change.http_bytes;
+            traffic.relayed_bytes += change.relayed_bytes;
+        }
+    }
+
+    pub(super) fn into_rows(self) -> Vec<(i64, DayTraffic)> {
+        self.0.into_iter().collect()
+    }
+
+    pub(super) fn rows(&self) -> Vec<(i64, DayTraffic)> {
+        self.clone().into_rows()
+    }
+
+    /// All bytes of the days from `first` to before `end`.
+    pub(super) fn bytes_between(&self, first: i64, end: i64) -> i64 {
+        let days = self.0.range(first..end);
+        days.map(|(_, traffic)| traffic.http_bytes + traffic.relayed_bytes)
+            .sum()
+    }
+
+    /// Drops the days before `first`.
+    pub(super) fn drop_before(&mut self, first: i64) {
+        self.0 = self.0.split_off(&first);
+    }
+}
+
+/// The day that holds a moment, counted from 1970-01-01.
+pub(super) fn day_of(moment_ms: i64) -> i64 {
+    moment_ms.div_euclid(DAY_MS)
+}
+
+/// The first day of the month that holds `now_ms`, counted from 1970-01-01.
+pub(super) fn first_day_of_month(now_ms: i64) -> i64 {
+    day_of(Month::of(now_ms).start_ms)
+}

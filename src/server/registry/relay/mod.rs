@@ -1,0 +1,290 @@
+//! The registry's view of what it has granted and of what that costs.
+//!
+//! Changed by commits, and by time: sessions end, days begin, and the mode follows the cost. What
+//! time changes is written by the next transaction that writes anything of the kind; until then it
+//! would come out the same again, were the tables read anew.
+
+mod draft;
+mod ledger;
+mod sessions;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::protocol::{CostMode, ModeOverride, PeerId, Tier};
+use crate::server::config::CostConfig;
+use crate::server::model::{DayTraffic, TurnSession};
+use crate::server::policy::cost::{self, Bill, CostState, Forecast, Month};
+use crate::server::storage::{RelayChanges, RelayRows};
+
+use ledger::{Bookings, day_of, first_day_of_month};
+use sessions::Sessions;
+
+pub use draft::Granted;
+pub(super) use draft::{Allocated, Draft, Drafted};
+
+/// How long an ended session is remembered, for a TURN server that reports late.
+const REPORT_GRACE_MS: i64 = 3_600_000;
+
+/// Bytes that the HTTP server has sent since it started; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SentBytes(Arc<AtomicU64>);
+
+impl SentBytes {
+    /// Counts some more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> i64 {
+        i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    }
+}
+
+/// What was granted, what it costs, and what operators have said.
+#[derive(Debug)]
+pub(super) struct Relay {
+    config: CostConfig,
+    sessions: Sessions,
+    books: Bookings,
+    tiers: HashMap<PeerId, Tier>,
+    state: CostState,
+    today: i64,
+    sent: SentBytes,
+    /// How many of them are in the books, in a transaction under way, and on disk.
+    sent_booked: i64,
+    sent_saving: i64,
+    sent_saved: i64,
+    unsaved: Unsaved,
+    /// Up to which moment time has passed.
+    passed_ms: i64,
+}
+
+/// What time has changed and no transaction has written.
+#[derive(Debug, Default)]
+struct Unsaved {
+    sessions: BTreeMap<Arc<str>, TurnSession>,
+    books: Bookings,
+    state: bool,
+}
+
+/// What the month costs and how tight that makes the registry.
+#[derive(Clone, Debug)]
+pub struct CostStatus {
+    /// What the month has cost and will have cost.
+    pub forecast: Forecast,
+    /// The mode that holds.
+    pub mode: CostMode,
+    /// Since when the budget asks for its mode, in Unix milliseconds.
+    pub mode_since_ms: i64,
+    /// The override, if one holds.
+    pub forced: Option<ModeOverride>,
+    /// The bill of this month, if one was fed in.
+    pub bill: Option<Bill>,
+    /// Live sessions of each tier.
+    pub sessions_by_tier: [u32; 4],
+}
+
+impl CostStatus {
+    /// Live sessions of all tiers.
+    pub fn sessions(&self) -> u64 {
+        self.sessions_by_tier
+            .iter()
+            .map(|count| u64::from(*count))
+            .sum()
+    }
+}
+
+impl Relay {
+    /// The first day whose traffic must be known at `now_ms`, counted from 1970-01-01.
+    pub(super) fn first_day(now_ms: i64) -> i64 {
+        first_day_of_month(now_ms)
+    }
+
+    /// Takes up what is in the tables.
+    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes, now_ms: i64) -> Self {
+        let mut books = Bookings::default();
+        books.extend(&rows.traffic);
+        let mut sessions = Sessions::default();
+        for session in rows.sessions {
+            sessions.put(session);
+        }
+        Self {
+            config,
+            sessions,
+            books,
+            tiers: rows.tiers.into_iter().collect(),
+            state: rows.state,
+            today: day_of(now_ms),
+            sent_booked: 0,
+            sent_saving: 0,
+            sent_saved: 0,
+            sent,
+            unsaved: Unsaved::default(),
+            passed_ms: i64::MIN,
+        }
+    }
+
+    /// Carries over what the tables could not know when they were read anew: bytes sent.
+    pub(super) fn follow(mut self, before: &Self) -> Self {
+        self.sent_saved = before.sent_saved;
+        self.sent_booked = before.sent_saved;
+        self
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Lets time pass: ends sessions, begins days, counts bytes sent, and follows the cost with
+    /// the mode. Returns the servers whose load has changed, and the mode before if it has.
+    pub(super) fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {
+        // Reads come by the dozen in a millisecond.
+        if std::mem::replace(&mut self.passed_ms, now_ms) == now_ms {
+            return (Vec::new(), None);
+        }
+        let today = day_of(now_ms);
+        if today > self.today {
+            self.begin_day(today);
+        }
+        let mut relieved = Vec::new();
+        for mut session in self.sessions.ending(now_ms) {
+            let end_ms = session.expires_at_ms;
+            relieved.push(session.server_id.clone());
+            self.settle(&mut session, end_ms);
+        }
+        let sent = self.sent.get();
+        self.books.add_http(today, sent - self.sent_booked);
+        self.unsaved.books.add_http(today, sent - self.sent_booked);
+        self.sent_booked = sent;
+        (relieved, self.follow_cost(now_ms))
+    }
+
+    /// Books what live sessions have relayed until now on the days before, so that each month
+    /// has its own. The one thing that looks at all sessions, once a day.
+    fn begin_day(&mut self, today: i64) {
+        self.today = today;
+        self.books
+            .drop_before(first_day_of_month(today * cost::DAY_MS));
+        for mut session in self.sessions.live() {
+            let until_ms = session.expires_at_ms.min(today * cost::DAY_MS);
+            self.settle(&mut session, until_ms);
+        }
+    }
+
+    fn settle(&mut self, session: &mut TurnSession, until_ms: i64) {
+        let mut bookings = Bookings::default();
+        bookings.book(session, until_ms);
+        let rows = bookings.into_rows();
+        self.books.extend(&rows);
+        self.unsaved.books.extend(&rows);
+        let id = Arc::clone(&session.session_id);
+        self.unsaved.sessions.insert(id, session.clone());
+        self.sessions.put(session.clone());
+    }
+
+    fn follow_cost(&mut self, now_ms: i64) -> Option<CostMode> {
+        let before = self.state.mode;
+        let ratio = self.forecast(now_ms).ratio;
+        let mode = cost::next_mode(before, ratio, &self.config.thresholds);
+        if self.state.mode_since_ms == 0 || mode != before {
+            self.state.mode = mode;
+            self.state.mode_since_ms = now_ms;
+            self.unsaved.state = true;
+        }
+        (mode != before).then_some(before)
+    }
+
+    /// What the month has cost by `now_ms` and will have cost.
+    fn forecast(&self, now_ms: i64) -> Forecast {
+        let metered = cost::metered(&self.config, now_ms, self.bytes_of_month(now_ms));
+        let spend = cost::spend(metered, self.state.bill, now_ms);
+        cost::forecast(&self.config, spend, now_ms)
+    }
+
+    fn bytes_of_month(&self, now_ms: i64) -> i64 {
+        let first = first_day_of_month(now_ms);
+        self.books.bytes_between(first, i64::MAX) + self.sessions.unbooked_bytes(now_ms)
+    }
+
+    /// What had been metered of the month by `moment_ms`, in US dollars. Within a day traffic
+    /// counts as even.
+    fn metered_usd_at(&self, moment_ms: i64, now_ms: i64) -> f64 {
+        let (first, day) = (first_day_of_month(now_ms), day_of(moment_ms));
+        let before = self.books.bytes_between(first, day);
+        let mut of_day = self.books.bytes_between(day, day + 1);
+        let mut day_ms = cost::DAY_MS;
+        if day == day_of(now_ms) {
+            of_day += self.sessions.unbooked_bytes(now_ms);
+            day_ms = (now_ms - day * cost::DAY_MS).max(1);
+        }
+        let share = (moment_ms - day * cost::DAY_MS) as f64 / day_ms as f64;
+        let bytes = before + (of_day as f64 * share) as i64;
+        cost::metered(&self.config, moment_ms, bytes).total_usd()
+    }
+
+    /// The mode that holds at `now_ms`: the operator's, or else the budget's.
+    pub(super) fn mode(&self, now_ms: i64) -> CostMode {
+        mode_of(&self.state, &self.config, now_ms)
+    }
+
+    /// What the month costs and how tight that makes the registry.
+    pub(super) fn status(&self, now_ms: i64) -> CostStatus {
+        let month = Month::of(now_ms);
+        CostStatus {
+            forecast: self.forecast(now_ms),
+            mode: self.mode(now_ms),
+            mode_since_ms: self.state.mode_since_ms,
+            forced: self.state.forced_at(self.config.mode_override, now_ms),
+            bill: self.state.bill.filter(|bill| month.holds(bill.as_of_ms)),
+            sessions_by_tier: self.sessions.totals().by_tier,
+        }
+    }
+
+    /// Hands over what time has changed, to be written.
+    pub(super) fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        self.sent_saving = self.sent_booked;
+        let before_ms = now_ms - REPORT_GRACE_MS;
+        let count = self.sessions.count_settled_before(before_ms);
+        RelayChanges {
+            sessions: unsaved.sessions.into_values().collect(),
+            forgotten: (count > 0).then_some((before_ms, count)),
+            traffic: unsaved.books.into_rows(),
+            tiers: Vec::new(),
+            state: unsaved.state.then_some(self.state),
+        }
+    }
+
+    /// Follows a transaction: what time had changed before it is known here already.
+    pub(super) fn apply(&mut self, changes: &RelayChanges, planned: &Planned) {
+        self.sent_saved = self.sent_saving;
+        if let Some((before_ms, _)) = changes.forgotten {
+            self.sessions.forget_settled_before(before_ms);
+        }
+        for session in &changes.sessions {
+            self.sessions.put(session.clone());
+        }
+        self.books.extend(&planned.traffic);
+        for (peer_id, tier) in &changes.tiers {
+            self.tiers.insert(peer_id.clone(), *tier);
+        }
+        if let Some(state) = changes.state {
+            self.state = state;
+        }
+    }
+}
+
+/// The part of a transaction's changes that is new to the view.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    traffic: Vec<(i64, DayTraffic)>,
+    /// Servers whose load has changed.
+    pub(super) servers: Vec<PeerId>,
+}
+
+fn mode_of(state: &CostState, config: &CostConfig, now_ms: i64) -> CostMode {
+    let forced = state.forced_at(config.mode_override, now_ms);
+    forced.map_or(state.mode, |forced| forced.mode)
+}

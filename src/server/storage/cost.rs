@@ -1,0 +1,113 @@
+//! What was sent on each day, and how tight the registry is.
+
+use chrono::{Days, NaiveDate};
+use serde_json::{Value, json};
+use sqlx::{Row, SqliteConnection};
+
+use super::StorageError;
+use crate::protocol::ModeOverride;
+use crate::server::model::DayTraffic;
+use crate::server::policy::cost::{Bill, CostState};
+
+/// Adds to the traffic of days.
+pub(super) const ADD_TRAFFIC: &str = "
+INSERT INTO traffic_days (day, http_bytes, relayed_bytes)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+ON CONFLICT (day) DO UPDATE SET
+    http_bytes = http_bytes + excluded.http_bytes,
+    relayed_bytes = relayed_bytes + excluded.relayed_bytes;";
+
+/// Records how tight the registry is.
+pub(super) const SET_STATE: &str = "
+INSERT OR REPLACE INTO cost_state (
+    id, mode, mode_since, bill_spend_usd, bill_as_of, bill_metered_usd, forced_mode, forced_until
+)
+SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+FROM json_each(?);";
+
+/// A day, counted from 1970-01-01, and its traffic in the order of the insert.
+pub(super) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
+    json!([
+        date_of(*day).to_string(),
+        traffic.http_bytes,
+        traffic.relayed_bytes
+    ])
+}
+
+/// The state in the order of the insert.
+pub(super) fn state_row_of(state: &CostState) -> Value {
+    let (bill, forced) = (state.bill, state.forced);
+    json!([
+        state.mode,
+        state.mode_since_ms,
+        bill.map(|bill| bill.spend_usd),
+        bill.map(|bill| bill.as_of_ms),
+        bill.map(|bill| bill.metered_usd),
+        forced.map(|forced| forced.mode),
+        forced.map(|forced| forced.until_ms),
+    ])
+}
+
+fn date_of(day: i64) -> NaiveDate {
+    let days = Days::new(u64::try_from(day).unwrap_or(0));
+    NaiveDate::default()
+        .checked_add_days(days)
+        .unwrap_or_default()
+}
+
+/// The traffic of `first_day`, counted from 1970-01-01, and of the days after it.
+pub(super) async fn load_traffic(
+    connection: &mut SqliteConnection,
+    first_day: i64,
+) -> Result<Vec<(i64, DayTraffic)>, StorageError> {
+    let rows = sqlx::query(
+        "SELECT unixepoch(day) / 86400, http_bytes, relayed_bytes FROM traffic_days WHERE day >= ?",
+    )
+    .bind(date_of(first_day).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let traffic = DayTraffic {
+                http_bytes: row.try_get(1)?,
+                relayed_bytes: row.try_get(2)?,
+            };
+            Ok((row.try_get(0)?, traffic))
+        })
+        .collect()
+}
+
+/// How tight the registry was, if it has ever said so.
+pub(super) async fn load_state(
+    connection: &mut SqliteConnection,
+) -> Result<CostState, StorageError> {
+    let row = sqlx::query("SELECT * FROM cost_state")
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else {
+        return Ok(CostState::default());
+    };
+    let mode: String = row.try_get("mode")?;
+    let bill_usd: Option<f64> = row.try_get("bill_spend_usd")?;
+    let forced: Option<String> = row.try_get("forced_mode")?;
+    Ok(CostState {
+        // A mode that is none any more is found anew from the cost.
+        mode: mode.parse().unwrap_or_default(),
+        mode_since_ms: row.try_get("mode_since")?,
+        bill: match bill_usd {
+            None => None,
+            Some(spend_usd) => Some(Bill {
+                spend_usd,
+                as_of_ms: row.try_get("bill_as_of")?,
+                metered_usd: row.try_get("bill_metered_usd")?,
+            }),
+        },
+        forced: match forced.and_then(|mode| mode.parse().ok()) {
+            None => None,
+            Some(mode) => Some(ModeOverride {
+                mode,
+                until_ms: row.try_get("forced_until")?,
+            }),
+        },
+    })
+}
