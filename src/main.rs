@@ -10,8 +10,8 @@ use clap::Parser;
 use log::LevelFilter;
 use mimalloc::MiMalloc;
 use peer_registry::clock::SystemClock;
-use peer_registry::server::config::{Config, Settings};
-use peer_registry::server::{Server, Signals};
+use peer_registry::server::config::{Command, CommandLine, Config};
+use peer_registry::server::{Server, Signals, simulation};
 
 /// What one thread allocates another one frees here, from peer ids to answers, and threads of the
 /// system's allocator wait for each other at that: a tenth of a heartbeat's processor time.
@@ -25,7 +25,8 @@ const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
     let config = match configure() {
-        Ok(config) => config,
+        Ok(Some(config)) => config,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return fail(MISCONFIGURED, &error),
     };
     actix::System::new().block_on(async {
@@ -44,14 +45,18 @@ fn main() -> ExitCode {
     })
 }
 
-fn configure() -> anyhow::Result<Config> {
+/// Reads the settings; none if there is nothing left to do.
+fn configure() -> anyhow::Result<Option<Config>> {
     // By its path, as a search would go on in the folders above.
     match dotenvy::from_path(".env") {
         Ok(_) => {}
         Err(error) if error.not_found() => {}
         Err(error) => return Err(error).context("cannot read the file .env"),
     }
-    let settings = Settings::parse();
+    let CommandLine { settings, command } = CommandLine::parse();
+    if let Some(Command::SimulateCost(request)) = command {
+        return simulation::run(&request).map(|()| None);
+    }
     let levels = match env::var("RUST_LOG") {
         Ok(levels) => levels,
         Err(VarError::NotPresent) => "info".to_owned(),
@@ -67,7 +72,7 @@ fn configure() -> anyhow::Result<Config> {
         .parse_filters(&levels)
         .format_target(false)
         .init();
-    Ok(settings.check()?)
+    Ok(Some(settings.check()?))
 }
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {

@@ -8,6 +8,7 @@ mod http;
 mod model;
 mod policy;
 mod registry;
+pub mod simulation;
 mod storage;
 
 use std::io;
@@ -217,6 +218,16 @@ fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: 
         lease.peer_timeout_secs, config.heartbeat_interval_secs, lease.cleanup_interval_secs
     );
     info!("  address policy {}", config.address_policy.as_str());
+    info!(
+        "  relay budget {} US dollars a month, {} TURN secrets, admin paths {}",
+        config.cost.monthly_budget_usd,
+        config.turn_secrets.len(),
+        if config.admin_token.is_some() {
+            "on"
+        } else {
+            "off"
+        },
+    );
     info!(
         "  loaded {} peers, {} of them active, at most {}",
         started.total_peers, started.active_peers, lease.max_peers

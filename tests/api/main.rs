@@ -1,6 +1,7 @@
 //! The registry over HTTP, on a manual clock.
 
 mod bad_input;
+mod coturn;
 mod faults;
 mod helpers;
 mod leases;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::checker::Checker;
+use super::checker::{Checker, SettingsError};
 use super::cost::{CostConfig, Secret, Thresholds, TierTable};
 
 /// The settings of the relay budget as they are given.
@@ -69,6 +69,16 @@ pub struct CostSettings {
 }
 
 impl CostSettings {
+    /// Checks every setting of the budget.
+    ///
+    /// # Errors
+    /// Names each setting that is wrong, with what it is and what it may be.
+    pub fn check(&self) -> Result<CostConfig, SettingsError> {
+        let mut checker = Checker::default();
+        let config = self.read(&mut checker);
+        checker.finish().map(|()| config)
+    }
+
     pub(super) fn read(&self, checker: &mut Checker) -> CostConfig {
         let mut usd = |name, text: &str, least| checker.decimal(name, text, least..=1e9);
         CostConfig {

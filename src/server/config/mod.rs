@@ -1,6 +1,7 @@
 //! What an operator can set.
 
 mod checker;
+mod command_line;
 mod cost;
 mod cost_settings;
 mod settings;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use crate::protocol::Limits;
 
 pub use checker::SettingsError;
+pub use command_line::{Command, CommandLine, SimulateCost, TierParts};
 pub use cost::{CostConfig, Secret, Thresholds, TierLimits, TierTable};
 pub use cost_settings::CostSettings;
 pub use settings::Settings;

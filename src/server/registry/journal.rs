@@ -73,7 +73,7 @@ fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
         Outcome::Refused(refusal) => {
             debug!("refused TURN session peer={peer} reason={}", refusal.code());
         }
-        Outcome::NoTurnServer => warn!("no TURN server has room peer={peer}"),
+        Outcome::NoTurnServer => debug!("no TURN server has room peer={peer}"),
         _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
     }
 }

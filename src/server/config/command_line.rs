@@ -1,0 +1,92 @@
+//! The command line of the server: its settings, and what it can do instead of serving.
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{CostConfig, CostSettings, Settings, SettingsError};
+use crate::protocol::Tier;
+
+/// What the program is asked to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "peer-registry",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub struct CommandLine {
+    /// The settings of the server.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program can do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plays a month of relaying day by day, with the policy that decides for real
+    SimulateCost(SimulateCost),
+}
+
+/// A load, and the budget to try it against.
+#[derive(Debug, Args)]
+pub struct SimulateCost {
+    /// Registered peers
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub peers: u32,
+
+    /// TURN sessions that are asked for in a day
+    #[arg(long, value_name = "COUNT", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub sessions_per_day: u32,
+
+    /// Bandwidth that each session needs, in Mbit/s
+    #[arg(long, value_name = "MBPS", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub mbps: u32,
+
+    /// How long each session is needed, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub minutes: u32,
+
+    /// The parts of the tiers in the sessions
+    #[arg(long, value_name = "TIER=PARTS,...", value_parser = parse_tier_parts,
+          default_value = "free=70,basic=15,standard=10,premium=5")]
+    pub tiers: TierParts,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    cost: CostSettings,
+}
+
+/// Parts of each tier, in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierParts(pub [u32; 4]);
+
+fn parse_tier_parts(text: &str) -> Result<TierParts, String> {
+    let fault = || "must be TIER=PARTS of free, basic, standard or premium, e.g. free=9,basic=1";
+    let mut parts = [0; 4];
+    for part in text.split(',') {
+        let (tier, count) = part.trim().split_once('=').ok_or_else(fault)?;
+        let tier: Tier = tier.parse().map_err(|()| fault())?;
+        parts[tier as usize] = count.parse::<u16>().map_err(|_| fault())?.into();
+    }
+    if parts == [0; 4] {
+        return Err(fault().to_owned());
+    }
+    Ok(TierParts(parts))
+}
+
+impl SimulateCost {
+    /// Checks the budget.
+    ///
+    /// # Errors
+    /// Names each setting that is wrong.
+    pub fn check(&self) -> Result<CostConfig, SettingsError> {
+        self.cost.check()
+    }
+}

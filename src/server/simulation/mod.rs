@@ -1,0 +1,239 @@
+//! A month of relaying, played through with the policy that decides for real.
+//!
+//! An operator can try a budget before living with it. Sessions arrive evenly over the day and all
+//! have tried a direct connection; each is a peer of its own, so that limits per peer and the
+//! capacity of TURN servers do not show. A session whose grant is shorter than its need renews.
+
+mod report;
+
+use std::io;
+
+use crate::clock::{Clock, SystemClock};
+use crate::protocol::{CostMode, Tier};
+use crate::server::config::{CostConfig, SimulateCost};
+use crate::server::policy::allocation::{self, Ask, Grant, Standing};
+use crate::server::policy::cost::{self, DAY_MS, Month};
+
+/// How often sessions arrive, end and are renewed.
+const STEP_MS: i64 = 5 * 60_000;
+const STEPS_A_DAY: u32 = (DAY_MS / STEP_MS) as u32;
+
+/// Bytes of a heartbeat's answer, of which each peer takes one every two minutes.
+const HEARTBEAT_BYTES: f64 = 380.0;
+const HEARTBEATS_A_DAY: f64 = 720.0;
+
+/// Bytes that one Mbit/s moves in a step.
+const BYTES_PER_MBPS_STEP: f64 = 125_000.0 * STEP_MS as f64 / 1000.0;
+
+/// What is asked of the registry, day after day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Registered peers.
+    pub peers: u32,
+    /// Sessions that are asked for in a day.
+    pub sessions_per_day: u32,
+    /// The bandwidth that each needs, in Mbit/s.
+    pub mbps: u32,
+    /// How long each is needed, in minutes.
+    pub minutes: u32,
+    /// The parts of each tier in the sessions, in the order of [`Tier::ALL`].
+    pub tier_parts: [u32; 4],
+}
+
+/// One day of the month.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Day {
+    /// When it begins, in Unix milliseconds.
+    pub start_ms: i64,
+    /// What the month has cost by its end, in US dollars.
+    pub spend_usd: f64,
+    /// What the month is expected to cost by then, in US dollars.
+    pub projected_usd: f64,
+    /// The tightest mode of the day.
+    pub mode: CostMode,
+    /// Sessions granted, renewals not counted.
+    pub granted: u32,
+    /// Sessions refused or cut short, by tier.
+    pub refused: [u32; 4],
+}
+
+/// A session that goes on.
+struct Session {
+    tier: Tier,
+    mbps: u32,
+    /// Steps until it needs to be renewed, and until it is done.
+    granted_steps: u32,
+    needed_steps: u32,
+}
+
+struct Simulation<'c> {
+    config: &'c CostConfig,
+    load: &'c Load,
+    mode: CostMode,
+    sessions: Vec<Session>,
+    granted_mbps: u64,
+    bytes: f64,
+    /// Fractions of sessions that have not arrived yet, by tier.
+    due: [f64; 4],
+}
+
+/// Plays the present month with a load and prints it to standard output.
+///
+/// # Errors
+/// Names the settings that are wrong.
+pub fn run(request: &SimulateCost) -> anyhow::Result<()> {
+    let config = request.check()?;
+    let load = Load {
+        peers: request.peers,
+        sessions_per_day: request.sessions_per_day,
+        mbps: request.mbps,
+        minutes: request.minutes,
+        tier_parts: request.tiers.0,
+    };
+    let days = simulate(&config, &load, SystemClock::start().now_ms());
+    let mut out = io::stdout().lock();
+    let printed = if request.json {
+        report::print_json(&mut out, &days)
+    } else {
+        report::print_table(&mut out, &days, config.monthly_budget_usd)
+    };
+    match printed {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}
+
+/// Plays the month that holds `now_ms` from its first day to its last.
+pub fn simulate(config: &CostConfig, load: &Load, now_ms: i64) -> Vec<Day> {
+    let month = Month::of(now_ms);
+    let mut simulation = Simulation {
+        config,
+        load,
+        mode: CostMode::Normal,
+        sessions: Vec::new(),
+        granted_mbps: 0,
+        bytes: 0.0,
+        due: [0.0; 4],
+    };
+    let days = (month.end_ms - month.start_ms) / DAY_MS;
+    (0..days)
+        .map(|day| simulation.play_day(month.start_ms + day * DAY_MS))
+        .collect()
+}
+
+impl Simulation<'_> {
+    fn play_day(&mut self, start_ms: i64) -> Day {
+        let mut day = Day {
+            start_ms,
+            spend_usd: 0.0,
+            projected_usd: 0.0,
+            mode: CostMode::Normal,
+            granted: 0,
+            refused: [0; 4],
+        };
+        for step in 1..=i64::from(STEPS_A_DAY) {
+            self.arrive(&mut day);
+            self.relay(&mut day);
+            // The last moment of the day still belongs to its month.
+            let now_ms = start_ms + step * STEP_MS - 1;
+            let metered = cost::metered(self.config, now_ms, self.bytes as i64);
+            let forecast = cost::forecast(self.config, metered, now_ms);
+            self.mode = cost::next_mode(self.mode, forecast.ratio, &self.config.thresholds);
+            day.mode = day.mode.max(self.mode);
+            day.spend_usd = metered.total_usd();
+            day.projected_usd = forecast.projected_usd;
+        }
+        day
+    }
+
+    /// Sessions that are asked for in one step.
+    fn arrive(&mut self, day: &mut Day) {
+        let parts: u32 = self.load.tier_parts.iter().sum();
+        let per_step = f64::from(self.load.sessions_per_day) / f64::from(STEPS_A_DAY);
+        for tier in Tier::ALL {
+            let share = f64::from(self.load.tier_parts[tier as usize]) / f64::from(parts.max(1));
+            self.due[tier as usize] += per_step * share;
+            while self.due[tier as usize] >= 1.0 {
+                self.due[tier as usize] -= 1.0;
+                match self.ask(tier, None) {
+                    Some(grant) => {
+                        day.granted += 1;
+                        self.granted_mbps += u64::from(grant.mbps);
+                        self.sessions.push(Session {
+                            tier,
+                            mbps: grant.mbps,
+                            granted_steps: steps_of(grant),
+                            needed_steps: self.needed_steps(),
+                        });
+                    }
+                    None => day.refused[tier as usize] += 1,
+                }
+            }
+        }
+    }
+
+    /// Relays for one step; renews the sessions whose grant is used up, and ends those done.
+    fn relay(&mut self, day: &mut Day) {
+        let heartbeats = f64::from(self.load.peers) * HEARTBEATS_A_DAY / f64::from(STEPS_A_DAY);
+        self.bytes += heartbeats * HEARTBEAT_BYTES;
+        self.bytes += self.granted_mbps as f64 * BYTES_PER_MBPS_STEP;
+        let mut at = 0;
+        while at < self.sessions.len() {
+            let session = &mut self.sessions[at];
+            session.needed_steps -= 1;
+            session.granted_steps -= 1;
+            let (tier, mbps) = (session.tier, session.mbps);
+            if session.needed_steps > 0 && session.granted_steps > 0 {
+                at += 1;
+                continue;
+            }
+            self.granted_mbps -= u64::from(mbps);
+            let renewal = (session.needed_steps > 0).then(|| self.ask(tier, Some(tier)));
+            match renewal {
+                Some(Some(grant)) => {
+                    self.granted_mbps += u64::from(grant.mbps);
+                    let session = &mut self.sessions[at];
+                    session.mbps = grant.mbps;
+                    session.granted_steps = steps_of(grant);
+                    at += 1;
+                }
+                refused_or_done => {
+                    day.refused[tier as usize] += u32::from(refused_or_done.is_some());
+                    self.sessions.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    fn ask(&self, tier: Tier, renewed: Option<Tier>) -> Option<Grant> {
+        let ask = Ask {
+            tier,
+            mbps: self.load.mbps,
+            p2p_attempted: true,
+            renewed,
+        };
+        let premium = self.sessions.iter().filter(|it| it.tier == Tier::Premium);
+        let premium = u32::try_from(premium.count()).unwrap_or(u32::MAX);
+        let standing = Standing {
+            own_sessions: 0,
+            own_mbps: 0,
+            other_mbps: self.granted_mbps,
+            premium_sessions: premium - u32::from(renewed == Some(Tier::Premium)),
+        };
+        allocation::decide(ask, standing, self.mode, &self.config.tiers).ok()
+    }
+
+    fn needed_steps(&self) -> u32 {
+        let minutes_a_step = (STEP_MS / 60_000) as u32;
+        self.load.minutes.div_ceil(minutes_a_step).max(1)
+    }
+}
+
+fn steps_of(grant: Grant) -> u32 {
+    let steps = grant.duration_secs / (STEP_MS as u64 / 1000);
+    u32::try_from(steps).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests;
