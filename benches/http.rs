@@ -25,7 +25,7 @@ const ROUND: Duration = Duration::from_millis(700);
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    let registry = registry(folder.path());
+    let registry = registry(folder.path(), &[]);
     register_all(registry.addr, PEERS);
     let json = |request| serde_json::from_slice(&fetch(registry.addr, request)).expect("JSON");
     let bare = bare(Answers {
@@ -105,7 +105,7 @@ fn compare_sizes() {
     const FEW: usize = 1_000;
     const MANY: usize = 100_000;
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let servers = [&folders[0], &folders[1]].map(|folder| registry(folder.path()));
+    let servers = [&folders[0], &folders[1]].map(|folder| registry(folder.path(), &[]));
     for (server, peers) in servers.iter().zip([FEW, MANY]) {
         register_all(server.addr, peers);
     }

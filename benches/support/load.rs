@@ -30,6 +30,17 @@ pub fn drive(
     until: Until,
     request: impl Fn(usize) -> Vec<u8> + 'static,
 ) -> Measured {
+    drive_on(addr, connections, until, move |number, _| request(number))
+}
+
+/// Like [`drive`], for requests that depend on the body of the answer before on their connection,
+/// which is empty at first.
+pub fn drive_on(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
+) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,6 +56,7 @@ pub fn drive(
                 tokio::task::spawn_local(async move {
                     let mut connection = Connection::open(addr).await;
                     let mut latencies = Vec::new();
+                    let mut body = 0..0;
                     loop {
                         let number = next.get();
                         let is_over = match until {
@@ -55,9 +67,11 @@ pub fn drive(
                             return latencies;
                         }
                         next.set(number + 1);
+                        let bytes = request(number, &connection.buffer[body]);
                         let asked = Instant::now();
-                        connection.exchange(&request(number)).await;
+                        let (start, end) = connection.exchange(&bytes).await;
                         latencies.push(asked.elapsed());
+                        body = start..end;
                     }
                 })
             })

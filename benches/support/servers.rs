@@ -31,18 +31,19 @@ impl Drop for Running {
     }
 }
 
-/// The registry on a fresh database in `folder`.
-pub fn registry(folder: &std::path::Path) -> Running {
+/// The registry on a fresh database in `folder`, with some more settings.
+pub fn registry(folder: &std::path::Path, flags: &[&str]) -> Running {
     let url = format!("sqlite://{}", folder.join("peers.db").display());
     let workers = WORKERS.to_string();
-    let settings = Settings::parse_from([
+    let base = [
         "peer-registry",
         "--listen-addr=127.0.0.1:0",
         "--database-url",
         &url,
         "--http-workers",
         &workers,
-    ]);
+    ];
+    let settings = Settings::parse_from(base.iter().chain(flags));
     let config = settings.check().expect("good settings");
     run(move |addr, stopped| async move {
         let server = Server::start(&config, Arc::new(SystemClock::start()))

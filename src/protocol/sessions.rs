@@ -71,6 +71,8 @@ impl AllocateTurnRequest {
 pub struct AllocateTurnResponse {
     /// Always true.
     pub success: bool,
+    /// The peer that asked.
+    pub peer_id: PeerId,
     /// The session, to renew, report and release it by. Whoever knows it can do that.
     pub session_id: String,
     /// What was granted.

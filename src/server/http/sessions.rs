@@ -51,6 +51,7 @@ fn granted_response(api: &Api, granted: &Granted, cost: &CostStatus, now_ms: i64
     };
     no_store(HttpResponse::Ok()).json(AllocateTurnResponse {
         success: true,
+        peer_id: session.peer_id.clone(),
         session_id: session.session_id.to_string(),
         limits: SessionLimits {
             max_bandwidth_mbps: session.mbps,
