@@ -55,8 +55,9 @@ with tempfile.TemporaryDirectory() as folder:
                 continue
             for line in text.splitlines():
                 print("$", line)
+                place = root if line.startswith("cargo ") else folder
                 output = subprocess.run(
-                    line, shell=True, cwd=folder, check=True, capture_output=True, text=True
+                    line, shell=True, cwd=place, check=True, capture_output=True, text=True
                 ).stdout
                 print(output)
                 commands += 1

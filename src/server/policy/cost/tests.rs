@@ -173,3 +173,51 @@ proptest! {
         prop_assert!(changes <= 1, "{changes} changes");
     }
 }
+
+/// The README's table of modes, row by row, as the code has it.
+#[test]
+fn the_documented_table_is_the_code_s() {
+    let readme = include_str!("../../../../README.md");
+    let thresholds = Thresholds::default();
+    for mode in CostMode::ALL {
+        let limits = ModeLimits::of(mode);
+        let who = match limits {
+            ModeLimits {
+                grants_nothing: true,
+                ..
+            } => "nobody",
+            ModeLimits {
+                renews_only: true, ..
+            } => "renewals of live premium sessions",
+            ModeLimits {
+                least_tier: Tier::Premium,
+                ..
+            } => "premium peers who have, too",
+            ModeLimits {
+                needs_p2p_attempt: true,
+                ..
+            } => "who has tried a direct connection",
+            _ => "everybody",
+        };
+        let granted = if limits.grants_nothing {
+            " | | ".to_owned()
+        } else {
+            format!(
+                " {} | {} | {} ",
+                limits
+                    .most_mbps
+                    .map_or("by tier".to_owned(), |mbps| format!("at most {mbps}")),
+                limits.duration_secs / 60,
+                limits
+                    .premium_sessions
+                    .map_or("any".to_owned(), |count| count.to_string()),
+            )
+        };
+        let page = limits
+            .most_listed
+            .map_or("`MAX_LISTED`".to_owned(), |count| count.to_string());
+        let percent = (thresholds.entry_ratio(mode) * 100.0).round();
+        let row = format!("| `{mode}` | {percent} % | {who} |{granted}| {page} |");
+        assert!(readme.contains(&row), "no row {row:?} in the README");
+    }
+}
