@@ -1,5 +1,7 @@
 //! Registering, renewing and listing peers.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -126,7 +128,17 @@ impl HeartbeatRequest {
     /// # Errors
     /// `invalid_json`, `missing_field` or `invalid_field`.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
-        let peer_id = Fields::parse(body, limits)?.peer_id()?;
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct Plain<'b> {
+            peer_id: &'b str,
+        }
+        // Nodes send this and nothing else, by far the most often of all requests. Whatever is not
+        // quite this is read, and its faults are told, as in any other request.
+        let peer_id = match serde_json::from_slice(body) {
+            Ok(Plain { peer_id }) => PeerId::parse(peer_id, "peerId", limits)?,
+            Err(_) => Fields::parse(body, limits)?.peer_id()?,
+        };
         Ok(Self { peer_id })
     }
 }
@@ -154,6 +166,32 @@ pub struct HeartbeatResponse {
     /// How often the registry would like a heartbeat, in seconds. Zero from one that does not say.
     #[serde(default)]
     pub heartbeat_interval_secs: u64,
+}
+
+impl HeartbeatResponse {
+    /// The answer as JSON, the same as by serde, which takes four times as long.
+    pub fn to_json(&self) -> String {
+        let Self {
+            success,
+            peer_id,
+            last_seen,
+            total_peers,
+            cleaned_expired_peers,
+            timestamp,
+            expires_at,
+            heartbeat_interval_secs,
+        } = self;
+        let mut json = String::with_capacity(320 + peer_id.as_str().len());
+        // Writing to a String cannot fail; neither an id nor a timestamp needs escaping.
+        let _ = write!(
+            json,
+            "{{\"success\":{success},\"peerId\":\"{peer_id}\",\"lastSeen\":{last_seen},\
+             \"totalPeers\":{total_peers},\"cleanedExpiredPeers\":{cleaned_expired_peers},\
+             \"timestamp\":\"{timestamp}\",\"expiresAt\":{expires_at},\
+             \"heartbeatIntervalSecs\":{heartbeat_interval_secs}}}"
+        );
+        json
+    }
 }
 
 /// The answer to `GET /peers`.
@@ -208,4 +246,46 @@ pub struct ListedPeer {
     /// Capability list, an array; only with `includeCapabilities=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability_list: Option<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_is_answered_in_the_same_json_as_by_serde() {
+        let answer = HeartbeatResponse {
+            success: true,
+            peer_id: PeerId::parse("12D3KooW.-_", "peerId", &Limits::default()).unwrap(),
+            last_seen: 1_795_470_772_675,
+            total_peers: 10_000,
+            cleaned_expired_peers: 3,
+            timestamp: crate::clock::rfc3339(1_795_470_772_675),
+            expires_at: 1_795_471_372_675,
+            heartbeat_interval_secs: 120,
+        };
+        assert_eq!(answer.to_json(), serde_json::to_string(&answer).unwrap());
+    }
+
+    #[test]
+    fn a_heartbeat_is_read_alike_however_it_is_written() {
+        let limits = Limits::default();
+        let parse = |body: &str| HeartbeatRequest::parse(body.as_bytes(), &limits);
+        for body in [
+            r#"{"peerId":"abc"}"#,
+            r#" { "peerId" : "a\u0062c" } "#,
+            r#"{"peerId":"abc","more":[1]}"#,
+        ] {
+            assert_eq!(parse(body).unwrap().peer_id.as_str(), "abc", "{body}");
+        }
+        for body in [
+            r#"{"peerId":"abc","peerId":"abc"}"#,
+            r#"{"peerId":"abc"} x"#,
+            r#"{"peerId":"a b"}"#,
+            r#"{"peerId":null}"#,
+            "",
+        ] {
+            assert!(parse(body).is_err(), "{body}");
+        }
+    }
 }

@@ -9,11 +9,7 @@ use super::cost_settings::{CostSettings, SecretSettings};
 use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
 use crate::protocol::Limits;
 
-/// A bootstrap registry for peer-to-peer networks.
-///
-/// Peers announce themselves with POST /register, renew their lease with POST /heartbeat, and are
-/// listed by GET /peers. Every setting can be given as a flag, in the environment, or in a file
-/// `.env`; the first of these that has it wins. Logs go to stderr; RUST_LOG sets how much (info).
+/// The settings of the server as they are given.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer-registry", version)]
 pub struct Settings {

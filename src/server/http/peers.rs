@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Api;
@@ -46,7 +46,7 @@ pub(super) async fn renew_lease(
 ) -> Result<HttpResponse, ApiError> {
     let HeartbeatRequest { peer_id } = HeartbeatRequest::parse(&body.0, &api.limits)?;
     let accepted = api.registry.renew(peer_id.clone()).await?;
-    Ok(HttpResponse::Ok().json(HeartbeatResponse {
+    let answer = HeartbeatResponse {
         success: true,
         peer_id,
         last_seen: accepted.last_seen_ms,
@@ -55,7 +55,10 @@ pub(super) async fn renew_lease(
         timestamp: rfc3339(accepted.last_seen_ms),
         expires_at: accepted.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
-    }))
+    };
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(answer.to_json()))
 }
 
 /// `GET /peers`
