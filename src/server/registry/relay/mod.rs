@@ -260,11 +260,13 @@ impl Relay {
     /// Follows a transaction: what time had changed before it is known here already.
     pub(super) fn apply(&mut self, changes: &RelayChanges, planned: &Planned) {
         self.sent_saved = self.sent_saving;
-        if let Some((before_ms, _)) = changes.forgotten {
-            self.sessions.forget_settled_before(before_ms);
-        }
         for session in &changes.sessions {
             self.sessions.put(session.clone());
+        }
+        // After that, as in the transaction: what ended while the registry was down is put and
+        // forgotten in one.
+        if let Some((before_ms, _)) = changes.forgotten {
+            self.sessions.forget_settled_before(before_ms);
         }
         self.books.extend(&planned.traffic);
         for (peer_id, tier) in &changes.tiers {
