@@ -402,7 +402,7 @@ async fn load(
     let put = |row| directory.put(&row);
     let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
     let RelayConfig { cost, sent } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sent, now_ms);
+    let relay = Relay::load(rows, cost, sent);
     for (server_id, load) in relay.sessions().loads() {
         directory.set_load(server_id, load);
     }

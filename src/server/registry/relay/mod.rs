@@ -103,7 +103,7 @@ impl Relay {
     }
 
     /// Takes up what is in the tables.
-    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes, now_ms: i64) -> Self {
+    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes) -> Self {
         let mut books = Bookings::default();
         books.extend(&rows.traffic);
         let mut sessions = Sessions::default();
@@ -116,7 +116,9 @@ impl Relay {
             books,
             tiers: rows.tiers.into_iter().collect(),
             state: rows.state,
-            today: day_of(now_ms),
+            // The first look books what live sessions had relayed before today, which may be more
+            // than the tables say.
+            today: i64::MIN,
             sent_booked: 0,
             sent_saving: 0,
             sent_saved: 0,
@@ -145,31 +147,37 @@ impl Relay {
             return (Vec::new(), None);
         }
         let today = day_of(now_ms);
-        if today > self.today {
-            self.begin_day(today);
-        }
+        // Before the day begins, which looks at those that are still live.
         let mut relieved = Vec::new();
         for mut session in self.sessions.ending(now_ms) {
             let end_ms = session.expires_at_ms;
             relieved.push(session.server_id.clone());
             self.settle(&mut session, end_ms);
         }
+        if today > self.today {
+            self.begin_day(today);
+        }
+        self.count_sent(today);
+        (relieved, self.follow_cost(now_ms))
+    }
+
+    fn count_sent(&mut self, today: i64) {
         let sent = self.sent.get();
         self.books.add_http(today, sent - self.sent_booked);
         self.unsaved.books.add_http(today, sent - self.sent_booked);
         self.sent_booked = sent;
-        (relieved, self.follow_cost(now_ms))
     }
 
     /// Books what live sessions have relayed until now on the days before, so that each month
     /// has its own. The one thing that looks at all sessions, once a day.
     fn begin_day(&mut self, today: i64) {
         self.today = today;
-        self.books
-            .drop_before(first_day_of_month(today * cost::DAY_MS));
+        let midnight_ms = today * cost::DAY_MS;
+        self.books.drop_before(first_day_of_month(midnight_ms));
         for mut session in self.sessions.live() {
-            let until_ms = session.expires_at_ms.min(today * cost::DAY_MS);
-            self.settle(&mut session, until_ms);
+            if session.booked_until_ms < midnight_ms {
+                self.settle(&mut session, midnight_ms);
+            }
         }
     }
 
