@@ -252,6 +252,8 @@ impl Relay {
 
     /// Hands over what time has changed, to be written.
     pub(super) fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
+        // The last transaction of a process has no other chance to count the last answers.
+        self.count_sent(day_of(now_ms));
         let unsaved = std::mem::take(&mut self.unsaved);
         self.sent_saving = self.sent_booked;
         let before_ms = now_ms - REPORT_GRACE_MS;
