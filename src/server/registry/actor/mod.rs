@@ -255,6 +255,8 @@ impl RegistryActor {
         if let Some(planned) = relay {
             self.relay.apply(&changes.relay, planned);
             self.follow_loads(&planned.servers);
+            // A bill or a report may ask for another mode, which the answers must tell.
+            self.pass_time(changes.now_ms);
         }
         self.answer(batch, cleaned);
     }

@@ -285,6 +285,8 @@ impl Relay {
         if let Some(state) = changes.state {
             self.state = state;
         }
+        // What it costs has changed within the millisecond.
+        self.passed_ms = i64::MIN;
     }
 }
 
