@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::ledger::Bookings;
-use super::{Planned, Relay, mode_of};
+use super::{Planned, REPORT_GRACE_MS, Relay, mode_of};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
 };
@@ -222,6 +222,8 @@ impl<'r> Draft<'r> {
     fn end(&mut self, mut session: TurnSession) -> i64 {
         session.expires_at_ms = self.now_ms;
         self.bookings.book(&mut session, self.now_ms);
+        // The books may be kept up to this very millisecond, without what was reported since.
+        self.bookings.correct(&mut session);
         let bytes = session.relayed_bytes(self.now_ms);
         self.put(session);
         bytes
@@ -230,7 +232,12 @@ impl<'r> Draft<'r> {
     /// Takes up what a server says that a session relayed; tells whether it is one of its own.
     pub(in super::super) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
-        let Some(session) = session.filter(|session| session.server_id == *server_id) else {
+        let is_its_own = |session: &&TurnSession| {
+            // It may be remembered for longer than that, as long as nothing is written.
+            session.server_id == *server_id
+                && self.now_ms - session.expires_at_ms <= REPORT_GRACE_MS
+        };
+        let Some(session) = session.filter(is_its_own) else {
             return false;
         };
         let mut session = session.clone();

@@ -22,10 +22,10 @@ impl Bookings {
         }
     }
 
-    /// Books a report on a session that is settled already, on the day of its end.
+    /// Books a report on a session that is settled already, on the day of its last millisecond.
     pub(super) fn correct(&mut self, session: &mut TurnSession) {
         let bytes = session.relayed_bytes(session.expires_at_ms);
-        let day = day_of(session.expires_at_ms - 1);
+        let day = day_of(session.granted_at_ms.max(session.expires_at_ms - 1));
         self.add_relayed(day, bytes - session.booked_bytes);
         session.booked_bytes = bytes;
     }
