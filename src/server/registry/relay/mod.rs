@@ -213,7 +213,8 @@ impl Relay {
 
     fn bytes_of_month(&self, now_ms: i64) -> i64 {
         let first = first_day_of_month(now_ms);
-        self.books.bytes_between(first, i64::MAX) + self.sessions.unbooked_bytes(now_ms)
+        let booked = self.books.bytes_between(first, i64::MAX);
+        booked.saturating_add(self.sessions.unbooked_bytes(now_ms))
     }
 
     /// What had been metered of the month by `moment_ms`, in US dollars. Within a day traffic
@@ -224,11 +225,11 @@ impl Relay {
         let mut of_day = self.books.bytes_between(day, day + 1);
         let mut day_ms = cost::DAY_MS;
         if day == day_of(now_ms) {
-            of_day += self.sessions.unbooked_bytes(now_ms);
+            of_day = of_day.saturating_add(self.sessions.unbooked_bytes(now_ms));
             day_ms = (now_ms - day * cost::DAY_MS).max(1);
         }
         let share = (moment_ms - day * cost::DAY_MS) as f64 / day_ms as f64;
-        let bytes = before + (of_day as f64 * share) as i64;
+        let bytes = before.saturating_add((of_day as f64 * share) as i64);
         cost::metered(&self.config, moment_ms, bytes).total_usd()
     }
 
