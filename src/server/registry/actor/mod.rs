@@ -255,6 +255,8 @@ impl RegistryActor {
         if let Some(planned) = relay {
             self.relay.apply(&changes.relay, planned);
             self.follow_loads(&planned.servers);
+            // A bill or a report may ask for another mode, which the answers must tell.
+            self.pass_time(changes.now_ms);
         }
         self.answer(batch, cleaned);
     }
@@ -402,7 +404,7 @@ async fn load(
     let put = |row| directory.put(&row);
     let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
     let RelayConfig { cost, sent } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sent, now_ms);
+    let relay = Relay::load(rows, cost, sent);
     for (server_id, load) in relay.sessions().loads() {
         directory.set_load(server_id, load);
     }

@@ -1,11 +1,11 @@
 //! Decides what becomes of the relay mutations of one batch, in order of arrival, without touching
 //! the view that others read: each sees what those before it will have changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ledger::Bookings;
-use super::{Planned, Relay, mode_of};
+use super::{Planned, REPORT_GRACE_MS, Relay, mode_of};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
 };
@@ -25,6 +25,8 @@ pub(in super::super) struct Draft<'r> {
     new_of_peer: HashMap<PeerId, Vec<Arc<str>>>,
     /// How the loads of servers will have changed.
     loads: HashMap<PeerId, i64>,
+    /// Servers that the batch takes from the directory.
+    left: HashSet<PeerId>,
     mbps: i64,
     premium: i64,
     bookings: Bookings,
@@ -98,6 +100,7 @@ impl<'r> Draft<'r> {
             sessions: BTreeMap::new(),
             new_of_peer: HashMap::new(),
             loads: HashMap::new(),
+            left: HashSet::new(),
             mbps: 0,
             premium: 0,
             bookings: Bookings::default(),
@@ -204,6 +207,7 @@ impl<'r> Draft<'r> {
 
     /// Ends all sessions that a server relays, as it has left.
     pub(in super::super) fn end_server(&mut self, server_id: &PeerId) {
+        self.left.insert(server_id.clone());
         let of_view = self.relay.sessions.on_server(server_id.as_str());
         let ids = of_view.map(|session| &session.session_id);
         let mut ids: Vec<_> = ids.chain(self.sessions.keys()).cloned().collect();
@@ -222,6 +226,8 @@ impl<'r> Draft<'r> {
     fn end(&mut self, mut session: TurnSession) -> i64 {
         session.expires_at_ms = self.now_ms;
         self.bookings.book(&mut session, self.now_ms);
+        // The books may be kept up to this very millisecond, without what was reported since.
+        self.bookings.correct(&mut session);
         let bytes = session.relayed_bytes(self.now_ms);
         self.put(session);
         bytes
@@ -230,7 +236,12 @@ impl<'r> Draft<'r> {
     /// Takes up what a server says that a session relayed; tells whether it is one of its own.
     pub(in super::super) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
-        let Some(session) = session.filter(|session| session.server_id == *server_id) else {
+        let is_its_own = |session: &&TurnSession| {
+            // It may be remembered for longer than that, as long as nothing is written.
+            session.server_id == *server_id
+                && self.now_ms - session.expires_at_ms <= REPORT_GRACE_MS
+        };
+        let Some(session) = session.filter(is_its_own) else {
             return false;
         };
         let mut session = session.clone();
@@ -353,14 +364,18 @@ impl<'r> Draft<'r> {
         let unchanged = directory
             .turn_servers_with_room()
             .find(|(_, server)| {
-                server.peer_id() != peer_id && !self.loads.contains_key(server.peer_id())
+                server.peer_id() != peer_id
+                    && !self.loads.contains_key(server.peer_id())
+                    && !self.left.contains(server.peer_id())
             })
             .into_iter();
         changed
             .chain(unchanged)
             .filter(|(load, server)| {
                 let capacity = server.turn().map_or(0, |offer| offer.capacity);
-                server.peer_id() != peer_id && *load < capacity
+                server.peer_id() != peer_id
+                    && *load < capacity
+                    && !self.left.contains(server.peer_id())
             })
             .min_by_key(|(load, server)| (Directory::load_key(*load, server), server.peer_id()))
             .map(|(_, server)| Arc::clone(server))

@@ -22,32 +22,33 @@ impl Bookings {
         }
     }
 
-    /// Books a report on a session that is settled already, on the day of its end.
+    /// Books a report on a session that is settled already, on the day of its last millisecond.
     pub(super) fn correct(&mut self, session: &mut TurnSession) {
         let bytes = session.relayed_bytes(session.expires_at_ms);
-        let day = day_of(session.expires_at_ms - 1);
+        let day = day_of(session.granted_at_ms.max(session.expires_at_ms - 1));
         self.add_relayed(day, bytes - session.booked_bytes);
         session.booked_bytes = bytes;
     }
 
     pub(super) fn add_http(&mut self, day: i64, bytes: i64) {
         if bytes != 0 {
-            self.0.entry(day).or_default().http_bytes += bytes;
+            let traffic = self.0.entry(day).or_default();
+            traffic.http_bytes = traffic.http_bytes.saturating_add(bytes);
         }
     }
 
     fn add_relayed(&mut self, day: i64, bytes: i64) {
         if bytes != 0 {
-            self.0.entry(day).or_default().relayed_bytes += bytes;
+            let traffic = self.0.entry(day).or_default();
+            traffic.relayed_bytes = traffic.relayed_bytes.saturating_add(bytes);
         }
     }
 
     /// Adds other changes to these.
     pub(super) fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
         for (day, change) in changes {
-            let traffic = self.0.entry(*day).or_default();
-            traffic.http_bytes += change.http_bytes;
-            traffic.relayed_bytes += change.relayed_bytes;
+            self.add_http(*day, change.http_bytes);
+            self.add_relayed(*day, change.relayed_bytes);
         }
     }
 
@@ -62,8 +63,8 @@ impl Bookings {
     /// All bytes of the days from `first` to before `end`.
     pub(super) fn bytes_between(&self, first: i64, end: i64) -> i64 {
         let days = self.0.range(first..end);
-        days.map(|(_, traffic)| traffic.http_bytes + traffic.relayed_bytes)
-            .sum()
+        days.flat_map(|(_, traffic)| [traffic.http_bytes, traffic.relayed_bytes])
+            .fold(0, i64::saturating_add)
     }
 
     /// Drops the days before `first`.

@@ -103,7 +103,7 @@ impl Relay {
     }
 
     /// Takes up what is in the tables.
-    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes, now_ms: i64) -> Self {
+    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes) -> Self {
         let mut books = Bookings::default();
         books.extend(&rows.traffic);
         let mut sessions = Sessions::default();
@@ -116,7 +116,9 @@ impl Relay {
             books,
             tiers: rows.tiers.into_iter().collect(),
             state: rows.state,
-            today: day_of(now_ms),
+            // The first look books what live sessions had relayed before today, which may be more
+            // than the tables say.
+            today: i64::MIN,
             sent_booked: 0,
             sent_saving: 0,
             sent_saved: 0,
@@ -145,31 +147,37 @@ impl Relay {
             return (Vec::new(), None);
         }
         let today = day_of(now_ms);
-        if today > self.today {
-            self.begin_day(today);
-        }
+        // Before the day begins, which looks at those that are still live.
         let mut relieved = Vec::new();
         for mut session in self.sessions.ending(now_ms) {
             let end_ms = session.expires_at_ms;
             relieved.push(session.server_id.clone());
             self.settle(&mut session, end_ms);
         }
+        if today > self.today {
+            self.begin_day(today);
+        }
+        self.count_sent(today);
+        (relieved, self.follow_cost(now_ms))
+    }
+
+    fn count_sent(&mut self, today: i64) {
         let sent = self.sent.get();
         self.books.add_http(today, sent - self.sent_booked);
         self.unsaved.books.add_http(today, sent - self.sent_booked);
         self.sent_booked = sent;
-        (relieved, self.follow_cost(now_ms))
     }
 
     /// Books what live sessions have relayed until now on the days before, so that each month
     /// has its own. The one thing that looks at all sessions, once a day.
     fn begin_day(&mut self, today: i64) {
         self.today = today;
-        self.books
-            .drop_before(first_day_of_month(today * cost::DAY_MS));
+        let midnight_ms = today * cost::DAY_MS;
+        self.books.drop_before(first_day_of_month(midnight_ms));
         for mut session in self.sessions.live() {
-            let until_ms = session.expires_at_ms.min(today * cost::DAY_MS);
-            self.settle(&mut session, until_ms);
+            if session.booked_until_ms < midnight_ms {
+                self.settle(&mut session, midnight_ms);
+            }
         }
     }
 
@@ -205,7 +213,8 @@ impl Relay {
 
     fn bytes_of_month(&self, now_ms: i64) -> i64 {
         let first = first_day_of_month(now_ms);
-        self.books.bytes_between(first, i64::MAX) + self.sessions.unbooked_bytes(now_ms)
+        let booked = self.books.bytes_between(first, i64::MAX);
+        booked.saturating_add(self.sessions.unbooked_bytes(now_ms))
     }
 
     /// What had been metered of the month by `moment_ms`, in US dollars. Within a day traffic
@@ -216,11 +225,11 @@ impl Relay {
         let mut of_day = self.books.bytes_between(day, day + 1);
         let mut day_ms = cost::DAY_MS;
         if day == day_of(now_ms) {
-            of_day += self.sessions.unbooked_bytes(now_ms);
+            of_day = of_day.saturating_add(self.sessions.unbooked_bytes(now_ms));
             day_ms = (now_ms - day * cost::DAY_MS).max(1);
         }
         let share = (moment_ms - day * cost::DAY_MS) as f64 / day_ms as f64;
-        let bytes = before + (of_day as f64 * share) as i64;
+        let bytes = before.saturating_add((of_day as f64 * share) as i64);
         cost::metered(&self.config, moment_ms, bytes).total_usd()
     }
 
@@ -244,6 +253,8 @@ impl Relay {
 
     /// Hands over what time has changed, to be written.
     pub(super) fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
+        // The last transaction of a process has no other chance to count the last answers.
+        self.count_sent(day_of(now_ms));
         let unsaved = std::mem::take(&mut self.unsaved);
         self.sent_saving = self.sent_booked;
         let before_ms = now_ms - REPORT_GRACE_MS;
@@ -260,11 +271,13 @@ impl Relay {
     /// Follows a transaction: what time had changed before it is known here already.
     pub(super) fn apply(&mut self, changes: &RelayChanges, planned: &Planned) {
         self.sent_saved = self.sent_saving;
-        if let Some((before_ms, _)) = changes.forgotten {
-            self.sessions.forget_settled_before(before_ms);
-        }
         for session in &changes.sessions {
             self.sessions.put(session.clone());
+        }
+        // After that, as in the transaction: what ended while the registry was down is put and
+        // forgotten in one.
+        if let Some((before_ms, _)) = changes.forgotten {
+            self.sessions.forget_settled_before(before_ms);
         }
         self.books.extend(&planned.traffic);
         for (peer_id, tier) in &changes.tiers {
@@ -273,6 +286,8 @@ impl Relay {
         if let Some(state) = changes.state {
             self.state = state;
         }
+        // What it costs has changed within the millisecond.
+        self.passed_ms = i64::MIN;
     }
 }
 
