@@ -6,6 +6,7 @@
 use log::{debug, error, info, warn};
 
 use super::batch::{Chore, Mutation, Outcome};
+use super::messages::RelayOutcome;
 use super::relay::CostStatus;
 use crate::clock::rfc3339;
 use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
@@ -28,7 +29,7 @@ pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
         },
         Mutation::Allocate(request) => allocate(request, outcome),
         Mutation::Release(request) => {
-            if let Outcome::Released(bytes) = outcome {
+            if let Outcome::Relay(RelayOutcome::Released(bytes)) = outcome {
                 info!(
                     "released TURN session peer={} bytes={bytes}",
                     request.peer_id
@@ -36,7 +37,7 @@ pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
             }
         }
         Mutation::Report(request) => {
-            if let Outcome::Reported { accepted, unknown } = outcome {
+            if let Outcome::Relay(RelayOutcome::Reported { accepted, unknown }) = outcome {
                 let server = &request.peer_id;
                 debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
             }
@@ -59,7 +60,7 @@ pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
 fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
     let peer = &request.peer_id;
     match outcome {
-        Outcome::Granted(granted) => {
+        Outcome::Relay(RelayOutcome::Granted(granted)) => {
             let session = &granted.session;
             info!(
                 "granted TURN session peer={peer} server={} tier={} mbps={} secs={} renewed={}",
@@ -70,7 +71,7 @@ fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
                 request.session_id.is_some(),
             );
         }
-        Outcome::Refused(refusal) => {
+        Outcome::Relay(RelayOutcome::Refused(refusal)) => {
             debug!("refused TURN session peer={peer} reason={}", refusal.code());
         }
         Outcome::NoTurnServer => debug!("no TURN server has room peer={peer}"),

@@ -5,6 +5,7 @@
 //! wake, and report back by message.
 
 mod handlers;
+mod views;
 
 use std::mem;
 use std::sync::Arc;
@@ -25,9 +26,13 @@ use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, 
 use super::relay::{Relay, SentBytes};
 use crate::clock::Clock;
 use crate::protocol::{ErrorCode, PeerId};
-use crate::server::config::{Config, CostConfig, LeaseConfig};
+use crate::server::config::{Config, LeaseConfig};
 use crate::server::policy::lease::{self, Outage};
-use crate::server::storage::{Changes, CommitOutcome, DataVersion, Resumed, StorageError, Store};
+use crate::server::storage::{DataVersion, Resumed, StorageError, Store};
+
+use views::{RelayConfig, Views};
+
+pub(super) use views::Written;
 
 /// The most mutations that share a transaction: enough to make the cost of the commit itself
 /// vanish, few enough that a transaction takes milliseconds.
@@ -67,35 +72,6 @@ enum Storage {
     Fails { since_ms: i64 },
 }
 
-/// What the view of what was granted is made with.
-#[derive(Clone, Debug)]
-struct RelayConfig {
-    cost: CostConfig,
-    sent: SentBytes,
-}
-
-/// What a write leaves behind.
-#[derive(Debug)]
-pub(super) enum Written {
-    /// The batch is on disk.
-    Committed,
-    /// The batch is to be planned again on a table that was read anew, since it had been changed
-    /// from outside or had failed.
-    Reloaded {
-        views: Box<Views>,
-        version: DataVersion,
-        /// The outage that is over.
-        credited: Option<Outage>,
-    },
-}
-
-/// The tables as they are in memory.
-#[derive(Debug)]
-pub(super) struct Views {
-    directory: Directory,
-    relay: Relay,
-}
-
 impl RegistryActor {
     /// Takes up the leases in `store`.
     pub(super) async fn resume(
@@ -113,7 +89,8 @@ impl RegistryActor {
             cost: config.cost.clone(),
             sent,
         };
-        let (Views { directory, relay }, version) = load(&store, &relay_config, now_ms).await?;
+        let (Views { directory, relay }, version) =
+            views::load(&store, &relay_config, now_ms).await?;
         let mut actor = Self {
             store,
             clock,
@@ -219,7 +196,7 @@ impl RegistryActor {
         let relay_config = self.relay_config.clone();
         let registry = ctx.address();
         actix::spawn(async move {
-            let result = write(&store, &batch.plan.changes, storage, &relay_config).await;
+            let result = views::write(&store, &batch.plan.changes, storage, &relay_config).await;
             registry.do_send(BatchFinished { batch, result });
         });
     }
@@ -288,13 +265,8 @@ impl RegistryActor {
     }
 
     fn relay_reply(&self, outcome: Outcome, now_ms: i64) -> Option<Box<RelayReply>> {
-        let outcome = match outcome {
-            Outcome::Granted(granted) => RelayOutcome::Granted(granted),
-            Outcome::Refused(refusal) => RelayOutcome::Refused(refusal),
-            Outcome::Released(bytes) => RelayOutcome::Released(bytes),
-            Outcome::Reported { accepted, unknown } => RelayOutcome::Reported { accepted, unknown },
-            Outcome::Set => RelayOutcome::Set,
-            _ => return None,
+        let Outcome::Relay(outcome) = outcome else {
+            return None;
         };
         Some(Box::new(RelayReply {
             outcome,
@@ -305,7 +277,7 @@ impl RegistryActor {
     fn count(&mut self, mutation: &Mutation, outcome: &Outcome) {
         let counters = &mut self.counters;
         let counter = match (mutation, outcome) {
-            (Mutation::Allocate(_), Outcome::Refused(refusal)) => counters
+            (Mutation::Allocate(_), Outcome::Relay(RelayOutcome::Refused(refusal))) => counters
                 .allocations_refused
                 .entry(refusal.code())
                 .or_default(),
@@ -318,7 +290,7 @@ impl RegistryActor {
             }
             (Mutation::Renew(_), Outcome::Renewed) => &mut counters.heartbeats,
             (Mutation::Renew(_), _) => &mut counters.heartbeats_refused,
-            (Mutation::Allocate(_), Outcome::Granted(_)) => &mut counters.allocations_granted,
+            (Mutation::Allocate(_), Outcome::Relay(_)) => &mut counters.allocations_granted,
             _ => return,
         };
         *counter += 1;
@@ -361,54 +333,6 @@ impl RegistryActor {
             let _ = drained.send(store.close().await);
         });
     }
-}
-
-/// Carries out `changes`, or, where the directory may not equal the table, reads the table anew.
-async fn write(
-    store: &Store,
-    changes: &Changes,
-    storage: Storage,
-    relay_config: &RelayConfig,
-) -> Result<Written, StorageError> {
-    let credited = match storage {
-        Storage::Works(version) => {
-            if store.commit(changes, version).await? == CommitOutcome::Done {
-                return Ok(Written::Committed);
-            }
-            None
-        }
-        Storage::Fails { since_ms } => {
-            // To write first is cheap, and shows whether it is worth reading the table.
-            let outage = Outage {
-                from_ms: since_ms,
-                until_ms: changes.now_ms,
-            };
-            store.recover(&outage).await?;
-            Some(outage)
-        }
-    };
-    let (views, version) = load(store, relay_config, changes.now_ms).await?;
-    Ok(Written::Reloaded {
-        views: Box::new(views),
-        version,
-        credited,
-    })
-}
-
-async fn load(
-    store: &Store,
-    relay_config: &RelayConfig,
-    now_ms: i64,
-) -> Result<(Views, DataVersion), StorageError> {
-    let mut directory = Directory::new();
-    let put = |row| directory.put(&row);
-    let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
-    let RelayConfig { cost, sent } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sent);
-    for (server_id, load) in relay.sessions().loads() {
-        directory.set_load(server_id, load);
-    }
-    Ok((Views { directory, relay }, version))
 }
 
 impl Ticket {

@@ -1,157 +1,19 @@
-//! Turns the mutations that wait into the changes of one transaction.
-//!
-//! The directory equals the table, so what each mutation will meet is known before the
-//! transaction begins; the transaction then works in sets and fails if it finds otherwise.
+//! Decides what each mutation of a batch comes to, in order of arrival.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::RegistryError;
-use super::directory::{Directory, DirectoryPeer};
-use super::messages::Ticket;
-use super::relay::{Allocated, Draft, Drafted, Granted, Planned, Relay};
+use super::super::directory::{Directory, DirectoryPeer};
+use super::super::messages::RelayOutcome;
+use super::super::relay::{Allocated, Draft, Drafted, Relay};
+use super::{Circumstances, Mutation, Outcome, Plan};
 use crate::protocol::{
-    AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, SetModeRequest,
-    SetSpendRequest, Tier, TurnOffer,
+    AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, TurnOffer,
 };
 use crate::server::model::{Profile, Registration, StoredPeer};
-use crate::server::policy::allocation::Refusal;
 use crate::server::policy::lease;
 use crate::server::policy::turn;
-use crate::server::storage::{Changes, Cleanup};
-
-/// Why a batch was made when no peer asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chore {
-    /// The backup cleanup is due.
-    Cleanup,
-    /// It is time to record that the registry is alive.
-    MarkAlive,
-}
-
-/// Something that waits to be written.
-#[derive(Debug)]
-pub(super) enum Mutation {
-    Register(Box<Registration>),
-    Renew(PeerId),
-    OfferTurn(PeerId, TurnOffer),
-    Allocate(Box<AllocateTurnRequest>),
-    Release(Box<ReleaseTurnRequest>),
-    Report(Box<ReportTurnUsageRequest>),
-    SetTier(PeerId, Tier),
-    SetSpend(SetSpendRequest),
-    SetMode(SetModeRequest),
-}
-
-/// Mutations and chores that share a transaction, and what it does for them.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// In order of arrival.
-    pub(super) mutations: Vec<(Mutation, Ticket)>,
-    pub(super) chores: Vec<Chore>,
-    pub(super) plan: Plan,
-}
-
-/// What a mutation will come to once the transaction is committed.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    Registered,
-    Updated,
-    /// The peer announced again what it had announced before.
-    Confirmed,
-    Renewed,
-    OfferedTurn,
-    Granted(Box<Granted>),
-    Refused(Refusal),
-    /// A session ended after so many bytes.
-    Released(i64),
-    /// So many sessions were taken up, and so many are not the server's.
-    Reported {
-        accepted: usize,
-        unknown: usize,
-    },
-    /// What an operator has said is noted.
-    Set,
-    UnknownPeer,
-    UnknownSession,
-    NoTurnServer,
-    RegistryFull,
-}
-
-impl Outcome {
-    pub(super) fn error(&self) -> Option<RegistryError> {
-        match self {
-            Self::UnknownPeer => Some(RegistryError::UnknownPeer),
-            Self::UnknownSession => Some(RegistryError::UnknownSession),
-            Self::NoTurnServer => Some(RegistryError::NoTurnServer),
-            Self::RegistryFull => Some(RegistryError::RegistryFull),
-            Self::Registered
-            | Self::Updated
-            | Self::Confirmed
-            | Self::Renewed
-            | Self::OfferedTurn
-            | Self::Granted(_)
-            | Self::Refused(_)
-            | Self::Released(_)
-            | Self::Reported { .. }
-            | Self::Set => None,
-        }
-    }
-}
-
-/// What one transaction does, and what to tell whom afterwards.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) changes: Changes,
-    /// One for each mutation.
-    pub(super) outcomes: Vec<Outcome>,
-    /// The peers of `changes.renewals` and of `changes.turn_offers`.
-    pub(super) renewed: Vec<Arc<DirectoryPeer>>,
-    pub(super) offered: Vec<PeerId>,
-    /// What of `changes.relay` is new to the view, if anything of the kind is written.
-    pub(super) relay: Option<Planned>,
-}
-
-/// The circumstances in which a batch is planned.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
-    pub(super) now_ms: i64,
-    pub(super) cutoff_ms: i64,
-    pub(super) max_peers: usize,
-}
-
-impl Batch {
-    /// Works out what the batch does, given that `directory` and `relay` equal the tables.
-    pub(super) fn plan(&mut self, directory: &mut Directory, relay: &mut Relay, at: Circumstances) {
-        directory.expire(at.cutoff_ms);
-        let mut planner = Planner {
-            directory,
-            at,
-            expired: directory.expired(at.cutoff_ms).count(),
-            spared: Vec::new(),
-            renewed: Vec::new(),
-            touched: HashMap::new(),
-            inserted: 0,
-            draft: Draft::new(relay, at.now_ms),
-        };
-        let outcomes = self
-            .mutations
-            .iter()
-            .map(|(mutation, _)| planner.decide(mutation))
-            .collect();
-        let cleans_up = planner.is_needed() || self.chores.contains(&Chore::Cleanup);
-        let (plan, drafted) = planner.finish(cleans_up);
-        self.plan = Plan { outcomes, ..plan };
-        let is_relay_written = !drafted.is_empty() || !self.chores.is_empty();
-        if is_relay_written {
-            let (changes, planned) = drafted.merge(relay.take_unsaved(at.now_ms));
-            self.plan.changes.relay = changes;
-            self.plan.relay = Some(planned);
-        }
-        // To record that the registry is alive is no reason to clean up.
-        self.plan.changes.is_alive = cleans_up || !self.chores.is_empty();
-    }
-}
+use crate::server::storage::Cleanup;
 
 /// What a batch writes of one peer.
 struct Touch {
@@ -165,7 +27,7 @@ struct Touch {
     offers: bool,
 }
 
-struct Planner<'d> {
+pub(super) struct Planner<'d> {
     directory: &'d Directory,
     at: Circumstances,
     /// How many peers have expired, and the rows of those that this batch revives.
@@ -180,7 +42,21 @@ struct Planner<'d> {
 }
 
 impl<'d> Planner<'d> {
-    fn decide(&mut self, mutation: &Mutation) -> Outcome {
+    /// Begins, once the peers that have run out are known as such in `directory`.
+    pub(super) fn new(directory: &'d Directory, relay: &'d Relay, at: Circumstances) -> Self {
+        Self {
+            directory,
+            at,
+            expired: directory.expired(at.cutoff_ms).count(),
+            spared: Vec::new(),
+            renewed: Vec::new(),
+            touched: HashMap::new(),
+            inserted: 0,
+            draft: Draft::new(relay, at.now_ms),
+        }
+    }
+
+    pub(super) fn decide(&mut self, mutation: &Mutation) -> Outcome {
         match mutation {
             Mutation::Register(registration) => self.register(registration),
             Mutation::Renew(peer_id) => self.renew(peer_id),
@@ -190,15 +66,15 @@ impl<'d> Planner<'d> {
             Mutation::Report(request) => self.report(request),
             Mutation::SetTier(peer_id, tier) => {
                 self.draft.set_tier(peer_id, *tier);
-                Outcome::Set
+                Outcome::Relay(RelayOutcome::Set)
             }
             Mutation::SetSpend(bill) => {
                 self.draft.set_spend(bill.current_spend_usd, bill.as_of);
-                Outcome::Set
+                Outcome::Relay(RelayOutcome::Set)
             }
             Mutation::SetMode(request) => {
                 self.draft.set_mode(request.forced);
-                Outcome::Set
+                Outcome::Relay(RelayOutcome::Set)
             }
         }
     }
@@ -217,9 +93,9 @@ impl<'d> Planner<'d> {
         match self.draft.allocate(request, self.directory) {
             Allocated::Granted(granted) => {
                 self.renew(peer_id);
-                Outcome::Granted(granted)
+                Outcome::Relay(RelayOutcome::Granted(granted))
             }
-            Allocated::Refused(refusal) => Outcome::Refused(refusal),
+            Allocated::Refused(refusal) => Outcome::Relay(RelayOutcome::Refused(refusal)),
             Allocated::UnknownSession => Outcome::UnknownSession,
             Allocated::NoServer => Outcome::NoTurnServer,
         }
@@ -230,7 +106,7 @@ impl<'d> Planner<'d> {
         match self.draft.release(request) {
             Some(bytes) => {
                 self.renew(&request.peer_id);
-                Outcome::Released(bytes)
+                Outcome::Relay(RelayOutcome::Released(bytes))
             }
             None => Outcome::UnknownSession,
         }
@@ -245,10 +121,8 @@ impl<'d> Planner<'d> {
         if accepted > 0 {
             self.renew(&request.peer_id);
         }
-        Outcome::Reported {
-            accepted,
-            unknown: request.sessions.len() - accepted,
-        }
+        let unknown = request.sessions.len() - accepted;
+        Outcome::Relay(RelayOutcome::Reported { accepted, unknown })
     }
 
     fn renew(&mut self, peer_id: &PeerId) -> Outcome {
@@ -352,11 +226,11 @@ impl<'d> Planner<'d> {
     }
 
     /// Whether any peer or operator asks for something to be written.
-    fn is_needed(&self) -> bool {
+    pub(super) fn is_needed(&self) -> bool {
         !self.renewed.is_empty() || !self.touched.is_empty() || !self.draft.is_empty()
     }
 
-    fn finish(mut self, cleans_up: bool) -> (Plan, Drafted) {
+    pub(super) fn finish(mut self, cleans_up: bool) -> (Plan, Drafted) {
         self.spared.sort_unstable();
         if cleans_up {
             self.end_expired_servers();
