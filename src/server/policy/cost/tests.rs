@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::unix_ms;
 use crate::server::config::Settings;
 
 fn config() -> CostConfig {
@@ -11,7 +10,8 @@ fn config() -> CostConfig {
 }
 
 fn at(text: &str) -> i64 {
-    unix_ms(text).unwrap()
+    let moment = DateTime::parse_from_rfc3339(text).unwrap();
+    moment.timestamp_millis()
 }
 
 const GB: i64 = 1_000_000_000;
