@@ -90,7 +90,8 @@ impl AgentBuilder {
     }
 
     /// Keeps the last list that named a peer in the file at `path`, for a start while every
-    /// registry is down. Default none, which keeps it in memory.
+    /// registry is down; the list is then fetched soon after the first registration and about
+    /// every hour. Default none, which keeps the last one that was asked for in memory.
     pub fn last_known_good(mut self, path: impl Into<PathBuf>) -> Self {
         self.last_known_good = Some(path.into());
         self
@@ -113,6 +114,7 @@ impl AgentBuilder {
         let timer = Arc::clone(transport.timer());
         let (registration, registered) = watch::channel(Arc::new(self.registration));
         let (events, first_reader) = broadcast::channel(events::CAPACITY);
+        let keeps_file = self.last_known_good.is_some();
         let mut agent = Agent {
             tasks: JoinSet::new(),
             states: Vec::with_capacity(clients.len()),
@@ -130,6 +132,9 @@ impl AgentBuilder {
         };
         for client in clients {
             agent.keep_registered(client, registered.clone());
+        }
+        if keeps_file {
+            agent.keep_list_fresh();
         }
         if let Some(peer_count) = self.peer_count {
             agent.look_for_peers(self.fallback, peer_count);

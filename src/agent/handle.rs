@@ -10,6 +10,7 @@ use super::client::RegistryClient;
 use super::events::{Event, Events};
 use super::fallback::{Fallback, FallbackSettings, PeerCount};
 use super::peers::{PeerFinder, PeerList};
+use super::refresh::Refresh;
 use super::session::{RegistryState, Session};
 use crate::clock::Timer;
 use crate::protocol::RegisterRequest;
@@ -57,6 +58,16 @@ impl Agent {
             events: self.events.clone(),
         };
         self.tasks.spawn(fallback.run(self.timer.now_ms()));
+    }
+
+    /// Starts the loop that keeps the last good list fresh.
+    pub(super) fn keep_list_fresh(&mut self) {
+        let refresh = Refresh {
+            finder: Arc::clone(&self.finder),
+            timer: Arc::clone(&self.timer),
+            states: self.states.clone(),
+        };
+        self.tasks.spawn(refresh.run());
     }
 
     /// How the node stands with each registry, in the order in which they were given.

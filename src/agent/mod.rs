@@ -37,6 +37,7 @@ mod key_file;
 mod last_known_good;
 mod peers;
 mod query;
+mod refresh;
 mod registration;
 mod retry_after;
 mod schedule;

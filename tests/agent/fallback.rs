@@ -210,7 +210,7 @@ async fn a_node_that_starts_while_every_registry_is_down_has_the_last_good_list(
     registry.register_others(&["a", "b"]).await;
     let agent = time.agent(node(), &registry.url).last_known_good(&path);
     let agent = agent.start().unwrap();
-    time.settled(1).await;
+    time.settled(2).await;
     assert_eq!(agent.peers().await.peers.len(), 2);
     agent.stop().await;
 

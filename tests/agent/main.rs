@@ -7,4 +7,5 @@ mod herd;
 mod lifetime;
 mod outages;
 mod proxies;
+mod refresh;
 mod refusals;
