@@ -124,6 +124,15 @@ mod tests {
     }
 
     #[test]
+    fn a_timestamp_leads_back_to_its_moment() {
+        assert_eq!(
+            unix_ms(&rfc3339(1_795_468_183_007)),
+            Some(1_795_468_183_007)
+        );
+        assert_eq!(unix_ms("yesterday"), None);
+    }
+
+    #[test]
     fn system_clock_never_goes_back() {
         let clock = SystemClock::start();
         let first = clock.now_ms();

@@ -121,6 +121,10 @@ fn the_decisions_of_the_agent_are_pure() {
     let words = ["clock", "tokio", "async ", "std::fs", "rand::rng()"];
     assert_never_names("agent/schedule.rs", &words);
     assert_never_names("agent/terms.rs", &words);
+    assert_never_names(
+        "agent/doctor.rs",
+        &["crate::clock", "tokio", "async ", "std::fs"],
+    );
 }
 
 #[test]

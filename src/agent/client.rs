@@ -154,6 +154,29 @@ impl RegistryClient {
         }
     }
 
+    /// The host and the port that the registry's address leads to.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        // `new` lets no address pass that lacks either.
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default().unwrap_or_default();
+        (host.trim_matches(['[', ']']), port)
+    }
+
+    /// Whether the registry is spoken to through TLS.
+    pub(super) fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// The present moment by the node's clock, in Unix milliseconds.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.transport.now_ms()
+    }
+
+    /// Waits for `future` as long as for an answer; none if it takes longer.
+    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.transport.in_time(future).await
+    }
+
     fn endpoint(&self, name: &str) -> Url {
         let mut url = self.base.clone();
         // Only addresses without a host cannot be extended, and `new` lets none of them pass.

@@ -28,6 +28,7 @@
 
 mod builder;
 mod client;
+pub mod doctor;
 mod error;
 mod events;
 mod fallback;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::client::RegistryClient;
 use super::last_known_good::LastKnownGood;
 use super::query::PeersQuery;
+use super::words;
 use crate::clock::Timer;
 use crate::protocol::{ListedPeer, PeerId, PeersResponse, RegisterRequest};
 
@@ -95,7 +96,7 @@ impl Source {
                 let quiet_until_ms = timer.now_ms().saturating_add(wait_ms);
                 self.quiet_until_ms.store(quiet_until_ms, Ordering::Relaxed);
             }
-            error.to_string()
+            words::in_full(&error)
         })
     }
 }

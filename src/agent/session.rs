@@ -9,6 +9,7 @@ use super::error::ClientError;
 use super::events::Event;
 use super::schedule::{Notice, Outcome, Schedule, Step};
 use super::terms::Terms;
+use super::words;
 use crate::clock::Timer;
 use crate::protocol::{ErrorCode, RegisterRequest};
 
@@ -158,7 +159,7 @@ impl Session {
             }
             Notice::Unreachable => Event::Unreachable {
                 registry,
-                reason: error.map_or_else(String::new, words_of),
+                reason: error.map_or_else(String::new, |error| words::in_full(error)),
                 retry_at_ms,
             },
         }
@@ -177,18 +178,6 @@ fn outcome_of(error: &ClientError) -> Outcome {
     }
 }
 
-/// An error with all its causes, since "cannot reach" alone helps nobody.
-fn words_of(error: &ClientError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
-}
-
 fn state_of(
     client: &RegistryClient,
     schedule: &Schedule,
@@ -200,6 +189,6 @@ fn state_of(
         lease_until_ms: schedule.lease_until_ms(),
         next_step: plan.step,
         next_step_at_ms: plan.at_ms,
-        last_error: error.map(words_of),
+        last_error: error.map(|error| words::in_full(error)),
     }
 }

@@ -5,7 +5,7 @@ use crate::protocol::{HeartbeatResponse, RegisterResponse};
 /// How often heartbeats are sent to a registry that does not say, in milliseconds.
 pub(super) const DEFAULT_INTERVAL_MS: i64 = 120_000;
 /// How long a lease lasts at a registry that does not say, in milliseconds.
-const DEFAULT_LEASE_MS: i64 = 600_000;
+pub(super) const DEFAULT_LEASE_MS: i64 = 600_000;
 
 /// No registry gets more than one heartbeat a second, in milliseconds.
 const LEAST_INTERVAL_MS: i64 = 1_000;

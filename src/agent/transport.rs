@@ -106,17 +106,25 @@ impl Transport {
         url: &str,
         most_bytes: usize,
     ) -> Result<Answer, ClientError> {
+        match self.in_time(self.send(request, url, most_bytes)).await {
+            Some(answer) => answer,
+            None => Err(ClientError::Timeout {
+                url: url.to_owned(),
+                timeout_secs: self.timeout.as_secs_f64(),
+            }),
+        }
+    }
+
+    /// Waits for `future` as long as for an answer; none if it takes longer.
+    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let timeout_ms = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
         let give_up = self
             .timer
             .guard_until(self.now_ms().saturating_add(timeout_ms));
         tokio::select! {
             biased;
-            answer = self.send(request, url, most_bytes) => answer,
-            () = give_up => Err(ClientError::Timeout {
-                url: url.to_owned(),
-                timeout_secs: self.timeout.as_secs_f64(),
-            }),
+            output = future => Some(output),
+            () = give_up => None,
         }
     }
 

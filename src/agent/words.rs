@@ -2,6 +2,8 @@
 //!
 //! What a registry sends ends up in logs and terminals, where control characters can do harm.
 
+use std::error::Error;
+
 use crate::protocol::{ErrorBody, ListedPeer};
 
 /// The most that is kept of a sentence, in characters.
@@ -13,6 +15,18 @@ pub(super) fn clean(text: &str) -> String {
         .take(MOST_CHARS)
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// An error with all its causes, since "cannot reach" alone helps nobody.
+pub(super) fn in_full(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
 }
 
 /// An error as it may be shown.

@@ -1,6 +1,7 @@
 //! The real agent against the real server, in simulated time: one manual clock for both.
 
 mod client;
+mod doctor;
 mod fallback;
 mod helpers;
 mod herd;

@@ -1,0 +1,429 @@
+//! What stands between a node and its place in a registry, in plain words.
+//!
+//! Pure: what was seen is a parameter, and a [`Finding`] is what it means. `probe` goes and looks.
+
+mod probe;
+
+use std::fmt;
+
+use super::error::ClientError;
+use super::terms::{DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS};
+use super::words;
+use crate::protocol::{
+    ErrorCode, HealthResponse, HealthStatus, ListedPeer, RegisterRequest, RegisterResponse,
+};
+
+pub use probe::{Subject, examine};
+
+/// The name that a registry gives itself.
+const SERVICE: &str = "peer-registry";
+/// Clocks that differ by less than this harm nobody, in milliseconds.
+const TOLERATED_SKEW_MS: i64 = 30_000;
+/// A lease that was renewed so long ago is nearly out, in milliseconds.
+///
+/// A listing does not tell how long leases last at this registry, so the usual terms count: a node
+/// that is well has sent two heartbeats by then.
+const NEARLY_OUT_MS: i64 = DEFAULT_LEASE_MS / 2;
+
+/// One thing that was looked at, and what came of it. Displays as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// A registry answers, and can serve.
+    Serves {
+        /// The registry's version.
+        version: String,
+    },
+    /// A registry answers, but cannot serve.
+    CannotServe {
+        /// What it says of itself.
+        status: HealthStatus,
+    },
+    /// The registry, or what stands before it, asks to be left alone.
+    Throttled {
+        /// What was answered.
+        reason: String,
+    },
+    /// The name in the registry's address has no IP address.
+    NameUnknown {
+        /// The name.
+        host: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Nothing takes connections at the registry's address, or no way leads there.
+    NoConnection {
+        /// The host and the port.
+        address: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// A connection can be made, but not a trusted one.
+    TlsFailed {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A connection can be made, but no answer comes.
+    NoAnswer {
+        /// What went wrong.
+        reason: String,
+    },
+    /// What answers is no registry.
+    NotARegistry {
+        /// What was answered.
+        reason: String,
+    },
+    /// What answers is a registry, but not at this path.
+    WrongPath,
+    /// The clocks of the registry and of this node agree.
+    ClockAgrees,
+    /// The clocks of the registry and of this node do not agree.
+    ClockDiffers {
+        /// How far this node is ahead, in milliseconds; negative if it is behind.
+        ahead_ms: i64,
+    },
+    /// The node is listed, and its lease was renewed in time.
+    Listed {
+        /// How long ago the lease was renewed, in milliseconds.
+        renewed_ago_ms: i64,
+    },
+    /// The node is listed, but it has not renewed its lease for long.
+    LeaseNearlyOut {
+        /// How long ago the lease was renewed, in milliseconds.
+        renewed_ago_ms: i64,
+    },
+    /// The node is listed with other addresses than it means to announce.
+    ListedOtherwise {
+        /// The addresses that are listed.
+        addresses: Vec<String>,
+    },
+    /// The node is not listed.
+    NotListed {
+        /// Addresses that a registry with the default policy would refuse.
+        revealing: Vec<String>,
+    },
+    /// The registry took the node's registration.
+    Accepted {
+        /// How long the lease lasts, in milliseconds.
+        lease_ms: i64,
+        /// How often a heartbeat is wanted, in seconds.
+        heartbeat_interval_secs: u64,
+    },
+    /// The registry refused the node's registration because of an address.
+    AddressRefused {
+        /// The registry's words.
+        message: String,
+    },
+    /// The registry refused the node's registration for another reason.
+    RegistrationRefused {
+        /// The kind of fault.
+        code: ErrorCode,
+        /// The registry's words.
+        message: String,
+    },
+}
+
+/// What a [`Finding`] means for the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well.
+    Fine,
+    /// Something is wrong, though the registry can be reached.
+    Wrong,
+    /// The registry cannot be reached.
+    Unreachable,
+}
+
+/// How far a request got that brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The name could not be resolved.
+    Name { host: String, reason: String },
+    /// No connection could be made.
+    Connection { address: String, reason: String },
+    /// A connection could be made, but then TLS has to follow.
+    Tls,
+    /// A connection could be made.
+    Exchange,
+}
+
+impl Finding {
+    /// What it means for the node.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Serves { .. }
+            | Self::ClockAgrees
+            | Self::Listed { .. }
+            | Self::Accepted { .. } => Verdict::Fine,
+            Self::CannotServe { .. }
+            | Self::Throttled { .. }
+            | Self::ClockDiffers { .. }
+            | Self::LeaseNearlyOut { .. }
+            | Self::ListedOtherwise { .. }
+            | Self::NotListed { .. }
+            | Self::AddressRefused { .. }
+            | Self::RegistrationRefused { .. } => Verdict::Wrong,
+            Self::NameUnknown { .. }
+            | Self::NoConnection { .. }
+            | Self::TlsFailed { .. }
+            | Self::NoAnswer { .. }
+            | Self::NotARegistry { .. }
+            | Self::WrongPath => Verdict::Unreachable,
+        }
+    }
+
+    /// What to do about it; none if all is well.
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Serves { .. }
+            | Self::ClockAgrees
+            | Self::Listed { .. }
+            | Self::Accepted { .. } => return None,
+            Self::CannotServe {
+                status: HealthStatus::Draining,
+            } => "wait: it is being stopped, and leases stand still until it is back",
+            Self::CannotServe { .. } => {
+                "tell its operator; leases stand still meanwhile, so nothing is lost"
+            }
+            Self::Throttled { .. } => {
+                "try again later, and check that nothing on this network asks all the time"
+            }
+            Self::NameUnknown { .. } => {
+                "check the spelling of the registry's address, and this machine's DNS"
+            }
+            Self::NoConnection { .. } => {
+                "check the port, that the registry is running, and that no firewall is between"
+            }
+            Self::TlsFailed { .. } => {
+                "check this machine's clock and certificates (ca-certificates), and whether the \
+                 registry speaks plain HTTP there (http://)"
+            }
+            Self::NoAnswer { .. } => {
+                "check that it is the registry's port, with https:// if it speaks TLS; else tell \
+                 its operator"
+            }
+            Self::NotARegistry { .. } => {
+                "check the registry's address; a captive portal or a proxy may have answered"
+            }
+            Self::WrongPath => "check the path in the registry's address; most have none",
+            Self::ClockDiffers { .. } => {
+                "set this machine's clock, e.g. by NTP; leases do not depend on it, certificates \
+                 and the age of what is listed do"
+            }
+            Self::LeaseNearlyOut { .. } => {
+                "check that the node is running and sends heartbeats, or run peer-agent beside it"
+            }
+            Self::ListedOtherwise { .. } => {
+                "restart the node to announce its addresses again; registering (doctor --register) \
+                 shows whether the registry takes them"
+            }
+            Self::NotListed { revealing } if !revealing.is_empty() => {
+                "start the node, or see whether the registry takes its addresses: many refuse all \
+                 but a crypto-IPv6 (doctor --register)"
+            }
+            Self::NotListed { .. } => {
+                "start the node, or see whether the registry takes its registration (doctor \
+                 --register)"
+            }
+            Self::AddressRefused { .. } => {
+                "announce the crypto-IPv6 address only (the default), or use a registry with \
+                 another address policy"
+            }
+            Self::RegistrationRefused { .. } => "change what the registry names",
+        })
+    }
+
+    /// What became of a request that should tell how the registry is.
+    fn of_health(health: &HealthResponse) -> Self {
+        if health.service != SERVICE {
+            let service = words::clean(&health.service);
+            return Self::NotARegistry {
+                reason: format!("it calls itself {service:?}"),
+            };
+        }
+        match health.status {
+            HealthStatus::Healthy => Self::Serves {
+                version: words::clean(&health.version),
+            },
+            status => Self::CannotServe { status },
+        }
+    }
+
+    /// What it means that a request failed that any registry would answer.
+    fn of_failure(error: &ClientError, stage: Stage) -> Self {
+        let reason = words::in_full(error);
+        match error {
+            _ if error.is_throttled() => Self::Throttled { reason },
+            ClientError::Refused { body, .. } if body.code == ErrorCode::NotFound => {
+                Self::WrongPath
+            }
+            ClientError::Refused { .. } | ClientError::NotARegistry { .. } => {
+                Self::NotARegistry { reason }
+            }
+            ClientError::Timeout { .. } | ClientError::Unreachable { .. } => match stage {
+                Stage::Name { host, reason } => Self::NameUnknown { host, reason },
+                Stage::Connection { address, reason } => Self::NoConnection { address, reason },
+                Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => {
+                    Self::TlsFailed { reason }
+                }
+                Stage::Tls | Stage::Exchange => Self::NoAnswer { reason },
+            },
+        }
+    }
+
+    /// Compares the clocks: what this node's showed as it asked and as it had its answer, and what
+    /// the registry's showed in between.
+    fn of_clocks(asked_ms: i64, answered_ms: i64, registry_ms: i64) -> Self {
+        let ahead_ms = if registry_ms < asked_ms {
+            asked_ms - registry_ms
+        } else {
+            answered_ms.min(registry_ms) - registry_ms
+        };
+        if ahead_ms.abs() <= TOLERATED_SKEW_MS {
+            Self::ClockAgrees
+        } else {
+            Self::ClockDiffers { ahead_ms }
+        }
+    }
+
+    /// How the node is listed at `now_ms` of the registry's clock, held against what it means to
+    /// announce.
+    fn of_listing(
+        listed: Option<&ListedPeer>,
+        now_ms: i64,
+        announced: Option<&RegisterRequest>,
+    ) -> Self {
+        let Some(peer) = listed else {
+            return Self::NotListed {
+                revealing: announced.map(revealing).unwrap_or_default(),
+            };
+        };
+        let renewed_ago_ms = now_ms.saturating_sub(peer.last_seen).max(0);
+        match announced {
+            Some(announced) if announced.addresses != peer.addresses => Self::ListedOtherwise {
+                addresses: peer.addresses.clone(),
+            },
+            _ if renewed_ago_ms > NEARLY_OUT_MS => Self::LeaseNearlyOut { renewed_ago_ms },
+            _ => Self::Listed { renewed_ago_ms },
+        }
+    }
+
+    /// What the registry made of the node's registration.
+    fn of_registration(result: &Result<RegisterResponse, ClientError>) -> Self {
+        match result {
+            Ok(answer) => Self::Accepted {
+                lease_ms: answer.expires_at.saturating_sub(answer.last_seen),
+                heartbeat_interval_secs: answer.heartbeat_interval_secs,
+            },
+            Err(ClientError::Refused { body, .. }) => match body.code {
+                ErrorCode::PrivacyViolation => Self::AddressRefused {
+                    message: body.error.clone(),
+                },
+                code => Self::RegistrationRefused {
+                    code,
+                    message: body.error.clone(),
+                },
+            },
+            Err(error) => Self::of_failure(error, Stage::Exchange),
+        }
+    }
+}
+
+/// The addresses that tell where the node is.
+fn revealing(announced: &RegisterRequest) -> Vec<String> {
+    let own = announced
+        .crypto_ipv6
+        .as_ref()
+        .map(|address| format!("/ip6/{address}"));
+    let is_own = |address: &str| {
+        own.as_ref()
+            .and_then(|own| address.strip_prefix(own))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let mut addresses = announced.addresses.clone();
+    addresses.retain(|address| !is_own(address));
+    addresses
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serves { version } => write!(f, "a peer-registry {version} answers and serves"),
+            Self::CannotServe { status } => match status {
+                HealthStatus::Draining => f.write_str("the registry is shutting down"),
+                _ => f.write_str("the registry cannot write, and says that it is degraded"),
+            },
+            Self::Throttled { reason } => write!(f, "the registry asks for patience: {reason}"),
+            Self::NameUnknown { host, reason } => {
+                write!(f, "the name {host} does not resolve: {reason}")
+            }
+            Self::NoConnection { address, reason } => {
+                write!(f, "no connection to {address}: {reason}")
+            }
+            Self::TlsFailed { reason } => write!(f, "no trusted connection (TLS): {reason}"),
+            Self::NoAnswer { reason } => write!(f, "connected, but no answer comes: {reason}"),
+            Self::NotARegistry { reason } => {
+                write!(f, "what answers is not a peer-registry: {reason}")
+            }
+            Self::WrongPath => f.write_str("a peer-registry answers, but not at this path"),
+            Self::ClockAgrees => f.write_str("this node's clock agrees with the registry's"),
+            Self::ClockDiffers { ahead_ms } => {
+                let (secs, way) = match *ahead_ms {
+                    ahead_ms @ 0.. => (ahead_ms / 1_000, "ahead of"),
+                    behind_ms => (-(behind_ms / 1_000), "behind"),
+                };
+                write!(f, "this node's clock is {secs} s {way} the registry's")
+            }
+            Self::Listed { renewed_ago_ms } => {
+                let secs = renewed_ago_ms / 1_000;
+                write!(
+                    f,
+                    "the node is registered; its lease was renewed {secs} s ago"
+                )
+            }
+            Self::LeaseNearlyOut { renewed_ago_ms } => write!(
+                f,
+                "the node's lease is nearly out: it was renewed {} s ago, while a lease usually \
+                 lasts {} s and is renewed every {} s",
+                renewed_ago_ms / 1_000,
+                DEFAULT_LEASE_MS / 1_000,
+                DEFAULT_INTERVAL_MS / 1_000
+            ),
+            Self::ListedOtherwise { addresses } => write!(
+                f,
+                "the node is registered with other addresses than its settings say: {}",
+                addresses.join(", ")
+            ),
+            Self::NotListed { revealing } if !revealing.is_empty() => write!(
+                f,
+                "the node is not registered, and would announce where it is: {}",
+                revealing.join(", ")
+            ),
+            Self::NotListed { .. } => f.write_str("the node is not registered"),
+            Self::Accepted {
+                lease_ms,
+                heartbeat_interval_secs,
+            } => write!(
+                f,
+                "the registry took the registration: a lease of {} s, a heartbeat every \
+                 {heartbeat_interval_secs} s",
+                lease_ms / 1_000
+            ),
+            Self::AddressRefused { message } => {
+                write!(
+                    f,
+                    "the registry's address policy refuses the node: {message}"
+                )
+            }
+            Self::RegistrationRefused { code, message } => {
+                write!(
+                    f,
+                    "the registry refuses the registration ({code}): {message}"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
