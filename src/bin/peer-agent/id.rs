@@ -1,0 +1,34 @@
+//! `peer-agent id`: who the node is.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{Faults, KeySettings};
+
+/// Shows the node's identity, and makes it if there is none yet.
+///
+/// The key file is made with mode 0600 and never replaced: one that is damaged is an error.
+#[derive(Args, Debug)]
+pub(crate) struct IdSettings {
+    #[command(flatten)]
+    key: KeySettings,
+
+    /// Print JSON: {"peerId": "...", "cryptoIPv6": "..."}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn show(settings: &IdSettings) -> Result<(), Failure> {
+    let identity = settings.key.require_or_make(Faults::default())?;
+    let (peer_id, crypto_ipv6) = (identity.peer_id(), identity.crypto_ipv6_text());
+    if settings.json {
+        let json = json!({ "peerId": peer_id, "cryptoIPv6": crypto_ipv6 });
+        return Ok(output::json(&json)?);
+    }
+    output::line(&format!("peer id      {peer_id}"))?;
+    output::line(&format!("crypto-IPv6  {crypto_ipv6}"))?;
+    output::line(&format!("key file     {}", settings.key.key_file.display()))?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The node's command line: keeps a node registered, and asks registries what any node may ask.
+#![forbid(unsafe_code)]
+
+mod doctor;
+mod exec;
+mod failure;
+mod id;
+mod output;
+mod peers;
+mod register;
+mod run;
+mod settings;
+mod turn;
+
+use std::env::{self, VarError};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::{Parser, Subcommand};
+use tokio::runtime;
+
+use failure::Failure;
+
+/// The settings file that is read if it is there.
+const DEFAULT_CONFIG: &str = "peer-agent.env";
+/// How long the end of the process waits for a name being resolved or a file being written.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Keeps a node registered with peer-registry servers, and looks into them.
+///
+/// Settings come from flags, then the environment, then a file of KEY=VALUE lines
+/// (peer-agent.env, or --config FILE), then defaults. Logs go to stderr; RUST_LOG sets how much
+/// (info).
+#[derive(Debug, Parser)]
+#[command(name = "peer-agent", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+struct Cli {
+    /// File of settings, KEY=VALUE lines named as the environment variables [default:
+    /// peer-agent.env, if it is there]
+    #[arg(long, env = "PEER_AGENT_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the registry refused, 2 usage, 3 not reachable.";
+
+const EXAMPLES: &str = "\
+Examples:
+  Keep a node that listens on port 4001 registered:
+    peer-agent run --registry https://registry.example.org --port 4001
+
+  Hand peers to a node that has fewer than three connections:
+    peer-agent run --registry https://registry.example.org --port 4001 \\
+        --connected-file /run/node/connections --exec '/usr/local/bin/node-connect'
+
+  See who is alive, and what is wrong if one's own node is not:
+    peer-agent peers --registry https://registry.example.org --network-id mainnet
+    peer-agent doctor --registry https://registry.example.org
+
+  The same settings from a file, peer-agent.env:
+    PEER_REGISTRY_URL=https://one.example.org,https://two.example.org
+    PEER_AGENT_PORT=4001
+
+Exit codes: 0 done, 1 the registry refused, 2 usage, 3 not reachable.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register the node and keep it registered, until Ctrl-C or SIGTERM
+    Run(run::RunSettings),
+    /// List the peers that are alive
+    Peers(peers::PeersSettings),
+    /// Register the node once
+    Register(register::RegisterSettings),
+    /// Renew the node's lease once
+    Heartbeat(register::HeartbeatSettings),
+    /// List TURN servers, or register the node as one
+    #[command(subcommand)]
+    Turn(turn::TurnCommand),
+    /// Show the node's identity, made at first use
+    Id(id::IdSettings),
+    /// Find out what is wrong between this node and its registries
+    Doctor(doctor::DoctorSettings),
+}
+
+fn main() -> ExitCode {
+    match prepare().and_then(|command| carry_out(&command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Reads the settings and sets up the logger.
+fn prepare() -> Result<Command, Failure> {
+    // Flags that make no sense end the process here, in clap's words.
+    let config = Cli::parse().config;
+    read_file(config.as_deref()).map_err(Failure::usage)?;
+    set_up_logger().map_err(Failure::usage)?;
+    // Once more, now that the environment holds what the file says.
+    Ok(Cli::parse().command)
+}
+
+/// Adds what the file says to the environment, which comes before it.
+fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
+    let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
+    match dotenvy::from_path(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.not_found() && config.is_none() => Ok(()),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the settings file {}", path.display()))
+        }
+    }
+}
+
+fn set_up_logger() -> anyhow::Result<()> {
+    let levels = match env::var("RUST_LOG") {
+        Ok(levels) => levels,
+        Err(VarError::NotPresent) => "info".to_owned(),
+        Err(error) => return Err(error).context("RUST_LOG must be text"),
+    };
+    // The logger itself would fall silent over a fault.
+    env_filter::Builder::new()
+        .try_parse(&levels)
+        .map_err(|_| anyhow!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
+    env_logger::Builder::new()
+        .parse_filters(&levels)
+        .format_target(false)
+        .init();
+    Ok(())
+}
+
+fn carry_out(command: &Command) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")
+        .map_err(Failure::usage)?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Run(settings) => run::run(settings).await,
+            Command::Peers(settings) => peers::list(settings).await,
+            Command::Register(settings) => register::register(settings).await,
+            Command::Heartbeat(settings) => register::heartbeat(settings).await,
+            Command::Turn(command) => turn::turn(command).await,
+            Command::Id(settings) => id::show(settings),
+            Command::Doctor(settings) => doctor::examine(settings).await,
+        }
+    });
+    runtime.shutdown_timeout(GRACE);
+    result
+}

@@ -1,0 +1,74 @@
+//! `peer-agent register` and `heartbeat`: one message to each registry.
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings};
+
+/// Registers the node once with each registry, replacing what it announced before.
+///
+/// Without heartbeats the lease runs out after some minutes; `peer-agent run` sends them.
+#[derive(Args, Debug)]
+pub(crate) struct RegisterSettings {
+    #[command(flatten)]
+    registries: RegistrySettings,
+
+    #[command(flatten)]
+    key: KeySettings,
+
+    #[command(flatten)]
+    announce: AnnounceSettings,
+}
+
+/// Renews the lease of the node, which must be registered, once with each registry.
+#[derive(Args, Debug)]
+pub(crate) struct HeartbeatSettings {
+    #[command(flatten)]
+    registries: RegistrySettings,
+
+    #[command(flatten)]
+    key: KeySettings,
+}
+
+pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure> {
+    let mut faults = Faults::default();
+    let registries = settings.registries.read(&mut faults)?;
+    let announcement = settings.announce.read(&mut faults);
+    let identity = settings.key.require_or_make(faults)?;
+    let registration = announcement.of(&identity);
+    let mut errors = Vec::new();
+    for client in &registries.clients {
+        match client.register(&registration).await {
+            Ok(answer) => output::line(&format!(
+                "{} registered with {}, a lease of {} s, a heartbeat every {} s, {} peers in all",
+                answer.peer_id,
+                client.url(),
+                answer.expires_at.saturating_sub(answer.last_seen) / 1_000,
+                answer.heartbeat_interval_secs,
+                answer.total_peers,
+            ))?,
+            Err(error) => errors.push(error),
+        }
+    }
+    Failure::check(errors)
+}
+
+pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failure> {
+    let mut faults = Faults::default();
+    let registries = settings.registries.read(&mut faults)?;
+    let identity = settings.key.require(faults)?;
+    let mut errors = Vec::new();
+    for client in &registries.clients {
+        match client.heartbeat(identity.peer_id()).await {
+            Ok(answer) => output::line(&format!(
+                "{} renewed with {}, a lease of {} s",
+                answer.peer_id,
+                client.url(),
+                answer.expires_at.saturating_sub(answer.last_seen) / 1_000,
+            ))?,
+            Err(error) => errors.push(error),
+        }
+    }
+    Failure::check(errors)
+}

@@ -1,0 +1,117 @@
+//! `peer-agent turn`: lists TURN servers, and registers the node as one.
+
+use std::collections::HashSet;
+
+use clap::{Args, Subcommand};
+use peer_registry::protocol::{ListedTurnServer, RegisterTurnServerRequest};
+use serde_json::json;
+
+use crate::failure::{Failure, complain, in_full};
+use crate::output;
+use crate::settings::{Faults, KeySettings, RegistrySettings, TurnSettings};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TurnCommand {
+    /// List the TURN servers that have room, from all registries together
+    List(ListSettings),
+    /// Register the node, which must be registered as a peer, as a TURN server
+    Register(OfferSettings),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListSettings {
+    #[command(flatten)]
+    registries: RegistrySettings,
+
+    /// Print JSON: {"servers": [...]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Registers the node, which must be registered as a peer, as a TURN server.
+///
+/// The offer goes with the peer: to keep it, give the same flags to `peer-agent run`.
+#[derive(Args, Debug)]
+pub(crate) struct OfferSettings {
+    #[command(flatten)]
+    registries: RegistrySettings,
+
+    #[command(flatten)]
+    key: KeySettings,
+
+    #[command(flatten)]
+    turn: TurnSettings,
+}
+
+pub(crate) async fn turn(command: &TurnCommand) -> Result<(), Failure> {
+    match command {
+        TurnCommand::List(settings) => list(settings).await,
+        TurnCommand::Register(settings) => offer(settings).await,
+    }
+}
+
+async fn list(settings: &ListSettings) -> Result<(), Failure> {
+    let mut faults = Faults::default();
+    let registries = settings.registries.read(&mut faults)?;
+    faults.finish()?;
+
+    let mut servers: Vec<ListedTurnServer> = Vec::new();
+    let mut errors = Vec::new();
+    for client in &registries.clients {
+        match client.turn_servers().await {
+            Ok(answer) => servers.extend(answer.servers),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.len() == registries.clients.len() {
+        return Failure::check(errors);
+    }
+    for error in errors {
+        complain(&in_full(error));
+    }
+    let mut listed = HashSet::new();
+    servers.retain(|server| listed.insert(server.peer_id.clone()));
+    if settings.json {
+        return Ok(output::json(&json!({ "servers": servers }))?);
+    }
+    let rows: Vec<_> = servers.iter().map(row).collect();
+    Ok(output::table(
+        ["PEER ID", "ADDRESSES", "PORT", "LOAD"],
+        &rows,
+    )?)
+}
+
+fn row(server: &ListedTurnServer) -> [String; 4] {
+    [
+        server.peer_id.to_string(),
+        server.turn_addresses.join(","),
+        server.turn_port.to_string(),
+        format!("{} of {}", server.current_load, server.turn_capacity),
+    ]
+}
+
+async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
+    let mut faults = Faults::default();
+    let registries = settings.registries.read(&mut faults)?;
+    let Some(offer) = settings.turn.require(&mut faults) else {
+        return faults.finish();
+    };
+    let identity = settings.key.require(faults)?;
+    let request = RegisterTurnServerRequest {
+        peer_id: identity.peer_id().clone(),
+        offer,
+    };
+    let mut errors = Vec::new();
+    for client in &registries.clients {
+        match client.register_turn_server(&request).await {
+            Ok(answer) => output::line(&format!(
+                "{} offers to relay at {}, {} TURN servers in all",
+                answer.peer_id,
+                client.url(),
+                answer.turn_servers,
+            ))?,
+            Err(error) => errors.push(error),
+        }
+    }
+    Failure::check(errors)
+}

@@ -1,0 +1,1 @@
+//! The real `peer-agent`, against the real server.
