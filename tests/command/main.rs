@@ -1,1 +1,8 @@
-//! The real `peer-agent`, against the real server.
+//! The real `peer-agent` as a child process, against the real server.
+
+mod doctor;
+mod exec;
+mod helpers;
+mod once;
+mod run;
+mod settings;

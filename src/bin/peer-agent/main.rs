@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
 use tokio::runtime;
 
@@ -109,9 +109,8 @@ fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     match dotenvy::from_path(path) {
         Ok(()) => Ok(()),
         Err(error) if error.not_found() && config.is_none() => Ok(()),
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read the settings file {}", path.display()))
-        }
+        // The error repeats its cause.
+        Err(error) => bail!("cannot read the settings file {}: {error}", path.display()),
     }
 }
 

@@ -1,0 +1,136 @@
+//! `peer-agent doctor`: what it says, and its exit code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_registry::clock::{Clock, ManualClock, SystemClock};
+
+use crate::helpers::*;
+
+/// Has the doctor look; it must end with `code` and say each of `parts`.
+async fn look(node: &Node, code: i32, args: &[&str], parts: &[&str]) {
+    let ended = node.run(&[&["doctor"], args].concat()).await;
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    for part in parts {
+        assert!(ended.stdout.contains(part), "{part:?}: {}", ended.stdout);
+    }
+    assert_eq!(ended.stderr, "");
+}
+
+#[actix_web::test]
+async fn it_goes_with_a_node_from_its_first_hour_to_its_place() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let at = ["--registry", registry.url.as_str()];
+    look(
+        &node,
+        1,
+        &at,
+        &["answers and serves", "no identity", "peer-agent id"],
+    )
+    .await;
+    assert!(!node.path("node.key").exists());
+
+    let id = node.id().await;
+    let announcing = [&at[..], &["--port=4001"]].concat();
+    look(
+        &node,
+        1,
+        &announcing,
+        &["not registered", "doctor --register"],
+    )
+    .await;
+    assert!(registry.listed().await.is_empty());
+
+    let revealing = "--reveal-address=/ip4/203.0.113.7/tcp/4001";
+    let args = [&announcing[..], &[revealing]].concat();
+    look(
+        &node,
+        1,
+        &args,
+        &["would announce where it is: /ip4/203.0.113.7"],
+    )
+    .await;
+    let args = [&args[..], &["--register"]].concat();
+    look(
+        &node,
+        1,
+        &args,
+        &["address policy refuses the node: addresses[1]"],
+    )
+    .await;
+
+    let args = [&announcing[..], &["--register"]].concat();
+    look(
+        &node,
+        0,
+        &args,
+        &["took the registration: a lease of 600 s"],
+    )
+    .await;
+    assert_eq!(registry.listed().await, [id]);
+    look(&node, 0, &announcing, &["the node is registered"]).await;
+    let moved = [&at[..], &["--port=4002"]].concat();
+    look(&node, 1, &moved, &["other addresses", "/tcp/4001/"]).await;
+}
+
+#[actix_web::test]
+async fn a_lease_that_is_nearly_out_and_a_clock_that_is_wrong_are_told() {
+    let now_ms = SystemClock::start().now_ms();
+    let clock = Arc::new(ManualClock::new(now_ms - 400_000));
+    let registry = TestRegistry::start_with(clock.clone(), &[]).await;
+    let node = Node::new();
+    let at = ["--registry", registry.url.as_str()];
+    node.done(&["register", "--port=4001", at[0], at[1]]).await;
+    look(
+        &node,
+        1,
+        &at,
+        &["s ahead of the registry's", "set this machine's clock"],
+    )
+    .await;
+    clock.advance(Duration::from_secs(400));
+    look(
+        &node,
+        1,
+        &at,
+        &["lease is nearly out: it was renewed 400 s ago"],
+    )
+    .await;
+    let stats = registry.get("/stats").await;
+    assert_eq!(
+        (&stats["registrations"], &stats["heartbeats"]),
+        (&1.into(), &0.into())
+    );
+}
+
+#[actix_web::test]
+async fn what_is_not_reached_is_told_with_3() {
+    let registry = TestRegistry::start().await;
+    let tls = registry.url.replace("http://", "https://");
+    let path = format!("{}/base", registry.url);
+    let down = TestRegistry::start().await.stop().await;
+    let portal = portal().await;
+    let node = Node::new();
+    node.id().await;
+    for (url, words) in [
+        (
+            "http://registry.invalid",
+            "registry.invalid does not resolve",
+        ),
+        (&down, "no connection to 127.0.0.1:"),
+        (&tls, "no trusted connection (TLS)"),
+        (&portal, "not a peer-registry"),
+        (&path, "not at this path"),
+    ] {
+        look(&node, 3, &["--registry", url], &[words, "to do: "]).await;
+    }
+    let both = format!("{},{down}", registry.url);
+    look(
+        &node,
+        3,
+        &["--registry", &both],
+        &["answers and serves", "no connection"],
+    )
+    .await;
+}

@@ -1,0 +1,167 @@
+//! The subcommands that ask once and end.
+
+use serde_json::{Value, json};
+
+use crate::helpers::*;
+
+#[actix_web::test]
+async fn a_node_registers_renews_offers_to_relay_and_is_listed() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let at = ["--registry", &registry.url];
+    let with = |args: &[&'static str]| [args, &at].concat();
+
+    let args = with(&[
+        "register",
+        "--port=4001",
+        "--network-id=mainnet",
+        "--store=a,b",
+    ]);
+    let printed = node.done(&args).await;
+    let id = node.id().await;
+    assert!(
+        printed.starts_with(&format!("{id} registered with")),
+        "{printed}"
+    );
+    assert!(node.done(&with(&["heartbeat"])).await.contains("600 s"));
+    let args = [
+        "turn",
+        "register",
+        "--turn-address=relay.example.org",
+        "--turn-port=3478",
+    ];
+    node.done(&with(&args)).await;
+
+    let table = node.done(&with(&["turn", "list"])).await;
+    assert!(
+        table.contains("relay.example.org  3478  0 of 10"),
+        "{table}"
+    );
+    let servers: Value =
+        serde_json::from_str(&node.done(&with(&["turn", "list", "--json"])).await).unwrap();
+    assert_eq!(servers["servers"][0]["peerId"], id);
+    let table = node.done(&with(&["peers"])).await;
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(table.contains(&id) && table.contains("mainnet"), "{table}");
+    let args = with(&["peers", "--json", "--include-stores"]);
+    let list: Value = serde_json::from_str(&node.done(&args).await).unwrap();
+    assert_eq!(list["peers"][0]["stores"], json!(["a", "b"]));
+    let address = list["peers"][0]["addresses"][0].as_str().unwrap();
+    assert!(
+        address.ends_with(&format!("/tcp/4001/p2p/{id}")),
+        "{address}"
+    );
+}
+
+#[actix_web::test]
+async fn peers_turns_all_pages_filters_samples_and_merges() {
+    let flags = ["--max-listed=2"];
+    let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
+    let paged = TestRegistry::start_with(clock, &flags).await;
+    paged.register_others(&["a", "b", "c", "d", "e"]).await;
+    let other = TestRegistry::start().await;
+    other.register_others(&["e", "f"]).await;
+    let node = Node::new();
+    let both = format!("{}, {}", paged.url, other.url);
+    let count = async |args: &[&str]| {
+        let all = [&["peers", "--json", "--registry", &both], args].concat();
+        let list: Value = serde_json::from_str(&node.done(&all).await).unwrap();
+        list["peers"].as_array().unwrap().len()
+    };
+    assert_eq!(count(&[]).await, 6);
+    assert_eq!(count(&["--exclude=e"]).await, 5);
+    assert_eq!(count(&["--network-id=elsewhere"]).await, 0);
+    assert_eq!(count(&["--turn-capable"]).await, 0);
+    assert_eq!(count(&["--turn-capable=false"]).await, 6);
+    assert!((1..=2).contains(&count(&["--limit=1"]).await));
+}
+
+#[actix_web::test]
+async fn nobody_to_list_is_a_table_without_rows() {
+    let registry = TestRegistry::start().await;
+    let table = Node::new()
+        .done(&["peers", "--registry", &registry.url])
+        .await;
+    assert_eq!(table.lines().count(), 1, "{table}");
+}
+
+#[actix_web::test]
+async fn what_a_registry_refuses_is_told_in_its_words_with_1() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let id = node.id().await;
+    let heartbeat = ["heartbeat", "--registry", &registry.url];
+    node.fails(1, &heartbeat, &["peer_not_found", "POST /register"])
+        .await;
+    let revealing = [
+        "register",
+        "--port=4001",
+        "--reveal-address=/ip4/203.0.113.7/tcp/4001",
+        "--registry",
+        &registry.url,
+    ];
+    node.fails(1, &revealing, &["privacy_violation"]).await;
+    assert!(!registry.listed().await.contains(&id));
+}
+
+#[actix_web::test]
+async fn what_cannot_be_reached_is_told_with_3() {
+    let down = TestRegistry::start().await.stop().await;
+    let portal = portal().await;
+    let node = Node::new();
+    node.id().await;
+    let unlike = "not as a registry does";
+    for (url, words) in [(&down, "cannot reach"), (&portal, unlike)] {
+        for args in [
+            &["peers"][..],
+            &["heartbeat"],
+            &["register", "--port=4001"],
+            &["turn", "list"],
+            &["turn", "register", "--turn-address=a", "--turn-port=1"],
+        ] {
+            node.fails(3, &[args, &["--registry", url]].concat(), &[words])
+                .await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn of_two_registries_one_that_is_down_empties_nothing_and_hides_nothing() {
+    let registry = TestRegistry::start().await;
+    registry.register_others(&["a"]).await;
+    let down = TestRegistry::start().await.stop().await;
+    let node = Node::new();
+    let both = format!("{down},{}", registry.url);
+    let ended = node.run(&["peers", "--registry", &both]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 2);
+    assert!(ended.stderr.contains("cannot reach"), "{ended:?}");
+
+    let ended = node
+        .run(&["register", "--port=4001", "--registry", &both])
+        .await;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+}
+
+#[cfg(unix)]
+#[actix_web::test]
+async fn the_identity_is_made_once_and_a_damaged_one_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::new();
+    let first = node.id().await;
+    assert_eq!(node.id().await, first);
+    let mode = std::fs::metadata(node.path("node.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(node.done(&["id"]).await.contains(&first));
+
+    std::fs::write(node.path("node.key"), "half a key").unwrap();
+    node.fails(2, &["id"], &["node.key", "damaged"]).await;
+    assert_eq!(std::fs::read(node.path("node.key")).unwrap(), b"half a key");
+    let nowhere = ["id", "--key-file=nowhere/node.key"];
+    node.fails(2, &nowhere, &["cannot make the key file nowhere/node.key"])
+        .await;
+}

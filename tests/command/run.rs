@@ -1,0 +1,114 @@
+//! `peer-agent run`, as an event loop that starts and stops.
+
+use crate::helpers::*;
+
+#[actix_web::test]
+async fn it_registers_tells_events_as_json_and_stops_by_either_signal() {
+    for signal in ["TERM", "INT"] {
+        let registry = TestRegistry::start().await;
+        let node = Node::new();
+        let mut running = node.start(&registry, &["--json"]);
+        let event = running.event("registered").await;
+        assert_eq!(event["registry"], registry.url);
+        assert_eq!(event["heartbeatIntervalMs"], 120_000);
+        assert_eq!(registry.listed().await, [node.id().await]);
+        running.signal(signal);
+        assert_eq!(running.ended().await.code(), Some(0));
+    }
+}
+
+#[actix_web::test]
+async fn it_sends_heartbeats_at_the_pace_of_the_registry() {
+    let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
+    let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
+    let registry = TestRegistry::start_with(clock, &flags).await;
+    let node = Node::new();
+    let mut running = node.start(&registry, &["--json"]);
+    running.event("registered").await;
+    running.event("renewed").await;
+    running.event("renewed").await;
+    assert_eq!(registry.get("/stats").await["registrations"], 1);
+}
+
+#[actix_web::test]
+async fn without_json_it_tells_people_in_the_log() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let mut running = node.start(&registry, &[]);
+    running.line("registered with http://").await;
+    running.signal("TERM");
+    running.line("SIGTERM received, stopping").await;
+    assert_eq!(running.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
+async fn a_registry_that_is_down_or_none_does_not_end_it() {
+    let registry = TestRegistry::start().await;
+    let down = TestRegistry::start().await.stop().await;
+    let portal = portal().await;
+    let others = format!("--registry={down},{portal}");
+    let node = Node::new();
+    let mut running = node.start(&registry, &[&others]);
+    let mut reached = ["cannot reach", "not as a registry does", "registered with"];
+    while reached.iter().any(|part| !part.is_empty()) {
+        let line = running.line("").await;
+        for part in &mut reached {
+            if line.contains(*part) {
+                *part = "";
+            }
+        }
+    }
+    running.signal("TERM");
+    assert_eq!(running.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
+async fn a_refusal_is_told_in_the_words_of_the_registry() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let flags = ["--reveal-address=/ip4/203.0.113.7/tcp/4001"];
+    let mut running = node.start(&registry, &flags);
+    running
+        .line("refuses the registration (privacy_violation)")
+        .await;
+}
+
+#[actix_web::test]
+async fn it_ends_quietly_when_nobody_reads_its_events() {
+    let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
+    let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
+    let registry = TestRegistry::start_with(clock, &flags).await;
+    let node = Node::new();
+    let mut running = node.start(&registry, &["--json"]);
+    running.event("registered").await;
+    let mut child = running.close_stdout();
+    let status = soon("the end", child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[actix_web::test]
+async fn the_number_of_connections_is_read_from_the_file_of_the_node() {
+    let registry = TestRegistry::start().await;
+    registry.register_others(&["a"]).await;
+    let node = Node::new();
+    let flags = [
+        "--json",
+        "--connected-file=connections",
+        "--fallback-after-secs=0",
+    ];
+    let mut running = node.start(&registry, &flags);
+    let event = running.event("fallback_started").await;
+    assert_eq!(event["connectedPeers"], 0, "the node has not started yet");
+    running.event("peers_found").await;
+
+    node.write("connections", "2\n");
+    let mut running = node.start(&registry, &flags);
+    assert_eq!(running.event("fallback_started").await["connectedPeers"], 2);
+
+    node.write("connections", "many\n");
+    let mut running = node.start(&registry, &flags);
+    running
+        .line("no number of connections in connections")
+        .await;
+    assert_eq!(running.event("fallback_started").await["connectedPeers"], 0);
+}

@@ -1,0 +1,113 @@
+//! Where settings come from, and what is said about wrong ones.
+
+use crate::helpers::*;
+
+#[actix_web::test]
+async fn flags_come_before_the_environment_and_that_before_the_file() {
+    let registries = [
+        TestRegistry::start().await,
+        TestRegistry::start().await,
+        TestRegistry::start().await,
+    ];
+    let node = Node::new();
+    let id = node.id().await;
+    node.write(
+        "peer-agent.env",
+        &format!(
+            "# Settings\nPEER_REGISTRY_URL={}\nPEER_AGENT_PORT=4001\n",
+            registries[0].url
+        ),
+    );
+    let env = [("PEER_REGISTRY_URL", registries[1].url.as_str())];
+    node.done(&["register"]).await;
+    assert_eq!(registries[0].listed().await, [id.as_str()]);
+    assert_eq!(node.run_with(&["register"], &env).await.code, Some(0));
+    assert_eq!(registries[1].listed().await, [id.as_str()]);
+    let flags = ["register", "--registry", &registries[2].url];
+    assert_eq!(node.run_with(&flags, &env).await.code, Some(0));
+    assert_eq!(registries[2].listed().await, [id.as_str()]);
+}
+
+#[actix_web::test]
+async fn the_file_may_be_named_and_must_then_be_there() {
+    let node = Node::new();
+    node.write("other.env", "PEER_AGENT_KEY_FILE=other.key\n");
+    node.done(&["id", "--config", "other.env"]).await;
+    assert!(node.path("other.key").exists());
+    assert!(!node.path("node.key").exists());
+    node.fails(2, &["id", "--config", "none.env"], &["none.env"])
+        .await;
+    node.write("peer-agent.env", "just words\n");
+    node.fails(2, &["id"], &["peer-agent.env", "just words"])
+        .await;
+}
+
+#[actix_web::test]
+async fn all_faults_are_told_at_once_and_nothing_is_made() {
+    let node = Node::new();
+    let args = [
+        "run",
+        "--registry=127.0.0.1:3000,https://fine.example.org,ftp://a",
+        "--port=70000",
+        "--request-timeout-secs=0",
+        "--capabilities={",
+        "--privacy-mode=perhaps",
+        "--turn-port=3478",
+        "--enough-peers=-1",
+        "--peer-sample=many",
+        "--fallback-after-secs=",
+    ];
+    let parts = [
+        "PEER_REGISTRY_URL: \"127.0.0.1:3000\"",
+        "PEER_REGISTRY_URL: \"ftp://a\"",
+        "PEER_AGENT_PORT",
+        "PEER_AGENT_REQUEST_TIMEOUT_SECS",
+        "PEER_AGENT_CAPABILITIES",
+        "PEER_AGENT_PRIVACY_MODE",
+        "--turn-address",
+        "PEER_AGENT_ENOUGH_PEERS",
+        "PEER_AGENT_PEER_SAMPLE",
+        "PEER_AGENT_FALLBACK_AFTER_SECS",
+    ];
+    node.fails(2, &args, &parts).await;
+    assert!(!node.path("node.key").exists());
+}
+
+#[actix_web::test]
+async fn what_is_missing_is_asked_for() {
+    let node = Node::new();
+    node.fails(2, &[], &["Usage:"]).await;
+    node.fails(2, &["dance"], &["unrecognized subcommand"])
+        .await;
+    node.fails(2, &["peers"], &["--registry URL"]).await;
+    node.fails(2, &["register"], &["--registry URL", "--port PORT"])
+        .await;
+    let at = "--registry=http://127.0.0.1:9";
+    node.fails(
+        2,
+        &["heartbeat", at],
+        &["no key file node.key", "peer-agent id"],
+    )
+    .await;
+    node.fails(2, &["turn", "register", at], &["--turn-address"])
+        .await;
+    let levels = [("RUST_LOG", "peer_registry=loud")];
+    let ended = node.run_with(&["id"], &levels).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[actix_web::test]
+async fn the_help_teaches_and_shows_no_password() {
+    let node = Node::new();
+    let help = node.done(&["--help"]).await;
+    for part in ["Examples:", "peer-agent run", "--exec", "Exit codes:"] {
+        assert!(help.contains(part), "{part}");
+    }
+    let env = [(
+        "PEER_REGISTRY_URL",
+        "https://user:secret@registry.example.org",
+    )];
+    let ended = node.run_with(&["run", "--help"], &env).await;
+    assert!(ended.stdout.contains("PEER_REGISTRY_URL"));
+    assert!(!ended.stdout.contains("secret"), "{}", ended.stdout);
+}
