@@ -1,12 +1,14 @@
 """Runs the commands of the README as they are written and holds what they print against it.
 
-The first command, `cargo run --release`, is started and left running; the others run one by one.
-A JSON block after a command must have the same keys as what the command printed.
+The first command, `cargo run --release`, is started and left running; the others run one by one,
+`peer-agent run` until it has registered. A JSON block after a command must have the same keys as what
+the command printed. Blocks of program text must be the files that they show.
 """
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,10 @@ import urllib.request
 
 readme = open(sys.argv[1]).read()
 root = os.getcwd()
+for kind, path in [("rust", "examples/embed.rs"), ("ts", "examples/node-loop.ts")]:
+    shown = re.findall(rf"^```{kind}\n(.*?)^```$", readme, re.M | re.S)
+    assert shown == [open(path).read()], f"the README does not show {path} as it is"
+os.environ["PATH"] = os.path.join(root, "target", "release") + os.pathsep + os.environ["PATH"]
 blocks = re.findall(r"^```(sh|json)\n(.*?)^```$", readme, re.M | re.S)
 assert blocks[0] == ("sh", "cargo run --release\n"), blocks[0]
 
@@ -39,6 +45,16 @@ def check_status(url, deadline):
             time.sleep(0.1)
 
 
+def run_until_registered(line, folder):
+    agent = subprocess.Popen(shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        said = iter(agent.stderr.readline, "")
+        assert any("registered with" in line for line in said), "it ended without a registration"
+    finally:
+        agent.terminate()
+    assert agent.wait(timeout=60) == 0, agent.returncode
+
+
 with tempfile.TemporaryDirectory() as folder:
     manifest = os.path.join(root, "Cargo.toml")
     server = subprocess.Popen(
@@ -55,12 +71,15 @@ with tempfile.TemporaryDirectory() as folder:
                 continue
             for line in text.splitlines():
                 print("$", line)
+                commands += 1
+                if line.startswith("peer-agent run"):
+                    run_until_registered(line, folder)
+                    continue
                 place = root if line.startswith("cargo ") else folder
                 output = subprocess.run(
                     line, shell=True, cwd=place, check=True, capture_output=True, text=True
                 ).stdout
                 print(output)
-                commands += 1
         assert "12D3KooW" in subprocess.run(
             ["sqlite3", "peers.db", "select * from active_peers"],
             cwd=folder, check=True, capture_output=True, text=True,
@@ -70,4 +89,4 @@ with tempfile.TemporaryDirectory() as folder:
         os.killpg(server.pid, signal.SIGTERM)
         code = server.wait(timeout=60)
     assert code == 0, f"the server ended with {code}"
-    print(f"quick start: {commands} commands, {printed} answers as documented")
+    print(f"README: {commands} commands, {printed} answers as documented")

@@ -400,6 +400,10 @@ impl fmt::Display for Finding {
                 revealing.join(", ")
             ),
             Self::NotListed { .. } => f.write_str("the node is not registered"),
+            // Older registries tell neither.
+            Self::Accepted { lease_ms: ..=0, .. } => {
+                f.write_str("the registry took the registration")
+            }
             Self::Accepted {
                 lease_ms,
                 heartbeat_interval_secs,

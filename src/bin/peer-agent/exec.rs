@@ -31,9 +31,13 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn start(command: &str) -> Self {
+        Self::bounded(command, LONGEST_RUN)
+    }
+
+    fn bounded(command: &str, longest_run: Duration) -> Self {
         let (lists, handed) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(work(command.to_owned(), handed, stopped));
+        let task = tokio::spawn(work(command.to_owned(), longest_run, handed, stopped));
         Self { lists, stop, task }
     }
 
@@ -55,6 +59,7 @@ impl Exec {
 
 async fn work(
     command: String,
+    longest_run: Duration,
     mut lists: watch::Receiver<Handed>,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -81,8 +86,8 @@ async fn work(
                 info!("ending {command:?}");
                 return end(&mut child).await;
             }
-            () = tokio::time::sleep(LONGEST_RUN) => {
-                warn!("{command:?} has run for {} s, ending it", LONGEST_RUN.as_secs());
+            () = tokio::time::sleep(longest_run) => {
+                warn!("{command:?} has run for {} s, ending it", longest_run.as_secs());
                 end(&mut child).await;
             }
         }
@@ -136,4 +141,102 @@ async fn end(child: &mut Child) {
     let _ = timeout(GRACE, child.wait()).await;
     let _ = kill_process_group(group, Signal::KILL);
     let _ = child.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use peer_registry::agent::PeerSource;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A list that can be told from others.
+    fn list(name: &str) -> PeerList {
+        PeerList {
+            peers: Vec::new(),
+            source: PeerSource::Registries,
+            failures: vec![name.to_owned()],
+        }
+    }
+
+    /// A folder with named pipes, on which a command and a test wait for each other.
+    struct Pipes(TempDir);
+
+    impl Pipes {
+        fn new(names: &[&str]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = names.iter().map(|name| folder.path().join(name));
+            let made = std::process::Command::new("mkfifo").args(paths).status();
+            assert!(made.unwrap().success());
+            Self(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn script(&self, text: &str) -> String {
+            format!("cd '{}'; {text}", self.0.path().display())
+        }
+
+        async fn read(&self, name: &str) -> String {
+            wait(self.path(name), |path| fs::read_to_string(path).unwrap()).await
+        }
+
+        async fn write(&self, name: &str) {
+            wait(self.path(name), |path| fs::write(path, "go\n").unwrap()).await;
+        }
+    }
+
+    async fn wait<T: Send + 'static>(
+        path: PathBuf,
+        work: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> T {
+        let work = tokio::task::spawn_blocking(move || work(&path));
+        timeout(Duration::from_secs(30), work)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_runs_one_at_a_time_and_then_with_the_newest_list() {
+        let pipes = Pipes::new(&["begun", "gate", "ended"]);
+        let script = "echo > begun; read go < gate; cat >> all; echo > ended";
+        let exec = Exec::start(&pipes.script(script));
+        exec.hand_over(&list("first"));
+        pipes.read("begun").await;
+        exec.hand_over(&list("second"));
+        exec.hand_over(&list("third"));
+        for _ in 0..2 {
+            pipes.write("gate").await;
+            pipes.read("ended").await;
+            if fs::read_to_string(pipes.path("all"))
+                .unwrap()
+                .contains("third")
+            {
+                break;
+            }
+            pipes.read("begun").await;
+        }
+        exec.stop().await;
+        let all = fs::read_to_string(pipes.path("all")).unwrap();
+        let order = ["first", "second", "third"].map(|name| all.find(name));
+        assert!(order[0] < order[2] && order[1].is_none(), "{all}");
+    }
+
+    #[tokio::test]
+    async fn one_that_runs_too_long_is_ended_and_the_next_list_is_handed_over() {
+        let pipes = Pipes::new(&["begun"]);
+        let script = pipes.script("echo > begun; sleep 600");
+        let exec = Exec::bounded(&script, Duration::from_millis(200));
+        for name in ["first", "second"] {
+            exec.hand_over(&list(name));
+            pipes.read("begun").await;
+        }
+        exec.stop().await;
+    }
 }

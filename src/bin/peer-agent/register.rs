@@ -41,11 +41,10 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
     for client in &registries.clients {
         match client.register(&registration).await {
             Ok(answer) => output::line(&format!(
-                "{} registered with {}, a lease of {} s, a heartbeat every {} s, {} peers in all",
+                "{} registered with {}{}, {} peers in all",
                 answer.peer_id,
                 client.url(),
-                answer.expires_at.saturating_sub(answer.last_seen) / 1_000,
-                answer.heartbeat_interval_secs,
+                lease(answer.last_seen, answer.expires_at),
                 answer.total_peers,
             ))?,
             Err(error) => errors.push(error),
@@ -62,13 +61,21 @@ pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failur
     for client in &registries.clients {
         match client.heartbeat(identity.peer_id()).await {
             Ok(answer) => output::line(&format!(
-                "{} renewed with {}, a lease of {} s",
+                "{} renewed with {}{}",
                 answer.peer_id,
                 client.url(),
-                answer.expires_at.saturating_sub(answer.last_seen) / 1_000,
+                lease(answer.last_seen, answer.expires_at),
             ))?,
             Err(error) => errors.push(error),
         }
     }
     Failure::check(errors)
+}
+
+/// How long the lease lasts; nothing if the registry does not say.
+fn lease(last_seen: i64, expires_at: i64) -> String {
+    match expires_at.saturating_sub(last_seen) {
+        lease_ms @ 1.. => format!(", for {} s", lease_ms / 1_000),
+        _ => String::new(),
+    }
 }
