@@ -41,7 +41,7 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
     for client in &registries.clients {
         match client.register(&registration).await {
             Ok(answer) => output::line(&format!(
-                "{} registered with {}{}, {} peers in all",
+                "{} registered with {}{}, peers in all: {}",
                 answer.peer_id,
                 client.url(),
                 lease(answer.last_seen, answer.expires_at),

@@ -105,7 +105,7 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
     for client in &registries.clients {
         match client.register_turn_server(&request).await {
             Ok(answer) => output::line(&format!(
-                "{} offers to relay at {}, {} TURN servers in all",
+                "{} offers to relay at {}, TURN servers in all: {}",
                 answer.peer_id,
                 client.url(),
                 answer.turn_servers,
