@@ -43,6 +43,28 @@ async fn the_file_may_be_named_and_must_then_be_there() {
 }
 
 #[actix_web::test]
+async fn a_setting_that_is_set_to_nothing_is_not_given() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let names = [
+        "PORT",
+        "REVEAL_ADDRESS",
+        "NETWORK_ID",
+        "STORE",
+        "CAPABILITIES",
+        "PRIVACY_MODE",
+        "TURN_ADDRESS",
+        "TURN_PORT",
+    ];
+    let lines = names.map(|name| format!("PEER_AGENT_{name}=\n"));
+    node.write("peer-agent.env", &lines.concat());
+    let at = ["--registry", &registry.url];
+    node.fails(2, &["register", at[0], at[1]], &["--port PORT"])
+        .await;
+    node.done(&["register", at[0], at[1], "--port=4001"]).await;
+}
+
+#[actix_web::test]
 async fn all_faults_are_told_at_once_and_nothing_is_made() {
     let node = Node::new();
     let args = [

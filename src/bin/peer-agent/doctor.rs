@@ -6,7 +6,7 @@ use peer_registry::protocol::{PeerId, RegisterRequest};
 
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings};
+use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, given};
 
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
@@ -84,7 +84,7 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
 }
 
 fn patient(settings: &DoctorSettings, mut faults: Faults) -> Result<Patient, Failure> {
-    let announcement = match settings.announce.port {
+    let announcement = match given(&settings.announce.port) {
         None if !settings.register => None,
         _ => Some(settings.announce.read(&mut faults)),
     };

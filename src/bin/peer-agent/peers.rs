@@ -109,8 +109,7 @@ fn query(settings: &PeersSettings, faults: &mut Faults) -> PeersQuery {
             .map_err(|fault| faults.add(fault))
             .ok()
     });
-    let mut flag =
-        |name, text: &Option<String>| faults.parse(name, text.as_deref(), "true or false");
+    let mut flag = |name, text: &Option<String>| faults.parse(name, text.as_ref(), "true or false");
     PeersQuery {
         limit,
         exclude,

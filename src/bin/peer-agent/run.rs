@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings};
+use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, given};
 
 /// Registers the node and keeps it registered, until Ctrl-C or SIGTERM.
 ///
@@ -91,7 +91,7 @@ pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::usage)?;
     let agent = builder(settings)?.start().map_err(Failure::usage)?;
     let mut events = agent.events();
-    let exec = settings.exec.as_deref().map(Exec::start);
+    let exec = given(&settings.exec).map(|command| Exec::start(command));
     let result = loop {
         tokio::select! {
             name = signals.next() => {
@@ -138,7 +138,7 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     }
     if let Some(path) = settings.connected_file.clone() {
         builder = builder.connected_peers(move || connections(&path));
-    } else if settings.exec.is_some() {
+    } else if given(&settings.exec).is_some() {
         builder = builder.connected_peers(|| 0);
     }
     Ok(builder)

@@ -45,13 +45,13 @@ impl Faults {
     pub(crate) fn parse<T: FromStr<Err: Display>>(
         &mut self,
         name: &str,
-        text: Option<&str>,
+        text: Option<&String>,
         form: &str,
     ) -> Option<T> {
-        match text?.parse() {
+        let text = text?;
+        match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let text = text.unwrap_or_default();
                 self.add(anyhow!("{name} must be {form}, not {text:?} ({error})"));
                 None
             }
@@ -112,7 +112,7 @@ impl RegistrySettings {
         let transport = Transport::new()
             .map_err(Failure::usage)?
             .with_timeout(timeout);
-        let urls = given(&self.registry);
+        let urls = entries(&self.registry);
         if urls.is_empty() {
             faults.add(anyhow!(
                 "no registry is given: --registry URL or PEER_REGISTRY_URL, e.g. \
@@ -277,7 +277,7 @@ pub(crate) struct Announcement<'s> {
 
 impl AnnounceSettings {
     pub(crate) fn read(&self, faults: &mut Faults) -> Announcement<'_> {
-        let port = match &self.port {
+        let port = match given(&self.port) {
             Some(port) => faults.number("PEER_AGENT_PORT", port, 1..=65_535),
             None => {
                 faults.add(anyhow!(
@@ -287,9 +287,9 @@ impl AnnounceSettings {
                 0
             }
         };
-        let capabilities = self.capabilities.as_deref();
+        let capabilities = given(&self.capabilities);
         let mut flag = |name, text: &Option<String>| {
-            let flag = faults.parse(name, text.as_deref(), "true or false");
+            let flag = faults.parse(name, given(text), "true or false");
             flag.unwrap_or(false)
         };
         Announcement {
@@ -306,7 +306,7 @@ impl AnnounceSettings {
 impl TurnSettings {
     /// The offer, which must be there.
     pub(crate) fn require(&self, faults: &mut Faults) -> Option<TurnOffer> {
-        if self.turn_address.is_empty() && self.turn_port.is_none() {
+        if entries(&self.turn_address).is_empty() && given(&self.turn_port).is_none() {
             faults.add(anyhow!(
                 "no TURN server is given: --turn-address ADDRESS and --turn-port PORT"
             ));
@@ -316,11 +316,11 @@ impl TurnSettings {
 
     /// The offer; none if it is not made.
     fn read(&self, faults: &mut Faults) -> Option<TurnOffer> {
-        let port = self.turn_port.as_deref();
-        let port = port.map(|port| faults.number("PEER_AGENT_TURN_PORT", port, 1..=65_535));
+        let port = given(&self.turn_port)
+            .map(|port| faults.number("PEER_AGENT_TURN_PORT", port, 1..=65_535));
         let capacity = &self.turn_capacity;
         let capacity = faults.number("PEER_AGENT_TURN_CAPACITY", capacity, 1..=u32::MAX.into());
-        let addresses = given(&self.turn_address);
+        let addresses = entries(&self.turn_address);
         match (addresses.is_empty(), port) {
             (true, None) => None,
             (false, Some(port)) => Some(TurnOffer {
@@ -338,8 +338,13 @@ impl TurnSettings {
     }
 }
 
+/// A setting's text; none if it was set to nothing, as `KEY=` in a file does.
+pub(crate) fn given(setting: &Option<String>) -> Option<&String> {
+    setting.as_ref().filter(|text| !text.is_empty())
+}
+
 /// The entries of a list, which has none if it was set to nothing.
-fn given(list: &[String]) -> Vec<String> {
+fn entries(list: &[String]) -> Vec<String> {
     let mut entries: Vec<_> = list.iter().map(|entry| entry.trim().to_owned()).collect();
     entries.retain(|entry| !entry.is_empty());
     entries
@@ -350,19 +355,19 @@ impl Announcement<'_> {
     pub(crate) fn of(&self, identity: &Identity) -> RegisterRequest {
         let settings = self.settings;
         let mut registration = Registration::new(identity, self.port)
-            .stores(given(&settings.store))
+            .stores(entries(&settings.store))
             .privacy_mode(self.privacy_mode)
             .bootstrap_capable(self.bootstrap_capable);
-        for address in given(&settings.reveal_address) {
+        for address in entries(&settings.reveal_address) {
             registration = registration.reveal_address(address);
         }
-        if let Some(network_id) = &settings.network_id {
+        if let Some(network_id) = given(&settings.network_id) {
             registration = registration.network_id(network_id);
         }
-        if let Some(version) = &settings.protocol_version {
+        if let Some(version) = given(&settings.protocol_version) {
             registration = registration.version(version);
         }
-        if let Some(version) = &settings.software_version {
+        if let Some(version) = given(&settings.software_version) {
             registration = registration.software_version(version);
         }
         if let Some(capabilities) = &self.capabilities {
