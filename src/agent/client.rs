@@ -1,5 +1,7 @@
 //! The registry's endpoints as methods.
 
+mod sessions;
+
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde::Serialize;

@@ -1,7 +1,10 @@
 //! The client, endpoint by endpoint.
 
 use peer_registry::agent::{ClientError, PeersQuery, RegistryClient, SetupError};
-use peer_registry::protocol::{ErrorCode, HealthStatus, RegisterTurnServerRequest, TurnOffer};
+use peer_registry::protocol::{
+    AllocateTurnRequest, ErrorCode, HealthStatus, RegisterTurnServerRequest, ReleaseTurnRequest,
+    ReportTurnUsageRequest, SessionUsage, TurnOffer,
+};
 
 use crate::helpers::*;
 
@@ -42,6 +45,64 @@ async fn every_endpoint_has_its_method() {
     assert_eq!(client.stats().await.unwrap().active_peers, 1);
     let health = client.health().await.unwrap();
     assert_eq!((health.status, health.peers), (HealthStatus::Healthy, 1));
+}
+
+#[actix_web::test]
+async fn relay_capacity_is_asked_for_reported_and_given_back() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let client = &registry.client;
+    let (relay, asker) = (peer("relay"), peer("asker"));
+    client.register(&relay).await.unwrap();
+    client.register(&asker).await.unwrap();
+    let mut request = AllocateTurnRequest {
+        peer_id: asker.peer_id.clone(),
+        estimated_mbps: 2,
+        user_tier: None,
+        is_premium: None,
+        p2p_attempted: true,
+        session_id: None,
+    };
+    let refused = client.allocate_turn(&request).await.unwrap_err();
+    assert_eq!(refused.body().unwrap().code, ErrorCode::NoTurnServer);
+    assert!(refused.is_retryable() && refused.retry_after().is_some());
+
+    let offer = TurnOffer {
+        addresses: vec!["relay.example.org".to_owned()],
+        port: 3478,
+        capacity: 4,
+    };
+    let offer = RegisterTurnServerRequest {
+        peer_id: relay.peer_id.clone(),
+        offer,
+    };
+    client.register_turn_server(&offer).await.unwrap();
+    let granted = client.allocate_turn(&request).await.unwrap();
+    assert_eq!(granted.turn_server.peer_id, relay.peer_id);
+    assert_eq!(granted.limits.max_bandwidth_mbps, 2);
+    let refused = client.allocate_turn(&request).await.unwrap_err();
+    assert_eq!(refused.body().unwrap().code, ErrorCode::SessionLimit);
+    request.session_id = Some(granted.session_id.clone());
+    let renewed = client.allocate_turn(&request).await.unwrap();
+    assert_eq!(renewed.session_id, granted.session_id);
+
+    let report = ReportTurnUsageRequest {
+        peer_id: relay.peer_id,
+        sessions: vec![SessionUsage {
+            session_id: granted.session_id.clone(),
+            bytes_transferred: 77,
+        }],
+    };
+    assert_eq!(client.report_turn_usage(&report).await.unwrap().accepted, 1);
+    assert_eq!(client.cost_stats().await.unwrap().session_stats.total, 1);
+    let release = ReleaseTurnRequest {
+        peer_id: asker.peer_id,
+        session_id: granted.session_id,
+        bytes_transferred: None,
+    };
+    let released = client.release_turn(&release).await.unwrap();
+    assert_eq!(released.bytes_transferred, 77);
+    assert_eq!(client.cost_stats().await.unwrap().session_stats.total, 0);
 }
 
 #[actix_web::test]
