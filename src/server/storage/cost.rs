@@ -9,13 +9,14 @@ use crate::protocol::ModeOverride;
 use crate::server::model::DayTraffic;
 use crate::server::policy::cost::{Bill, CostState};
 
-/// Adds to the traffic of days.
+/// Adds to the traffic of days. A sum over the largest integer is a float to SQLite, which the table
+/// would not take, now or ever.
 pub(super) const ADD_TRAFFIC: &str = "
 INSERT INTO traffic_days (day, http_bytes, relayed_bytes)
 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
 ON CONFLICT (day) DO UPDATE SET
-    http_bytes = http_bytes + excluded.http_bytes,
-    relayed_bytes = relayed_bytes + excluded.relayed_bytes;";
+    http_bytes = min(http_bytes + excluded.http_bytes, 9223372036854775807),
+    relayed_bytes = min(relayed_bytes + excluded.relayed_bytes, 9223372036854775807);";
 
 /// Records how tight the registry is.
 pub(super) const SET_STATE: &str = "
