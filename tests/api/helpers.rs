@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
 pub const START_MS: i64 = 1_767_225_600_000;
 
+/// What the operator of a test shows.
+pub const ADMIN_TOKEN: &str = "token-of-the-operator";
+
 /// A running registry.
 pub struct TestRegistry {
     pub clock: Arc<ManualClock>,
@@ -77,6 +80,42 @@ impl Answer {
         self.body
     }
 
+    /// The body of an allocation refused with this status and code, whose shape is checked; its
+    /// `retryAfter` is the header's, and at most a tenth over `base_secs`.
+    #[track_caller]
+    pub fn not_allocated(self, status: u16, code: &str, base_secs: u64) -> Value {
+        let Self { body, .. } = &self;
+        assert_eq!(
+            (self.status.as_u16(), &body["code"], &body["success"]),
+            (status, &json!(code), &json!(false)),
+            "{body}"
+        );
+        let retry_after = body["retryAfter"].as_u64().expect("a number");
+        assert_eq!(
+            self.header("retry-after"),
+            Some(&*retry_after.to_string()),
+            "{body}"
+        );
+        let expected = base_secs..=base_secs + base_secs / 10;
+        assert!(expected.contains(&retry_after), "{body}");
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        let keys = self.body.as_object().unwrap().keys();
+        let expected = "code costInfo error limit mode retryAfter success suggestion";
+        assert!(keys.eq(expected.split(' ')), "{body}");
+        for sentence in [&body["error"], &body["suggestion"]] {
+            let sentence = sentence.as_str().unwrap();
+            assert!(!sentence.is_empty() && !sentence.ends_with('.'));
+        }
+        let cost = body["costInfo"].as_object().unwrap();
+        let expected = [
+            "budgetRemaining",
+            "currentCostRatio",
+            "projectedMonthlyCost",
+        ];
+        assert!(cost.keys().eq(expected), "{body}");
+        self.body
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -86,6 +125,12 @@ impl TestRegistry {
     /// Starts with the default settings.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// Starts with an operator and some settings as command-line flags.
+    pub async fn start_with_operator(flags: &[&str]) -> Self {
+        let token = format!("--admin-token={ADMIN_TOKEN}");
+        Self::start_with(&[&[&*token], flags].concat()).await
     }
 
     /// Starts with some settings as command-line flags.
@@ -170,6 +215,52 @@ impl TestRegistry {
     /// `GET /turn-servers`
     pub async fn turn_servers(&self) -> Answer {
         self.get("/turn-servers").await
+    }
+
+    /// `POST /allocate-turn`
+    pub async fn allocate(&self, body: &Value) -> Answer {
+        self.post("/allocate-turn", body).await
+    }
+
+    /// `POST /release-turn`
+    pub async fn release(&self, body: &Value) -> Answer {
+        self.post("/release-turn", body).await
+    }
+
+    /// `POST /report-turn-usage`
+    pub async fn report(&self, body: &Value) -> Answer {
+        self.post("/report-turn-usage", body).await
+    }
+
+    /// `GET /cost-stats`
+    pub async fn cost_stats(&self) -> Answer {
+        self.get("/cost-stats").await
+    }
+
+    /// `PUT /admin/peers/{peerId}/tier`
+    pub async fn set_tier(&self, peer_id: &str, tier: &str) -> Answer {
+        let path = format!("/admin/peers/{peer_id}/tier");
+        self.put_as_operator(&path, &json!({ "tier": tier })).await
+    }
+
+    /// `PUT /admin/spend`
+    pub async fn set_spend(&self, usd: f64, as_of: &str) -> Answer {
+        let body = json!({ "currentSpendUsd": usd, "asOf": as_of });
+        self.put_as_operator("/admin/spend", &body).await
+    }
+
+    /// `PUT /admin/mode`
+    pub async fn set_mode(&self, body: &Value) -> Answer {
+        self.put_as_operator("/admin/mode", body).await
+    }
+
+    pub async fn put_as_operator(&self, path: &str, body: &Value) -> Answer {
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        let request = self
+            .request(reqwest::Method::PUT, path)
+            .header("authorization", token)
+            .json(body);
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// `GET /stats`
@@ -276,6 +367,26 @@ impl TestRegistry {
 /// The least that a peer must say to be registered under the default policy.
 pub fn peer(id: &str) -> Value {
     json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
+}
+
+/// A peer that offers to relay so many sessions.
+pub fn turn_server(id: &str, capacity: u32) -> Value {
+    let mut body = peer(id);
+    body["turnCapable"] = json!(true);
+    body["turnAddresses"] = json!(["203.0.113.20", "/dns4/turn.example.org/udp/3478"]);
+    body["turnPort"] = json!(3478);
+    body["turnCapacity"] = json!(capacity);
+    body
+}
+
+/// The least that a peer must say to be relayed in any mode.
+pub fn ask(id: &str) -> Value {
+    json!({ "peerId": id, "p2pAttempted": true })
+}
+
+/// The id of the session in a 200.
+pub fn session_id(granted: &Value) -> &str {
+    granted["sessionId"].as_str().unwrap()
 }
 
 /// The registrations that nodes in the field send, with what each client is.

@@ -1,5 +1,6 @@
 //! The registry over HTTP, on a manual clock.
 
+mod allocation;
 mod bad_input;
 mod coturn;
 mod faults;
