@@ -11,5 +11,6 @@ mod listing;
 mod model;
 mod privacy;
 mod registering;
+mod sessions;
 mod status;
 mod turn;
