@@ -9,6 +9,7 @@ mod leases;
 mod limits;
 mod listing;
 mod model;
+mod modes;
 mod privacy;
 mod registering;
 mod sessions;
