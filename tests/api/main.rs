@@ -3,6 +3,7 @@
 mod allocation;
 mod bad_input;
 mod coturn;
+mod credentials;
 mod faults;
 mod helpers;
 mod leases;
@@ -10,6 +11,7 @@ mod limits;
 mod listing;
 mod model;
 mod modes;
+mod operators;
 mod privacy;
 mod registering;
 mod sessions;

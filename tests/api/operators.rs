@@ -1,0 +1,226 @@
+//! What operators may do, who they are, and what nobody else can.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, turn_server};
+
+/// Each admin path with a body that is good.
+fn admin_requests() -> [(&'static str, Value); 3] {
+    [
+        ("/admin/peers/a/tier", json!({ "tier": "premium" })),
+        (
+            "/admin/spend",
+            json!({ "currentSpendUsd": 799, "asOf": "2026-01-01T00:00:00Z" }),
+        ),
+        (
+            "/admin/mode",
+            json!({ "mode": "shutdown", "until": "2026-01-02T00:00:00Z" }),
+        ),
+    ]
+}
+
+async fn start(flags: &[&str]) -> TestRegistry {
+    let base = ["--egress-usd-per-gb=0"];
+    let registry = TestRegistry::start_with(&[&base, flags].concat()).await;
+    registry.register(&turn_server("turn", 10)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    registry
+}
+
+/// That none of [`admin_requests`] has done anything.
+async fn nothing_was_changed(registry: &TestRegistry) {
+    let stats = registry.cost_stats().await.ok();
+    assert_eq!(
+        (&stats["source"], &stats["mode"]["name"]),
+        (&json!("metered"), &json!("normal"))
+    );
+    let mut database = registry.database().await;
+    let tiers: i64 = sqlx::query_scalar("SELECT count(*) FROM peer_tiers")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(tiers, 0);
+}
+
+/// What a peer with nothing of its own to say is granted when it asks for all there is.
+async fn mbps(registry: &TestRegistry, claims: Value) -> u64 {
+    let mut body = ask("a");
+    body["estimatedBandwidthMbps"] = json!(1000);
+    for (name, value) in claims.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    let granted = registry.allocate(&body).await.ok();
+    let release = json!({ "peerId": "a", "sessionId": granted["sessionId"] });
+    registry.release(&release).await.ok();
+    granted["limits"]["maxBandwidthMbps"].as_u64().unwrap()
+}
+
+#[actix_web::test]
+async fn without_a_token_in_the_settings_the_admin_paths_do_not_exist() {
+    for flags in [&[][..], &["--admin-token="]] {
+        let registry = start(flags).await;
+        for (path, body) in admin_requests() {
+            for token in ["", "Bearer", "Bearer ", "Bearer x"] {
+                for method in [Method::PUT, Method::GET, Method::POST] {
+                    let request = registry
+                        .request(method, path)
+                        .header("authorization", token);
+                    let answer = Answer::of(request.json(&body).send().await.unwrap()).await;
+                    let unknown = registry.get("/nowhere").await;
+                    assert_eq!(answer.body, unknown.body, "as any path that is none");
+                    answer.refused(404, "not_found");
+                }
+            }
+        }
+        nothing_was_changed(&registry).await;
+    }
+}
+
+#[actix_web::test]
+async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
+    let token = format!("--admin-token={ADMIN_TOKEN}");
+    let registry = start(&[&token]).await;
+    let mut tokens = vec![
+        None,
+        Some(String::new()),
+        Some("Bearer".to_owned()),
+        Some("Bearer ".to_owned()),
+        Some(ADMIN_TOKEN.to_owned()),
+        Some(format!("Basic {ADMIN_TOKEN}")),
+        Some(format!("Bearer{ADMIN_TOKEN}")),
+        Some(format!("Bearer {ADMIN_TOKEN}x")),
+        Some(format!("Bearer  {ADMIN_TOKEN}")),
+        Some(format!("Bearer {ADMIN_TOKEN} {ADMIN_TOKEN}")),
+        Some(format!("Bearer {}", ADMIN_TOKEN.to_uppercase())),
+    ];
+    tokens.extend((0..ADMIN_TOKEN.len()).map(|at| Some(format!("Bearer {}", &ADMIN_TOKEN[..at]))));
+    let mut bodies = Vec::new();
+    for (path, body) in admin_requests() {
+        for token in &tokens {
+            let mut request = registry.request(Method::PUT, path).json(&body);
+            if let Some(token) = token {
+                request = request.header("authorization", token);
+            }
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            assert_eq!(
+                answer.header("www-authenticate"),
+                Some("Bearer"),
+                "{token:?}"
+            );
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            bodies.push(answer.refused(401, "unauthorized"));
+        }
+        // What else is wrong with a request is none of their business.
+        let request = registry.request(Method::PUT, path).body("not JSON");
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        bodies.push(answer.refused(401, "unauthorized"));
+    }
+    bodies.dedup();
+    assert_eq!(
+        bodies.len(),
+        1,
+        "they tell nothing of what was wrong: {bodies:?}"
+    );
+    nothing_was_changed(&registry).await;
+}
+
+#[actix_web::test]
+async fn the_scheme_of_the_token_is_spelled_in_any_case() {
+    // RFC 9110, section 11.1.
+    let token = format!("--admin-token={ADMIN_TOKEN}");
+    let registry = start(&[&token]).await;
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let request = registry
+            .request(Method::PUT, "/admin/peers/a/tier")
+            .header("authorization", format!("{scheme} {ADMIN_TOKEN}"))
+            .json(&json!({ "tier": "basic" }));
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let expected = json!({
+            "success": true, "mode": "normal", "timestamp": "2026-01-01T00:00:00.000Z",
+        });
+        assert_eq!(answer.ok(), expected);
+    }
+}
+
+#[actix_web::test]
+async fn admin_paths_take_put_only() {
+    let token = format!("--admin-token={ADMIN_TOKEN}");
+    let registry = start(&[&token]).await;
+    for (path, _) in admin_requests() {
+        let answer = registry.post(path, &json!({})).await;
+        assert_eq!(answer.header("allow"), Some("PUT"));
+        answer.refused(405, "method_not_allowed");
+    }
+}
+
+#[actix_web::test]
+async fn a_peer_cannot_promote_itself_but_lower_itself() {
+    let registry = TestRegistry::start_with_operator(&[]).await;
+    registry.register(&turn_server("turn", 10)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    for claims in [
+        json!({ "userTier": "premium" }),
+        json!({ "isPremium": true }),
+        json!({ "userTier": "premium", "isPremium": true }),
+        json!({ "tier": "premium" }),
+    ] {
+        assert_eq!(mbps(&registry, claims.clone()).await, 5, "{claims}");
+    }
+    registry.set_tier("a", "premium").await.ok();
+    for (claims, granted) in [
+        (json!({}), 100),
+        (json!({ "userTier": null, "isPremium": null }), 100),
+        (json!({ "isPremium": true }), 100),
+        (json!({ "isPremium": false }), 50),
+        (json!({ "userTier": "basic" }), 10),
+        (json!({ "userTier": "free", "isPremium": true }), 5),
+        (json!({ "userTier": "premium", "isPremium": false }), 50),
+    ] {
+        assert_eq!(mbps(&registry, claims.clone()).await, granted, "{claims}");
+    }
+}
+
+#[actix_web::test]
+async fn peers_that_are_trusted_choose_their_tier() {
+    let registry = start(&["--trust-client-tier=true"]).await;
+    for (claims, granted) in [
+        (json!({}), 5),
+        (json!({ "userTier": "standard" }), 50),
+        (json!({ "userTier": "premium" }), 100),
+        (json!({ "isPremium": true }), 100),
+        (json!({ "userTier": "basic", "isPremium": false }), 10),
+    ] {
+        assert_eq!(mbps(&registry, claims.clone()).await, granted, "{claims}");
+    }
+}
+
+#[actix_web::test]
+async fn a_tier_is_the_operator_s_word_on_a_name_whether_it_is_registered_or_not() {
+    let mut registry = TestRegistry::start_with_operator(&[]).await;
+    registry.set_tier("a", "standard").await.ok();
+    registry.register(&turn_server("turn", 10)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    assert_eq!(mbps(&registry, json!({})).await, 50);
+    // It outlives the peer's registration and the process.
+    registry.advance_secs(601);
+    registry.register(&turn_server("turn", 10)).await.ok();
+    assert_eq!(registry.stored_ids().await, ["turn"]);
+    registry.stop().await;
+    registry.resume().await;
+    registry.register(&peer("a")).await.ok();
+    assert_eq!(mbps(&registry, json!({})).await, 50);
+    registry.set_tier("a", "free").await.ok();
+    assert_eq!(mbps(&registry, json!({})).await, 5);
+}
+
+#[actix_web::test]
+async fn an_operator_s_word_renews_no_lease() {
+    let registry = TestRegistry::start_with_operator(&[]).await;
+    registry.register(&peer("a")).await.ok();
+    registry.advance_secs(300);
+    registry.set_tier("a", "basic").await.ok();
+    registry.advance_ms(300_001);
+    assert!(registry.listed_ids().await.is_empty());
+}
