@@ -2,6 +2,7 @@
 
 mod allocation;
 mod bad_input;
+mod cost;
 mod coturn;
 mod credentials;
 mod faults;
