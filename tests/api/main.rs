@@ -15,6 +15,8 @@ mod modes;
 mod operators;
 mod privacy;
 mod registering;
+mod relay_faults;
+mod relay_input;
 mod sessions;
 mod status;
 mod turn;

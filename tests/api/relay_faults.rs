@@ -1,0 +1,156 @@
+//! Faults below the relay budget: what was not acknowledged did not happen, and what was, did.
+
+use serde_json::{Value, json};
+
+use crate::helpers::{TestRegistry, ask, peer, session_id, turn_server};
+
+/// Makes every new session fail, as a full disk would, until it is dropped again.
+const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON turn_sessions
+    BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+const MEND: &str = "DROP TRIGGER broken";
+
+async fn execute(registry: &TestRegistry, sql: &'static str) {
+    let mut database = registry.database().await;
+    sqlx::query(sql).execute(&mut database).await.unwrap();
+}
+
+async fn count(registry: &TestRegistry, sql: &'static str) -> i64 {
+    let mut database = registry.database().await;
+    sqlx::query_scalar(sql)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+}
+
+async fn start() -> TestRegistry {
+    let registry = TestRegistry::start_with_operator(&["--peer-timeout-secs=100000"]).await;
+    registry.register(&turn_server("turn", 1)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    registry
+}
+
+#[actix_web::test]
+async fn an_allocation_that_could_not_be_written_leaves_no_session_and_no_count() {
+    let registry = start().await;
+    execute(&registry, BREAK).await;
+    for _ in 0..2 {
+        let answer = registry.allocate(&ask("a")).await;
+        assert!(answer.header("retry-after").is_some());
+        answer.refused(503, "storage_unavailable");
+    }
+    let stats = registry.cost_stats().await.ok();
+    assert_eq!(stats["sessionStats"]["total"], 0);
+    assert_eq!(stats["allocations"], json!({ "granted": 0, "refused": {} }));
+    assert_eq!(
+        registry.turn_servers().await.ok()["servers"][0]["currentLoad"],
+        0
+    );
+    assert_eq!(
+        count(&registry, "SELECT count(*) FROM turn_sessions").await,
+        0
+    );
+    execute(&registry, MEND).await;
+    // The only place is free, and the only session of the peer's tier is not taken.
+    registry.allocate(&ask("a")).await.ok();
+    let stats = registry.cost_stats().await.ok();
+    assert_eq!(stats["allocations"], json!({ "granted": 1, "refused": {} }));
+}
+
+#[actix_web::test]
+async fn a_release_that_could_not_be_written_did_not_happen() {
+    let registry = start().await;
+    let granted = registry.allocate(&ask("a")).await.ok();
+    registry.advance_secs(100);
+    let body = json!({
+        "peerId": "a", "sessionId": session_id(&granted), "bytesTransferred": 5_000,
+    });
+    let refuse = "CREATE TRIGGER broken BEFORE INSERT ON traffic_days
+        BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    execute(&registry, refuse).await;
+    registry
+        .release(&body)
+        .await
+        .refused(503, "storage_unavailable");
+    registry.advance_secs(100);
+    execute(&registry, MEND).await;
+    assert_eq!(registry.cost_stats().await.ok()["sessionStats"]["total"], 1);
+    registry.release(&body).await.ok();
+    let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
+    assert_eq!(count(&registry, booked).await, 5_000);
+}
+
+#[actix_web::test]
+async fn what_time_did_while_nothing_could_be_written_is_done_once_it_can() {
+    let registry = start().await;
+    let mut renewal = ask("a");
+    renewal["sessionId"] = registry.allocate(&ask("a")).await.ok()["sessionId"].take();
+    registry.advance_secs(22 * 3600);
+    registry.allocate(&ask("a")).await.ok();
+    execute(&registry, BREAK).await;
+    // The session ends, a day begins, and a look at it all comes too early to be written.
+    registry.advance_secs(3 * 3600);
+    registry
+        .allocate(&ask("a"))
+        .await
+        .refused(503, "storage_unavailable");
+    assert_eq!(registry.cost_stats().await.ok()["sessionStats"]["total"], 0);
+    registry.advance_secs(3600);
+    execute(&registry, MEND).await;
+    registry.allocate(&ask("a")).await.ok();
+    let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
+    assert_eq!(count(&registry, booked).await, 2 * 3600 * 5 * 125_000);
+    let of_first = "SELECT relayed_bytes FROM traffic_days WHERE day = '2026-01-01'";
+    assert_eq!(count(&registry, of_first).await, 2 * 3600 * 5 * 125_000);
+}
+
+#[actix_web::test]
+async fn bytes_of_http_are_neither_lost_nor_counted_twice_when_writes_fail() {
+    let a_dollar_a_byte = "--egress-usd-per-gb=1000000000";
+    let rich = "--monthly-budget-usd=1000000000";
+    let flags = [a_dollar_a_byte, rich, "--fixed-monthly-cost-usd=0"];
+    let registry = TestRegistry::start_with_operator(&flags).await;
+    registry.register(&peer("a")).await.ok();
+    let spend = async |registry: &TestRegistry| {
+        registry.advance_ms(1);
+        let stats = registry.cost_stats().await.ok();
+        stats["costMetrics"]["dataTransferCosts"].as_f64().unwrap() as i64
+    };
+    let refuse = "CREATE TRIGGER broken BEFORE INSERT ON peer_tiers
+        BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    registry.set_tier("a", "basic").await.ok();
+    let before = spend(&registry).await;
+    execute(&registry, refuse).await;
+    for _ in 0..3 {
+        registry.advance_ms(1);
+        registry
+            .set_tier("a", "basic")
+            .await
+            .refused(503, "storage_unavailable");
+    }
+    let failing = spend(&registry).await;
+    execute(&registry, MEND).await;
+    registry.advance_ms(1);
+    registry.set_tier("a", "basic").await.ok();
+    let after = spend(&registry).await;
+    // Each answer is a few hundred bytes; to lose or double what was sent before would be more.
+    let answers = 300..4_000;
+    assert!(answers.contains(&(failing - before)), "{before} {failing}");
+    assert!(answers.contains(&(after - failing)), "{failing} {after}");
+    let on_disk = count(&registry, "SELECT sum(http_bytes) FROM traffic_days").await;
+    assert!((before..after).contains(&on_disk), "{on_disk}");
+}
+
+#[actix_web::test]
+async fn sessions_changed_from_outside_are_noticed_at_the_next_write() {
+    let registry = start().await;
+    let granted = registry.allocate(&ask("a")).await.ok();
+    execute(&registry, "DELETE FROM turn_sessions").await;
+    let body = json!({ "peerId": "a", "sessionId": session_id(&granted) });
+    registry
+        .release(&body)
+        .await
+        .refused(404, "session_not_found");
+    let servers = registry.turn_servers().await.ok();
+    assert_eq!(servers["servers"][0]["currentLoad"], Value::from(0));
+    registry.allocate(&ask("a")).await.ok();
+}

@@ -1,0 +1,342 @@
+//! Requests about relaying that break the contract: each is refused for its field, and changes
+//! nothing.
+
+use serde_json::{Value, json};
+
+use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, session_id, turn_server};
+
+const POSTS: [&str; 3] = ["/allocate-turn", "/release-turn", "/report-turn-usage"];
+const PUTS: [&str; 3] = ["/admin/peers/a/tier", "/admin/spend", "/admin/mode"];
+
+/// A registry with a session, and all that its tables held before a test.
+struct Settled {
+    registry: TestRegistry,
+    session_id: String,
+    before: Vec<Value>,
+}
+
+impl Settled {
+    async fn start() -> Self {
+        let registry = TestRegistry::start_with_operator(&[]).await;
+        registry.register(&turn_server("turn", 10)).await.ok();
+        registry.register(&peer("a")).await.ok();
+        let granted = registry.allocate(&ask("a")).await.ok();
+        registry.advance_secs(60);
+        Self {
+            session_id: session_id(&granted).to_owned(),
+            before: Self::state(&registry).await,
+            registry,
+        }
+    }
+
+    async fn state(registry: &TestRegistry) -> Vec<Value> {
+        let mut database = registry.database().await;
+        let sql = "SELECT json_array(session_id, expires_at, reported_bytes) FROM turn_sessions
+            UNION ALL SELECT json_array(peer_id, tier) FROM peer_tiers
+            UNION ALL SELECT json_array(bill_spend_usd, forced_mode) FROM cost_state";
+        let rows: Vec<String> = sqlx::query_scalar(sql)
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        let rows = rows.into_iter().map(Value::from);
+        rows.chain(registry.stored_rows().await).collect()
+    }
+
+    async fn is_as_it_was(&self) {
+        assert_eq!(Self::state(&self.registry).await, self.before);
+    }
+
+    /// A good body for a path.
+    fn body_for(&self, path: &str) -> Value {
+        let id = &self.session_id;
+        match path {
+            "/allocate-turn" => json!({
+                "peerId": "a", "estimatedBandwidthMbps": 1, "userTier": "free",
+                "isPremium": false, "p2pAttempted": true, "sessionId": id, "storeId": "s",
+                "rangeStart": 0, "rangeEnd": 1,
+            }),
+            "/release-turn" => json!({ "peerId": "a", "sessionId": id, "bytesTransferred": 0 }),
+            "/report-turn-usage" => json!({
+                "peerId": "turn", "sessions": [{ "sessionId": id, "bytesTransferred": 0 }],
+            }),
+            "/admin/spend" => json!({ "currentSpendUsd": 1, "asOf": "2026-01-01T00:00:30Z" }),
+            "/admin/mode" => json!({ "mode": "warning", "until": "2026-01-02T00:00:00Z" }),
+            _ => json!({ "tier": "basic" }),
+        }
+    }
+
+    async fn send(&self, path: &str, body: String) -> Answer {
+        let method = if PUTS.contains(&path) {
+            reqwest::Method::PUT
+        } else {
+            reqwest::Method::POST
+        };
+        let request = self
+            .registry
+            .request(method, path)
+            .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
+            .header("content-type", "application/json");
+        Answer::of(request.body(body).send().await.unwrap()).await
+    }
+
+    async fn refuses(&self, path: &str, body: String, code: &str, field: &str) {
+        let shown = body.chars().take(200).collect::<String>();
+        let error = self.send(path, body).await.refused(400, code);
+        assert_eq!(error["field"], field, "{path} {shown}");
+        let sentence = error["error"].as_str().unwrap();
+        assert!(sentence.starts_with(field), "{sentence}");
+        assert!(!sentence.contains(char::is_control), "{sentence:?}");
+    }
+
+    async fn refuses_value(&self, path: &str, field: &str, value: Value) {
+        let mut body = self.body_for(path);
+        body[field] = value;
+        self.refuses(path, body.to_string(), "invalid_field", field)
+            .await;
+    }
+}
+
+#[actix_web::test]
+async fn the_good_bodies_are_good() {
+    let settled = Settled::start().await;
+    for path in PUTS.into_iter().chain(POSTS) {
+        let body = settled.body_for(path).to_string();
+        let answer = settled.send(path, body).await;
+        if path == "/release-turn" {
+            answer.ok();
+        } else {
+            assert_ne!(answer.status, 400, "{}", answer.body);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn bodies_that_are_no_json_object_are_invalid_json() {
+    let settled = Settled::start().await;
+    for path in POSTS.into_iter().chain(PUTS) {
+        let good = settled.body_for(path).to_string();
+        for body in ["", "null", "[]", "{", "NaN", "\"a\""]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([
+                good.replacen('{', "{\"x\":NaN,", 1),
+                good.replacen('{', "{\"x\":1e999,", 1),
+                good.replacen('{', "{\"x\":1,\"x\":1,", 1),
+            ])
+        {
+            let error = settled.send(path, body).await;
+            error.refused(400, "invalid_json");
+        }
+        let kind = settled.registry.post_raw(path, "text/plain", good).await;
+        assert!([405, 415].contains(&kind.status.as_u16()));
+    }
+    settled.is_as_it_was().await;
+}
+
+#[actix_web::test]
+async fn required_fields_that_are_absent_or_null_are_missing_fields() {
+    let settled = Settled::start().await;
+    for (path, field) in [
+        ("/allocate-turn", "peerId"),
+        ("/release-turn", "peerId"),
+        ("/release-turn", "sessionId"),
+        ("/report-turn-usage", "peerId"),
+        ("/report-turn-usage", "sessions"),
+        ("/admin/peers/a/tier", "tier"),
+        ("/admin/spend", "currentSpendUsd"),
+        ("/admin/spend", "asOf"),
+        ("/admin/mode", "until"),
+    ] {
+        let mut body = settled.body_for(path);
+        body[field] = Value::Null;
+        settled
+            .refuses(path, body.to_string(), "missing_field", field)
+            .await;
+        body.as_object_mut().unwrap().remove(field);
+        settled
+            .refuses(path, body.to_string(), "missing_field", field)
+            .await;
+    }
+    // A mode that is null lets the budget decide; one that is absent says nothing.
+    settled
+        .refuses("/admin/mode", "{}".to_owned(), "missing_field", "mode")
+        .await;
+    settled.is_as_it_was().await;
+}
+
+#[actix_web::test]
+async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
+    let settled = Settled::start().await;
+    let long = "x".repeat(10_000);
+    let texts = [
+        json!(1),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!(""),
+        json!(long),
+        json!("a\nb"),
+    ];
+    let numbers = [
+        json!("1"),
+        json!(true),
+        json!([]),
+        json!(-1),
+        json!(1e300),
+        json!(-1e300),
+    ];
+    let flags = [json!(1), json!("true"), json!([])];
+    let words = [
+        json!("gold"),
+        json!("Free"),
+        json!(" free"),
+        json!(1),
+        json!(""),
+        json!([]),
+    ];
+    let moments = [
+        json!("yesterday"),
+        json!("2026-01-01"),
+        json!("2026-01-01T00:00:00"),
+        json!("2026-13-01T00:00:00Z"),
+        json!(1_767_225_600),
+        json!(""),
+        json!(long),
+    ];
+    let whole = [json!(1.5), json!(u64::MAX), json!(1_i64 << 53)];
+    for (path, fields, values) in [
+        ("/allocate-turn", "peerId sessionId storeId", &texts[..]),
+        ("/release-turn", "peerId sessionId", &texts),
+        ("/report-turn-usage", "peerId", &texts),
+        (
+            "/allocate-turn",
+            "estimatedBandwidthMbps rangeStart rangeEnd",
+            &numbers,
+        ),
+        (
+            "/allocate-turn",
+            "estimatedBandwidthMbps",
+            &[json!(100_001), json!(-0.1)],
+        ),
+        ("/allocate-turn", "rangeStart rangeEnd", &whole),
+        ("/release-turn", "bytesTransferred", &numbers),
+        ("/release-turn", "bytesTransferred", &whole),
+        ("/allocate-turn", "isPremium p2pAttempted", &flags),
+        ("/allocate-turn", "userTier", &words),
+        ("/admin/peers/a/tier", "tier", &words),
+        ("/admin/mode", "mode", &words),
+        ("/admin/mode", "until", &moments),
+        ("/admin/spend", "asOf", &moments),
+        ("/admin/spend", "currentSpendUsd", &numbers),
+        ("/admin/spend", "currentSpendUsd", &[json!(1_000_000_001)]),
+        (
+            "/report-turn-usage",
+            "sessions",
+            &[json!("x"), json!(1), json!({}), json!(vec![0; 1025])],
+        ),
+    ] {
+        for field in fields.split(' ') {
+            for value in values {
+                settled.refuses_value(path, field, value.clone()).await;
+            }
+        }
+    }
+    settled.is_as_it_was().await;
+}
+
+#[actix_web::test]
+async fn one_bad_session_spoils_a_report() {
+    let settled = Settled::start().await;
+    let good = json!({ "sessionId": settled.session_id, "bytesTransferred": 5 });
+    for bad in [
+        json!(null),
+        json!(1),
+        json!([]),
+        json!({}),
+        json!({ "sessionId": "x" }),
+        json!({ "bytesTransferred": 1 }),
+        json!({ "sessionId": 1, "bytesTransferred": 1 }),
+        json!({ "sessionId": "x", "bytesTransferred": -1 }),
+        json!({ "sessionId": "x", "bytesTransferred": 1.5 }),
+        json!({ "sessionId": "x", "bytesTransferred": "1" }),
+        json!({ "sessionId": "x", "bytesTransferred": 1_i64 << 53 }),
+        json!({ "sessionId": "x", "bytesTransferred": null }),
+    ] {
+        let body = json!({ "peerId": "turn", "sessions": [good, bad] });
+        let path = "/report-turn-usage";
+        settled
+            .refuses(path, body.to_string(), "invalid_field", "sessions[1]")
+            .await;
+    }
+    settled.is_as_it_was().await;
+}
+
+#[actix_web::test]
+async fn names_of_peers_in_the_path_are_checked_like_any_other() {
+    let settled = Settled::start().await;
+    for name in ["a%20b", "%FF", "%00", "a%2Fb", "%C3%A9", &"x".repeat(129)] {
+        let path = format!("/admin/peers/{name}/tier");
+        let answer = settled
+            .registry
+            .put_as_operator(&path, &json!({ "tier": "basic" }))
+            .await;
+        let error = answer.refused(400, "invalid_field");
+        assert_eq!(error["field"], "peerId", "{name}");
+    }
+    settled.is_as_it_was().await;
+}
+
+#[actix_web::test]
+async fn counts_at_the_very_limit_do_no_harm() {
+    let settled = Settled::start().await;
+    let most = (1_i64 << 53) - 1;
+    let session = json!({ "sessionId": settled.session_id, "bytesTransferred": most });
+    let report = json!({ "peerId": "turn", "sessions": vec![session; 1024] });
+    let answer = settled.registry.report(&report).await.ok();
+    assert_eq!(answer["accepted"], 1024);
+    let body = json!({ "peerId": "a", "sessionId": settled.session_id, "bytesTransferred": 1 });
+    let released = settled.registry.release(&body).await.ok();
+    assert_eq!(released["bytesTransferred"], 1);
+    let stats = settled.registry.cost_stats().await.ok();
+    assert!(stats["costMetrics"]["currentSpend"].as_f64().unwrap() < 1.0);
+}
+
+#[actix_web::test]
+async fn more_than_can_be_counted_is_as_much_as_can_be_counted() {
+    let tiers = "--tier-limits=free=5/2000,basic=10/2000,standard=50/2000,premium=100/2000";
+    let patient = "--peer-timeout-secs=100000";
+    let registry = TestRegistry::start_with(&[tiers, patient]).await;
+    registry.register(&turn_server("turn", 2000)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    let shut = async |registry: &TestRegistry| {
+        registry.advance_ms(1);
+        let stats = registry.cost_stats().await.ok();
+        assert_eq!(stats["mode"]["name"], "shutdown");
+        assert!(stats["costMetrics"]["currentSpend"].as_f64().unwrap() > 1e8);
+    };
+    let mut usage = Vec::new();
+    let ask = ask("a");
+    for round in 0..12 {
+        if round == 6 {
+            registry.advance_secs(600);
+        }
+        let answers = (0..100).map(|_| registry.allocate(&ask));
+        for answer in futures_util::future::join_all(answers).await {
+            let id = answer.ok()["sessionId"].take();
+            usage.push(json!({ "sessionId": id, "bytesTransferred": (1_i64 << 53) - 1 }));
+        }
+    }
+    for sessions in usage.chunks(600) {
+        let report = json!({ "peerId": "turn", "sessions": sessions });
+        assert_eq!(registry.report(&report).await.ok()["accepted"], 600);
+        shut(&registry).await;
+    }
+    // Each half fits into the books of the day, both together do not.
+    for (secs, session) in [(3000, &usage[0]), (600, &usage[600])] {
+        registry.advance_secs(secs);
+        let report = json!({ "peerId": "turn", "sessions": [session] });
+        assert_eq!(registry.report(&report).await.ok()["accepted"], 1);
+        shut(&registry).await;
+        assert_eq!(registry.health().await.status, 200);
+    }
+}
