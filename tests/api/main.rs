@@ -17,6 +17,7 @@ mod privacy;
 mod registering;
 mod relay_faults;
 mod relay_input;
+mod relay_model;
 mod sessions;
 mod status;
 mod turn;
