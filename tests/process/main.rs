@@ -6,6 +6,7 @@ mod database;
 mod durability;
 mod faulty_databases;
 mod logs;
+mod relay;
 mod shutdown;
 mod slow_clients;
 mod startup;
