@@ -5,7 +5,7 @@ use std::env::{self, VarError};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use log::LevelFilter;
 use mimalloc::MiMalloc;
@@ -51,6 +51,11 @@ fn configure() -> anyhow::Result<Option<Config>> {
     match dotenvy::from_path(".env") {
         Ok(_) => {}
         Err(error) if error.not_found() => {}
+        // Its own words would show the line, which may hold a secret.
+        Err(dotenvy::Error::LineParse(_, column)) => bail!(
+            "the file .env has a line that is not NAME=VALUE, at character {column} of it; a \
+             value with blanks needs quotes"
+        ),
         Err(error) => return Err(error).context("cannot read the file .env"),
     }
     let CommandLine { settings, command } = CommandLine::parse();

@@ -330,8 +330,10 @@ pub struct SessionStats {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModeStats {
-    /// The mode's name.
+    /// The name of the mode that holds.
     pub name: CostMode,
+    /// The mode that the budget asks for, which is another one while an operator forces a mode.
+    pub budget_mode: CostMode,
     /// Whether it is `emergency` or beyond.
     pub emergency: bool,
     /// Whether it is `shutdown`.
@@ -340,7 +342,7 @@ pub struct ModeStats {
     pub current_threshold: f64,
     /// Until when an operator forces the mode, RFC 3339; null if the budget decides.
     pub forced_until: Option<String>,
-    /// Since when this mode has held, RFC 3339.
+    /// Since when the budget has asked for its mode, RFC 3339.
     pub since: String,
 }
 

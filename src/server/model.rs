@@ -113,10 +113,14 @@ impl TurnSession {
 
     /// What it has relayed by `at_ms`: by report, or else as much as it was granted.
     pub fn relayed_bytes(&self, at_ms: i64) -> i64 {
-        self.reported_bytes.unwrap_or_else(|| {
-            let elapsed_ms = at_ms.min(self.expires_at_ms) - self.rate_from_ms;
-            self.accrued_bytes + self.bytes_per_ms() * elapsed_ms.max(0)
-        })
+        let granted = || self.granted_bytes(at_ms);
+        self.reported_bytes.unwrap_or_else(granted)
+    }
+
+    /// What it may have relayed by `at_ms` at the bandwidth that was granted.
+    pub fn granted_bytes(&self, at_ms: i64) -> i64 {
+        let elapsed_ms = at_ms.min(self.expires_at_ms) - self.rate_from_ms;
+        self.accrued_bytes + self.bytes_per_ms() * elapsed_ms.max(0)
     }
 }
 

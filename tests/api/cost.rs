@@ -69,7 +69,8 @@ async fn cost_stats_has_every_field_of_the_contract() {
             "byTier": {"free": 1, "basic": 0, "standard": 0, "premium": 1},
         },
         "mode": {
-            "name": "normal", "emergency": false, "shutdown": false, "currentThreshold": 0.0,
+            "name": "normal", "budgetMode": "normal", "emergency": false, "shutdown": false,
+            "currentThreshold": 0.0,
             "forcedUntil": null, "since": "2026-01-01T00:00:00.000Z",
         },
         "source": "metered",
@@ -165,12 +166,13 @@ async fn what_is_reported_goes_before_what_was_reckoned() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     let granted = registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(1800);
-    for gb in [3, 1] {
+    // Granted were 1.125 GB so far, and a report counts up to twice that.
+    for (gb, counted_usd) in [(2, 2000.0), (3, 2250.0), (1, 1000.0)] {
         let session =
             json!({"sessionId": session_id(&granted), "bytesTransferred": gb * 1_000_000_000_i64});
         let report = json!({ "peerId": "turn", "sessions": [session] });
         registry.report(&report).await.ok();
-        assert_relayed(&metrics(&registry).await, 1000.0 * gb as f64);
+        assert_relayed(&metrics(&registry).await, counted_usd);
     }
     registry.advance_secs(7200);
     assert_relayed(&metrics(&registry).await, 1000.0);

@@ -248,13 +248,22 @@ async fn pages_of_peers_shrink_to_100_from_throttle_on() {
 }
 
 #[actix_web::test]
+async fn a_mode_cannot_be_forced_until_a_moment_that_has_passed() {
+    let registry = start(&[]).await;
+    let body = json!({ "mode": "shutdown", "until": "2026-01-01T00:00:00Z" });
+    let refused = registry.set_mode(&body).await.refused(400, "invalid_field");
+    assert_eq!(refused["field"], "until");
+    assert_eq!(mode(&registry).await, "normal");
+}
+
+#[actix_web::test]
 async fn a_forced_mode_ends_at_its_time() {
     let registry = start(&[]).await;
     force(&registry, "shutdown").await;
     let stats = registry.cost_stats().await.ok();
     let expected = json!({
-        "name": "shutdown", "emergency": true, "shutdown": true, "currentThreshold": 0.98,
-        "forcedUntil": "2026-01-02T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
+        "name": "shutdown", "budgetMode": "normal", "emergency": true, "shutdown": true,
+        "currentThreshold": 0.98, "forcedUntil": "2026-01-02T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
     });
     assert_eq!(stats["mode"], expected);
     registry.advance_ms(86_399_999);

@@ -207,11 +207,12 @@ async fn a_malformed_env_file_stops_the_start() {
     let folder = folder();
     fs::write(
         folder.path().join(".env"),
-        "MAX_PEERS=10\nthis is no setting\n",
+        "MAX_PEERS=10\nTURN_SHARED_SECRET=it is secret\n",
     )
     .unwrap();
-    let message = refused(folder.path(), &[], &[], &[".env", "this is no setting"]).await;
+    let message = refused(folder.path(), &[], &[], &[".env", "NAME=VALUE", "quotes"]).await;
     assert_one_line(&message);
+    assert!(!message.contains("secret"), "{message}");
 }
 
 #[tokio::test]

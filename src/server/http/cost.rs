@@ -71,9 +71,10 @@ pub(super) async fn set_spend(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let bill = SetSpendRequest::parse(&body.0, &api.limits)?;
-    let now_ms = api.registry.status().await?.now_ms;
-    if !Month::of(now_ms).holds(bill.as_of) || bill.as_of > now_ms {
-        let form = "a moment of this month, in UTC, and not in the future";
+    let Status { now_ms, cost, .. } = api.registry.status().await?;
+    let latest_ms = cost.bill.map_or(i64::MIN, |bill| bill.as_of_ms);
+    if !Month::of(now_ms).holds(bill.as_of) || !(latest_ms..=now_ms).contains(&bill.as_of) {
+        let form = "a moment of this month, in UTC, not in the future and not before the last bill";
         return Err(RequestError::invalid("asOf", form).into());
     }
     Ok(noted(api.registry.set_spend(bill).await?))
@@ -86,6 +87,13 @@ pub(super) async fn set_mode(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let request = SetModeRequest::parse(&body.0, &api.limits)?;
+    let now_ms = api.registry.status().await?.now_ms;
+    if request
+        .forced
+        .is_some_and(|(_, until_ms)| until_ms <= now_ms)
+    {
+        return Err(RequestError::invalid("until", "a moment in the future").into());
+    }
     Ok(noted(api.registry.set_mode(request).await?))
 }
 
@@ -137,11 +145,12 @@ fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
         },
         mode: ModeStats {
             name: cost.mode,
+            budget_mode: cost.budget_mode,
             emergency: cost.mode >= CostMode::Emergency,
             shutdown: cost.mode == CostMode::Shutdown,
             current_threshold: api.cost.thresholds.entry_ratio(cost.mode),
             forced_until: cost.forced.map(|forced| rfc3339(forced.until_ms)),
-            since: rfc3339(cost.mode_since_ms),
+            since: rfc3339(cost.budget_mode_since_ms),
         },
         source: match cost.bill {
             Some(_) => SpendSource::Bill,

@@ -2,10 +2,28 @@
 
 use crate::protocol::{AllocateTurnRequest, CostMode, ErrorCode, Tier};
 use crate::server::config::TierTable;
+use crate::server::model::TurnSession;
 use crate::server::policy::cost::ModeLimits;
 
 /// One peer may hold at most one part in this many of the granted bandwidth.
 const SHARE_PARTS: u64 = 4;
+
+/// A report counts up to so many times what was granted.
+const CREDIBLE_TIMES: i64 = 2;
+
+/// The least life that a session's reports are held against, in milliseconds.
+const CREDIBLE_LIFE_MS: i64 = 60_000;
+
+/// What a report on a session counts for at `now_ms`.
+///
+/// Anybody can offer to relay and be granted sessions, so a report is the word of a stranger: it may
+/// say that more went through than was granted, as TURN servers do not all hold their clients to
+/// that, but not so much that one stranger ends the month for everybody.
+pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
+    let least_bytes = session.bytes_per_ms() * CREDIBLE_LIFE_MS;
+    let granted_bytes = session.granted_bytes(now_ms).max(least_bytes);
+    reported_bytes.min(granted_bytes.saturating_mul(CREDIBLE_TIMES))
+}
 
 /// What a peer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

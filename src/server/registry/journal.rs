@@ -83,8 +83,10 @@ fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
 pub(super) fn mode(before: CostMode, cost: &CostStatus) {
     let forecast = &cost.forecast;
     warn!(
-        "cost mode changed from={before} to={} ratio={:.3} spent_usd={:.2} projected_usd={:.2}",
-        cost.mode,
+        "cost mode changed from={before} to={} forced={} ratio={:.3} spent_usd={:.2} \
+         projected_usd={:.2}",
+        cost.budget_mode,
+        cost.forced.is_some(),
         forecast.ratio,
         forecast.spend.total_usd(),
         forecast.projected_usd,

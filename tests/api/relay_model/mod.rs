@@ -171,8 +171,10 @@ async fn take(registry: &mut TestRegistry, model: &mut Model, step: &Step) -> bo
                 answer.refused(404, "session_not_found");
                 return false;
             }
+            let now_ms = model.now_ms;
             let session = &mut model.sessions[at];
-            session.reported = bytes.or(session.reported);
+            let counted = bytes.map(|bytes| session.credible(bytes, now_ms));
+            session.reported = counted.or(session.reported);
             model.end(at);
             model.accept(Some(&id));
             assert_eq!(answer.ok()["bytesTransferred"], model.sessions[at].booked);
@@ -198,7 +200,7 @@ async fn take(registry: &mut TestRegistry, model: &mut Model, step: &Step) -> bo
             let Some(session) = session else {
                 return false;
             };
-            session.reported = Some(*bytes);
+            session.reported = Some(session.credible(*bytes, model.now_ms));
             if session.end_ms <= model.now_ms {
                 model.correct(at);
             }

@@ -30,6 +30,11 @@ impl Session {
         self.accrued + 125 * self.mbps * (at_ms.min(self.end_ms) - self.rate_from_ms)
     }
 
+    /// What a report counts for: up to twice what was granted for its life, or for a minute.
+    pub fn credible(&self, bytes: i64, at_ms: i64) -> i64 {
+        bytes.min(2 * self.estimate(at_ms).max(125 * self.mbps * 60_000))
+    }
+
     pub fn bytes(&self, at_ms: i64) -> i64 {
         self.reported.unwrap_or_else(|| self.estimate(at_ms))
     }

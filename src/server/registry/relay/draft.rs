@@ -174,16 +174,11 @@ impl<'r> Draft<'r> {
     }
 
     fn renew(&self, session: TurnSession, grant: Grant) -> TurnSession {
-        // What a report says counts whatever the estimate, which must go on in case there is none.
-        let estimate = TurnSession {
-            reported_bytes: None,
-            ..session.clone()
-        };
         TurnSession {
             tier: grant.tier,
             mbps: grant.mbps,
             expires_at_ms: self.end_of(grant),
-            accrued_bytes: estimate.relayed_bytes(self.now_ms),
+            accrued_bytes: session.granted_bytes(self.now_ms),
             rate_from_ms: self.now_ms,
             ..session
         }
@@ -201,7 +196,10 @@ impl<'r> Draft<'r> {
             return None;
         }
         let mut session = session.clone();
-        session.reported_bytes = request.bytes_transferred.or(session.reported_bytes);
+        if let Some(bytes) = request.bytes_transferred {
+            let bytes = allocation::credible_bytes(&session, bytes, self.now_ms);
+            session.reported_bytes = Some(bytes);
+        }
         Some(self.end(session))
     }
 
@@ -245,7 +243,8 @@ impl<'r> Draft<'r> {
             return false;
         };
         let mut session = session.clone();
-        session.reported_bytes = Some(usage.bytes_transferred);
+        let bytes = allocation::credible_bytes(&session, usage.bytes_transferred, self.now_ms);
+        session.reported_bytes = Some(bytes);
         if session.is_settled() {
             self.bookings.correct(&mut session);
         }

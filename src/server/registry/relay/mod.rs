@@ -76,8 +76,10 @@ pub struct CostStatus {
     pub forecast: Forecast,
     /// The mode that holds.
     pub mode: CostMode,
-    /// Since when the budget asks for its mode, in Unix milliseconds.
-    pub mode_since_ms: i64,
+    /// The mode that the budget asks for.
+    pub budget_mode: CostMode,
+    /// Since when it does, in Unix milliseconds.
+    pub budget_mode_since_ms: i64,
     /// The override, if one holds.
     pub forced: Option<ModeOverride>,
     /// The bill of this month, if one was fed in.
@@ -244,7 +246,8 @@ impl Relay {
         CostStatus {
             forecast: self.forecast(now_ms),
             mode: self.mode(now_ms),
-            mode_since_ms: self.state.mode_since_ms,
+            budget_mode: self.state.mode,
+            budget_mode_since_ms: self.state.mode_since_ms,
             forced: self.state.forced_at(self.config.mode_override, now_ms),
             bill: self.state.bill.filter(|bill| month.holds(bill.as_of_ms)),
             sessions_by_tier: self.sessions.totals().by_tier,
