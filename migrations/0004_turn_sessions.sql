@@ -7,13 +7,13 @@ CREATE TABLE turn_sessions (
     server_id      TEXT    NOT NULL,
     tier           TEXT    NOT NULL CHECK (tier IN ('free', 'basic', 'standard', 'premium')),
     mbps           INTEGER NOT NULL CHECK (mbps BETWEEN 1 AND 100000),
-    granted_at     INTEGER NOT NULL,
-    expires_at     INTEGER NOT NULL,
-    rate_from      INTEGER NOT NULL,
-    accrued_bytes  INTEGER NOT NULL,
-    reported_bytes INTEGER,
-    booked_bytes   INTEGER NOT NULL,
-    booked_until   INTEGER NOT NULL
+    granted_at     INTEGER NOT NULL CHECK (granted_at BETWEEN 0 AND 253402300799999),
+    expires_at     INTEGER NOT NULL CHECK (expires_at BETWEEN granted_at AND 253402300799999),
+    rate_from      INTEGER NOT NULL CHECK (rate_from BETWEEN granted_at AND expires_at),
+    accrued_bytes  INTEGER NOT NULL CHECK (accrued_bytes BETWEEN 0 AND 1125899906842624),
+    reported_bytes INTEGER          CHECK (reported_bytes BETWEEN 0 AND 1125899906842624),
+    booked_bytes   INTEGER NOT NULL CHECK (booked_bytes BETWEEN 0 AND 1125899906842624),
+    booked_until   INTEGER NOT NULL CHECK (booked_until BETWEEN granted_at AND expires_at)
 ) STRICT;
 
 CREATE INDEX turn_sessions_expires_at ON turn_sessions (expires_at);

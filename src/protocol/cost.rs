@@ -9,6 +9,9 @@ use super::fields::Fields;
 use super::{Limits, RequestError};
 use crate::clock::unix_ms;
 
+/// The last millisecond that RFC 3339 can write.
+const FOREVER_MS: i64 = 253_402_300_799_999;
+
 /// How much a peer may relay, as the operator has decided; in ascending order.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -215,7 +218,7 @@ impl FromStr for ModeOverride {
         Ok(Self {
             mode: mode.parse()?,
             until_ms: match until {
-                "" if !text.contains('@') => i64::MAX,
+                "" if !text.contains('@') => FOREVER_MS,
                 until => unix_ms(until).ok_or(())?,
             },
         })
@@ -230,6 +233,8 @@ pub struct AdminResponse {
     pub success: bool,
     /// The mode that holds now.
     pub mode: CostMode,
+    /// Expired peers that the cleanup before this request removed.
+    pub cleaned_expired_peers: u64,
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
 }

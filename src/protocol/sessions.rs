@@ -87,6 +87,8 @@ pub struct AllocateTurnResponse {
     pub expires_at: i64,
     /// The server as a browser's `RTCPeerConnection` takes it.
     pub ice_servers: Vec<IceServer>,
+    /// Expired peers that the cleanup before this request removed.
+    pub cleaned_expired_peers: u64,
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
 }
@@ -201,6 +203,8 @@ pub struct ReleaseTurnResponse {
     pub session_id: String,
     /// What it is taken to have relayed, in bytes.
     pub bytes_transferred: i64,
+    /// Expired peers that the cleanup before this request removed.
+    pub cleaned_expired_peers: u64,
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
 }
@@ -273,6 +277,8 @@ pub struct ReportTurnUsageResponse {
     pub accepted: u64,
     /// Sessions that are not this server's, or ended more than an hour ago.
     pub unknown: u64,
+    /// Expired peers that the cleanup before this request removed.
+    pub cleaned_expired_peers: u64,
     /// When the registry answered, RFC 3339.
     pub timestamp: String,
 }

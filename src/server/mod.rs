@@ -228,6 +228,13 @@ fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: 
             "off"
         },
     );
+    if let Some(forced) = config.cost.mode_override {
+        warn!(
+            "  mode {} is forced until {}, whatever relaying costs",
+            forced.mode,
+            clock::rfc3339(forced.until_ms)
+        );
+    }
     info!(
         "  loaded {} peers, {} of them active, at most {}",
         started.total_peers, started.active_peers, lease.max_peers

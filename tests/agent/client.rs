@@ -86,6 +86,7 @@ async fn relay_capacity_is_asked_for_reported_and_given_back() {
     let renewed = client.allocate_turn(&request).await.unwrap();
     assert_eq!(renewed.session_id, granted.session_id);
 
+    time.clock.advance(std::time::Duration::from_secs(60));
     let report = ReportTurnUsageRequest {
         peer_id: relay.peer_id,
         sessions: vec![SessionUsage {

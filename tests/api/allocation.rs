@@ -82,6 +82,7 @@ async fn an_allocation_is_answered_with_every_field_of_the_contract() {
             "turn:turn.example.org:3478?transport=udp",
             "turn:turn.example.org:3478?transport=tcp",
         ]}],
+        "cleanedExpiredPeers": 0,
         "timestamp": "2026-01-01T00:00:00.000Z",
     });
     assert_eq!(body, expected);

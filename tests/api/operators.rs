@@ -138,7 +138,8 @@ async fn the_scheme_of_the_token_is_spelled_in_any_case() {
         let answer = Answer::of(request.send().await.unwrap()).await;
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let expected = json!({
-            "success": true, "mode": "normal", "timestamp": "2026-01-01T00:00:00.000Z",
+            "success": true, "mode": "normal", "cleanedExpiredPeers": 0,
+            "timestamp": "2026-01-01T00:00:00.000Z",
         });
         assert_eq!(answer.ok(), expected);
     }

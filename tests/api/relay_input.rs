@@ -294,9 +294,12 @@ async fn counts_at_the_very_limit_do_no_harm() {
     let report = json!({ "peerId": "turn", "sessions": vec![session; 1024] });
     let answer = settled.registry.report(&report).await.ok();
     assert_eq!(answer["accepted"], 1024);
-    let body = json!({ "peerId": "a", "sessionId": settled.session_id, "bytesTransferred": 1 });
+    let body = json!({ "peerId": "a", "sessionId": settled.session_id, "bytesTransferred": most });
     let released = settled.registry.release(&body).await.ok();
-    assert_eq!(released["bytesTransferred"], 1);
+    assert!(
+        released["bytesTransferred"].as_u64().unwrap() < 100_000_000,
+        "{released}"
+    );
     let stats = settled.registry.cost_stats().await.ok();
     assert!(stats["costMetrics"]["currentSpend"].as_f64().unwrap() < 1.0);
 }

@@ -105,6 +105,7 @@ async fn a_release_is_answered_with_every_field_and_frees_the_place() {
         "success": true,
         "sessionId": granted["sessionId"],
         "bytesTransferred": 12_345,
+        "cleanedExpiredPeers": 0,
         "timestamp": "2026-01-01T00:01:40.000Z",
     });
     assert_eq!(answer.ok(), expected);
@@ -158,6 +159,7 @@ async fn a_report_is_answered_with_what_was_taken_up_and_what_was_not() {
     let granted = registry.allocate(&ask("a")).await.ok();
     let foreign = registry.allocate(&ask("b")).await.ok();
     assert_ne!(granted["turnServer"], foreign["turnServer"]);
+    registry.advance_secs(1);
     let mut body = usage("turn", &granted, 1_000);
     let sessions = body["sessions"].as_array_mut().unwrap();
     sessions.push(usage("", &foreign, 2_000)["sessions"][0].clone());
@@ -168,10 +170,11 @@ async fn a_report_is_answered_with_what_was_taken_up_and_what_was_not() {
         "success": true,
         "accepted": 1,
         "unknown": 2,
-        "timestamp": "2026-01-01T00:00:00.000Z",
+        "cleanedExpiredPeers": 0,
+        "timestamp": "2026-01-01T00:00:01.000Z",
     });
     assert_eq!(answer.ok(), expected);
-    registry.advance_secs(3600);
+    registry.advance_secs(3599);
     registry.heartbeat("a").await.ok();
     registry.allocate(&ask("a")).await.ok();
     // The other one, of which its own server has said nothing, is reckoned.
@@ -199,12 +202,45 @@ async fn the_last_report_wins_over_the_estimate_and_the_reports_before() {
 async fn a_renewal_does_not_forget_a_report() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
+    registry.advance_secs(1);
     registry.report(&usage("turn", &granted, 4_000)).await.ok();
     registry.advance_secs(60);
     registry.allocate(&of("a", &granted)).await.ok();
     registry.advance_secs(60);
     let released = registry.release(&of("a", &granted)).await.ok();
     assert_eq!(released["bytesTransferred"], 4_000);
+}
+
+#[actix_web::test]
+async fn a_peer_does_not_gainsay_the_report_of_its_server() {
+    let registry = start().await;
+    let granted = registry.allocate(&ask("a")).await.ok();
+    registry.advance_secs(1);
+    registry.report(&usage("turn", &granted, 4_000)).await.ok();
+    let mut body = of("a", &granted);
+    body["bytesTransferred"] = json!(0);
+    assert_eq!(
+        registry.release(&body).await.ok()["bytesTransferred"],
+        4_000
+    );
+    // The server may correct itself, afterwards too.
+    registry.report(&usage("turn", &granted, 5_000)).await.ok();
+    assert_eq!(booked_bytes(&registry).await, 5_000);
+}
+
+#[actix_web::test]
+async fn who_is_removed_before_an_allocation_is_counted_in_its_answer() {
+    let registry = start().await;
+    registry.register(&turn_server("gone", 1)).await.ok();
+    registry.advance_secs(60_000);
+    for id in ["a", "turn"] {
+        registry.heartbeat(id).await.ok();
+    }
+    registry.advance_secs(40_001);
+    let granted = registry.allocate(&ask("a")).await.ok();
+    let gone = granted["cleanedExpiredPeers"].as_u64().unwrap();
+    assert!(gone >= 1, "{granted}");
+    assert_eq!(registry.stats().await.ok()["peersCleaned"], gone);
 }
 
 #[actix_web::test]

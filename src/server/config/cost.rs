@@ -141,9 +141,10 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// Whether there is nothing to keep.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The secret without blanks around it, if anything is left.
+    pub(super) fn trimmed(&self) -> Option<Self> {
+        let text = self.0.trim();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
     /// The secrets in a comma-separated list.

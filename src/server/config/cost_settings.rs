@@ -148,6 +148,7 @@ impl SecretSettings {
     }
 
     pub(super) fn admin_token(&self) -> Option<Secret> {
-        self.admin_token.clone().filter(|token| !token.is_empty())
+        // Blanks around it could not be sent in a header.
+        self.admin_token.as_ref().and_then(Secret::trimmed)
     }
 }

@@ -105,6 +105,7 @@ fn noted(reply: Reply) -> HttpResponse {
             mode: reply
                 .relay
                 .map_or_else(CostMode::default, |relay| relay.cost.mode),
+            cleaned_expired_peers: reply.accepted.cleaned as u64,
             timestamp: rfc3339(reply.accepted.last_seen_ms),
         })
 }

@@ -16,7 +16,7 @@ use crate::protocol::{
 use crate::server::policy::allocation::Refusal;
 use crate::server::policy::credentials;
 use crate::server::registry::{
-    CostStatus, Granted, RegistryError, RelayOutcome, RelayReply, Reply,
+    Accepted, CostStatus, Granted, RegistryError, RelayOutcome, RelayReply, Reply,
 };
 
 /// `POST /allocate-turn`
@@ -26,12 +26,12 @@ pub(super) async fn allocate_turn(
 ) -> Result<HttpResponse, ApiError> {
     let request = AllocateTurnRequest::parse(&body.0, &api.limits)?;
     let reply = api.registry.allocate_turn(request).await?;
-    let now_ms = reply.accepted.last_seen_ms;
+    let accepted = reply.accepted;
     match relay_reply(reply)? {
         RelayReply {
             outcome: RelayOutcome::Granted(granted),
             cost,
-        } => Ok(granted_response(&api, &granted, &cost, now_ms)),
+        } => Ok(granted_response(&api, &granted, &cost, &accepted)),
         RelayReply {
             outcome: RelayOutcome::Refused(refusal),
             cost,
@@ -40,7 +40,12 @@ pub(super) async fn allocate_turn(
     }
 }
 
-fn granted_response(api: &Api, granted: &Granted, cost: &CostStatus, now_ms: i64) -> HttpResponse {
+fn granted_response(
+    api: &Api,
+    granted: &Granted,
+    cost: &CostStatus,
+    accepted: &Accepted,
+) -> HttpResponse {
     let Granted {
         session,
         duration_secs,
@@ -72,7 +77,8 @@ fn granted_response(api: &Api, granted: &Granted, cost: &CostStatus, now_ms: i64
             session.expires_at_ms,
             api.turn_secrets.first(),
         )],
-        timestamp: rfc3339(now_ms),
+        cleaned_expired_peers: accepted.cleaned as u64,
+        timestamp: rfc3339(accepted.last_seen_ms),
     })
 }
 
@@ -111,14 +117,15 @@ pub(super) async fn release_turn(
     let request = ReleaseTurnRequest::parse(&body.0, &api.limits)?;
     let session_id = request.session_id.clone();
     let reply = api.registry.release_turn(request).await?;
-    let now_ms = reply.accepted.last_seen_ms;
+    let accepted = reply.accepted;
     match relay_reply(reply)?.outcome {
         RelayOutcome::Released(bytes) => {
             Ok(no_store(HttpResponse::Ok()).json(ReleaseTurnResponse {
                 success: true,
                 session_id,
                 bytes_transferred: bytes,
-                timestamp: rfc3339(now_ms),
+                cleaned_expired_peers: accepted.cleaned as u64,
+                timestamp: rfc3339(accepted.last_seen_ms),
             }))
         }
         _ => Err(ApiError::Unexpected),
@@ -132,16 +139,18 @@ pub(super) async fn report_turn_usage(
 ) -> Result<HttpResponse, ApiError> {
     let request = ReportTurnUsageRequest::parse(&body.0, &api.limits)?;
     let reply = api.registry.report_turn_usage(request).await?;
-    let now_ms = reply.accepted.last_seen_ms;
+    let accepted = reply.accepted;
     match relay_reply(reply)?.outcome {
-        RelayOutcome::Reported { accepted, unknown } => {
-            Ok(no_store(HttpResponse::Ok()).json(ReportTurnUsageResponse {
-                success: true,
-                accepted: accepted as u64,
-                unknown: unknown as u64,
-                timestamp: rfc3339(now_ms),
-            }))
-        }
+        RelayOutcome::Reported {
+            accepted: taken_up,
+            unknown,
+        } => Ok(no_store(HttpResponse::Ok()).json(ReportTurnUsageResponse {
+            success: true,
+            accepted: taken_up as u64,
+            unknown: unknown as u64,
+            cleaned_expired_peers: accepted.cleaned as u64,
+            timestamp: rfc3339(accepted.last_seen_ms),
+        })),
         _ => Err(ApiError::Unexpected),
     }
 }

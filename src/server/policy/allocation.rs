@@ -11,17 +11,14 @@ const SHARE_PARTS: u64 = 4;
 /// A report counts up to so many times what was granted.
 const CREDIBLE_TIMES: i64 = 2;
 
-/// The least life that a session's reports are held against, in milliseconds.
-const CREDIBLE_LIFE_MS: i64 = 60_000;
-
 /// What a report on a session counts for at `now_ms`.
 ///
 /// Anybody can offer to relay and be granted sessions, so a report is the word of a stranger: it may
 /// say that more went through than was granted, as TURN servers do not all hold their clients to
 /// that, but not so much that one stranger ends the month for everybody.
 pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
-    let least_bytes = session.bytes_per_ms() * CREDIBLE_LIFE_MS;
-    let granted_bytes = session.granted_bytes(now_ms).max(least_bytes);
+    // No session is shorter than the clock can tell.
+    let granted_bytes = session.granted_bytes(now_ms).max(session.bytes_per_ms());
     reported_bytes.min(granted_bytes.saturating_mul(CREDIBLE_TIMES))
 }
 
@@ -173,7 +170,9 @@ pub fn decide(
     if ask.tier < limits.least_tier {
         return Err(Refusal::PremiumOnly);
     }
-    if limits.needs_p2p_attempt && !ask.p2p_attempted {
+    // Who is relayed already has tried, and would lose what goes through.
+    let has_tried = ask.p2p_attempted || ask.renewed.is_some();
+    if limits.needs_p2p_attempt && !has_tried {
         return Err(Refusal::AttemptP2pFirst);
     }
     let tier = tiers.of(ask.tier);

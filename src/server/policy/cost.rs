@@ -102,6 +102,12 @@ pub struct CostState {
 }
 
 impl CostState {
+    /// The mode that holds at `now_ms`: an operator's, or else the budget's.
+    pub fn mode_at(&self, config: &CostConfig, now_ms: i64) -> CostMode {
+        let forced = self.forced_at(config.mode_override, now_ms);
+        forced.map_or(self.mode, |forced| forced.mode)
+    }
+
     /// The override that holds at `now_ms`: an operator's word goes before `setting`.
     pub fn forced_at(&self, setting: Option<ModeOverride>, now_ms: i64) -> Option<ModeOverride> {
         let holds = |forced: &ModeOverride| now_ms < forced.until_ms;

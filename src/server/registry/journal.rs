@@ -52,7 +52,7 @@ pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
             Some((mode, until_ms)) => {
                 info!("operator forced mode={mode} until={}", rfc3339(until_ms));
             }
-            None => info!("operator leaves the mode to the budget"),
+            None => info!("operator ended the forced mode"),
         },
     }
 }

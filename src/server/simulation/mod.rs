@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::protocol::{CostMode, Tier};
 use crate::server::config::{CostConfig, SimulateCost};
 use crate::server::policy::allocation::{self, Ask, Grant, Standing};
-use crate::server::policy::cost::{self, DAY_MS, Month};
+use crate::server::policy::cost::{self, CostState, DAY_MS, Month};
 
 /// How often sessions arrive, end and are renewed.
 const STEP_MS: i64 = 5 * 60_000;
@@ -69,9 +69,12 @@ struct Session {
 struct Simulation<'c> {
     config: &'c CostConfig,
     load: &'c Load,
+    state: CostState,
+    /// The mode that holds.
     mode: CostMode,
     sessions: Vec<Session>,
     granted_mbps: u64,
+    premium_sessions: u32,
     bytes: f64,
     /// Fractions of sessions that have not arrived yet, by tier.
     due: [f64; 4],
@@ -110,9 +113,11 @@ pub fn simulate(config: &CostConfig, load: &Load, now_ms: i64) -> Vec<Day> {
     let mut simulation = Simulation {
         config,
         load,
-        mode: CostMode::Normal,
+        state: CostState::default(),
+        mode: CostState::default().mode_at(config, month.start_ms),
         sessions: Vec::new(),
         granted_mbps: 0,
+        premium_sessions: 0,
         bytes: 0.0,
         due: [0.0; 4],
     };
@@ -139,7 +144,9 @@ impl Simulation<'_> {
             let now_ms = start_ms + step * STEP_MS - 1;
             let metered = cost::metered(self.config, now_ms, self.bytes as i64);
             let forecast = cost::forecast(self.config, metered, now_ms);
-            self.mode = cost::next_mode(self.mode, forecast.ratio, &self.config.thresholds);
+            self.state.mode =
+                cost::next_mode(self.state.mode, forecast.ratio, &self.config.thresholds);
+            self.mode = self.state.mode_at(self.config, now_ms);
             day.mode = day.mode.max(self.mode);
             day.spend_usd = metered.total_usd();
             day.projected_usd = forecast.projected_usd;
@@ -160,6 +167,7 @@ impl Simulation<'_> {
                     Some(grant) => {
                         day.granted += 1;
                         self.granted_mbps += u64::from(grant.mbps);
+                        self.premium_sessions += u32::from(tier == Tier::Premium);
                         self.sessions.push(Session {
                             tier,
                             mbps: grant.mbps,
@@ -200,6 +208,7 @@ impl Simulation<'_> {
                 }
                 refused_or_done => {
                     day.refused[tier as usize] += u32::from(refused_or_done.is_some());
+                    self.premium_sessions -= u32::from(tier == Tier::Premium);
                     self.sessions.swap_remove(at);
                 }
             }
@@ -213,13 +222,11 @@ impl Simulation<'_> {
             p2p_attempted: true,
             renewed,
         };
-        let premium = self.sessions.iter().filter(|it| it.tier == Tier::Premium);
-        let premium = u32::try_from(premium.count()).unwrap_or(u32::MAX);
         let standing = Standing {
             own_sessions: 0,
             own_mbps: 0,
             other_mbps: self.granted_mbps,
-            premium_sessions: premium - u32::from(renewed == Some(Tier::Premium)),
+            premium_sessions: self.premium_sessions - u32::from(renewed == Some(Tier::Premium)),
         };
         allocation::decide(ask, standing, self.mode, &self.config.tiers).ok()
     }

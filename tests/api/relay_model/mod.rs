@@ -174,7 +174,7 @@ async fn take(registry: &mut TestRegistry, model: &mut Model, step: &Step) -> bo
             let now_ms = model.now_ms;
             let session = &mut model.sessions[at];
             let counted = bytes.map(|bytes| session.credible(bytes, now_ms));
-            session.reported = counted.or(session.reported);
+            session.reported = session.reported.or(counted);
             model.end(at);
             model.accept(Some(&id));
             assert_eq!(answer.ok()["bytesTransferred"], model.sessions[at].booked);

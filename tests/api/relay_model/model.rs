@@ -30,9 +30,9 @@ impl Session {
         self.accrued + 125 * self.mbps * (at_ms.min(self.end_ms) - self.rate_from_ms)
     }
 
-    /// What a report counts for: up to twice what was granted for its life, or for a minute.
+    /// What a report counts for: up to twice what was granted for its life.
     pub fn credible(&self, bytes: i64, at_ms: i64) -> i64 {
-        bytes.min(2 * self.estimate(at_ms).max(125 * self.mbps * 60_000))
+        bytes.min(2 * self.estimate(at_ms).max(125 * self.mbps))
     }
 
     pub fn bytes(&self, at_ms: i64) -> i64 {

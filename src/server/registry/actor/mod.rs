@@ -250,11 +250,13 @@ impl RegistryActor {
         for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
             self.count(&mutation, &outcome);
             journal::mutation(&mutation, &outcome);
+            // A refusal has no room for the count.
+            let tells = !matches!(outcome, Outcome::Relay(RelayOutcome::Refused(_)));
             let answer = match outcome.error() {
                 Some(error) => Err(error),
                 None => Ok(Reply {
                     accepted: Accepted {
-                        cleaned: mem::take(&mut cleaned),
+                        cleaned: if tells { mem::take(&mut cleaned) } else { 0 },
                         ..accepted
                     },
                     relay: self.relay_reply(outcome, last_seen_ms),
@@ -311,7 +313,8 @@ impl RegistryActor {
     /// Answers everyone in a batch that failed; nothing of it is on disk.
     fn fail(&mut self, batch: Batch, error: &StorageError) {
         if let Storage::Works(_) = self.storage {
-            let since_ms = self.clock.now_ms();
+            // From its beginning, as it may have waited long for the database.
+            let since_ms = batch.plan.changes.now_ms;
             self.storage = Storage::Fails { since_ms };
             journal::degraded(error);
         } else {

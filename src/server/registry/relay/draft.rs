@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ledger::Bookings;
-use super::{Planned, REPORT_GRACE_MS, Relay, mode_of};
+use super::{Planned, REPORT_GRACE_MS, Relay};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
 };
@@ -197,8 +197,9 @@ impl<'r> Draft<'r> {
         }
         let mut session = session.clone();
         if let Some(bytes) = request.bytes_transferred {
+            // The server has the last word on what its peer has relayed.
             let bytes = allocation::credible_bytes(&session, bytes, self.now_ms);
-            session.reported_bytes = Some(bytes);
+            session.reported_bytes.get_or_insert(bytes);
         }
         Some(self.end(session))
     }
@@ -283,7 +284,7 @@ impl<'r> Draft<'r> {
 
     fn mode(&self) -> CostMode {
         let state = self.state.as_ref().unwrap_or(&self.relay.state);
-        mode_of(state, &self.relay.config, self.now_ms)
+        state.mode_at(&self.relay.config, self.now_ms)
     }
 
     fn tier_set(&self, peer_id: &PeerId) -> Tier {

@@ -237,7 +237,7 @@ impl Relay {
 
     /// The mode that holds at `now_ms`: the operator's, or else the budget's.
     pub(super) fn mode(&self, now_ms: i64) -> CostMode {
-        mode_of(&self.state, &self.config, now_ms)
+        self.state.mode_at(&self.config, now_ms)
     }
 
     /// What the month costs and how tight that makes the registry.
@@ -300,9 +300,4 @@ pub(super) struct Planned {
     traffic: Vec<(i64, DayTraffic)>,
     /// Servers whose load has changed.
     pub(super) servers: Vec<PeerId>,
-}
-
-fn mode_of(state: &CostState, config: &CostConfig, now_ms: i64) -> CostMode {
-    let forced = state.forced_at(config.mode_override, now_ms);
-    forced.map_or(state.mode, |forced| forced.mode)
 }
