@@ -197,11 +197,19 @@ impl Node {
 
     /// Starts `peer-agent run` with these flags as well.
     pub fn start(&self, registry: &TestRegistry, args: &[&str]) -> Running {
+        self.start_to(registry, args, Stdio::piped())
+    }
+
+    /// Starts `peer-agent run` with its stdout elsewhere, where no event can be waited for.
+    pub fn start_to(&self, registry: &TestRegistry, args: &[&str], stdout: Stdio) -> Running {
         let mut all = vec!["run", "--registry", &registry.url, "--port=4001"];
         all.extend(args);
-        let mut child = self.command(&all, &[]).spawn().unwrap();
+        let mut child = self.command(&all, &[]).stdout(stdout).spawn().unwrap();
         Running {
-            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
+            stdout: child
+                .stdout
+                .take()
+                .map(|stdout| BufReader::new(stdout).lines()),
             stderr: BufReader::new(child.stderr.take().unwrap()).lines(),
             child,
         }
@@ -218,7 +226,7 @@ impl Node {
 /// A command that runs. It is killed, by its own id, when this is dropped.
 pub struct Running {
     child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
@@ -226,7 +234,8 @@ impl Running {
     /// Waits for the next event of this name.
     pub async fn event(&mut self, name: &str) -> Value {
         loop {
-            let line = soon(name, self.stdout.next_line()).await.unwrap();
+            let stdout = self.stdout.as_mut().expect("stdout is piped");
+            let line = soon(name, stdout.next_line()).await.unwrap();
             let event: Value = serde_json::from_str(&line.expect(name)).unwrap();
             if event["event"] == name {
                 return event;

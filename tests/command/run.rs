@@ -112,3 +112,36 @@ async fn the_number_of_connections_is_read_from_the_file_of_the_node() {
         .await;
     assert_eq!(running.event("fallback_started").await["connectedPeers"], 0);
 }
+
+#[actix_web::test]
+async fn one_who_stops_reading_neither_holds_up_heartbeats_nor_the_stop() {
+    let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
+    let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
+    let registry = TestRegistry::start_with(clock, &flags).await;
+    // No byte more goes into the pipe.
+    let (_unread, mut stdout) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut stdout, &[b'x'; 65_536]).unwrap();
+    let node = Node::new();
+    let mut running = node.start_to(&registry, &["--json"], stdout.into());
+    let heartbeats = async { while registry.get("/stats").await["heartbeats"] != 2 {} };
+    soon("two heartbeats", heartbeats).await;
+    running.signal("TERM");
+    assert_eq!(running.ended().await.code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[actix_web::test]
+async fn a_full_disk_is_told_and_takes_no_node_off_the_registry() {
+    let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
+    let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
+    let registry = TestRegistry::start_with(clock, &flags).await;
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let node = Node::new();
+    let mut running = node.start_to(&registry, &["--json"], full.unwrap().into());
+    running.line("cannot write to stdout").await;
+    let heartbeats = async { while registry.get("/stats").await["heartbeats"] != 2 {} };
+    soon("two heartbeats", heartbeats).await;
+    running.signal("TERM");
+    running.line("SIGTERM received, stopping").await;
+    assert_eq!(running.ended().await.code(), Some(0));
+}

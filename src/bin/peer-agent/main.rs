@@ -5,6 +5,7 @@ mod doctor;
 mod exec;
 mod failure;
 mod id;
+mod outlet;
 mod output;
 mod peers;
 mod register;
@@ -13,15 +14,18 @@ mod settings;
 mod turn;
 
 use std::env::{self, VarError};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
+use env_logger::{Target, WriteStyle};
 use tokio::runtime;
 
 use failure::Failure;
+use outlet::{Backlog, Outlet};
 
 /// The settings file that is read if it is there.
 const DEFAULT_CONFIG: &str = "peer-agent.env";
@@ -87,20 +91,25 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match prepare().and_then(|command| carry_out(&command)) {
+    let done = prepare().and_then(|(command, log)| {
+        let done = carry_out(&command);
+        log.wait();
+        done
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-/// Reads the settings and sets up the logger.
-fn prepare() -> Result<Command, Failure> {
+/// Reads the settings and sets up the logger; tells what of the log is not written yet.
+fn prepare() -> Result<(Command, Backlog), Failure> {
     // Flags that make no sense end the process here, in clap's words.
     let config = Cli::parse().config;
     read_file(config.as_deref()).map_err(Failure::usage)?;
-    set_up_logger().map_err(Failure::usage)?;
+    let log = set_up_logger().map_err(Failure::usage)?;
     // Once more, now that the environment holds what the file says.
-    Ok(Cli::parse().command)
+    Ok((Cli::parse().command, log))
 }
 
 /// Adds what the file says to the environment, which comes before it.
@@ -114,7 +123,8 @@ fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
-fn set_up_logger() -> anyhow::Result<()> {
+/// Logs to stderr, from a thread, since a node must not wait for who reads its log.
+fn set_up_logger() -> anyhow::Result<Backlog> {
     let levels = match env::var("RUST_LOG") {
         Ok(levels) => levels,
         Err(VarError::NotPresent) => "info".to_owned(),
@@ -124,11 +134,23 @@ fn set_up_logger() -> anyhow::Result<()> {
     env_filter::Builder::new()
         .try_parse(&levels)
         .map_err(|_| anyhow!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
+    let (stderr, _) = Outlet::start("stderr", io::stderr(), |count| {
+        format!("{count} lines of the log are missed\n").into_bytes()
+    })
+    .context("cannot start")?;
+    let backlog = stderr.backlog();
+    let has_colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     env_logger::Builder::new()
         .parse_filters(&levels)
         .format_target(false)
+        .write_style(if has_colours {
+            WriteStyle::Always
+        } else {
+            WriteStyle::Never
+        })
+        .target(Target::Pipe(Box::new(stderr)))
         .init();
-    Ok(())
+    Ok(backlog)
 }
 
 fn carry_out(command: &Command) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exec::Exec;
 use crate::failure::Failure;
-use crate::output;
+use crate::outlet::Outlet;
 use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, given};
 
 /// Registers the node and keeps it registered, until Ctrl-C or SIGTERM.
@@ -92,27 +92,33 @@ pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
     let agent = builder(settings)?.start().map_err(Failure::usage)?;
     let mut events = agent.events();
     let exec = given(&settings.exec).map(|command| Exec::start(command));
-    let result = loop {
+    let stdout = Outlet::start("stdout", io::stdout(), missed_line);
+    let (mut stdout, mut nobody_reads) = stdout.map_err(Failure::usage)?;
+    loop {
         tokio::select! {
             name = signals.next() => {
                 info!("{name} received, stopping");
-                break Ok(());
+                break;
             }
+            _ = &mut nobody_reads => break,
             Some(event) = events.next() => {
-                if let Err(error) = tell(&event, settings.json) {
-                    break Err(error.into());
+                if settings.json {
+                    stdout.send(json_line(&event));
+                } else {
+                    tell(&event);
                 }
                 if let (Some(exec), Event::PeersFound { list }) = (&exec, &event) {
                     exec.hand_over(list);
                 }
             }
         }
-    };
+    }
     agent.stop().await;
     if let Some(exec) = exec {
         exec.stop().await;
     }
-    result
+    stdout.backlog().wait();
+    Ok(())
 }
 
 /// Reads the settings.
@@ -165,11 +171,24 @@ fn read_count(path: &Path) -> io::Result<usize> {
     text.trim().parse().map_err(io::Error::other)
 }
 
-/// Says what has happened: on stdout for programs, or else in the log.
-fn tell(event: &Event, as_json: bool) -> io::Result<()> {
-    if as_json {
-        return output::json(event);
+/// An event for programs.
+fn json_line(event: &Event) -> Vec<u8> {
+    match serde_json::to_vec(event) {
+        Ok(json) => [&json[..], b"\n"].concat(),
+        Err(error) => {
+            warn!("an event has no JSON form: {error}");
+            Vec::new()
+        }
     }
+}
+
+/// What stands in the place of events that were dropped.
+fn missed_line(count: u64) -> Vec<u8> {
+    json_line(&Event::Missed { count })
+}
+
+/// Says in the log what has happened.
+fn tell(event: &Event) {
     match event {
         Event::Registered {
             registry,
@@ -207,7 +226,6 @@ fn tell(event: &Event, as_json: bool) -> io::Result<()> {
         Event::PeersFound { list } => tell_list(list),
         other => debug!("{other:?}"),
     }
-    Ok(())
 }
 
 fn tell_list(list: &PeerList) {
