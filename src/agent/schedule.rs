@@ -20,6 +20,8 @@ const BACKOFF_BASE_MS: i64 = 1_000;
 const BACKOFF_FACTOR: i64 = 5;
 /// How long a throttled node waits if it is not told for how long.
 const THROTTLED_MS: i64 = 5_000;
+/// Waits of at least this long are spread over the whole heartbeat interval.
+const LONG_WAIT_MS: i64 = 10_000;
 /// When a refused registration is tried again unless it is changed before.
 const REFUSED_MS: i64 = 600_000;
 /// Heartbeats come early or late by up to one part in this many.
@@ -160,10 +162,9 @@ impl Schedule {
                 let wait_ms = retry_after.map_or(THROTTLED_MS, |wait| {
                     i64::try_from(wait.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(THROTTLED_MS)
                 });
-                // Many may have been told the same moment.
                 self.at_ms = now_ms
                     .saturating_add(wait_ms)
-                    .saturating_add(self.next_backoff_ms(rng));
+                    .saturating_add(self.next_spread_ms(wait_ms, rng));
                 self.meets(Trouble::Throttled).then_some(Notice::Throttled)
             }
             Outcome::Refused(code) => {
@@ -219,6 +220,18 @@ impl Schedule {
         if self.cause.is_none() && self.lease_until_ms.is_some_and(|until| until <= self.at_ms) {
             self.cause = Some(Cause::Loss);
         }
+    }
+
+    /// How much later than told, since all nodes may have been told the same moment: the end of a
+    /// maintenance, which then sees no more requests in a second than any other. Who is told to
+    /// wait for some seconds only is one of few, and waits up to twice as long.
+    fn next_spread_ms(&mut self, wait_ms: i64, rng: &mut impl Rng) -> i64 {
+        let bound_ms = match wait_ms {
+            LONG_WAIT_MS.. => self.interval_ms,
+            _ => wait_ms.clamp(0, self.interval_ms),
+        };
+        let backoff_ms = self.next_backoff_ms(rng);
+        rng.random_range(0..=bound_ms).max(backoff_ms)
     }
 
     fn next_backoff_ms(&mut self, rng: &mut impl Rng) -> i64 {
