@@ -4,23 +4,32 @@ mod sessions;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::error::{ClientError, SetupError};
 use super::query::PeersQuery;
 use super::transport::{Answer, Transport};
 use super::words;
 use crate::protocol::{
-    ErrorBody, HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersResponse,
-    RegisterRequest, RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse,
-    StatsResponse, TurnServersResponse,
+    ErrorBody, ErrorCode, HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId,
+    PeersResponse, RegisterRequest, RegisterResponse, RegisterTurnServerRequest,
+    RegisterTurnServerResponse, StatsResponse, TurnServersResponse,
 };
 
 /// The most that an answer to one peer may weigh, in bytes; real ones take 300.
 const SMALL_BODY_BYTES: usize = 64 * 1024;
-/// The most that a listing may weigh, in bytes; a page of 1000 peers takes 400 KB.
-const LISTING_BYTES: usize = 4 * 1024 * 1024;
+/// The most that a listing may weigh, in bytes.
+///
+/// A page of 1000 ordinary peers takes 400 KB. At the limits of the protocol it takes 5 MB (16
+/// addresses of 256 bytes each), and up to twice that where JSON escapes. What is beyond would
+/// only fill the memory of the node.
+const LISTING_BYTES: usize = 16 * 1024 * 1024;
+/// The most that a listing with the stores or the capabilities of each peer may weigh, in bytes.
+///
+/// At the limits of the protocol, stores take 128 KiB a peer and capabilities 16 KiB: 150 MB a
+/// page. The agent itself never asks for them.
+const FULL_LISTING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Talks to one registry: a method for each endpoint, each one request.
 ///
@@ -46,7 +55,7 @@ impl RegistryClient {
             .filter(|base| matches!(base.scheme(), "http" | "https"))
             .filter(|base| base.query().is_none() && base.fragment().is_none())
             .ok_or_else(|| SetupError::InvalidUrl {
-                url: url.to_owned(),
+                url: words::without_password(url),
             })?;
         if base.scheme() == "https" {
             transport.check_tls()?;
@@ -111,7 +120,12 @@ impl RegistryClient {
     pub async fn peers(&self, query: &PeersQuery) -> Result<PeersResponse, ClientError> {
         let mut url = self.endpoint("peers");
         query.write_to(&mut url);
-        let mut answer: PeersResponse = self.get(&url, LISTING_BYTES).await?;
+        let most_bytes = if query.include_stores || query.include_capabilities {
+            FULL_LISTING_BYTES
+        } else {
+            LISTING_BYTES
+        };
+        let mut answer: PeersResponse = self.get(&url, most_bytes).await?;
         answer.peers.retain(words::is_printable_peer);
         Ok(answer)
     }
@@ -234,8 +248,8 @@ fn read<T: DeserializeOwned>(url: &Url, answer: Answer) -> Result<T, ClientError
             // The words of the error may hold some of the body.
             Err(error) => words::clean(&format!("its body is not the expected JSON ({error})")),
         },
-        status => match serde_json::from_slice::<ErrorBody>(&answer.body) {
-            Ok(body) => {
+        status => match error_body(status, &answer.body) {
+            Some(body) => {
                 return Err(ClientError::Refused {
                     url: shown(url),
                     status,
@@ -243,7 +257,7 @@ fn read<T: DeserializeOwned>(url: &Url, answer: Answer) -> Result<T, ClientError
                     retry_after: answer.retry_after,
                 });
             }
-            Err(_) => match &answer.location {
+            None => match &answer.location {
                 Some(location) => format!("it redirects to {}", words::clean(location)),
                 None => "its body is not an error of a registry".to_owned(),
             },
@@ -254,6 +268,34 @@ fn read<T: DeserializeOwned>(url: &Url, answer: Answer) -> Result<T, ClientError
         status: answer.status,
         reason,
         retry_after: answer.retry_after,
+    })
+}
+
+/// An error in the one error shape; one with a code of a newer registry counts by its status, and
+/// keeps the code among its words.
+fn error_body(status: u16, json: &[u8]) -> Option<ErrorBody> {
+    #[derive(Deserialize)]
+    struct NewerError {
+        error: String,
+        code: String,
+        suggestion: Option<String>,
+        field: Option<String>,
+    }
+    if let Ok(body) = serde_json::from_slice(json) {
+        return Some(body);
+    }
+    let newer: NewerError = serde_json::from_slice(json).ok()?;
+    Some(ErrorBody {
+        error: format!("{} ({})", newer.error, newer.code),
+        code: match status {
+            400 => ErrorCode::InvalidField,
+            401 | 403 => ErrorCode::Unauthorized,
+            429 => ErrorCode::Throttled,
+            503 => ErrorCode::Overloaded,
+            _ => ErrorCode::Internal,
+        },
+        suggestion: newer.suggestion,
+        field: newer.field,
     })
 }
 

@@ -6,7 +6,6 @@ mod probe;
 mod wording;
 
 use super::error::ClientError;
-use super::terms::DEFAULT_LEASE_MS;
 use super::words;
 use crate::protocol::{
     ErrorCode, HealthResponse, HealthStatus, ListedPeer, RegisterRequest, RegisterResponse,
@@ -18,11 +17,6 @@ pub use probe::{Subject, examine};
 const SERVICE: &str = "peer-registry";
 /// Clocks that differ by less than this harm nobody, in milliseconds.
 const TOLERATED_SKEW_MS: i64 = 30_000;
-/// A lease that was renewed so long ago is nearly out, in milliseconds.
-///
-/// A listing does not tell how long leases last at this registry, so the usual terms count: a node
-/// that is well has sent two heartbeats by then.
-const NEARLY_OUT_MS: i64 = DEFAULT_LEASE_MS / 2;
 
 /// One thing that was looked at, and what came of it; displayed, a sentence in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +84,18 @@ pub enum Finding {
     LeaseNearlyOut {
         /// How long ago the lease was renewed, in milliseconds.
         renewed_ago_ms: i64,
+        /// How long a lease is taken to last, in seconds.
+        lease_secs: u32,
     },
     /// The node is listed with other addresses than it means to announce.
     ListedOtherwise {
         /// The addresses that are listed.
         addresses: Vec<String>,
+    },
+    /// What the registry lists is too much to be read.
+    ListingTooLong {
+        /// What was answered.
+        reason: String,
     },
     /// The node is not listed.
     NotListed {
@@ -159,6 +160,7 @@ impl Finding {
             | Self::ClockDiffers { .. }
             | Self::LeaseNearlyOut { .. }
             | Self::ListedOtherwise { .. }
+            | Self::ListingTooLong { .. }
             | Self::NotListed { .. }
             | Self::AddressRefused { .. }
             | Self::RegistrationRefused { .. } => Verdict::Wrong,
@@ -195,9 +197,10 @@ impl Finding {
             ClientError::Refused { body, .. } if body.code == ErrorCode::NotFound => {
                 Self::WrongPath
             }
-            ClientError::Refused { .. } | ClientError::NotARegistry { .. } => {
-                Self::NotARegistry { reason }
-            }
+            // All that is asked for here is short, but for a listing.
+            ClientError::Refused { .. }
+            | ClientError::NotARegistry { .. }
+            | ClientError::TooLong { .. } => Self::NotARegistry { reason },
             ClientError::Timeout { .. } | ClientError::Unreachable { .. } => match stage {
                 Stage::Name { host, reason } => Self::NameUnknown { host, reason },
                 Stage::Connection { address, reason } => Self::NoConnection { address, reason },
@@ -226,10 +229,14 @@ impl Finding {
 
     /// How the node is listed at `now_ms` of the registry's clock, held against what it means to
     /// announce.
+    ///
+    /// A lease is nearly out when half of it is over: a node that is well has sent two heartbeats
+    /// by then. A listing does not tell how long leases last, so that is a parameter.
     fn of_listing(
         listed: Option<&ListedPeer>,
         now_ms: i64,
         announced: Option<&RegisterRequest>,
+        lease_secs: u32,
     ) -> Self {
         let Some(peer) = listed else {
             return Self::NotListed {
@@ -241,7 +248,10 @@ impl Finding {
             Some(announced) if announced.addresses != peer.addresses => Self::ListedOtherwise {
                 addresses: peer.addresses.clone(),
             },
-            _ if renewed_ago_ms > NEARLY_OUT_MS => Self::LeaseNearlyOut { renewed_ago_ms },
+            _ if renewed_ago_ms > i64::from(lease_secs) * 1_000 / 2 => Self::LeaseNearlyOut {
+                renewed_ago_ms,
+                lease_secs,
+            },
             _ => Self::Listed { renewed_ago_ms },
         }
     }

@@ -31,6 +31,18 @@ pub enum ClientError {
         /// How long to wait before asking again, if the answer said.
         retry_after: Option<Duration>,
     },
+    /// Something answered with more than is read, which says nothing of what it is.
+    #[error("{url} answered {status} with more than {most_bytes} bytes")]
+    TooLong {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The most that is read, in bytes, unpacked.
+        most_bytes: usize,
+        /// How long to wait before asking again, if the answer said.
+        retry_after: Option<Duration>,
+    },
     /// No answer came in time.
     #[error("{url} did not answer within {timeout_secs} s")]
     Timeout {
@@ -51,19 +63,27 @@ pub enum ClientError {
 
 impl ClientError {
     /// Whether the same request may succeed later, without anything being changed in it.
+    ///
+    /// Only a registry that faults the request itself (400, 403) says that it will not. The rest
+    /// may come from what stands before a registry, or from one that is being set up.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
-            Self::NotARegistry { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => {
+                !matches!(status, 400 | 403) && !self.is_peer_not_found()
+            }
+            Self::NotARegistry { .. }
+            | Self::TooLong { .. }
+            | Self::Timeout { .. }
+            | Self::Unreachable { .. } => true,
         }
     }
 
     /// How long the registry asks to be left alone, at most 10 minutes.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } | Self::NotARegistry { retry_after, .. } => {
-                *retry_after
-            }
+            Self::Refused { retry_after, .. }
+            | Self::NotARegistry { retry_after, .. }
+            | Self::TooLong { retry_after, .. } => *retry_after,
             Self::Timeout { .. } | Self::Unreachable { .. } => None,
         }
     }
@@ -71,7 +91,9 @@ impl ClientError {
     /// The HTTP status, if there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. } | Self::NotARegistry { status, .. } => Some(*status),
+            Self::Refused { status, .. }
+            | Self::NotARegistry { status, .. }
+            | Self::TooLong { status, .. } => Some(*status),
             Self::Timeout { .. } | Self::Unreachable { .. } => None,
         }
     }

@@ -142,10 +142,10 @@ impl Transport {
         let mut answer = self.head(&response);
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if chunk.len() > most_bytes - answer.body.len() {
-                return Err(ClientError::NotARegistry {
+                return Err(ClientError::TooLong {
                     url: url.to_owned(),
                     status: answer.status,
-                    reason: format!("its body is longer than {most_bytes} bytes"),
+                    most_bytes,
                     retry_after: answer.retry_after,
                 });
             }

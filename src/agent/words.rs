@@ -29,6 +29,25 @@ pub(super) fn in_full(error: &(dyn Error + 'static)) -> String {
     words
 }
 
+/// What was meant as an address, without what may be a user and a password in it.
+pub(super) fn without_password(url: &str) -> String {
+    let (scheme, rest) = match url.find("://") {
+        Some(at) => url.split_at(at + 3),
+        None => ("", url),
+    };
+    // A password may hold anything, even blanks, slashes and half of an address.
+    match rest.rfind('@') {
+        Some(at) => format!("{scheme}***{}", &rest[at..]),
+        // What stands in the place of a port may be a password cut off by a comma.
+        None => match rest.split_once(':') {
+            Some((user, port)) if !port.starts_with(|c: char| c.is_ascii_digit()) => {
+                format!("{scheme}{user}:***")
+            }
+            _ => url.to_owned(),
+        },
+    }
+}
+
 /// An error as it may be shown.
 pub(super) fn cleaned(body: ErrorBody) -> ErrorBody {
     ErrorBody {
@@ -57,6 +76,19 @@ pub(super) fn is_printable_peer(peer: &ListedPeer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_a_password_is_not_shown() {
+        for (url, shown) in [
+            ("htp://me:secret@host/a", "htp://***@host/a"),
+            ("me:se/c@ret@host", "***@host"),
+            ("https://me:secret", "https://me:***"),
+            ("127.0.0.1:3000", "127.0.0.1:3000"),
+            ("ftp://host:21/a", "ftp://host:21/a"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
 
     #[test]
     fn control_characters_are_replaced_and_long_texts_cut() {

@@ -14,6 +14,7 @@ async fn listing(registry: &TestRegistry, announced: &RegisterRequest) -> Findin
     let subject = Subject::Listing {
         peer_id: &announced.peer_id,
         announced: Some(announced),
+        lease_secs: 600,
     };
     examine(&registry.client, subject).await.pop().unwrap()
 }
@@ -154,7 +155,8 @@ async fn how_the_node_is_listed_is_told_without_a_change_to_it() {
     assert_eq!(
         listing(&registry, &announced).await,
         Finding::LeaseNearlyOut {
-            renewed_ago_ms: 550_000
+            renewed_ago_ms: 550_000,
+            lease_secs: 600
         }
     );
     time.clock.advance(std::time::Duration::from_secs(51));
@@ -170,6 +172,26 @@ async fn a_peer_with_a_name_of_one_character_is_found_too() {
     registry.register_others(&["a", "b", "bb"]).await;
     let finding = listing(&registry, &peer("b")).await;
     assert_eq!(finding, Finding::Listed { renewed_ago_ms: 0 });
+}
+
+#[actix_web::test]
+async fn a_registry_with_a_listing_too_long_to_read_is_still_one() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let announced = RegisterRequest::from(node());
+    let subject = Subject::Listing {
+        peer_id: &announced.peer_id,
+        announced: None,
+        lease_secs: 600,
+    };
+    let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
+    let padding = " ".repeat(16 * 1024 * 1024 + 1);
+    proxy.answers_in_turn([("200 OK", &*health), ("200 OK", &*padding)]);
+    let findings = examine(&time.client(&proxy.url), subject).await;
+    let last = findings.last().unwrap();
+    assert!(matches!(last, Finding::ListingTooLong { .. }), "{last:?}");
+    assert!(!last.to_string().contains("not"), "{last}");
 }
 
 #[actix_web::test]

@@ -199,6 +199,8 @@ pub enum Conduct {
     Forward,
     /// Answers with these bytes.
     Answer(String),
+    /// Answers the first request with the first of these, and so on.
+    AnswerInTurn(Vec<String>),
     /// Accepts it and never answers.
     Hang,
 }
@@ -222,7 +224,10 @@ impl Proxy {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let conduct = shared.lock().unwrap().clone();
+                let conduct = match &mut *shared.lock().unwrap() {
+                    Conduct::AnswerInTurn(answers) => Conduct::Answer(answers.remove(0)),
+                    conduct => conduct.clone(),
+                };
                 tokio::spawn(serve(stream, upstream, conduct, Arc::clone(&seen)));
             }
         });
@@ -240,16 +245,24 @@ impl Proxy {
 
     /// Answers with a status line, header lines and a body.
     pub fn answers(&self, head: &str, body: &str) {
-        let length = body.len();
-        self.does(Conduct::Answer(format!(
-            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )));
+        self.does(Conduct::Answer(answer(head, body)));
+    }
+
+    /// Answers one request after the other.
+    pub fn answers_in_turn<const COUNT: usize>(&self, answers: [(&str, &str); COUNT]) {
+        let answers = answers.map(|(head, body)| answer(head, body));
+        self.does(Conduct::AnswerInTurn(answers.into()));
     }
 
     /// The targets of the requests since the last look, e.g. `POST /heartbeat`.
     pub fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.targets.lock().unwrap())
     }
+}
+
+fn answer(head: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 impl Drop for Proxy {
@@ -275,7 +288,9 @@ async fn serve(
             // Ends when the agent, which keeps no connection, has its answer.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
         }
-        Conduct::Answer(answer) => client.write_all(answer.as_bytes()).await.unwrap(),
+        // One who has read enough hangs up.
+        Conduct::Answer(answer) => drop(client.write_all(answer.as_bytes()).await),
+        Conduct::AnswerInTurn(_) => unreachable!("one of them is the answer"),
         Conduct::Hang => {
             // Ends when the agent has lost patience.
             let _ = client.read_u8().await;

@@ -44,19 +44,73 @@ async fn a_refused_registration_is_told_once_in_the_registrys_words() {
     assert!(registry.lists(&id_of(&node)).await);
 }
 
+/// The one event that tells what became of a registration that is answered so.
+async fn answered(head: &str, body: &str) -> Event {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    proxy.answers(head, body);
+    let agent = time.agent(node(), &proxy.url).start().unwrap();
+    time.settled(1).await;
+    present(&mut agent.events()).await.remove(0)
+}
+
 #[actix_web::test]
-async fn a_wrong_path_is_told_as_what_it_is() {
+async fn a_wrong_path_is_told_as_what_it_is_and_tried_again_soon() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let url = format!("{}/nowhere/", registry.url);
     let agent = time.agent(node(), &url).start().unwrap();
-    let mut events = agent.events();
     time.settled(1).await;
-    match &present(&mut events).await[..] {
-        [Event::Refused { code, registry, .. }] => {
-            assert_eq!(*code, ErrorCode::NotFound);
+    match &present(&mut agent.events()).await[..] {
+        [
+            Event::Unreachable {
+                reason,
+                registry,
+                retry_at_ms,
+            },
+        ] => {
+            assert!(reason.contains("404 not_found"), "{reason}");
             assert!(registry.ends_with("/nowhere"), "{registry}");
+            assert!(retry_at_ms - START_MS <= 1_000, "{retry_at_ms}");
         }
         other => panic!("{other:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn any_other_refusal_is_a_fault_of_the_registry_and_tried_again_soon() {
+    for (head, code) in [
+        ("401 No", "unauthorized"),
+        ("404 No", "session_not_found"),
+        ("405 No", "method_not_allowed"),
+        ("413 No", "payload_too_large"),
+        ("415 No", "unsupported_media_type"),
+        ("418 No", "short_and_stout"),
+    ] {
+        let body = format!("{{\"code\":\"{code}\",\"error\":\"its words\"}}");
+        match answered(head, &body).await {
+            Event::Unreachable {
+                reason,
+                retry_at_ms,
+                ..
+            } => {
+                assert!(reason.contains("its words"), "{reason}");
+                assert!(reason.contains(code), "{reason}");
+                assert!(retry_at_ms - START_MS <= 1_000, "{code}: {retry_at_ms}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_refusal_with_a_code_of_a_newer_registry_is_one() {
+    for head in ["400 No", "403 No"] {
+        let body = r#"{"code":"bad_moon","error":"the moon is bad"}"#;
+        match answered(head, body).await {
+            Event::Refused { message, .. } => assert_eq!(message, "the moon is bad (bad_moon)"),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -94,9 +94,14 @@ async fn a_lease_that_is_nearly_out_and_a_clock_that_is_wrong_are_told() {
         &node,
         1,
         &at,
-        &["lease is nearly out: it was renewed 400 s ago"],
+        &[
+            "lease is nearly out: it was renewed 400 s ago",
+            "leases last 600 s",
+        ],
     )
     .await;
+    let args = [&at[..], &["--lease-secs=900"]].concat();
+    look(&node, 0, &args, &["was renewed 400 s ago"]).await;
     let stats = registry.get("/stats").await;
     assert_eq!(
         (&stats["registrations"], &stats["heartbeats"]),

@@ -21,6 +21,9 @@ pub enum Subject<'a> {
         peer_id: &'a PeerId,
         /// What the node means to announce, if that is known.
         announced: Option<&'a RegisterRequest>,
+        /// How long a lease lasts at the registry, which no listing tells, in seconds: 600 unless
+        /// its operator chose otherwise.
+        lease_secs: u32,
     },
     /// Whether the registry takes this registration. **It registers the node, or renews it.**
     Registration(&'a RegisterRequest),
@@ -45,15 +48,20 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
     }
     match subject {
         Subject::Registry => {}
-        Subject::Listing { peer_id, announced } => {
-            findings.push(match page_of(client, peer_id).await {
-                Ok(page) => {
-                    let now_ms = unix_ms(&page.timestamp).unwrap_or_else(|| client.now_ms());
-                    Finding::of_listing(entry(&page, peer_id), now_ms, announced)
-                }
-                Err(error) => failure(client, &error).await,
-            })
-        }
+        Subject::Listing {
+            peer_id,
+            announced,
+            lease_secs,
+        } => findings.push(match page_of(client, peer_id).await {
+            Ok(page) => {
+                let now_ms = unix_ms(&page.timestamp).unwrap_or_else(|| client.now_ms());
+                Finding::of_listing(entry(&page, peer_id), now_ms, announced, lease_secs)
+            }
+            Err(error @ ClientError::TooLong { .. }) => Finding::ListingTooLong {
+                reason: words::in_full(&error),
+            },
+            Err(error) => failure(client, &error).await,
+        }),
         Subject::Registration(announced) => {
             findings.push(Finding::of_registration(&client.register(announced).await));
         }
@@ -82,7 +90,9 @@ fn entry<'p>(page: &'p PeersResponse, peer_id: &PeerId) -> Option<&'p ListedPeer
 async fn failure(client: &RegistryClient, error: &ClientError) -> Finding {
     let stage = match error {
         ClientError::Unreachable { .. } | ClientError::Timeout { .. } => stage(client).await,
-        ClientError::Refused { .. } | ClientError::NotARegistry { .. } => Stage::Exchange,
+        ClientError::Refused { .. }
+        | ClientError::NotARegistry { .. }
+        | ClientError::TooLong { .. } => Stage::Exchange,
     };
     Finding::of_failure(error, stage)
 }

@@ -45,7 +45,11 @@ fn clocks_differ_only_by_what_a_slow_answer_cannot_explain() {
 fn a_lease_is_nearly_out_after_half_of_it() {
     let announced = announced();
     let peer = listed(&announced);
-    let at = |ago_ms: i64| Finding::of_listing(Some(&peer), 1_000_000 + ago_ms, Some(&announced));
+    let in_time = |ago_ms: i64, lease_secs| {
+        let now_ms = 1_000_000 + ago_ms;
+        Finding::of_listing(Some(&peer), now_ms, Some(&announced), lease_secs)
+    };
+    let at = |ago_ms| in_time(ago_ms, 600);
     assert_eq!(
         at(300_000),
         Finding::Listed {
@@ -58,6 +62,7 @@ fn a_lease_is_nearly_out_after_half_of_it() {
         nearly_out.to_string().contains("renewed 300 s ago"),
         "{nearly_out}"
     );
+    assert_eq!(in_time(300_001, 601).verdict(), Verdict::Fine);
     // A clock that went back is no reason to worry.
     assert_eq!(at(-5), Finding::Listed { renewed_ago_ms: 0 });
 }
@@ -65,7 +70,7 @@ fn a_lease_is_nearly_out_after_half_of_it() {
 #[test]
 fn a_node_that_is_not_listed_is_told_which_address_would_reveal_it() {
     let mut announced = announced();
-    let of = |announced: &RegisterRequest| Finding::of_listing(None, 0, Some(announced));
+    let of = |announced: &RegisterRequest| Finding::of_listing(None, 0, Some(announced), 600);
     assert_eq!(of(&announced), Finding::NotListed { revealing: vec![] });
     announced
         .addresses
@@ -77,7 +82,7 @@ fn a_node_that_is_not_listed_is_told_which_address_would_reveal_it() {
     );
     assert!(finding.advice().unwrap().contains("--register"));
     assert_eq!(
-        Finding::of_listing(None, 0, None),
+        Finding::of_listing(None, 0, None, 600),
         Finding::NotListed { revealing: vec![] }
     );
 }
@@ -85,12 +90,12 @@ fn a_node_that_is_not_listed_is_told_which_address_would_reveal_it() {
 #[test]
 fn a_node_listed_under_other_addresses_is_told_them() {
     let (announced, other) = (announced(), announced());
-    let finding = Finding::of_listing(Some(&listed(&other)), 1_000_000, Some(&announced));
+    let finding = Finding::of_listing(Some(&listed(&other)), 1_000_000, Some(&announced), 600);
     assert!(
         finding.to_string().contains(&other.addresses[0]),
         "{finding}"
     );
-    let unknown = Finding::of_listing(Some(&listed(&other)), 1_000_000, None);
+    let unknown = Finding::of_listing(Some(&listed(&other)), 1_000_000, None, 600);
     assert_eq!(unknown.verdict(), Verdict::Fine);
 }
 
@@ -117,12 +122,14 @@ fn only_what_is_well_needs_no_advice() {
         Finding::TlsFailed { reason: reason() },
         Finding::NoAnswer { reason: reason() },
         Finding::NotARegistry { reason: reason() },
+        Finding::ListingTooLong { reason: reason() },
         Finding::WrongPath,
         Finding::ClockAgrees,
         Finding::ClockDiffers { ahead_ms: 40_000 },
         Finding::Listed { renewed_ago_ms: 0 },
         Finding::LeaseNearlyOut {
             renewed_ago_ms: 400_000,
+            lease_secs: 600,
         },
         Finding::ListedOtherwise { addresses: vec![] },
         Finding::NotListed { revealing: vec![] },

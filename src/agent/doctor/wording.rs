@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::Finding;
-use crate::agent::terms::{DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS};
 use crate::protocol::HealthStatus;
 
 impl Finding {
@@ -46,11 +45,16 @@ impl Finding {
                  and the age of what is listed do"
             }
             Self::LeaseNearlyOut { .. } => {
-                "check that the node is running and sends heartbeats, or run peer-agent beside it"
+                "check that the node is running and sends heartbeats, or run peer-agent beside \
+                 it; if leases last longer at this registry, say so (--lease-secs)"
             }
             Self::ListedOtherwise { .. } => {
                 "restart the node to announce its addresses again; registering (doctor --register) \
                  shows whether the registry takes them"
+            }
+            Self::ListingTooLong { .. } => {
+                "tell its operator that its pages are too long (MAX_LISTED); heartbeats do not \
+                 depend on them"
             }
             Self::NotListed { revealing } if !revealing.is_empty() => {
                 "start the node, or see whether the registry takes its addresses: many refuse all \
@@ -105,18 +109,23 @@ impl fmt::Display for Finding {
                     "the node is registered; its lease was renewed {secs} s ago"
                 )
             }
-            Self::LeaseNearlyOut { renewed_ago_ms } => write!(
+            Self::LeaseNearlyOut {
+                renewed_ago_ms,
+                lease_secs,
+            } => write!(
                 f,
-                "the node's lease is nearly out: it was renewed {} s ago, while a lease usually \
-                 lasts {} s and is renewed every {} s",
-                renewed_ago_ms / 1_000,
-                DEFAULT_LEASE_MS / 1_000,
-                DEFAULT_INTERVAL_MS / 1_000
+                "the node's lease is nearly out: it was renewed {} s ago, and more than half is \
+                 over if leases last {lease_secs} s here, which no listing tells",
+                renewed_ago_ms / 1_000
             ),
             Self::ListedOtherwise { addresses } => write!(
                 f,
                 "the node is registered with other addresses than its settings say: {}",
                 addresses.join(", ")
+            ),
+            Self::ListingTooLong { reason } => write!(
+                f,
+                "the registry answers, but its listing is too long to look the node up: {reason}"
             ),
             Self::NotListed { revealing } if !revealing.is_empty() => write!(
                 f,

@@ -13,7 +13,7 @@ use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, g
 /// Looks at each registry from this node's place: its name, the connection, TLS, whether it is a
 /// peer-registry, the clocks; and at how the node is listed there. Nothing is changed by that: no
 /// node is registered and no lease renewed. How long leases last is not told to one who only
-/// reads, so a lease counts as nearly out 300 s after its renewal.
+/// reads: a lease counts as nearly out when less than half of --lease-secs is left.
 ///
 /// Whether the registry takes the node's addresses shows only when they are registered: that is
 /// done with --register. Without it, give the settings of `run` (--port and so on) to have them
@@ -30,6 +30,15 @@ pub(crate) struct DoctorSettings {
 
     #[command(flatten)]
     announce: AnnounceSettings,
+
+    /// How long a lease lasts at the registries, as their operators set it (PEER_TIMEOUT_SECS)
+    #[arg(
+        long,
+        env = "PEER_AGENT_LEASE_SECS",
+        value_name = "SECS",
+        default_value = "600"
+    )]
+    lease_secs: String,
 
     /// Register the node, to see whether the registry takes its registration
     #[arg(long)]
@@ -49,11 +58,12 @@ enum Patient {
 pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
+    let lease_secs = faults.number("PEER_AGENT_LEASE_SECS", &settings.lease_secs, 1..=86_400);
     let patient = patient(settings, faults)?;
     let mut verdicts = Vec::new();
     for client in &registries.clients {
         output::line(client.url())?;
-        let findings = doctor::examine(client, patient.subject()).await;
+        let findings = doctor::examine(client, patient.subject(lease_secs)).await;
         for finding in findings {
             let mark = match finding.verdict() {
                 Verdict::Fine => "ok   ",
@@ -108,12 +118,13 @@ fn patient(settings: &DoctorSettings, mut faults: Faults) -> Result<Patient, Fai
 }
 
 impl Patient {
-    fn subject(&self) -> Subject<'_> {
+    fn subject(&self, lease_secs: u32) -> Subject<'_> {
         match self {
             Self::Nobody => Subject::Registry,
             Self::Node(peer_id, announced) => Subject::Listing {
                 peer_id,
                 announced: announced.as_ref(),
+                lease_secs,
             },
             Self::Registering(registration) => Subject::Registration(registration),
         }
