@@ -96,6 +96,14 @@ impl Registration {
         self
     }
 
+    /// Withdraws an earlier offer to relay; a registration that says nothing of it keeps it.
+    #[must_use]
+    pub fn without_turn(mut self) -> Self {
+        self.request.turn_capable = Some(false);
+        self.request.turn = None;
+        self
+    }
+
     /// Offers to relay; the addresses of the offer are public.
     #[must_use]
     pub fn turn(mut self, offer: TurnOffer) -> Self {

@@ -102,15 +102,21 @@ impl TestRegistry {
 
 /// Answers every request with the same page, as a captive portal does.
 pub async fn portal() -> String {
+    answers("<html>Welcome</html>").await
+}
+
+/// Answers every request with 200 and `body`.
+pub async fn answers(body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let length = body.len();
+    let page =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
-            let page = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\n\
-                        <html>Welcome</html>";
             let _ = stream.write_all(page.as_bytes()).await;
         }
     });

@@ -51,6 +51,24 @@ async fn a_node_registers_renews_offers_to_relay_and_is_listed() {
         address.ends_with(&format!("/tcp/4001/p2p/{id}")),
         "{address}"
     );
+
+    // What a registration does not offer any more is withdrawn.
+    node.done(&with(&["register", "--port=4001"])).await;
+    assert_eq!(registry.get("/turn-servers").await["total"], 0);
+}
+
+#[actix_web::test]
+async fn a_listing_without_end_is_cut_and_that_is_told() {
+    let registry = TestRegistry::start().await;
+    registry.register_others(&["a"]).await;
+    let mut page = registry.get("/peers").await;
+    page["nextCursor"] = json!("a");
+    let endless = answers(&page.to_string()).await;
+    let ended = Node::new().run(&["peers", "--registry", &endless]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
+    let words = "lists without end: stopped after 1 peers";
+    assert!(ended.stderr.contains(words), "{ended:?}");
 }
 
 #[actix_web::test]

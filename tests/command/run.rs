@@ -3,8 +3,8 @@
 use crate::helpers::*;
 
 #[actix_web::test]
-async fn it_registers_tells_events_as_json_and_stops_by_either_signal() {
-    for signal in ["TERM", "INT"] {
+async fn it_registers_tells_events_as_json_and_stops_by_each_signal() {
+    for signal in ["TERM", "INT", "HUP"] {
         let registry = TestRegistry::start().await;
         let node = Node::new();
         let mut running = node.start(&registry, &["--json"]);
@@ -35,6 +35,9 @@ async fn without_json_it_tells_people_in_the_log() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let mut running = node.start(&registry, &[]);
+    running.line("made the key file node.key").await;
+    let id = node.id().await;
+    running.line(&format!("this node is {id}")).await;
     running.line("registered with http://").await;
     running.signal("TERM");
     running.line("SIGTERM received, stopping").await;

@@ -38,7 +38,37 @@ async fn the_file_may_be_named_and_must_then_be_there() {
     node.fails(2, &["id", "--config", "none.env"], &["none.env"])
         .await;
     node.write("peer-agent.env", "just words\n");
-    node.fails(2, &["id"], &["peer-agent.env", "just words"])
+    node.fails(2, &["id"], &["peer-agent.env", "needs quotes"])
+        .await;
+}
+
+#[actix_web::test]
+async fn a_fault_of_the_file_is_told_without_a_password() {
+    let node = Node::new();
+    node.write(
+        "peer-agent.env",
+        "PEER_REGISTRY_URL=https://me:se cret@registry.example.org\n",
+    );
+    let ended = node.run(&["id"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(!ended.stderr.contains("cret@"), "{ended:?}");
+    let args = [
+        "heartbeat",
+        "--registry=htps://me:secret@registry.example.org",
+    ];
+    let ended = node
+        .run_with(&args, &[("PEER_AGENT_CONFIG", "/dev/null")])
+        .await;
+    assert!(ended.stderr.contains("htps://***@"), "{ended:?}");
+    assert!(!ended.stderr.contains("secret"), "{ended:?}");
+}
+
+#[actix_web::test]
+async fn a_name_in_the_file_that_is_no_setting_is_told() {
+    let node = Node::new();
+    let file = "PEER_AGENT_PORTS=4001\nPEER_AGENT_LEASE_SECS=900\nOTHER=1\n";
+    node.write("peer-agent.env", file);
+    node.fails(2, &["id"], &["peer-agent.env", "PEER_AGENT_PORTS"])
         .await;
 }
 
@@ -55,13 +85,23 @@ async fn a_setting_that_is_set_to_nothing_is_not_given() {
         "PRIVACY_MODE",
         "TURN_ADDRESS",
         "TURN_PORT",
+        "KEY_FILE",
+        "CONNECTED_FILE",
+        "LAST_KNOWN_GOOD",
+        "EXEC",
     ];
     let lines = names.map(|name| format!("PEER_AGENT_{name}=\n"));
     node.write("peer-agent.env", &lines.concat());
     let at = ["--registry", &registry.url];
     node.fails(2, &["register", at[0], at[1]], &["--port PORT"])
         .await;
-    node.done(&["register", at[0], at[1], "--port=4001"]).await;
+    let args = ["register", at[0], at[1], "--port=4001"];
+    node.done(&args).await;
+    assert!(node.path("node.key").exists());
+    let nothing = [("PEER_AGENT_CONFIG", ""), ("PEER_AGENT_KEY_FILE", "")];
+    assert_eq!(node.run_with(&args, &nothing).await.code, Some(0));
+    let mut running = node.start(&registry, &["--json"]);
+    running.event("registered").await;
 }
 
 #[actix_web::test]
@@ -72,7 +112,7 @@ async fn all_faults_are_told_at_once_and_nothing_is_made() {
         "--registry=127.0.0.1:3000,https://fine.example.org,ftp://a",
         "--port=70000",
         "--request-timeout-secs=0",
-        "--capabilities={",
+        "--capabilities=[1]",
         "--privacy-mode=perhaps",
         "--turn-port=3478",
         "--enough-peers=-1",

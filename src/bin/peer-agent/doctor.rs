@@ -4,9 +4,10 @@ use clap::Args;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
 use peer_registry::protocol::{PeerId, RegisterRequest};
 
+use crate::announce::AnnounceSettings;
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, given};
+use crate::settings::{Faults, KeySettings, RegistrySettings, given};
 
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
@@ -77,7 +78,7 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
         }
     }
     if matches!(patient, Patient::Nobody) {
-        let path = settings.key.key_file.display();
+        let path = settings.key.path().display();
         output::line(&format!(
             "  WRONG  this node has no identity: there is no file {path}"
         ))?;

@@ -29,6 +29,6 @@ pub(crate) fn show(settings: &IdSettings) -> Result<(), Failure> {
     }
     output::line(&format!("peer id      {peer_id}"))?;
     output::line(&format!("crypto-IPv6  {crypto_ipv6}"))?;
-    output::line(&format!("key file     {}", settings.key.key_file.display()))?;
+    output::line(&format!("key file     {}", settings.key.path().display()))?;
     Ok(())
 }

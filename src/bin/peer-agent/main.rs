@@ -1,6 +1,7 @@
 //! The node's command line: keeps a node registered, and asks registries what any node may ask.
 #![forbid(unsafe_code)]
 
+mod announce;
 mod doctor;
 mod exec;
 mod failure;
@@ -13,19 +14,22 @@ mod run;
 mod settings;
 mod turn;
 
+use std::collections::HashSet;
 use std::env::{self, VarError};
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use tokio::runtime;
 
 use failure::Failure;
 use outlet::{Backlog, Outlet};
+use settings::given_path;
 
 /// The settings file that is read if it is there.
 const DEFAULT_CONFIG: &str = "peer-agent.env";
@@ -43,7 +47,7 @@ struct Cli {
     /// File of settings, KEY=VALUE lines named as the environment variables [default:
     /// peer-agent.env, if it is there]
     #[arg(long, env = "PEER_AGENT_CONFIG", value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
 
     #[command(subcommand)]
     command: Command,
@@ -106,7 +110,7 @@ fn main() -> ExitCode {
 fn prepare() -> Result<(Command, Backlog), Failure> {
     // Flags that make no sense end the process here, in clap's words.
     let config = Cli::parse().config;
-    read_file(config.as_deref()).map_err(Failure::usage)?;
+    read_file(given_path(&config)).map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
     // Once more, now that the environment holds what the file says.
     Ok((Cli::parse().command, log))
@@ -115,12 +119,41 @@ fn prepare() -> Result<(Command, Backlog), Failure> {
 /// Adds what the file says to the environment, which comes before it.
 fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    match dotenvy::from_path(path) {
-        Ok(()) => Ok(()),
+    let name = path.display();
+    match check_names(path).and_then(|unknown| dotenvy::from_path(path).map(|()| unknown)) {
+        Ok(unknown) if unknown.is_empty() => Ok(()),
+        Ok(unknown) => bail!(
+            "the settings file {name} names what is no setting: {}",
+            unknown.join(", ")
+        ),
         Err(error) if error.not_found() && config.is_none() => Ok(()),
+        // Its own words would show the line, which may hold a password.
+        Err(dotenvy::Error::LineParse(_, column)) => bail!(
+            "the settings file {name} has a line that is not KEY=VALUE, at character {column} of \
+             it; a value with blanks needs quotes"
+        ),
         // The error repeats its cause.
-        Err(error) => bail!("cannot read the settings file {}: {error}", path.display()),
+        Err(error) => bail!("cannot read the settings file {name}: {error}"),
     }
+}
+
+/// What the file at `path` sets that is named like a setting of this command and is none.
+fn check_names(path: &Path) -> dotenvy::Result<Vec<String>> {
+    let mut known = HashSet::new();
+    let mut commands = vec![Cli::command()];
+    while let Some(command) = commands.pop() {
+        let names = command.get_arguments().filter_map(Arg::get_env);
+        known.extend(names.map(OsStr::to_owned));
+        commands.extend(command.get_subcommands().cloned());
+    }
+    let mut unknown = Vec::new();
+    for setting in dotenvy::from_path_iter(path)? {
+        let (name, _) = setting?;
+        if name.starts_with("PEER_AGENT_") && !known.contains(OsStr::new(&name)) {
+            unknown.push(name);
+        }
+    }
+    Ok(unknown)
 }
 
 /// Logs to stderr, from a thread, since a node must not wait for who reads its log.

@@ -1,7 +1,8 @@
 //! `peer-agent peers`: lists who is alive.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use anyhow::anyhow;
 use clap::Args;
 use peer_registry::agent::{
     ClientError, PeerList, PeerSource, PeersQuery, RegistryClient, merge_peers,
@@ -12,6 +13,9 @@ use peer_registry::protocol::{Limits, ListedPeer, PeerId};
 use crate::failure::{Failure, complain, in_full};
 use crate::output;
 use crate::settings::{Faults, RegistrySettings};
+
+/// More peers than this are not taken from one registry; its default limit is as high.
+const MOST_PEERS: usize = 1_000_000;
 
 /// Lists the peers that are alive, from all registries together.
 ///
@@ -70,12 +74,19 @@ pub(crate) async fn list(settings: &PeersSettings) -> Result<(), Failure> {
     faults.finish()?;
 
     let mut lists = Vec::new();
-    let mut errors = Vec::new();
+    let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let mut now_ms = 0;
     for client in &registries.clients {
         match all_pages(client, query.clone()).await {
             Ok(listing) => {
                 now_ms = now_ms.max(listing.now_ms);
+                if listing.is_cut {
+                    notes.push(anyhow!(
+                        "{} lists without end: stopped after {} peers",
+                        client.url(),
+                        listing.peers.len()
+                    ));
+                }
                 lists.push(listing.peers);
             }
             Err(error) => errors.push(error),
@@ -84,16 +95,16 @@ pub(crate) async fn list(settings: &PeersSettings) -> Result<(), Failure> {
     if lists.is_empty() {
         return Failure::check(errors);
     }
-    let errors: Vec<_> = errors.into_iter().map(in_full).collect();
-    for error in &errors {
-        complain(error);
+    notes.extend(errors.into_iter().map(in_full));
+    for note in &notes {
+        complain(note);
     }
     let peers = merge_peers(lists);
     if settings.json {
         return Ok(output::json(&PeerList {
             peers,
             source: PeerSource::Registries,
-            failures: errors.iter().map(|error| format!("{error:#}")).collect(),
+            failures: notes.iter().map(|note| format!("{note:#}")).collect(),
         })?);
     }
     let rows: Vec<_> = peers.iter().map(|peer| row(peer, now_ms)).collect();
@@ -129,23 +140,26 @@ struct Listing {
     peers: Vec<ListedPeer>,
     /// What its clock showed, in Unix milliseconds.
     now_ms: i64,
+    /// Whether it would have gone on without telling anything new, or for too long.
+    is_cut: bool,
 }
 
 /// Turns the pages of a listing until the last.
 async fn all_pages(client: &RegistryClient, mut query: PeersQuery) -> Result<Listing, ClientError> {
-    let mut peers = Vec::new();
-    let mut turned = HashSet::new();
+    let mut peers = HashMap::new();
     loop {
         let page = client.peers(&query).await?;
-        peers.extend(page.peers);
+        let known = peers.len();
+        let named = page.peers.into_iter();
+        peers.extend(named.map(|peer| (peer.peer_id.clone(), peer)));
         query.cursor = page.next_cursor;
-        // A registry that leads in a circle has nothing new to tell.
-        match &query.cursor {
-            Some(cursor) if turned.insert(cursor.clone()) => {}
-            _ => {
-                let now_ms = unix_ms(&page.timestamp).unwrap_or(0);
-                return Ok(Listing { peers, now_ms });
-            }
+        let is_cut = peers.len() == known || peers.len() > MOST_PEERS;
+        if query.cursor.is_none() || is_cut {
+            return Ok(Listing {
+                peers: peers.into_values().collect(),
+                now_ms: unix_ms(&page.timestamp).unwrap_or(0),
+                is_cut: is_cut && query.cursor.is_some(),
+            });
         }
     }
 }

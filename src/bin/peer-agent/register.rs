@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use crate::announce::AnnounceSettings;
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings};
+use crate::settings::{Faults, KeySettings, RegistrySettings};
 
 /// Registers the node once with each registry, replacing what it announced before.
 ///

@@ -1,8 +1,9 @@
 //! `peer-agent run`: keeps the node registered.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,12 +12,13 @@ use peer_registry::agent::{Agent, AgentBuilder, Event, PeerList, PeerSource};
 use peer_registry::clock::rfc3339;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::announce::AnnounceSettings;
 use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::outlet::Outlet;
-use crate::settings::{AnnounceSettings, Faults, KeySettings, RegistrySettings, given};
+use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
 
-/// Registers the node and keeps it registered, until Ctrl-C or SIGTERM.
+/// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
 ///
 /// The node keeps its place through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
@@ -52,7 +54,7 @@ pub(crate) struct RunSettings {
     /// The node writes the number into it whenever it changes, best by renaming a new file. A file
     /// that is not there means no connection: the node may not have started yet.
     #[arg(long, env = "PEER_AGENT_CONNECTED_FILE", value_name = "FILE")]
-    connected_file: Option<PathBuf>,
+    connected_file: Option<OsString>,
 
     /// How long after the start connections are counted
     #[arg(
@@ -83,7 +85,7 @@ pub(crate) struct RunSettings {
 
     /// File that keeps the last good list of peers, for a start while every registry is down
     #[arg(long, env = "PEER_AGENT_LAST_KNOWN_GOOD", value_name = "FILE")]
-    last_known_good: Option<PathBuf>,
+    last_known_good: Option<OsString>,
 }
 
 pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
@@ -131,7 +133,12 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     let enough = &settings.enough_peers;
     let enough_peers = faults.number("PEER_AGENT_ENOUGH_PEERS", enough, 1..=1_000_000);
     let sample = faults.number("PEER_AGENT_PEER_SAMPLE", &settings.peer_sample, 1..=1_000);
+    let is_new = matches!(settings.key.find(), Ok(None));
     let identity = settings.key.require_or_make(faults)?;
+    if is_new {
+        info!("made the key file {}", settings.key.path().display());
+    }
+    info!("this node is {}", identity.peer_id());
 
     let mut builder = Agent::builder(announcement.of(&identity))
         .registries(registries.urls)
@@ -139,10 +146,10 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
         .fallback_after(Duration::from_secs(after_secs))
         .enough_peers(enough_peers)
         .peer_sample(sample);
-    if let Some(path) = &settings.last_known_good {
+    if let Some(path) = given_path(&settings.last_known_good) {
         builder = builder.last_known_good(path);
     }
-    if let Some(path) = settings.connected_file.clone() {
+    if let Some(path) = given_path(&settings.connected_file).map(Path::to_owned) {
         builder = builder.connected_peers(move || connections(&path));
     } else if given(&settings.exec).is_some() {
         builder = builder.connected_peers(|| 0);
@@ -243,6 +250,7 @@ fn tell_list(list: &PeerList) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -250,6 +258,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -258,6 +267,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hang_up.recv() => "SIGHUP",
         }
     }
 }

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use peer_registry::protocol::{ListedTurnServer, RegisterTurnServerRequest};
 use serde_json::json;
 
+use crate::announce::TurnSettings;
 use crate::failure::{Failure, complain, in_full};
 use crate::output;
-use crate::settings::{Faults, KeySettings, RegistrySettings, TurnSettings};
+use crate::settings::{Faults, KeySettings, RegistrySettings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TurnCommand {
@@ -30,7 +31,8 @@ pub(crate) struct ListSettings {
 
 /// Registers the node, which must be registered as a peer, as a TURN server.
 ///
-/// The offer goes with the peer: to keep it, give the same flags to `peer-agent run`.
+/// The offer goes with the peer, and `peer-agent run` and `register` withdraw it unless they are
+/// given the same flags.
 #[derive(Args, Debug)]
 pub(crate) struct OfferSettings {
     #[command(flatten)]

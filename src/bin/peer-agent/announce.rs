@@ -1,0 +1,198 @@
+//! Settings of what the node announces.
+
+use anyhow::anyhow;
+use clap::Args;
+use peer_registry::agent::{Identity, Registration};
+use peer_registry::protocol::{RegisterRequest, TurnOffer};
+use serde_json::{Map, Value};
+
+use crate::settings::{Faults, entries, given};
+
+/// What the node announces.
+#[derive(Args, Debug)]
+pub(crate) struct AnnounceSettings {
+    /// Port that the node listens on, announced with its crypto-IPv6 address
+    #[arg(long, env = "PEER_AGENT_PORT", value_name = "PORT")]
+    pub(crate) port: Option<String>,
+
+    /// Further address to list, e.g. /ip4/203.0.113.7/tcp/4001. It tells everyone where the node
+    /// is, and registries with the default address policy refuse it
+    #[arg(
+        long,
+        env = "PEER_AGENT_REVEAL_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    reveal_address: Vec<String>,
+
+    /// Network that the node belongs to, e.g. mainnet
+    #[arg(long, env = "PEER_AGENT_NETWORK_ID", value_name = "ID")]
+    network_id: Option<String>,
+
+    /// Version of the protocol that the node speaks
+    #[arg(long, env = "PEER_AGENT_PROTOCOL_VERSION", value_name = "VERSION")]
+    protocol_version: Option<String>,
+
+    /// Version of the node's software
+    #[arg(long, env = "PEER_AGENT_SOFTWARE_VERSION", value_name = "VERSION")]
+    software_version: Option<String>,
+
+    /// Id of a data store that the node serves; may be repeated
+    #[arg(
+        long,
+        env = "PEER_AGENT_STORE",
+        value_name = "ID",
+        value_delimiter = ','
+    )]
+    store: Vec<String>,
+
+    /// Capabilities, a JSON object that registries pass on unread
+    #[arg(long, env = "PEER_AGENT_CAPABILITIES", value_name = "JSON")]
+    capabilities: Option<String>,
+
+    /// Say that the node asks for its privacy: true or false
+    #[arg(long, env = "PEER_AGENT_PRIVACY_MODE", value_name = "FLAG", num_args = 0..=1,
+          default_missing_value = "true")]
+    privacy_mode: Option<String>,
+
+    /// Say that the node helps others to bootstrap: true or false
+    #[arg(long, env = "PEER_AGENT_BOOTSTRAP_CAPABLE", value_name = "FLAG", num_args = 0..=1,
+          default_missing_value = "true")]
+    bootstrap_capable: Option<String>,
+
+    #[command(flatten)]
+    turn: TurnSettings,
+}
+
+/// What the node offers as a TURN server.
+#[derive(Args, Debug)]
+pub(crate) struct TurnSettings {
+    /// Public host or address of the node's TURN server; may be repeated
+    #[arg(
+        long,
+        env = "PEER_AGENT_TURN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    turn_address: Vec<String>,
+
+    /// Port of the node's TURN server
+    #[arg(long, env = "PEER_AGENT_TURN_PORT", value_name = "PORT")]
+    turn_port: Option<String>,
+
+    /// Sessions that the TURN server takes at a time
+    #[arg(
+        long,
+        env = "PEER_AGENT_TURN_CAPACITY",
+        value_name = "COUNT",
+        default_value = "10"
+    )]
+    turn_capacity: String,
+}
+
+/// What the node announces, but for its identity.
+pub(crate) struct Announcement<'s> {
+    settings: &'s AnnounceSettings,
+    port: u16,
+    capabilities: Option<Map<String, Value>>,
+    privacy_mode: bool,
+    bootstrap_capable: bool,
+    turn: Option<TurnOffer>,
+}
+
+impl AnnounceSettings {
+    pub(crate) fn read(&self, faults: &mut Faults) -> Announcement<'_> {
+        let port = match given(&self.port) {
+            Some(port) => faults.number("PEER_AGENT_PORT", port, 1..=65_535),
+            None => {
+                faults.add(anyhow!(
+                    "no port is given: --port PORT or PEER_AGENT_PORT, the one that the node \
+                     listens on"
+                ));
+                0
+            }
+        };
+        let capabilities = given(&self.capabilities);
+        let name = "PEER_AGENT_CAPABILITIES";
+        let capabilities = capabilities.and_then(|text| faults.json_object(name, text));
+        let mut flag = |name, text: &Option<String>| {
+            let flag = faults.parse(name, given(text), "true or false");
+            flag.unwrap_or(false)
+        };
+        Announcement {
+            settings: self,
+            port,
+            privacy_mode: flag("PEER_AGENT_PRIVACY_MODE", &self.privacy_mode),
+            bootstrap_capable: flag("PEER_AGENT_BOOTSTRAP_CAPABLE", &self.bootstrap_capable),
+            capabilities,
+            turn: self.turn.read(faults),
+        }
+    }
+}
+
+impl TurnSettings {
+    /// The offer, which must be there.
+    pub(crate) fn require(&self, faults: &mut Faults) -> Option<TurnOffer> {
+        if entries(&self.turn_address).is_empty() && given(&self.turn_port).is_none() {
+            faults.add(anyhow!(
+                "no TURN server is given: --turn-address ADDRESS and --turn-port PORT"
+            ));
+        }
+        self.read(faults)
+    }
+
+    /// The offer; none if it is not made.
+    fn read(&self, faults: &mut Faults) -> Option<TurnOffer> {
+        let port = given(&self.turn_port)
+            .map(|port| faults.number("PEER_AGENT_TURN_PORT", port, 1..=65_535));
+        let capacity = &self.turn_capacity;
+        let capacity = faults.number("PEER_AGENT_TURN_CAPACITY", capacity, 1..=u32::MAX.into());
+        let addresses = entries(&self.turn_address);
+        match (addresses.is_empty(), port) {
+            (true, None) => None,
+            (false, Some(port)) => Some(TurnOffer {
+                addresses,
+                port,
+                capacity,
+            }),
+            _ => {
+                faults.add(anyhow!(
+                    "a TURN server takes both an address (--turn-address) and a port (--turn-port)"
+                ));
+                None
+            }
+        }
+    }
+}
+
+impl Announcement<'_> {
+    /// The registration of the node with this identity.
+    pub(crate) fn of(&self, identity: &Identity) -> RegisterRequest {
+        let settings = self.settings;
+        let mut registration = Registration::new(identity, self.port)
+            .stores(entries(&settings.store))
+            .privacy_mode(self.privacy_mode)
+            .bootstrap_capable(self.bootstrap_capable);
+        for address in entries(&settings.reveal_address) {
+            registration = registration.reveal_address(address);
+        }
+        if let Some(network_id) = given(&settings.network_id) {
+            registration = registration.network_id(network_id);
+        }
+        if let Some(version) = given(&settings.protocol_version) {
+            registration = registration.version(version);
+        }
+        if let Some(version) = given(&settings.software_version) {
+            registration = registration.software_version(version);
+        }
+        if let Some(capabilities) = &self.capabilities {
+            registration = registration.capabilities(capabilities.clone().into());
+        }
+        // The settings are all that the node announces, so what they do not offer is withdrawn.
+        match &self.turn {
+            Some(offer) => registration.turn(offer.clone()),
+            None => registration.without_turn(),
+        }
+        .into()
+    }
+}
