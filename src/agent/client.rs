@@ -11,6 +11,7 @@ use super::error::{ClientError, SetupError};
 use super::query::PeersQuery;
 use super::transport::{Answer, Transport};
 use super::words;
+use crate::clock::unix_ms;
 use crate::protocol::{
     ErrorBody, ErrorCode, HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId,
     PeersResponse, RegisterRequest, RegisterResponse, RegisterTurnServerRequest,
@@ -127,6 +128,11 @@ impl RegistryClient {
         };
         let mut answer: PeersResponse = self.get(&url, most_bytes).await?;
         answer.peers.retain(words::is_printable_peer);
+        // None is seen after the listing is made, so as to outdo what other registries say.
+        let made_ms = unix_ms(&answer.timestamp).unwrap_or(i64::MAX);
+        for peer in &mut answer.peers {
+            peer.last_seen = peer.last_seen.min(made_ms);
+        }
         Ok(answer)
     }
 

@@ -124,8 +124,10 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
         path: path.to_owned(),
         source,
     };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    // What is no file, e.g. a pipe, might never come to an end.
+    let file = match fs::metadata(path).map(|metadata| metadata.is_file()) {
+        Ok(true) => File::open(path).map_err(failed)?,
+        Ok(false) => return Err(failed(io::Error::other("it is not a file"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
@@ -249,6 +251,9 @@ mod tests {
         let error = Identity::load_or_create(folder.path()).unwrap_err();
         assert!(matches!(error, IdentityError::Read { .. }), "{error}");
         assert!(folder.path().is_dir());
+        let endless = Path::new("/dev/zero");
+        let error = Identity::load(endless).unwrap_err();
+        assert!(matches!(error, IdentityError::Read { .. }), "{error}");
     }
 
     #[test]

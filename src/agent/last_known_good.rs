@@ -22,6 +22,9 @@ const MOST_BYTES: u64 = 1024 * 1024;
 pub(super) struct SavedPeers {
     /// When the registries named them, in Unix milliseconds.
     pub(super) saved_at_ms: i64,
+    /// The network that they were looked for in; none for all networks.
+    #[serde(default)]
+    pub(super) network_id: Option<String>,
     pub(super) peers: Vec<ListedPeer>,
 }
 
@@ -47,10 +50,11 @@ impl LastKnownGood {
         }
     }
 
-    /// Remembers `peers`, which are not empty.
-    pub(super) async fn keep(&self, peers: &[ListedPeer], now_ms: i64) {
+    /// Remembers `peers`, which are not empty and were looked for in this network.
+    pub(super) async fn keep(&self, peers: &[ListedPeer], network_id: Option<&str>, now_ms: i64) {
         let saved = SavedPeers {
             saved_at_ms: now_ms,
+            network_id: network_id.map(str::to_owned),
             peers: peers.iter().take(MOST_PEERS).cloned().collect(),
         };
         self.on_disk(move |inner| {
@@ -162,8 +166,8 @@ mod tests {
         let path = folder.path().join("peers.json");
         let store = LastKnownGood::new(Some(path.clone()));
         assert_eq!(store.recall().await, None);
-        store.keep(&peers(2), 1_000).await;
-        store.keep(&peers(3), 2_000).await;
+        store.keep(&peers(2), None, 1_000).await;
+        store.keep(&peers(3), None, 2_000).await;
 
         let saved = LastKnownGood::new(Some(path)).recall().await.unwrap();
         assert_eq!((saved.saved_at_ms, saved.peers.len()), (2_000, 3));
@@ -179,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.json");
         LastKnownGood::new(Some(path.clone()))
-            .keep(&peers(10_000), 0)
+            .keep(&peers(10_000), None, 0)
             .await;
         let saved = LastKnownGood::new(Some(path.clone()))
             .recall()
@@ -202,18 +206,18 @@ mod tests {
             );
         }
         let store = LastKnownGood::new(Some(path.clone()));
-        store.keep(&peers(1), 5).await;
+        store.keep(&peers(1), None, 5).await;
         assert!(read(&path).is_ok());
     }
 
     #[tokio::test]
     async fn without_a_file_the_list_is_kept_in_memory() {
         let store = LastKnownGood::new(None);
-        store.keep(&peers(1), 5).await;
+        store.keep(&peers(1), None, 5).await;
         assert_eq!(store.recall().await.unwrap().saved_at_ms, 5);
 
         let nowhere = LastKnownGood::new(Some(PathBuf::from("/dev/null/peers.json")));
-        nowhere.keep(&peers(1), 6).await;
+        nowhere.keep(&peers(1), None, 6).await;
         assert_eq!(nowhere.recall().await.unwrap().saved_at_ms, 6);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::client::RegistryClient;
-use super::last_known_good::LastKnownGood;
+use super::last_known_good::{LastKnownGood, SavedPeers};
 use super::query::PeersQuery;
 use super::words;
 use crate::clock::Timer;
@@ -127,8 +127,9 @@ impl PeerFinder {
         peers.retain(|peer| peer.peer_id != registration.peer_id);
         let now_ms = self.timer.now_ms();
         if !peers.is_empty() {
-            self.last_known_good.keep(&peers, now_ms).await;
-        } else if let Some(saved) = self.last_known_good.recall().await {
+            let network_id = registration.network_id.as_deref();
+            self.last_known_good.keep(&peers, network_id, now_ms).await;
+        } else if let Some(saved) = self.saved_for(&registration).await {
             return PeerList {
                 peers: saved.peers,
                 source: PeerSource::LastKnownGood {
@@ -143,6 +144,16 @@ impl PeerFinder {
             source: PeerSource::Registries,
             failures,
         }
+    }
+
+    /// The last good list as far as it is of use to this node: the file may come from another
+    /// network, or from another node that shares it.
+    async fn saved_for(&self, registration: &RegisterRequest) -> Option<SavedPeers> {
+        let mut saved = self.last_known_good.recall().await?;
+        saved
+            .peers
+            .retain(|peer| peer.peer_id != registration.peer_id);
+        (saved.network_id == registration.network_id && !saved.peers.is_empty()).then_some(saved)
     }
 }
 

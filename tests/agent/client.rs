@@ -208,6 +208,20 @@ async fn the_error_of_a_stranger_is_not_shown_raw() {
 }
 
 #[actix_web::test]
+async fn no_peer_is_seen_after_the_listing_that_names_it() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    registry.register_others(&["a"]).await;
+    let query = PeersQuery::default();
+    let mut listing = registry.client.peers(&query).await.unwrap();
+    listing.peers[0].last_seen = i64::MAX;
+    proxy.answers("200 OK", &serde_json::to_string(&listing).unwrap());
+    let listing = time.client(&proxy.url).peers(&query).await.unwrap();
+    assert_eq!(listing.peers[0].last_seen, START_MS);
+}
+
+#[actix_web::test]
 async fn a_registry_that_says_it_cannot_serve_has_answered() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;

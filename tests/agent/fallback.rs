@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use peer_registry::agent::{AgentBuilder, Event, PeerList, PeerSource};
+use peer_registry::protocol::RegisterRequest;
 
 use crate::helpers::*;
 
@@ -231,6 +232,31 @@ async fn a_node_that_starts_while_every_registry_is_down_has_the_last_good_list(
         panic!("{list:?}");
     };
     assert_eq!((saved_at_ms, age_ms), (START_MS, 7_210_000));
+}
+
+#[actix_web::test]
+async fn the_last_good_list_is_of_use_in_its_own_network_only_and_never_names_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    for id in ["a", "b"] {
+        let mut here = peer(id);
+        here.network_id = Some("testnet".to_owned());
+        registry.client.register(&here).await.unwrap();
+    }
+    let start = |mut node: RegisterRequest, network: &str| {
+        node.network_id = Some(network.to_owned());
+        let agent = time.agent(node, &registry.url).last_known_good(&path);
+        agent.start().unwrap()
+    };
+    let agent = start(peer("c"), "testnet");
+    assert_eq!(ids(&agent.peers().await), ["a", "b"]);
+    agent.stop().await;
+    let (elsewhere, itself) = (start(peer("c"), "mainnet"), start(peer("a"), "testnet"));
+    registry.stop().await;
+    assert!(elsewhere.peers().await.peers.is_empty());
+    assert_eq!(ids(&itself.peers().await), ["b"]);
 }
 
 #[actix_web::test]
