@@ -222,6 +222,25 @@ async fn no_peer_is_seen_after_the_listing_that_names_it() {
 }
 
 #[actix_web::test]
+async fn a_page_as_long_as_the_protocol_allows_is_read() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let mut query = PeersQuery::default();
+    let listing = registry.client.peers(&query).await.unwrap();
+    let mut page_of = async |bytes: usize, include_stores| {
+        query.include_stores = include_stores;
+        let json = serde_json::to_string(&listing).unwrap();
+        proxy.answers("200 OK", &format!("{json}{}", " ".repeat(bytes)));
+        time.client(&proxy.url).peers(&query).await
+    };
+    assert!(page_of(10_000_000, false).await.is_ok());
+    assert!(page_of(20_000_000, true).await.is_ok());
+    let error = page_of(20_000_000, false).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooLong { .. }), "{error}");
+}
+
+#[actix_web::test]
 async fn a_registry_that_says_it_cannot_serve_has_answered() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;

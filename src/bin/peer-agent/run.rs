@@ -37,7 +37,7 @@ pub(crate) struct RunSettings {
     #[command(flatten)]
     announce: AnnounceSettings,
 
-    /// Print each event on stdout as a line of JSON; the command ends when nobody reads them
+    /// Print each event on stdout as a line of JSON; the command ends when the pipe is closed
     #[arg(long)]
     json: bool,
 
