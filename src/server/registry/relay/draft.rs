@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::drafted::Drafted;
 use super::ledger::Bookings;
-use super::{Planned, REPORT_GRACE_MS, Relay};
+use super::{REPORT_GRACE_MS, Relay};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
 };
@@ -13,7 +14,6 @@ use crate::server::model::TurnSession;
 use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
 use crate::server::policy::cost::{Bill, CostState};
 use crate::server::registry::directory::{Directory, DirectoryPeer};
-use crate::server::storage::RelayChanges;
 
 /// What a batch will have changed of what was granted.
 pub(in super::super) struct Draft<'r> {
@@ -32,44 +32,6 @@ pub(in super::super) struct Draft<'r> {
     bookings: Bookings,
     tiers: BTreeMap<PeerId, Tier>,
     state: Option<CostState>,
-}
-
-/// The changes of a batch, before those that time has made are added.
-#[derive(Debug)]
-pub(in super::super) struct Drafted {
-    sessions: BTreeMap<Arc<str>, TurnSession>,
-    bookings: Bookings,
-    servers: Vec<PeerId>,
-    tiers: BTreeMap<PeerId, Tier>,
-    state: Option<CostState>,
-}
-
-impl Drafted {
-    /// Whether the batch changes nothing of the kind.
-    pub(in super::super) fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
-    }
-
-    /// Adds what time has changed and no transaction has written.
-    pub(in super::super) fn merge(self, unsaved: RelayChanges) -> (RelayChanges, Planned) {
-        let planned = Planned {
-            traffic: self.bookings.rows(),
-            servers: self.servers,
-        };
-        let mut sessions = unsaved.sessions;
-        sessions.retain(|session| !self.sessions.contains_key(&session.session_id));
-        sessions.extend(self.sessions.into_values());
-        let mut bookings = self.bookings;
-        bookings.extend(&unsaved.traffic);
-        let changes = RelayChanges {
-            sessions,
-            forgotten: unsaved.forgotten,
-            traffic: bookings.into_rows(),
-            tiers: self.tiers.into_iter().collect(),
-            state: self.state.or(unsaved.state),
-        };
-        (changes, planned)
-    }
 }
 
 /// What becomes of an allocation.

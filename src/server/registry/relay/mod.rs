@@ -5,6 +5,7 @@
 //! would come out the same again, were the tables read anew.
 
 mod draft;
+mod drafted;
 mod ledger;
 mod sessions;
 
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::{CostMode, ModeOverride, PeerId, Tier};
 use crate::server::config::CostConfig;
-use crate::server::model::{DayTraffic, TurnSession};
+use crate::server::model::TurnSession;
 use crate::server::policy::cost::{self, Bill, CostState, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
@@ -22,7 +23,8 @@ use ledger::{Bookings, day_of, first_day_of_month};
 use sessions::Sessions;
 
 pub use draft::Granted;
-pub(super) use draft::{Allocated, Draft, Drafted};
+pub(super) use draft::{Allocated, Draft};
+pub(super) use drafted::{Drafted, Planned};
 
 /// How long an ended session is remembered, for a TURN server that reports late.
 const REPORT_GRACE_MS: i64 = 3_600_000;
@@ -292,12 +294,4 @@ impl Relay {
         // What it costs has changed within the millisecond.
         self.passed_ms = i64::MIN;
     }
-}
-
-/// The part of a transaction's changes that is new to the view.
-#[derive(Debug, Default)]
-pub(super) struct Planned {
-    traffic: Vec<(i64, DayTraffic)>,
-    /// Servers whose load has changed.
-    pub(super) servers: Vec<PeerId>,
 }
