@@ -327,7 +327,7 @@ async fn no_session_is_granted_on_a_server_that_withdraws_in_the_same_batch() {
         .await;
         withdrawn.ok();
         if answer.status != 200 {
-            answer.refused(503, "no_turn_server");
+            answer.not_allocated(503, "no_turn_server", 30);
         }
         // Whichever came first, nothing is left on the server.
         assert_eq!(live_sessions(&registry).await, 0);

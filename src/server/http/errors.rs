@@ -57,6 +57,7 @@ fn in_words(refusal: Refusal, mode: CostMode) -> String {
             "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
              may hold in mode {mode}"
         ),
+        Refusal::NoTurnServer => "no TURN server has room".to_owned(),
         Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
     }
 }
@@ -72,7 +73,6 @@ impl ApiError {
             Self::Request(error) => error.code,
             Self::Registry(RegistryError::UnknownPeer) => ErrorCode::PeerNotFound,
             Self::Registry(RegistryError::UnknownSession) => ErrorCode::SessionNotFound,
-            Self::Registry(RegistryError::NoTurnServer) => ErrorCode::NoTurnServer,
             Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
             Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
             Self::Registry(RegistryError::StorageUnavailable | RegistryError::Stopped) => {
@@ -176,7 +176,6 @@ fn retry_after_secs(code: ErrorCode) -> Option<u64> {
     let base = match code {
         ErrorCode::Overloaded => 1,
         ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
-        ErrorCode::NoTurnServer => 30,
         ErrorCode::RegistryFull => 60,
         _ => return None,
     };

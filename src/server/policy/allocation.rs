@@ -83,6 +83,8 @@ pub enum Refusal {
         /// So much, in Mbit/s.
         allowed_mbps: u64,
     },
+    /// Nobody has room to relay it.
+    NoTurnServer,
     /// Nothing is granted to anybody.
     Shutdown,
 }
@@ -97,6 +99,7 @@ impl Refusal {
             Self::SessionLimit { .. } => ErrorCode::SessionLimit,
             Self::PremiumSessionLimit { .. } => ErrorCode::PremiumSessionLimit,
             Self::BandwidthShare { .. } => ErrorCode::BandwidthShare,
+            Self::NoTurnServer => ErrorCode::NoTurnServer,
             Self::Shutdown => ErrorCode::RelayShutdown,
         }
     }
@@ -110,6 +113,7 @@ impl Refusal {
             Self::SessionLimit { allowed } => ("sessionsPerPeer", Some(allowed.into())),
             Self::PremiumSessionLimit { allowed } => ("premiumSessions", Some(allowed.into())),
             Self::BandwidthShare { allowed_mbps } => ("bandwidthShareMbps", Some(allowed_mbps)),
+            Self::NoTurnServer => ("turnServersWithRoom", Some(0)),
             Self::Shutdown => ("sessions", Some(0)),
         }
     }
@@ -117,7 +121,7 @@ impl Refusal {
     /// When to ask again at the soonest, in seconds.
     pub const fn retry_after_secs(self) -> u64 {
         match self {
-            Self::AttemptP2pFirst => 30,
+            Self::AttemptP2pFirst | Self::NoTurnServer => 30,
             Self::SessionLimit { .. }
             | Self::PremiumSessionLimit { .. }
             | Self::BandwidthShare { .. } => 60,

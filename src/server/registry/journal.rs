@@ -74,7 +74,6 @@ fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
         Outcome::Relay(RelayOutcome::Refused(refusal)) => {
             debug!("refused TURN session peer={peer} reason={}", refusal.code());
         }
-        Outcome::NoTurnServer => debug!("no TURN server has room peer={peer}"),
         _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
     }
 }

@@ -41,9 +41,6 @@ pub enum RegistryError {
     /// The peer holds no such TURN session.
     #[error("the peer holds no live TURN session of this sessionId")]
     UnknownSession,
-    /// No TURN server has room.
-    #[error("no TURN server has room")]
-    NoTurnServer,
     /// There is no room for another peer.
     #[error("the registry is full")]
     RegistryFull,

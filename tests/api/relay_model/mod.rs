@@ -253,7 +253,7 @@ async fn allocate(
         answer.ok()
     } else {
         let Some((server, _)) = model.servers().into_iter().find(|(server, _)| server != id) else {
-            answer.refused(503, "no_turn_server");
+            answer.not_allocated(503, "no_turn_server", 30);
             return false;
         };
         let granted = answer.ok();

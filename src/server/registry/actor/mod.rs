@@ -25,7 +25,7 @@ use super::journal;
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
 use super::relay::{Relay, SentBytes};
 use crate::clock::Clock;
-use crate::protocol::{ErrorCode, PeerId};
+use crate::protocol::PeerId;
 use crate::server::config::{Config, LeaseConfig};
 use crate::server::policy::lease::{self, Outage};
 use crate::server::storage::{DataVersion, Resumed, StorageError, Store};
@@ -283,10 +283,6 @@ impl RegistryActor {
                 .allocations_refused
                 .entry(refusal.code())
                 .or_default(),
-            (Mutation::Allocate(_), Outcome::NoTurnServer) => {
-                let code = ErrorCode::NoTurnServer;
-                counters.allocations_refused.entry(code).or_default()
-            }
             (Mutation::Register(_), outcome) if outcome.error().is_none() => {
                 &mut counters.registrations
             }

@@ -65,7 +65,6 @@ pub(super) enum Outcome {
     Relay(RelayOutcome),
     UnknownPeer,
     UnknownSession,
-    NoTurnServer,
     RegistryFull,
 }
 
@@ -74,7 +73,6 @@ impl Outcome {
         match self {
             Self::UnknownPeer => Some(RegistryError::UnknownPeer),
             Self::UnknownSession => Some(RegistryError::UnknownSession),
-            Self::NoTurnServer => Some(RegistryError::NoTurnServer),
             Self::RegistryFull => Some(RegistryError::RegistryFull),
             Self::Registered
             | Self::Updated

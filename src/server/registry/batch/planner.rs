@@ -97,7 +97,6 @@ impl<'d> Planner<'d> {
             }
             Allocated::Refused(refusal) => Outcome::Relay(RelayOutcome::Refused(refusal)),
             Allocated::UnknownSession => Outcome::UnknownSession,
-            Allocated::NoServer => Outcome::NoTurnServer,
         }
     }
 

@@ -40,7 +40,6 @@ pub(in super::super) enum Allocated {
     Granted(Box<Granted>),
     Refused(Refusal),
     UnknownSession,
-    NoServer,
 }
 
 /// A session that was granted or renewed.
@@ -106,7 +105,7 @@ impl<'r> Draft<'r> {
             Some((session, server)) => (self.renew(session, grant), server),
             None => match self.choose(directory, &request.peer_id) {
                 Some(server) => (self.grant(&request.peer_id, &server, grant), server),
-                None => return Allocated::NoServer,
+                None => return Allocated::Refused(Refusal::NoTurnServer),
             },
         };
         self.put(session.clone());
