@@ -168,14 +168,14 @@ mod tests {
         outlet.backlog().wait();
         outlet.send(b"last\n".to_vec());
         drop(outlet);
-        let rest: Vec<_> = lines.collect();
-        let [.., missed, last] = &rest[..] else {
-            panic!("{rest:?}");
-        };
-        assert_eq!(
-            (missed.as_str(), last.as_str()),
-            (format!("missed {}", 1_001 - rest.len()).as_str(), "last")
-        );
+        let mut rest: Vec<_> = lines.collect();
+        assert_eq!(rest.pop().as_deref(), Some("last"));
+        // More than once, if the thread took up the long line late.
+        let missed = rest.iter().filter_map(|line| line.strip_prefix("missed "));
+        let missed: Vec<usize> = missed.map(|count| count.parse().unwrap()).collect();
+        assert!(!missed.is_empty());
+        let written = 1 + rest.len() - missed.len();
+        assert_eq!(written + missed.iter().sum::<usize>(), 1_000);
     }
 
     #[test]
