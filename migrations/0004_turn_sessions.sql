@@ -10,9 +10,9 @@ CREATE TABLE turn_sessions (
     granted_at     INTEGER NOT NULL CHECK (granted_at BETWEEN 0 AND 253402300799999),
     expires_at     INTEGER NOT NULL CHECK (expires_at BETWEEN granted_at AND 253402300799999),
     rate_from      INTEGER NOT NULL CHECK (rate_from BETWEEN granted_at AND expires_at),
-    accrued_bytes  INTEGER NOT NULL CHECK (accrued_bytes BETWEEN 0 AND 1125899906842624),
-    reported_bytes INTEGER          CHECK (reported_bytes BETWEEN 0 AND 1125899906842624),
-    booked_bytes   INTEGER NOT NULL CHECK (booked_bytes BETWEEN 0 AND 1125899906842624),
+    accrued_bytes  INTEGER NOT NULL CHECK (accrued_bytes BETWEEN 0 AND 4611686018427387904),
+    reported_bytes INTEGER          CHECK (reported_bytes BETWEEN 0 AND 4611686018427387904),
+    booked_bytes   INTEGER NOT NULL CHECK (booked_bytes BETWEEN 0 AND 4611686018427387904),
     booked_until   INTEGER NOT NULL CHECK (booked_until BETWEEN granted_at AND expires_at)
 ) STRICT;
 
