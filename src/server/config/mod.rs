@@ -38,6 +38,8 @@ pub struct Config {
     pub limits: Limits,
     /// The HTTP interface.
     pub http: HttpConfig,
+    /// How many TURN sessions are granted and remembered.
+    pub sessions: SessionConfig,
     /// The relay budget.
     pub cost: CostConfig,
     /// Secrets shared with TURN servers. Default none, `TURN_SHARED_SECRET`, comma-separated. The
@@ -59,6 +61,10 @@ pub struct LeaseConfig {
     /// How many peers the registry holds. Default 1,000,000, `MAX_PEERS`. Each takes about 1 KiB
     /// of memory and of disk.
     pub max_peers: usize,
+    /// How many bytes of memory all peers together may take. Default a quarter of the machine's or
+    /// the cgroup's memory, at most 2 GiB, `MAX_MEMORY_MB`. Over it new peers are refused with
+    /// `registry_full`; renewals go on.
+    pub max_memory_bytes: usize,
 }
 
 impl LeaseConfig {
@@ -79,6 +85,18 @@ pub struct HttpConfig {
     /// Connections at a time. Default 10,000, `MAX_CONNECTIONS`. Each takes a file descriptor,
     /// so the limit of the process must be higher (`LimitNOFILE` in a systemd unit).
     pub max_connections: usize,
+    /// Connections at a time from one address, or from one IPv6 /64. Default 256,
+    /// `MAX_CONNECTIONS_PER_ADDRESS`. Loopback and private addresses are exempt, since a proxy is
+    /// most likely behind them.
+    pub max_connections_per_address: usize,
+    /// Bytes of the head of a request. Default 16,384, `MAX_HEAD_BYTES`.
+    pub max_head_bytes: usize,
+    /// Bytes of a listing before compression. Default 1 MiB, `MAX_RESPONSE_BYTES`. A page ends
+    /// before it would be longer; the rest is on the next page.
+    pub max_response_bytes: usize,
+    /// How long a client may take to receive a whole response, in seconds. Default 60,
+    /// `RESPONSE_TIMEOUT_SECS`.
+    pub response_timeout_secs: u64,
     /// Bytes of a request body. Default 131,072, `MAX_BODY_BYTES`. The largest registration that
     /// the other limits allow takes about 160 KB if every field is full; real ones take 1 KB.
     pub max_body_bytes: usize,
@@ -91,6 +109,19 @@ pub struct HttpConfig {
     /// How long a shutdown waits for requests under way, in seconds. Default 30,
     /// `SHUTDOWN_TIMEOUT_SECS`.
     pub shutdown_timeout_secs: u64,
+}
+
+/// Bounds of the TURN sessions that are granted and remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// New sessions of a peer in a minute. Default 10, `MAX_ALLOCATIONS_PER_MINUTE`. Over it the
+    /// response is 429 `throttled`.
+    pub max_new_per_minute: usize,
+    /// Ended sessions that are kept for late reports. Default 50,000, `MAX_ENDED_SESSIONS`. Over
+    /// it the one that ended first is forgotten.
+    pub max_ended: usize,
+    /// Ended sessions of one peer that are kept. Default 16, `MAX_ENDED_SESSIONS_PER_PEER`.
+    pub max_ended_per_peer: usize,
 }
 
 /// Which addresses the registry stores and lists.

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::checker::{Checker, SettingsError};
 use super::cost_settings::{CostSettings, SecretSettings};
-use super::{AddressPolicy, Config, HttpConfig, LeaseConfig};
+use super::{AddressPolicy, Config, HttpConfig, LeaseConfig, SessionConfig};
 use crate::protocol::Limits;
 
 /// The settings of the server as they are given.
@@ -76,6 +76,10 @@ pub struct Settings {
     )]
     max_peers: String,
 
+    /// Memory that all peers together may take, in MiB; 0 is a quarter of the machine's, at most 2048
+    #[arg(long, env = "MAX_MEMORY_MB", value_name = "MIB", default_value = "0")]
+    max_memory_mb: String,
+
     /// Size of a request body
     #[arg(
         long,
@@ -110,6 +114,42 @@ pub struct Settings {
         default_value = "10000"
     )]
     max_connections: String,
+
+    /// Connections at a time from one address, or one IPv6 /64; private addresses are exempt
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "COUNT",
+        default_value = "256"
+    )]
+    max_connections_per_address: String,
+
+    /// Size of the head of a request
+    #[arg(
+        long,
+        env = "MAX_HEAD_BYTES",
+        value_name = "BYTES",
+        default_value = "16384"
+    )]
+    max_head_bytes: String,
+
+    /// Size of a listing before compression; what does not fit is on the next page
+    #[arg(
+        long,
+        env = "MAX_RESPONSE_BYTES",
+        value_name = "BYTES",
+        default_value = "1048576"
+    )]
+    max_response_bytes: String,
+
+    /// How long a client may take to receive a response
+    #[arg(
+        long,
+        env = "RESPONSE_TIMEOUT_SECS",
+        value_name = "SECS",
+        default_value = "60"
+    )]
+    response_timeout_secs: String,
 
     /// How long health says draining before connections are refused
     #[arg(
@@ -196,6 +236,33 @@ pub struct Settings {
     )]
     max_turn_capacity: String,
 
+    /// New TURN sessions of a peer in a minute
+    #[arg(
+        long,
+        env = "MAX_ALLOCATIONS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value = "10"
+    )]
+    max_allocations_per_minute: String,
+
+    /// Ended TURN sessions that are kept for late reports
+    #[arg(
+        long,
+        env = "MAX_ENDED_SESSIONS",
+        value_name = "COUNT",
+        default_value = "50000"
+    )]
+    max_ended_sessions: String,
+
+    /// Ended TURN sessions of one peer that are kept for late reports
+    #[arg(
+        long,
+        env = "MAX_ENDED_SESSIONS_PER_PEER",
+        value_name = "COUNT",
+        default_value = "16"
+    )]
+    max_ended_sessions_per_peer: String,
+
     #[command(flatten)]
     cost: CostSettings,
 
@@ -232,6 +299,7 @@ impl Settings {
                 any.clone(),
             ),
             max_peers: checker.size("MAX_PEERS", &self.max_peers, any),
+            max_memory_bytes: self.read_max_memory(checker),
         };
         Config {
             listen_addr: checker.parse::<SocketAddr>(
@@ -251,9 +319,34 @@ impl Settings {
             ),
             limits: self.read_limits(checker),
             http: self.read_http(checker),
+            sessions: self.read_sessions(checker),
             cost: self.cost.read(checker),
             turn_secrets: self.secrets.turn_secrets(),
             admin_token: self.secrets.admin_token(),
+        }
+    }
+
+    fn read_max_memory(&self, checker: &mut Checker) -> usize {
+        let mib = checker.size("MAX_MEMORY_MB", &self.max_memory_mb, 0..=1 << 20);
+        match mib {
+            0 => default_max_memory_bytes(),
+            mib => mib << 20,
+        }
+    }
+
+    fn read_sessions(&self, checker: &mut Checker) -> SessionConfig {
+        let any = 1..=1 << 20;
+        let mut size = |name, text: &str| checker.size(name, text, any.clone());
+        SessionConfig {
+            max_new_per_minute: size(
+                "MAX_ALLOCATIONS_PER_MINUTE",
+                &self.max_allocations_per_minute,
+            ),
+            max_ended: size("MAX_ENDED_SESSIONS", &self.max_ended_sessions),
+            max_ended_per_peer: size(
+                "MAX_ENDED_SESSIONS_PER_PEER",
+                &self.max_ended_sessions_per_peer,
+            ),
         }
     }
 
@@ -280,6 +373,22 @@ impl Settings {
             workers: if workers == 0 { cores() } else { workers },
             max_in_flight: checker.size("MAX_IN_FLIGHT", &self.max_in_flight, 1..=1 << 20),
             max_connections: checker.size("MAX_CONNECTIONS", &self.max_connections, 1..=1 << 20),
+            max_connections_per_address: checker.size(
+                "MAX_CONNECTIONS_PER_ADDRESS",
+                &self.max_connections_per_address,
+                1..=1 << 20,
+            ),
+            max_head_bytes: checker.size("MAX_HEAD_BYTES", &self.max_head_bytes, 1024..=1 << 20),
+            max_response_bytes: checker.size(
+                "MAX_RESPONSE_BYTES",
+                &self.max_response_bytes,
+                65_536..=1 << 30,
+            ),
+            response_timeout_secs: checker.number(
+                "RESPONSE_TIMEOUT_SECS",
+                &self.response_timeout_secs,
+                1..=86_400,
+            ),
             max_body_bytes: checker.size("MAX_BODY_BYTES", &self.max_body_bytes, any),
             max_listed: checker.size("MAX_LISTED", &self.max_listed, 1..=100_000),
             drain_delay_secs: checker.number("DRAIN_DELAY_SECS", &self.drain_delay_secs, 0..=3600),
@@ -290,6 +399,11 @@ impl Settings {
             ),
         }
     }
+}
+
+/// A quarter of the machine's memory, at most 2 GiB.
+fn default_max_memory_bytes() -> usize {
+    512 << 20
 }
 
 #[cfg(test)]
