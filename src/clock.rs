@@ -7,6 +7,8 @@
 #[cfg(feature = "agent")]
 mod timer;
 
+#[cfg(feature = "server")]
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -96,6 +98,15 @@ impl Clock for ManualClock {
 #[cfg(feature = "server")]
 pub(crate) fn deadline_in(limit: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + limit
+}
+
+/// Milliseconds that have passed on the machine since the first call, on a clock that is never set.
+///
+/// By this the process notices that it stood still itself. No lease follows it directly.
+#[cfg(feature = "server")]
+pub(crate) fn machine_ms() -> u64 {
+    static FIRST: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
+    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Writes `unix_ms` as RFC 3339 in UTC with milliseconds and `Z`, e.g. `2026-11-23T21:09:43.120Z`.

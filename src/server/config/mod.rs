@@ -68,6 +68,12 @@ pub struct LeaseConfig {
 }
 
 impl LeaseConfig {
+    /// How long the registry may show no sign of life before that counts as an outage, in
+    /// milliseconds: a quarter of a lease, but no less than three signs take and at most 5 s.
+    pub fn max_gap_ms(&self) -> i64 {
+        (self.peer_timeout_ms() / 4).clamp(1_500, 5_000)
+    }
+
     /// How long a lease lasts, in milliseconds.
     pub fn peer_timeout_ms(&self) -> i64 {
         i64::try_from(self.peer_timeout_secs.saturating_mul(1000)).unwrap_or(i64::MAX)

@@ -57,6 +57,10 @@ fn in_words(refusal: Refusal, mode: CostMode) -> String {
             "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
              may hold in mode {mode}"
         ),
+        Refusal::TooOften { allowed } => format!(
+            "the peer was granted {allowed} new TURN sessions in the last minute, the most that one \
+             peer may be"
+        ),
         Refusal::NoTurnServer => "no TURN server has room".to_owned(),
         Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
     }
@@ -75,9 +79,9 @@ impl ApiError {
             Self::Registry(RegistryError::UnknownSession) => ErrorCode::SessionNotFound,
             Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
             Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
-            Self::Registry(RegistryError::StorageUnavailable | RegistryError::Stopped) => {
-                ErrorCode::StorageUnavailable
-            }
+            Self::Registry(
+                RegistryError::StorageUnavailable | RegistryError::Stopped | RegistryError::Stuck,
+            ) => ErrorCode::StorageUnavailable,
             Self::NoSuchPath => ErrorCode::NotFound,
             Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
             Self::NotJson => ErrorCode::UnsupportedMediaType,

@@ -1,6 +1,8 @@
 //! Registering, renewing and listing peers.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::net::IpAddr;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -15,8 +17,8 @@ use crate::protocol::{
     HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse, RequestError,
 };
 use crate::server::policy::privacy;
-use crate::server::policy::selection::{Extent, PeerFilter};
-use crate::server::registry::{Include, ListPeers, Membership, PeerListing, Peers};
+use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
+use crate::server::registry::{Bounds, Include, ListPeers, Membership, PeerListing, Peers};
 
 /// `POST /register`
 pub(super) async fn register_peer(
@@ -66,10 +68,10 @@ pub(super) async fn list_peers(
     api: web::Data<Api>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (mut query, include) = read_query(&api, request.query_string())?;
+    let mut query = read_query(&api, &request)?;
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
-    let peers = api.registry.list_peers(query).await?;
+    let peers = api.registry.list_peers(&query).await?;
     // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
     let caching = if is_sample { "no-store" } else { "no-cache" };
     let mut response = match &peers.listing {
@@ -83,14 +85,14 @@ pub(super) async fn list_peers(
     let Some(listing) = &peers.listing else {
         return Ok(response.finish());
     };
-    let json = render(&peers, listing, include);
+    let json = render(&peers, listing, query.include);
     response.content_type("application/json");
     Ok(compression::send(&request, response, json).await)
 }
 
-fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestError> {
+fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
     let limits = &api.limits;
-    let mut query = Query::parse(text)?;
+    let mut query = Query::parse(request.query_string())?;
     let limit = query.count("limit")?;
     let after = query.cursor("cursor")?;
     let extent = match (limit, after) {
@@ -101,7 +103,8 @@ fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestErro
             ));
         }
         (Some(count), None) => Extent::Sample(count),
-        (None, after) => Extent::Page { after },
+        (None, Some(start)) => Extent::Page(start),
+        (None, None) => Extent::Page(PageStart::Drawn(caller_of(request))),
     };
     let include = Include {
         stores: query.flag("includeStores")?.unwrap_or(false),
@@ -115,19 +118,22 @@ fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestErro
         version: query.text("version", limits.string_bytes)?,
         exclude: query.peer_id("exclude", limits)?,
     };
-    let list = ListPeers {
+    Ok(ListPeers {
         filter,
         extent,
-        most: api.http.max_listed,
+        include,
+        bounds: Bounds {
+            max_peers: api.http.max_listed,
+            max_bytes: api.http.max_response_bytes,
+        },
         known: Vec::new(),
-    };
-    Ok((list, include))
+    })
 }
 
 /// Writes a [`PeersResponse`](crate::protocol::PeersResponse), mostly by copying text.
 fn render(peers: &Peers, listing: &PeerListing, include: Include) -> Vec<u8> {
-    const TYPICAL_PEER_BYTES: usize = 448;
-    let mut out = Vec::with_capacity(256 + listing.peers.len() * TYPICAL_PEER_BYTES);
+    const FRAME_BYTES: usize = 512;
+    let mut out = Vec::with_capacity(FRAME_BYTES + listing.json_bytes);
     out.extend_from_slice(b"{\"peers\":[");
     for (at, peer) in listing.peers.iter().enumerate() {
         if at > 0 {
@@ -144,15 +150,54 @@ fn render(peers: &Peers, listing: &PeerListing, include: Include) -> Vec<u8> {
         rfc3339(peers.now_ms),
         listing.peers.len(),
     );
-    let _ = match &listing.next_after {
-        Some(cursor) => write!(out, "\"{cursor}\"}}"),
+    let _ = match &listing.next {
+        Some(start) => write!(out, "\"{}\"}}", cursor_of(start)),
         None => write!(out, "null}}"),
     };
     out
 }
 
+/// The text that leads to a page.
+fn cursor_of(start: &PageStart) -> String {
+    match start {
+        PageStart::Drawn(_) => String::new(),
+        PageStart::After { last, first: None } => last.clone(),
+        PageStart::After {
+            last,
+            first: Some(first),
+        } => format!("{last}~{first}"),
+    }
+}
+
+/// Tells callers apart, so that each reads another first page: by the address of the connection,
+/// or, where a proxy seems to be at its other end, by the address that the proxy saw.
+fn caller_of(request: &HttpRequest) -> u64 {
+    let address = request.peer_addr().map(|address| address.ip());
+    let mut hasher = DefaultHasher::new();
+    address.hash(&mut hasher);
+    if address.is_some_and(is_nearby) {
+        let seen = request.headers().get_all("X-Forwarded-For").next_back();
+        let seen = seen.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+        seen.map(str::trim).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Whether an address is this machine's or of a private network.
+fn is_nearby(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
 fn entity_tag(membership: Membership) -> String {
-    format!("W/\"{:x}-{:x}\"", membership.directory, membership.revision)
+    let Membership {
+        directory,
+        revision,
+        draw,
+    } = membership;
+    format!("W/\"{directory:x}-{revision:x}-{draw:x}\"")
 }
 
 /// The states that the client says it has, by RFC 9110, section 13.1.2; other tags are ignored.
@@ -160,10 +205,12 @@ fn known_memberships(request: &HttpRequest) -> Vec<Membership> {
     let parse = |tag: &str| {
         let tag = tag.trim();
         let opaque = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-        let (directory, revision) = opaque.split_once('-')?;
+        let mut numbers = opaque.split('-').map(|hex| u64::from_str_radix(hex, 16));
+        let mut next = || numbers.next()?.ok();
         Some(Membership {
-            directory: u64::from_str_radix(directory, 16).ok()?,
-            revision: u64::from_str_radix(revision, 16).ok()?,
+            directory: next()?,
+            revision: next()?,
+            draw: next()?,
         })
     };
     request

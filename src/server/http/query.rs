@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use actix_web::web;
 
 use crate::protocol::{Limits, PeerId, RequestError};
+use crate::server::policy::selection::PageStart;
 
 /// The parameters of a query string; those nobody asks for are ignored.
 pub(super) struct Query(HashMap<String, String>);
@@ -61,19 +62,29 @@ impl Query {
         }
     }
 
-    /// A peer id of whatever length: today's limit may be lower than the one it registered under.
-    pub(super) fn cursor(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+    /// Where the page before ended: a peer id, and behind `~` the one where the first page began.
+    pub(super) fn cursor(&mut self, name: &'static str) -> Result<Option<PageStart>, RequestError> {
+        let Some(text) = self.0.remove(name) else {
+            return Ok(None);
+        };
+        // Of whatever length: today's limit may be lower than the one a peer registered under.
         let limits = Limits {
             peer_id_chars: usize::MAX,
             ..Limits::default()
         };
-        match self.0.remove(name) {
-            Some(text) if !PeerId::is_well_formed(&text, &limits) => Err(RequestError::invalid(
-                name,
-                "the nextCursor of the page before",
-            )),
-            cursor => Ok(cursor),
+        let (last, first) = match text.split_once('~') {
+            Some((last, first)) => (last, Some(first)),
+            None => (text.as_str(), None),
+        };
+        let mut ids = [last].into_iter().chain(first);
+        if !ids.all(|id| PeerId::is_well_formed(id, &limits)) {
+            let form = "the nextCursor of the page before";
+            return Err(RequestError::invalid(name, form));
         }
+        Ok(Some(PageStart::After {
+            last: last.to_owned(),
+            first: first.map(str::to_owned),
+        }))
     }
 
     pub(super) fn peer_id(

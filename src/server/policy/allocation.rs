@@ -83,6 +83,11 @@ pub enum Refusal {
         /// So much, in Mbit/s.
         allowed_mbps: u64,
     },
+    /// The peer was granted as many new sessions in the last minute as may be.
+    TooOften {
+        /// New sessions in a minute.
+        allowed: usize,
+    },
     /// Nobody has room to relay it.
     NoTurnServer,
     /// Nothing is granted to anybody.
@@ -99,6 +104,7 @@ impl Refusal {
             Self::SessionLimit { .. } => ErrorCode::SessionLimit,
             Self::PremiumSessionLimit { .. } => ErrorCode::PremiumSessionLimit,
             Self::BandwidthShare { .. } => ErrorCode::BandwidthShare,
+            Self::TooOften { .. } => ErrorCode::Throttled,
             Self::NoTurnServer => ErrorCode::NoTurnServer,
             Self::Shutdown => ErrorCode::RelayShutdown,
         }
@@ -113,6 +119,7 @@ impl Refusal {
             Self::SessionLimit { allowed } => ("sessionsPerPeer", Some(allowed.into())),
             Self::PremiumSessionLimit { allowed } => ("premiumSessions", Some(allowed.into())),
             Self::BandwidthShare { allowed_mbps } => ("bandwidthShareMbps", Some(allowed_mbps)),
+            Self::TooOften { allowed } => ("newSessionsPerMinute", Some(allowed as u64)),
             Self::NoTurnServer => ("turnServersWithRoom", Some(0)),
             Self::Shutdown => ("sessions", Some(0)),
         }
@@ -122,7 +129,8 @@ impl Refusal {
     pub const fn retry_after_secs(self) -> u64 {
         match self {
             Self::AttemptP2pFirst | Self::NoTurnServer => 30,
-            Self::SessionLimit { .. }
+            Self::TooOften { .. }
+            | Self::SessionLimit { .. }
             | Self::PremiumSessionLimit { .. }
             | Self::BandwidthShare { .. } => 60,
             Self::PremiumOnly | Self::RenewalsOnly => 600,

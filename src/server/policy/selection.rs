@@ -22,12 +22,24 @@ pub struct PeerFilter {
 /// How much of what matches to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// A uniform random sample of so many peers.
+    /// A uniform random sample of this number of peers.
     Sample(usize),
-    /// A page in order of peer id.
-    Page {
-        /// The last peer of the page before; none for the first page.
-        after: Option<String>,
+    /// A page in order of peer id. Behind the last id the order begins again with the first.
+    Page(PageStart),
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageStart {
+    /// The first page: at a peer that follows from this number and from a secret of the registry,
+    /// so that nobody chooses who is on the first page, neither its reader nor a peer.
+    Drawn(u64),
+    /// A later page.
+    After {
+        /// The last peer of the page before.
+        last: String,
+        /// Where the first page began and the last one ends; `None`: behind the last id.
+        first: Option<String>,
     },
 }
 
@@ -58,22 +70,5 @@ impl PeerFilter {
             && is(&self.bootstrap_capable, traits.bootstrap_capable)
             && says(&self.network_id, &traits.network_id)
             && says(&self.version, &traits.version)
-    }
-
-    /// Whether every active peer matches, but for the excluded one.
-    pub fn takes_all(&self) -> bool {
-        let Self {
-            turn_capable,
-            bootstrap_capable,
-            network_id,
-            store,
-            version,
-            exclude: _,
-        } = self;
-        turn_capable.is_none()
-            && bootstrap_capable.is_none()
-            && network_id.is_none()
-            && store.is_none()
-            && version.is_none()
     }
 }

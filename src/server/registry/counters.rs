@@ -17,6 +17,8 @@ pub struct Counters {
     pub cleanups: u64,
     /// Peers that cleanups removed.
     pub peers_cleaned: u64,
+    /// Time in which the process lived but nobody could renew, in milliseconds.
+    pub outage_credit_ms: u64,
     /// When the last cleanup ran, in Unix milliseconds.
     pub last_cleanup_ms: Option<i64>,
     /// TURN sessions granted and renewed.

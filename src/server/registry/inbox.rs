@@ -45,6 +45,19 @@ impl Inbox {
         mem::replace(queue, rest)
     }
 
+    /// Puts mutations back that were taken, before those that have come since.
+    pub(super) fn put_back(&self, mut taken: Vec<(Mutation, Ticket)>) {
+        if let Some(queue) = self.lock().as_mut() {
+            taken.append(queue);
+            *queue = taken;
+        }
+    }
+
+    /// Whether the actor is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_none()
+    }
+
     /// Refuses all that waits and all that comes.
     pub(super) fn close(&self) {
         *self.lock() = None;

@@ -5,7 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::RegistryError;
 use super::counters::Counters;
-use super::directory::{Membership, PeerListing, TurnListing};
+use super::directory::{Bounds, Include, Membership, PeerListing};
 use super::relay::{CostStatus, Granted};
 use crate::server::policy::allocation::Refusal;
 use crate::server::policy::selection::{Extent, PeerFilter};
@@ -80,15 +80,16 @@ pub(super) struct Ticket {
 pub(super) struct TakeMutations;
 
 /// Asks for active peers.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Peers")]
+#[derive(Clone, Debug)]
 pub struct ListPeers {
     /// Which peers.
     pub filter: PeerFilter,
     /// How much of what matches.
     pub extent: Extent,
-    /// The most peers to return.
-    pub most: usize,
+    /// Which of the longer members to list.
+    pub include: Include,
+    /// How much to list at most.
+    pub bounds: Bounds,
     /// States of the membership whose listing the asker has already.
     pub known: Vec<Membership>,
 }
@@ -106,20 +107,7 @@ pub struct Peers {
     pub now_ms: i64,
 }
 
-/// Asks for active TURN servers with room.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "TurnListing")]
-pub(super) struct ListTurnServers {
-    /// The most servers to return.
-    pub(super) most: usize,
-}
-
-/// Asks how the registry is.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Status")]
-pub(super) struct ReadStatus;
-
-/// The answer to [`ReadStatus`].
+/// How the registry is.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Registered peers, active or not.
@@ -128,6 +116,8 @@ pub struct Status {
     pub active_peers: usize,
     /// Active TURN servers.
     pub turn_servers: usize,
+    /// Memory that all peers and sessions take, in bytes.
+    pub peer_bytes: usize,
     /// Seconds since the actor started.
     pub uptime_secs: u64,
     /// What happened since then.

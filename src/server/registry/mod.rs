@@ -8,6 +8,8 @@ mod inbox;
 mod journal;
 mod messages;
 mod relay;
+mod state;
+mod view;
 
 use std::sync::Arc;
 
@@ -26,9 +28,10 @@ use crate::server::storage::{Resumed, StorageError, Store};
 use actor::RegistryActor;
 use batch::Mutation;
 use inbox::Inbox;
-use messages::{Drain, ListTurnServers, ReadStatus, TakeMutations, Ticket};
+use messages::{Drain, TakeMutations, Ticket};
+use view::View;
 
-pub use directory::{Include, Membership, PeerListing, TurnListing};
+pub use directory::{Bounds, Include, Membership, PeerListing, TurnListing};
 pub use messages::{Accepted, ListPeers, Peers, RelayOutcome, RelayReply, Reply, Status};
 pub use relay::{CostStatus, Granted, SentBytes};
 
@@ -53,6 +56,9 @@ pub enum RegistryError {
     /// The actor is gone.
     #[error("the registry has stopped")]
     Stopped,
+    /// The actor has not moved for some time.
+    #[error("the registry is stuck")]
+    Stuck,
 }
 
 /// A handle on the running registry; clones share it.
@@ -60,6 +66,7 @@ pub enum RegistryError {
 pub struct Registry {
     addr: Addr<RegistryActor>,
     inbox: Inbox,
+    view: View,
     permits: Arc<Semaphore>,
 }
 
@@ -91,9 +98,11 @@ impl Registry {
         let (actor, resumed) =
             RegistryActor::resume(store, clock, config, sent, inbox.clone(), alive).await?;
         let (total_peers, active_peers) = actor.peers();
+        let view = actor.view();
         let registry = Self {
             addr: actor.start(),
             inbox,
+            view,
             permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
         };
         let started = Started {
@@ -172,23 +181,31 @@ impl Registry {
     }
 
     /// Lists active peers.
-    pub async fn list_peers(&self, query: ListPeers) -> Result<Peers, RegistryError> {
+    pub async fn list_peers(&self, query: &ListPeers) -> Result<Peers, RegistryError> {
         let _permit = self.permit()?;
-        let answer = self.addr.send(query).await;
-        answer.map_err(|_| RegistryError::Stopped)
+        self.check()?;
+        Ok(self.view.list_peers(query).await)
     }
 
-    /// Lists active TURN servers with room, `most` at most.
-    pub async fn list_turn_servers(&self, most: usize) -> Result<TurnListing, RegistryError> {
+    /// Lists active TURN servers with room, `max` at most.
+    pub async fn list_turn_servers(&self, max: usize) -> Result<TurnListing, RegistryError> {
         let _permit = self.permit()?;
-        let answer = self.addr.send(ListTurnServers { most }).await;
-        answer.map_err(|_| RegistryError::Stopped)
+        self.check()?;
+        Ok(self.view.list_turn_servers(max).await)
     }
 
     /// Tells how the registry is, however busy it is.
     pub async fn status(&self) -> Result<Status, RegistryError> {
-        let answer = self.addr.send(ReadStatus).await;
-        answer.map_err(|_| RegistryError::Stopped)
+        self.check()?;
+        self.view.status().await
+    }
+
+    /// Nobody is told of a registry that no longer follows its database.
+    fn check(&self) -> Result<(), RegistryError> {
+        if self.inbox.is_closed() {
+            return Err(RegistryError::Stopped);
+        }
+        Ok(())
     }
 
     /// Writes what waits, closes the database, and makes the actor of no further use.

@@ -81,9 +81,17 @@ impl Script {
         script.bind(version.0);
         script.add(uptime::MARK_ALIVE);
         script.bind(changes.now_ms);
+        for outage in &changes.outages {
+            script.add(uptime::CREDIT);
+            script.bind(outage.from_ms);
+            script.bind(outage.until_ms);
+        }
         if let Some(cleanup) = &changes.cleanup {
             script.add(peers::CLEANUP);
+            let (last_seen_ms, row_id) = cleanup.before;
             script.bind(cleanup.cutoff_ms);
+            script.bind(last_seen_ms);
+            script.bind(row_id);
             script.bind_json(&cleanup.spared);
             script.expect("the cleanup", cleanup.expected);
         }
@@ -117,10 +125,11 @@ impl Script {
             &changes.sessions,
             sessions::row_of,
         );
-        if let Some((before_ms, count)) = changes.forgotten {
+        if !changes.forgotten.is_empty() {
+            let ids: Vec<&str> = changes.forgotten.iter().map(|id| &**id).collect();
             self.add(sessions::FORGET);
-            self.bind(before_ms);
-            self.expect("forgetting sessions", count);
+            self.bind_json(&ids);
+            self.expect("forgetting sessions", ids.len());
         }
         self.put(
             "the traffic",

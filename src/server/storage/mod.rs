@@ -44,6 +44,8 @@ pub struct Changes {
     pub now_ms: i64,
     /// Whether to record that the registry is alive, as every transaction does that writes.
     pub is_alive: bool,
+    /// Outages to record that the process lived through.
+    pub outages: Vec<Outage>,
     /// The cleanup to run before anything else.
     pub cleanup: Option<Cleanup>,
     /// Peers to insert, or to overwrite but for `registered_at`.
@@ -61,8 +63,8 @@ pub struct Changes {
 pub struct RelayChanges {
     /// Sessions to insert or to overwrite, each once.
     pub sessions: Vec<TurnSession>,
-    /// Sessions to forget, as their end is before a moment in Unix milliseconds, and how many.
-    pub forgotten: Option<(i64, usize)>,
+    /// Sessions to forget, each once.
+    pub forgotten: Vec<Arc<str>>,
     /// What to add to the traffic of days, which are counted from 1970-01-01, each once.
     pub traffic: Vec<(i64, DayTraffic)>,
     /// Tiers that the operator has set, each peer once.
@@ -89,6 +91,9 @@ pub struct RelayRows {
 pub struct Cleanup {
     /// It removes peers last seen before this moment, in Unix milliseconds.
     pub cutoff_ms: i64,
+    /// Of these it removes the ones before this place in the order of `last_seen` and row: the rest
+    /// is for the next cleanup, so that none takes long.
+    pub before: (i64, i64),
     /// Rows that it spares, in ascending order: their peers sent one of these very changes.
     pub spared: Vec<i64>,
     /// How many rows it must find.

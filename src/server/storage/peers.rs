@@ -79,9 +79,11 @@ fn read_json<T: DeserializeOwned>(
         })
 }
 
-/// Removes the peers that have expired: those last seen before a moment, but for some rows.
+/// Removes the peers that have expired, those last seen before the cutoff, but for some rows. The
+/// second condition bounds the number of rows: a place in the order of `last_seen` and `id`.
 pub(super) const CLEANUP: &str = "
-DELETE FROM peers WHERE last_seen < ? AND id NOT IN (SELECT value FROM json_each(?));";
+DELETE FROM peers
+WHERE last_seen < ? AND (last_seen, id) < (?, ?) AND id NOT IN (SELECT value FROM json_each(?));";
 
 /// Inserts peers, or overwrites what they announced before.
 pub(super) const REGISTER: &str = "

@@ -29,9 +29,9 @@ ON CONFLICT (session_id) DO UPDATE SET
     booked_bytes = excluded.booked_bytes,
     booked_until = excluded.booked_until;";
 
-/// Forgets sessions that ended before a moment and are in the books.
+/// Forgets sessions.
 pub(super) const FORGET: &str = "
-DELETE FROM turn_sessions WHERE expires_at < ? AND booked_until >= expires_at;";
+DELETE FROM turn_sessions WHERE session_id IN (SELECT value FROM json_each(?));";
 
 /// Records what the operator has said of peers.
 pub(super) const SET_TIERS: &str = "

@@ -127,6 +127,11 @@ pub(super) async fn credit(
     Ok(())
 }
 
+/// Records an outage that the process lived through: it was stopped, or could not write.
+pub(super) const CREDIT: &str = "
+INSERT INTO outages (started_at, ended_at) VALUES (?, ?)
+ON CONFLICT (started_at) DO UPDATE SET ended_at = max(ended_at, excluded.ended_at);";
+
 /// Records a moment at which the registry worked.
 pub(super) const MARK_ALIVE: &str = "
 UPDATE registry_state SET alive_at = ?;";

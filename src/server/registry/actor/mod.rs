@@ -12,22 +12,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context};
-use rand::SeedableRng;
-use rand::rngs::SmallRng;
 use tokio::sync::oneshot;
 
 use super::RegistryError;
-use super::batch::{Batch, Chore, Circumstances, Mutation, Outcome, Plan};
+use super::batch::{Batch, Chore, Mutation, Outcome, Plan};
 use super::counters::Counters;
-use super::directory::Directory;
 use super::inbox::Inbox;
 use super::journal;
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
 use super::relay::{Relay, SentBytes};
+use super::state::{State, Storage};
+use super::view::View;
 use crate::clock::Clock;
-use crate::protocol::PeerId;
 use crate::server::config::{Config, LeaseConfig};
-use crate::server::policy::lease::{self, Outage};
+use crate::server::policy::lease::Outage;
 use crate::server::storage::{DataVersion, Resumed, StorageError, Store};
 
 use views::{RelayConfig, Views};
@@ -38,38 +36,28 @@ pub(super) use views::Written;
 /// vanish, few enough that a transaction takes milliseconds.
 const BATCH_MUTATIONS: usize = 1024;
 
-/// Messages in the mailbox before their senders wait.
-const MAILBOX_MESSAGES: usize = 4096;
+/// How often the actor gives a sign of life.
+const TICK: Duration = Duration::from_millis(500);
 
-/// The owner of the database, the queue before it and the directory after it.
+/// When the process first records that it is alive; then after twice as long, and so on, until it
+/// does so every tenth of a lease. A process that is killed soon after each start would otherwise
+/// never have lived, and nobody's lease would run out.
+const FIRST_MARK: Duration = Duration::from_millis(250);
+
+/// The owner of the database, the queue before it and the state after it.
 pub(super) struct RegistryActor {
     store: Store,
     clock: Arc<dyn Clock>,
     config: LeaseConfig,
     /// To read the tables anew with.
     relay_config: RelayConfig,
-    directory: Directory,
-    relay: Relay,
-    storage: Storage,
-    outages: Vec<Outage>,
+    view: View,
     inbox: Inbox,
     chores: Vec<Chore>,
     is_writing: bool,
-    counters: Counters,
-    started_ms: i64,
-    rng: SmallRng,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
     /// Dropped with the actor, however it ends.
     _alive: oneshot::Sender<()>,
-}
-
-/// Whether the database takes writes.
-#[derive(Clone, Copy, Debug)]
-enum Storage {
-    /// It does, and the directory equals the table at this version.
-    Works(DataVersion),
-    /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
-    Fails { since_ms: i64 },
 }
 
 impl RegistryActor {
@@ -87,81 +75,67 @@ impl RegistryActor {
         let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
         let relay_config = RelayConfig {
             cost: config.cost.clone(),
+            sessions: config.sessions,
             sent,
         };
         let (Views { directory, relay }, version) =
             views::load(&store, &relay_config, now_ms).await?;
-        let mut actor = Self {
+        let outages = resumed.outages.clone();
+        let mut state = State::new(directory, relay, version, lease, outages, now_ms);
+        while !state.is_current(now_ms) {
+            state.advance(now_ms);
+        }
+        state.advance(now_ms);
+        let actor = Self {
             store,
+            view: View::new(state, Arc::clone(&clock)),
             clock,
             config: lease,
             relay_config,
-            directory,
-            relay,
-            storage: Storage::Works(version),
-            outages: resumed.outages.clone(),
             inbox,
             chores: Vec::new(),
             is_writing: false,
-            counters: Counters::default(),
-            started_ms: now_ms,
-            rng: SmallRng::from_rng(&mut rand::rng()),
             drained: None,
             _alive: alive,
         };
-        actor.look();
         Ok((actor, resumed))
+    }
+
+    /// What readers look at.
+    pub(super) fn view(&self) -> View {
+        self.view.clone()
     }
 
     /// Registered and active peers.
     pub(super) fn peers(&self) -> (usize, usize) {
-        (self.directory.registered(), self.directory.active())
+        let state = self.view.read();
+        (state.directory.registered(), state.directory.active())
     }
 
-    /// Brings the views up to now, which it returns.
-    fn look(&mut self) -> i64 {
+    /// Gives a sign of life.
+    fn tick(&self) {
         let now_ms = self.clock.now_ms();
-        self.directory.expire(self.cutoff_ms(now_ms));
-        // What was planned rests on the sessions as they were.
-        if !self.is_writing {
-            self.pass_time(now_ms);
-        }
-        now_ms
+        let mut state = self.view.write();
+        state.is_alive(now_ms);
+        state.advance(now_ms);
+        self.log_mode(&mut state, now_ms);
     }
 
-    /// Ends the TURN sessions whose time has come and follows the cost with the mode.
-    fn pass_time(&mut self, now_ms: i64) {
-        let (servers, mode_before) = self.relay.advance(now_ms);
-        self.follow_loads(&servers);
-        if let Some(before) = mode_before {
-            journal::mode(before, &self.relay.status(now_ms));
+    fn log_mode(&self, state: &mut State, now_ms: i64) {
+        if let Some(before) = state.take_mode_change() {
+            journal::mode(before, &state.relay.status(now_ms));
         }
-    }
-
-    fn follow_loads(&mut self, servers: &[PeerId]) {
-        for server_id in servers {
-            let load = self.relay.sessions().load(server_id.as_str());
-            self.directory.set_load(server_id, load);
-        }
-    }
-
-    fn cutoff_ms(&self, now_ms: i64) -> i64 {
-        let as_of_ms = match self.storage {
-            Storage::Works(_) => now_ms,
-            Storage::Fails { since_ms } => since_ms,
-        };
-        lease::cutoff_ms(as_of_ms, self.config.peer_timeout_ms(), &self.outages)
     }
 
     fn add_chore(&mut self, chore: Chore, ctx: &mut Context<Self>) {
         if !self.chores.contains(&chore) {
             self.chores.push(chore);
         }
-        self.write(ctx);
+        self.begin_batch(ctx);
     }
 
     /// Begins the next transaction, unless one is under way or nothing waits.
-    fn write(&mut self, ctx: &mut Context<Self>) {
+    fn begin_batch(&mut self, ctx: &mut Context<Self>) {
         if !self.is_writing && self.has_work() {
             let batch = Batch {
                 mutations: self.inbox.take(BATCH_MUTATIONS),
@@ -179,20 +153,31 @@ impl RegistryActor {
         !self.inbox.is_empty() || !self.chores.is_empty()
     }
 
-    /// Begins a transaction. A batch of refusals has nothing to write, but must not refuse what is
-    /// in the table by now.
+    /// Plans a batch and begins its transaction. A batch of refusals has nothing to write, but must
+    /// not refuse what is in the table by now.
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
-        let circumstances = Circumstances {
-            now_ms,
-            cutoff_ms: self.cutoff_ms(now_ms),
-            max_peers: self.config.max_peers,
+        let circumstances = {
+            let mut state = self.view.write();
+            state.is_alive(now_ms);
+            state.advance(now_ms);
+            self.log_mode(&mut state, now_ms);
+            // From here on readers leave alone what is planned on.
+            state.begin_write(now_ms);
+            state.circumstances(now_ms)
         };
-        self.pass_time(now_ms);
-        batch.plan(&mut self.directory, &mut self.relay, circumstances);
+        let (drafted, rest) = {
+            let state = self.view.read();
+            batch.plan(&state.directory, &state.relay, circumstances)
+        };
+        self.inbox.put_back(rest);
+        let storage = {
+            let mut state = self.view.write();
+            batch.add_passed_time(drafted, &mut state);
+            state.storage
+        };
         self.is_writing = true;
         let store = self.store.clone();
-        let storage = self.storage;
         let relay_config = self.relay_config.clone();
         let registry = ctx.address();
         actix::spawn(async move {
@@ -201,8 +186,17 @@ impl RegistryActor {
         });
     }
 
-    /// Makes the directory follow a transaction, and answers everyone in it.
+    /// The transaction under way has ended.
+    fn end_write(&mut self, is_committed: bool) {
+        self.is_writing = false;
+        let now_ms = self.clock.now_ms();
+        self.view.write().end_write(is_committed, now_ms);
+    }
+
+    /// Makes the state follow a transaction, and answers everyone in it.
     fn apply(&mut self, batch: Batch) {
+        let view = self.view.clone();
+        let mut state = view.write();
         let Plan {
             changes,
             renewed,
@@ -213,112 +207,77 @@ impl RegistryActor {
         let mut cleaned = 0;
         if let Some(cleanup) = &changes.cleanup {
             cleaned = cleanup.expected;
-            self.directory
-                .remove_expired(cleanup.cutoff_ms, &cleanup.spared);
-            self.counters.cleanups += 1;
-            self.counters.peers_cleaned += cleaned as u64;
-            self.counters.last_cleanup_ms = Some(changes.now_ms);
+            state
+                .directory
+                .remove_expired(cleanup.before, &cleanup.spared);
+            state.counters.cleanups += 1;
+            state.counters.peers_cleaned += cleaned as u64;
+            state.counters.last_cleanup_ms = Some(changes.now_ms);
             journal::cleanup(cleaned, &batch.chores);
+            if cleanup.before.0 < cleanup.cutoff_ms && !self.chores.contains(&Chore::Cleanup) {
+                // Some were left, so that nobody had to wait.
+                self.chores.push(Chore::Cleanup);
+            }
         }
         for row in &changes.registrations {
-            self.directory.put(row);
+            state.directory.put(row);
         }
         for (peer_id, (_, offer)) in offered.iter().zip(&changes.turn_offers) {
-            self.directory.offer_turn(peer_id.as_str(), offer);
+            state.directory.offer_turn(peer_id.as_str(), offer);
         }
         for peer in renewed {
-            self.directory.renew(peer, changes.now_ms);
+            state.directory.renew(peer, changes.now_ms);
         }
         if let Some(planned) = relay {
-            self.relay.apply(&changes.relay, planned);
-            self.follow_loads(&planned.servers);
-            // A bill or a report may ask for another mode, which the answers must tell.
-            self.pass_time(changes.now_ms);
+            state.relay.apply(&changes.relay, planned);
+            state.follow_loads(&planned.servers, changes.now_ms);
         }
-        self.answer(batch, cleaned);
-    }
-
-    fn answer(&mut self, batch: Batch, mut cleaned: usize) {
-        let last_seen_ms = batch.plan.changes.now_ms;
+        state.saved_outages(changes.outages.len());
+        self.log_mode(&mut state, changes.now_ms);
+        let now_ms = changes.now_ms;
         let accepted = Accepted {
-            last_seen_ms,
-            expires_at_ms: lease::expires_at_ms(last_seen_ms, self.config.peer_timeout_ms()),
-            total_peers: self.directory.registered(),
-            turn_servers: self.directory.turn_servers(),
+            last_seen_ms: now_ms,
+            expires_at_ms: state.expires_at_ms(now_ms),
+            total_peers: state.directory.registered(),
+            turn_servers: state.directory.turn_servers(),
             cleaned: 0,
         };
-        for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
-            self.count(&mutation, &outcome);
-            journal::mutation(&mutation, &outcome);
-            // A refusal has no room for the count.
-            let tells = !matches!(outcome, Outcome::Relay(RelayOutcome::Refused(_)));
-            let answer = match outcome.error() {
-                Some(error) => Err(error),
-                None => Ok(Reply {
-                    accepted: Accepted {
-                        cleaned: if tells { mem::take(&mut cleaned) } else { 0 },
-                        ..accepted
-                    },
-                    relay: self.relay_reply(outcome, last_seen_ms),
-                }),
-            };
-            ticket.answer(answer);
+        for ((mutation, _), outcome) in batch.mutations.iter().zip(&batch.plan.outcomes) {
+            count(&mut state.counters, mutation, outcome);
         }
+        let replies = Replies {
+            accepted,
+            cleaned,
+            relay: &state.relay,
+        };
+        // Readers may look while everyone is answered; nobody else changes the state.
+        replies.send(batch);
     }
 
-    fn relay_reply(&self, outcome: Outcome, now_ms: i64) -> Option<Box<RelayReply>> {
-        let Outcome::Relay(outcome) = outcome else {
-            return None;
-        };
-        Some(Box::new(RelayReply {
-            outcome,
-            cost: self.relay.status(now_ms),
-        }))
-    }
-
-    fn count(&mut self, mutation: &Mutation, outcome: &Outcome) {
-        let counters = &mut self.counters;
-        let counter = match (mutation, outcome) {
-            (Mutation::Allocate(_), Outcome::Relay(RelayOutcome::Refused(refusal))) => counters
-                .allocations_refused
-                .entry(refusal.code())
-                .or_default(),
-            (Mutation::Register(_), outcome) if outcome.error().is_none() => {
-                &mut counters.registrations
-            }
-            (Mutation::Renew(_), Outcome::Renewed) => &mut counters.heartbeats,
-            (Mutation::Renew(_), _) => &mut counters.heartbeats_refused,
-            (Mutation::Allocate(_), Outcome::Relay(_)) => &mut counters.allocations_granted,
-            _ => return,
-        };
-        *counter += 1;
+    /// Answers everyone in a batch that failed; nothing of it is on disk.
+    fn fail(&mut self, batch: Batch, error: &StorageError) {
+        let mut state = self.view.write();
+        if let Storage::Works(_) = state.storage {
+            // From its beginning, as it may have waited long for the database.
+            let since_ms = batch.plan.changes.now_ms;
+            state.storage = Storage::Fails { since_ms };
+            journal::degraded(error);
+        } else {
+            journal::still_degraded(error);
+        }
+        drop(state);
+        for (_, ticket) in batch.mutations {
+            ticket.answer(Err(RegistryError::StorageUnavailable));
+        }
     }
 
     /// Goes on from a table that was read anew.
     fn reload(&mut self, views: Views, version: DataVersion, credited: Option<Outage>) {
         journal::reloaded(views.directory.registered(), credited);
-        self.outages.extend(credited);
-        self.directory = views.directory;
-        self.relay = views.relay.follow(&self.relay);
-        self.storage = Storage::Works(version);
-        let cutoff_ms = self.cutoff_ms(self.clock.now_ms());
-        self.outages
-            .retain(|outage| !lease::is_spent(outage, cutoff_ms));
-    }
-
-    /// Answers everyone in a batch that failed; nothing of it is on disk.
-    fn fail(&mut self, batch: Batch, error: &StorageError) {
-        if let Storage::Works(_) = self.storage {
-            // From its beginning, as it may have waited long for the database.
-            let since_ms = batch.plan.changes.now_ms;
-            self.storage = Storage::Fails { since_ms };
-            journal::degraded(error);
-        } else {
-            journal::still_degraded(error);
-        }
-        for (_, ticket) in batch.mutations {
-            ticket.answer(Err(RegistryError::StorageUnavailable));
-        }
+        let Views { directory, relay } = views;
+        let now_ms = self.clock.now_ms();
+        let mut state = self.view.write();
+        state.reload(directory, relay, version, credited, now_ms);
     }
 
     /// Closes the database once everything is written, if the registry is draining.
@@ -332,6 +291,59 @@ impl RegistryActor {
             let _ = drained.send(store.close().await);
         });
     }
+}
+
+/// Answers those in a batch that is on disk.
+struct Replies<'s> {
+    accepted: Accepted,
+    cleaned: usize,
+    relay: &'s Relay,
+}
+
+impl Replies<'_> {
+    fn send(mut self, batch: Batch) {
+        for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
+            journal::mutation(&mutation, &outcome);
+            // A refusal has no room for the count.
+            let tells = !matches!(outcome, Outcome::Relay(RelayOutcome::Refused(_)));
+            let answer = match outcome.error() {
+                Some(error) => Err(error),
+                None => Ok(Reply {
+                    accepted: Accepted {
+                        cleaned: if tells { mem::take(&mut self.cleaned) } else { 0 },
+                        ..self.accepted
+                    },
+                    relay: self.relay_reply(outcome),
+                }),
+            };
+            ticket.answer(answer);
+        }
+    }
+
+    fn relay_reply(&self, outcome: Outcome) -> Option<Box<RelayReply>> {
+        let Outcome::Relay(outcome) = outcome else {
+            return None;
+        };
+        Some(Box::new(RelayReply {
+            outcome,
+            cost: self.relay.status(self.accepted.last_seen_ms),
+        }))
+    }
+}
+
+fn count(counters: &mut Counters, mutation: &Mutation, outcome: &Outcome) {
+    let counter = match (mutation, outcome) {
+        (Mutation::Allocate(_), Outcome::Relay(RelayOutcome::Refused(refusal))) => counters
+            .allocations_refused
+            .entry(refusal.code())
+            .or_default(),
+        (Mutation::Register(_), outcome) if outcome.error().is_none() => &mut counters.registrations,
+        (Mutation::Renew(_), Outcome::Renewed) => &mut counters.heartbeats,
+        (Mutation::Renew(_), _) => &mut counters.heartbeats_refused,
+        (Mutation::Allocate(_), Outcome::Relay(_)) => &mut counters.allocations_granted,
+        _ => return,
+    };
+    *counter += 1;
 }
 
 impl Ticket {
@@ -352,15 +364,20 @@ impl Actor for RegistryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Permits bound the messages; a sender that had to wait for a place would cost more.
-        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
             actor.add_chore(Chore::Cleanup, ctx);
         });
-        let alive_interval = Duration::from_secs(self.config.peer_timeout_secs) / 10;
-        ctx.run_interval(alive_interval, |actor, ctx| {
-            actor.add_chore(Chore::MarkAlive, ctx);
-        });
+        ctx.run_interval(TICK, |actor, _| actor.tick());
+        mark_alive(ctx, FIRST_MARK);
     }
+}
+
+/// Records that the registry is alive after `wait`, and again after twice as long.
+fn mark_alive(ctx: &mut Context<RegistryActor>, wait: Duration) {
+    ctx.run_later(wait, move |actor, ctx| {
+        actor.add_chore(Chore::MarkAlive, ctx);
+        let longest = Duration::from_secs(actor.config.peer_timeout_secs) / 10;
+        mark_alive(ctx, (wait * 2).min(longest));
+    });
 }

@@ -1,17 +1,18 @@
 //! The tables in memory, and the writing that keeps the two equal.
 
-use crate::server::config::CostConfig;
+use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
 use crate::server::registry::directory::Directory;
 use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, StorageError, Store};
 
-use super::Storage;
+use crate::server::registry::state::Storage;
 
 /// What the view of what was granted is made with.
 #[derive(Clone, Debug)]
 pub(super) struct RelayConfig {
     pub(super) cost: CostConfig,
+    pub(super) sessions: SessionConfig,
     pub(super) sent: SentBytes,
 }
 
@@ -77,8 +78,12 @@ pub(super) async fn load(
     let mut directory = Directory::new();
     let put = |row| directory.put(&row);
     let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
-    let RelayConfig { cost, sent } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sent);
+    let RelayConfig {
+        cost,
+        sessions,
+        sent,
+    } = relay_config.clone();
+    let relay = Relay::load(rows, cost, sessions, sent);
     for (server_id, load) in relay.sessions().loads() {
         directory.set_load(server_id, load);
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::RegistryError;
 use super::directory::{Directory, DirectoryPeer};
 use super::messages::{RelayOutcome, Ticket};
-use super::relay::{Planned, Relay};
+use super::relay::{Drafted, Planned, Relay};
+use super::state::State;
 use crate::protocol::{
     AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, SetModeRequest,
     SetSpendRequest, Tier, TurnOffer,
@@ -103,28 +104,47 @@ pub(super) struct Circumstances {
     pub(super) now_ms: i64,
     pub(super) cutoff_ms: i64,
     pub(super) max_peers: usize,
+    /// Memory that all peers and sessions may take, in bytes.
+    pub(super) max_bytes: usize,
 }
 
 impl Batch {
-    /// Works out what the batch does, given that `directory` and `relay` equal the tables.
-    pub(super) fn plan(&mut self, directory: &mut Directory, relay: &mut Relay, at: Circumstances) {
-        directory.expire(at.cutoff_ms);
+    /// Works out what the batch does, given that `directory` and `relay` equal the tables and that
+    /// the first peers that have run out are known as such. Returns the mutations that are too much
+    /// for one batch.
+    pub(super) fn plan(
+        &mut self,
+        directory: &Directory,
+        relay: &Relay,
+        at: Circumstances,
+    ) -> (Drafted, Vec<(Mutation, Ticket)>) {
         let mut planner = Planner::new(directory, relay, at);
-        let outcomes = self
-            .mutations
-            .iter()
-            .map(|(mutation, _)| planner.decide(mutation))
-            .collect();
+        let mut outcomes = Vec::with_capacity(self.mutations.len());
+        for (mutation, _) in &self.mutations {
+            if planner.is_full() {
+                break;
+            }
+            outcomes.push(planner.decide(mutation));
+        }
+        let rest = self.mutations.split_off(outcomes.len());
         let cleans_up = planner.is_needed() || self.chores.contains(&Chore::Cleanup);
         let (plan, drafted) = planner.finish(cleans_up);
         self.plan = Plan { outcomes, ..plan };
-        let is_relay_written = !drafted.is_empty() || !self.chores.is_empty();
-        if is_relay_written {
-            let (changes, planned) = drafted.merge(relay.take_unsaved(at.now_ms));
+        // To record that the registry is alive is no reason to clean up.
+        self.plan.changes.is_alive = cleans_up || !self.chores.is_empty();
+        (drafted, rest)
+    }
+
+    /// Adds what time has changed, if anything of the kind is written.
+    pub(super) fn add_passed_time(&mut self, drafted: Drafted, state: &mut State) {
+        if !drafted.is_empty() || !self.chores.is_empty() {
+            let unsaved = state.relay.take_unsaved(self.plan.changes.now_ms);
+            let (changes, planned) = drafted.merge(unsaved);
             self.plan.changes.relay = changes;
             self.plan.relay = Some(planned);
         }
-        // To record that the registry is alive is no reason to clean up.
-        self.plan.changes.is_alive = cleans_up || !self.chores.is_empty();
+        if self.plan.changes.is_alive {
+            self.plan.changes.outages = state.unsaved_outages().to_vec();
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Decides what each mutation of a batch comes to, in order of arrival.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::directory::{Directory, DirectoryPeer};
+use super::super::directory::{Directory, DirectoryPeer, LeaseKey, turn_bytes};
 use super::super::messages::RelayOutcome;
 use super::super::relay::{Allocated, Draft, Drafted, Relay};
 use super::{Circumstances, Mutation, Outcome, Plan};
@@ -14,6 +14,17 @@ use crate::server::model::{Profile, Registration, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::turn;
 use crate::server::storage::Cleanup;
+
+/// The most rows that a cleanup removes. More than that takes the database long enough to be felt
+/// by those who wait, so the rest is for the next transaction.
+const MAX_CLEANED: usize = 2_000;
+
+/// The most work in a batch, besides that of its mutations as such: changes of sets of peers, and
+/// bytes to write. Planned, written and applied in some 10 ms each.
+const MAX_WEIGHT: usize = 8_192;
+
+/// Bytes that count as much as a change of a set.
+const BYTES_PER_WEIGHT: usize = 512;
 
 /// What a batch writes of one peer.
 struct Touch {
@@ -30,30 +41,48 @@ struct Touch {
 pub(super) struct Planner<'d> {
     directory: &'d Directory,
     at: Circumstances,
-    /// How many peers have expired, and the rows of those that this batch revives.
+    /// Before which place in the order of leases the batch cleans up, and how many peers are there.
+    cleanup_before: LeaseKey,
     expired: usize,
+    /// The rows of those of them that this batch revives.
     spared: Vec<i64>,
+    /// The rows of all peers that had run out and that this batch revives.
+    revived: HashSet<i64>,
     /// Peers whose row is not written as a whole.
     renewed: Vec<Arc<DirectoryPeer>>,
     /// Peers that registered or offered to relay.
     touched: HashMap<PeerId, Touch>,
     inserted: usize,
+    relay_bytes: usize,
+    /// Memory that the batch adds, in bytes.
+    added_bytes: usize,
+    weight: usize,
     draft: Draft<'d>,
 }
 
 impl<'d> Planner<'d> {
-    /// Begins, once the peers that have run out are known as such in `directory`.
     pub(super) fn new(directory: &'d Directory, relay: &'d Relay, at: Circumstances) -> Self {
+        let (cleanup_before, expired) = directory.cleanup_before(at.cutoff_ms, MAX_CLEANED);
         Self {
             directory,
             at,
-            expired: directory.expired(at.cutoff_ms).count(),
+            cleanup_before,
+            expired,
             spared: Vec::new(),
+            revived: HashSet::new(),
+            relay_bytes: relay.bytes(),
             renewed: Vec::new(),
             touched: HashMap::new(),
             inserted: 0,
+            added_bytes: 0,
+            weight: 0,
             draft: Draft::new(relay, at.now_ms),
         }
+    }
+
+    /// Whether the batch is as much work as one may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.weight >= MAX_WEIGHT
     }
 
     pub(super) fn decide(&mut self, mutation: &Mutation) -> Outcome {
@@ -84,19 +113,29 @@ impl<'d> Planner<'d> {
         let peer_id = &request.peer_id;
         let is_active = |peer: &Arc<DirectoryPeer>| {
             !lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
-                || self.spared.contains(&peer.row_id())
+                || self.revived.contains(&peer.row_id())
         };
         let found = self.directory.get(peer_id.as_str());
         if !found.is_some_and(is_active) && !self.touched.contains_key(peer_id) {
             return Outcome::UnknownPeer;
         }
-        match self.draft.allocate(request, self.directory) {
+        let Circumstances {
+            cutoff_ms,
+            max_bytes,
+            ..
+        } = self.at;
+        let max_bytes = max_bytes.saturating_sub(self.added_bytes);
+        match self
+            .draft
+            .allocate(request, self.directory, cutoff_ms, max_bytes)
+        {
             Allocated::Granted(granted) => {
                 self.renew(peer_id);
                 Outcome::Relay(RelayOutcome::Granted(granted))
             }
             Allocated::Refused(refusal) => Outcome::Relay(RelayOutcome::Refused(refusal)),
             Allocated::UnknownSession => Outcome::UnknownSession,
+            Allocated::NoMemory => Outcome::RegistryFull,
         }
     }
 
@@ -134,6 +173,13 @@ impl<'d> Planner<'d> {
     }
 
     fn offer_turn(&mut self, peer_id: &PeerId, offer: &TurnOffer) -> Outcome {
+        let new_bytes = turn_bytes(offer);
+        let before = self.directory.get(peer_id.as_str());
+        let old_bytes = before.map_or(0, |peer| peer.turn().map_or(0, turn_bytes));
+        if before.is_some() && !self.has_memory(new_bytes, old_bytes) {
+            return Outcome::RegistryFull;
+        }
+        self.weight += before.map_or(0, |peer| 2 * peer.weight());
         let Some(touch) = self.touch(peer_id) else {
             return Outcome::UnknownPeer;
         };
@@ -151,6 +197,10 @@ impl<'d> Planner<'d> {
         let asked = registration.turn_capable;
         let mut profile = Box::new(registration.profile.clone());
         let directory = self.directory;
+        let before = directory.get(peer_id.as_str());
+        let new_bytes = Directory::max_bytes_of(peer_id.as_str(), &profile);
+        let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
+        self.weight += profile.stores.len() + new_bytes / BYTES_PER_WEIGHT;
         let Some(touch) = self.touch(peer_id) else {
             return self.insert(peer_id, profile, asked);
         };
@@ -166,6 +216,13 @@ impl<'d> Planner<'d> {
         if is_known {
             return Outcome::Confirmed;
         }
+        if !self.has_memory(new_bytes, old_bytes) {
+            return Outcome::RegistryFull;
+        }
+        self.weight += before.map_or(0, |peer| peer.weight());
+        let Some(touch) = self.touched.get_mut(peer_id) else {
+            return Outcome::UnknownPeer;
+        };
         touch.turn = profile.turn.clone();
         touch.profile = Some(profile);
         if withdraws {
@@ -181,7 +238,8 @@ impl<'d> Planner<'d> {
         asked: Option<bool>,
     ) -> Outcome {
         let staying = self.directory.registered() - self.expired + self.spared.len();
-        if staying + self.inserted >= self.at.max_peers {
+        let new_bytes = Directory::max_bytes_of(peer_id.as_str(), &profile);
+        if staying + self.inserted >= self.at.max_peers || !self.has_memory(new_bytes, 0) {
             return Outcome::RegistryFull;
         }
         self.inserted += 1;
@@ -197,13 +255,28 @@ impl<'d> Planner<'d> {
         Outcome::Registered
     }
 
+    /// Whether there is memory for `new_bytes` in the place of `old_bytes`, which it then takes.
+    fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
+        let more_bytes = new_bytes.saturating_sub(old_bytes);
+        let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
+        if more_bytes > 0 && taken_bytes + more_bytes > self.at.max_bytes {
+            return false;
+        }
+        self.added_bytes += more_bytes;
+        true
+    }
+
     /// The registered peer of this name, which from now on no cleanup of this batch removes.
     fn find(&mut self, peer_id: &PeerId) -> Option<&'d Arc<DirectoryPeer>> {
         let peer = self.directory.get(peer_id.as_str())?;
-        if lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
-            && !self.spared.contains(&peer.row_id())
-        {
-            self.spared.push(peer.row_id());
+        let row_id = peer.row_id();
+        let last_seen_ms = peer.last_seen_ms();
+        if lease::is_expired(last_seen_ms, self.at.cutoff_ms) && self.revived.insert(row_id) {
+            // It is listed again, store by store.
+            self.weight += peer.weight();
+            if (last_seen_ms, row_id) < self.cleanup_before {
+                self.spared.push(row_id);
+            }
         }
         Some(peer)
     }
@@ -262,6 +335,7 @@ impl<'d> Planner<'d> {
         changes.now_ms = self.at.now_ms;
         changes.cleanup = cleans_up.then(|| Cleanup {
             cutoff_ms: self.at.cutoff_ms,
+            before: self.cleanup_before,
             expected: self.expired - self.spared.len(),
             spared: self.spared,
         });
@@ -270,7 +344,7 @@ impl<'d> Planner<'d> {
 
     /// Ends the sessions of the TURN servers that the cleanup removes.
     fn end_expired_servers(&mut self) {
-        for peer in self.directory.expired(self.at.cutoff_ms) {
+        for peer in self.directory.expired_before(self.cleanup_before) {
             if peer.turn().is_some() && self.spared.binary_search(&peer.row_id()).is_err() {
                 self.draft.end_server(peer.peer_id());
             }

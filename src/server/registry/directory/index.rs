@@ -1,21 +1,26 @@
 //! Finds the active peers that match a filter, without looking at the others.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::peer::{DirectoryPeer, SharedTraits};
-use super::roster::Roster;
+use super::compact_text::CompactText;
+use super::interner::{Interner, TextId};
+use super::peer::{DirectoryPeer, FLAGS, SharedTraits, flags_of};
+use super::peer_set::{Matching, PeerSet, Split, Wanted};
+use super::pool::Pool;
 use crate::server::policy::selection::{PeerFilter, Traits};
 
-/// The active peers: all of them, by traits, and by store and traits.
+/// The active peers, all of them and by store, and the texts by which listings are filtered.
 ///
-/// A query adds up a few rosters; only peers with as many different traits as there are peers
-/// could make that long. Heartbeats do not come here.
+/// Heartbeats do not come here.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    everyone: Roster,
-    by_traits: HashMap<Arc<SharedTraits>, Roster>,
-    by_store: HashMap<Arc<str>, Vec<(Arc<SharedTraits>, Roster)>>,
+    everyone: PeerSet,
+    stores: Interner<PeerSet>,
+    networks: Interner<()>,
+    versions: Interner<()>,
+    traits: Pool<SharedTraits>,
+    /// Memory of the sets of all stores, in bytes.
+    store_set_bytes: usize,
 }
 
 impl Index {
@@ -23,93 +28,131 @@ impl Index {
         self.everyone.len()
     }
 
-    /// The shared copy of `traits`, if an active peer has the same ones.
-    pub(super) fn share_traits(&self, traits: Traits) -> Arc<SharedTraits> {
-        let traits = SharedTraits::new(traits);
-        match self.by_traits.get_key_value(&traits) {
-            Some((shared, _)) => Arc::clone(shared),
-            None => Arc::new(traits),
+    /// Memory of the index and of its texts, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.everyone.bytes()
+            + self.store_set_bytes
+            + self.stores.bytes()
+            + self.networks.bytes()
+            + self.versions.bytes()
+            + self.traits.bytes()
+    }
+
+    /// Most of what one more peer with a store takes for that store, in bytes.
+    pub(super) fn max_bytes_of_store(store: &str) -> usize {
+        Interner::<PeerSet>::max_bytes_of(store) + size_of::<TextId>()
+    }
+
+    /// The shared copy of `traits`, which has one more user.
+    pub(super) fn acquire_traits(&mut self, traits: Traits) -> Arc<SharedTraits> {
+        let Self {
+            networks, versions, ..
+        } = self;
+        self.traits.acquire(&traits, || {
+            let acquire = |texts: &mut Interner<()>, text: &Option<String>| {
+                text.as_deref().map(|text| texts.acquire(text))
+            };
+            let network = acquire(networks, &traits.network_id);
+            let version = acquire(versions, &traits.version);
+            Arc::new(SharedTraits::new(traits.clone(), network, version))
+        })
+    }
+
+    pub(super) fn release_traits(&mut self, traits: &SharedTraits) {
+        if self.traits.release(&traits.traits) {
+            traits.network.iter().for_each(|id| self.networks.release(*id));
+            traits.version.iter().for_each(|id| self.versions.release(*id));
         }
     }
 
-    /// The shared copy of a store's id, if an active peer serves the same one.
-    pub(super) fn share_store(&self, store: &str) -> Arc<str> {
-        match self.by_store.get_key_value(store) {
-            Some((shared, _)) => Arc::clone(shared),
-            None => store.into(),
+    /// The ids of some stores, each of which has one more user.
+    pub(super) fn acquire_stores(&mut self, stores: &[String]) -> Box<[TextId]> {
+        let stores = stores.iter();
+        stores.map(|store| self.stores.acquire(store)).collect()
+    }
+
+    pub(super) fn add_store_user(&mut self, store: TextId) {
+        self.stores.add_user(store);
+    }
+
+    pub(super) fn release_stores(&mut self, stores: &[TextId]) {
+        for id in stores {
+            self.stores.release(*id);
         }
+    }
+
+    /// The text of a store that somebody uses.
+    pub(super) fn store(&self, id: TextId) -> Option<&CompactText> {
+        self.stores.text(id)
     }
 
     pub(super) fn insert(&mut self, peer: &Arc<DirectoryPeer>) {
-        self.everyone.insert(Arc::clone(peer));
-        self.by_traits
-            .entry(Arc::clone(&peer.traits))
-            .or_default()
-            .insert(Arc::clone(peer));
-        for store in &peer.stores {
-            let rosters = self.by_store.entry(Arc::clone(store)).or_default();
-            let at = rosters
-                .iter()
-                .position(|(traits, _)| *traits == peer.traits)
-                .unwrap_or_else(|| {
-                    rosters.reserve_exact(1);
-                    rosters.push((Arc::clone(&peer.traits), Roster::default()));
-                    rosters.len() - 1
-                });
-            rosters[at].1.insert(Arc::clone(peer));
-        }
+        self.everyone.insert(peer, Split::NetworkAndVersion);
+        self.change_stores(&peer.stores, |set| {
+            set.insert(peer, Split::NetworkAndVersion);
+        });
     }
 
     pub(super) fn remove(&mut self, peer: &DirectoryPeer) {
-        self.everyone.remove(peer.id());
-        if let Some(roster) = self.by_traits.get_mut(&peer.traits) {
-            roster.remove(peer.id());
-            if roster.len() == 0 {
-                self.by_traits.remove(&peer.traits);
-            }
-        }
-        for store in &peer.stores {
-            let Some(rosters) = self.by_store.get_mut(store) else {
-                continue;
-            };
-            for (traits, roster) in rosters.iter_mut() {
-                if *traits == peer.traits {
-                    roster.remove(peer.id());
-                }
-            }
-            rosters.retain(|(_, roster)| roster.len() > 0);
-            if rosters.is_empty() {
-                self.by_store.remove(store);
+        self.everyone.remove(peer, Split::NetworkAndVersion);
+        self.change_stores(&peer.stores, |set| {
+            set.remove(peer, Split::NetworkAndVersion);
+        });
+    }
+
+    fn change_stores(&mut self, stores: &[TextId], change: impl Fn(&mut PeerSet)) {
+        for id in stores {
+            if let Some(set) = self.stores.value_mut(*id) {
+                let before = set.bytes();
+                change(set);
+                self.store_set_bytes = self.store_set_bytes + set.bytes() - before;
             }
         }
     }
 
-    /// The rosters that together hold each matching peer once, and no other but the excluded one.
-    pub(super) fn rosters(&self, filter: &PeerFilter) -> Vec<&Roster> {
-        if filter.takes_all() {
-            return vec![&self.everyone];
-        }
-        match &filter.store {
-            Some(store) => self
-                .by_store
-                .get(store.as_str())
-                .into_iter()
-                .flatten()
-                .filter(|(shared, _)| filter.matches(&shared.traits))
-                .map(|(_, roster)| roster)
-                .collect(),
-            None => self
-                .by_traits
-                .iter()
-                .filter(|(shared, _)| filter.matches(&shared.traits))
-                .map(|(_, roster)| roster)
-                .collect(),
+    /// The peers that match, but for the excluded one.
+    pub(super) fn matching(&self, filter: &PeerFilter) -> Matching<'_> {
+        let set = match &filter.store {
+            None => Some(&self.everyone),
+            Some(store) => {
+                let id = self.stores.find(store);
+                id.and_then(|id| self.stores.value(id))
+            }
+        };
+        match (set, self.wanted(filter)) {
+            (Some(set), Some(wanted)) => set.matching(&wanted),
+            _ => Matching::none(),
         }
     }
 
-    /// Whether `peer` is among the active peers that match, exclusion aside.
-    pub(super) fn matches(filter: &PeerFilter, peer: &DirectoryPeer) -> bool {
-        let serves = |store: &String| peer.stores.iter().any(|has| **has == **store);
+    /// Whether `peer`, which is active, matches, exclusion aside.
+    pub(super) fn matches(&self, filter: &PeerFilter, peer: &DirectoryPeer) -> bool {
+        let serves = |store: &String| {
+            let id = self.stores.find(store);
+            id.is_some_and(|id| peer.stores.contains(&id))
+        };
         filter.matches(&peer.traits.traits) && filter.store.as_ref().is_none_or(serves)
+    }
+
+    /// What a filter asks of traits; `None` if nobody has what it asks for.
+    fn wanted(&self, filter: &PeerFilter) -> Option<Wanted> {
+        let find = |texts: &Interner<()>, text: &Option<String>| match text {
+            None => Some(None),
+            Some(text) => texts.find(text).map(Some),
+        };
+        let is = |wanted: Option<bool>, has| wanted.is_none_or(|wanted| wanted == has);
+        let mut flags = [false; FLAGS];
+        for turn_capable in [false, true] {
+            for bootstrap_capable in [false, true] {
+                flags[flags_of(turn_capable, bootstrap_capable)] =
+                    is(filter.turn_capable, turn_capable)
+                        && is(filter.bootstrap_capable, bootstrap_capable);
+            }
+        }
+        Some(Wanted {
+            network: find(&self.networks, &filter.network_id)?,
+            version: find(&self.versions, &filter.version)?,
+            flags,
+        })
     }
 }

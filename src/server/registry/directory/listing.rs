@@ -1,15 +1,19 @@
 //! Answers of the directory to those who look for peers.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use itertools::Itertools;
+use itertools::{Either, Itertools};
 use rand::Rng;
 use rand::seq::{SliceRandom, index};
 
 use super::Directory;
-use super::index::Index;
-use super::peer::DirectoryPeer;
-use crate::server::policy::selection::{Extent, PeerFilter};
+use super::peer::{DirectoryPeer, Include};
+use super::roster::{From, Roster};
+use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
+
+/// How long the first page of a caller begins at the same place, in milliseconds.
+const HOUR_MS: i64 = 3_600_000;
 
 /// Names a state of the membership: it changes when a peer joins, leaves or changes its profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Membership {
     pub directory: u64,
     /// Counts the changes.
     pub revision: u64,
+    /// Tells listings of the same state apart that begin at different peers.
+    pub draw: u64,
 }
 
 impl Membership {
@@ -25,6 +31,7 @@ impl Membership {
         Self {
             directory: rand::random(),
             revision: 0,
+            draw: 0,
         }
     }
 
@@ -33,15 +40,41 @@ impl Membership {
     }
 }
 
+/// The peers and bytes that a listing may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Peers at most.
+    pub max_peers: usize,
+    /// Bytes of their JSON at most; one peer is listed in any case.
+    pub max_bytes: usize,
+}
+
 /// Active peers that match a filter.
 #[derive(Debug)]
 pub struct PeerListing {
     /// The sample or page.
-    pub peers: Vec<Arc<DirectoryPeer>>,
+    pub peers: Vec<ListedEntry>,
+    /// Bytes that their JSON takes.
+    pub json_bytes: usize,
     /// How many match, listed or not.
     pub total: usize,
     /// Where the next page begins, if there is one.
-    pub next_after: Option<String>,
+    pub next: Option<PageStart>,
+}
+
+/// A peer on its way into a listing.
+#[derive(Debug)]
+pub struct ListedEntry {
+    peer: Arc<DirectoryPeer>,
+    /// Its stores as JSON, if they are to be listed.
+    stores: Option<Box<[u8]>>,
+}
+
+impl ListedEntry {
+    /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
+    pub fn write_json(&self, out: &mut Vec<u8>, include: Include) {
+        self.peer.write_json(out, self.stores.as_deref(), include);
+    }
 }
 
 /// Active TURN servers with room.
@@ -56,74 +89,125 @@ pub struct TurnListing {
 }
 
 impl Directory {
-    /// The present state of the membership.
-    pub(in super::super) fn membership(&self) -> Membership {
-        self.membership
+    /// The present state of the membership, as a listing of this extent shows it.
+    pub(in super::super) fn membership(&self, extent: &Extent, now_ms: i64) -> Membership {
+        let draw = match extent {
+            Extent::Page(PageStart::Drawn(caller)) => self.draw(*caller, now_ms),
+            Extent::Page(PageStart::After { .. }) | Extent::Sample(_) => 0,
+        };
+        Membership {
+            draw,
+            ..self.membership
+        }
     }
 
-    /// Lists active peers, `most` at most; call [`expire`](Directory::expire) first.
+    /// A number that is another one for each caller and each hour, and that nobody foresees.
+    fn draw(&self, caller: u64, now_ms: i64) -> u64 {
+        self.hasher.hash_one((caller, now_ms.div_euclid(HOUR_MS)))
+    }
+
+    /// Lists active peers; call [`expire`](Directory::expire) first.
     pub(in super::super) fn list_peers(
         &self,
         filter: &PeerFilter,
         extent: &Extent,
-        most: usize,
-        rng: &mut impl Rng,
+        include: Include,
+        bounds: Bounds,
+        now_ms: i64,
     ) -> PeerListing {
+        let rng = &mut rand::rng();
         let excluded = filter
             .exclude
             .as_ref()
             .and_then(|id| self.get(id.as_str()))
-            .filter(|peer| self.is_active(peer) && Index::matches(filter, peer));
+            .filter(|peer| self.is_active(peer) && self.index.matches(filter, peer));
         let is_listed = |peer: &&Arc<DirectoryPeer>| {
             excluded.is_none_or(|excluded| !Arc::ptr_eq(peer, excluded))
         };
-        let rosters = self.index.rosters(filter);
-        let matching: usize = rosters.iter().map(|roster| roster.len()).sum();
-        let total = matching - usize::from(excluded.is_some());
-        let mut next_after = None;
-        let peers = match extent {
-            Extent::Sample(count) => {
-                // One more than asked for, in case the excluded peer is drawn.
-                let count = (*count).min(most);
-                let drawn = (count + 1).min(matching);
-                let mut ranks = index::sample(rng, matching, drawn).into_vec();
-                ranks.sort_unstable();
-                let mut peers = Vec::with_capacity(drawn);
-                let mut passed = 0;
-                let mut ranks = ranks.as_slice();
-                for roster in &rosters {
-                    let here = ranks.partition_point(|rank| *rank < passed + roster.len());
-                    let (of_this, rest) = ranks.split_at(here);
-                    let of_this = of_this.iter().map(|rank| rank - passed);
-                    peers.extend(roster.at_ranks(of_this).filter(is_listed).cloned());
-                    ranks = rest;
-                    passed += roster.len();
-                }
-                peers.shuffle(rng);
-                peers.truncate(count);
-                peers
-            }
-            Extent::Page { after } => {
-                let mut peers: Vec<_> = rosters
-                    .iter()
-                    .map(|roster| roster.iter_after(after.as_deref()))
-                    .kmerge_by(|left, right| left.id() < right.id())
-                    .filter(is_listed)
-                    .take(most + 1)
-                    .cloned()
-                    .collect();
-                if peers.len() > most {
-                    peers.truncate(most);
-                    next_after = peers.last().map(|last| last.id().to_owned());
-                }
-                peers
-            }
+        let matching = self.index.matching(filter);
+        let rosters = matching.rosters();
+        let count: usize = rosters.iter().map(|roster| roster.len()).sum();
+        let mut listing = PeerListing {
+            peers: Vec::new(),
+            json_bytes: 0,
+            total: count - usize::from(excluded.is_some()),
+            next: None,
         };
-        PeerListing {
-            peers,
-            total,
-            next_after,
+        match extent {
+            Extent::Sample(wanted) => {
+                // One more than asked for, in case the excluded peer is drawn.
+                let wanted = (*wanted).min(bounds.max_peers);
+                let mut peers = sample(&rosters, count, wanted + 1, rng);
+                peers.retain(is_listed);
+                peers.shuffle(rng);
+                peers.truncate(wanted);
+                for peer in peers {
+                    if !self.list(&mut listing, peer, include, bounds) {
+                        break;
+                    }
+                }
+            }
+            Extent::Page(start) => {
+                let (from, first) = match start {
+                    PageStart::Drawn(caller) => {
+                        let drawn = drawn(&rosters, count, self.draw(*caller, now_ms));
+                        let first = drawn.map_or("", |peer| peer.id());
+                        (From::Id(first), Some(first))
+                    }
+                    PageStart::After { last, first } => (From::After(last), first.as_deref()),
+                };
+                for peer in ring(&rosters, from, first).filter(is_listed) {
+                    if !self.list(&mut listing, peer, include, bounds) {
+                        let last = listing.peers.last().map_or("", |last| last.peer.id());
+                        listing.next = Some(PageStart::After {
+                            last: last.to_owned(),
+                            first: first.map(str::to_owned),
+                        });
+                        break;
+                    }
+                }
+            }
         }
+        listing
+    }
+
+    /// Adds a peer to a listing. Returns whether it had room.
+    fn list(
+        &self,
+        listing: &mut PeerListing,
+        peer: &Arc<DirectoryPeer>,
+        include: Include,
+        bounds: Bounds,
+    ) -> bool {
+        if listing.peers.len() >= bounds.max_peers {
+            return false;
+        }
+        let stores = include.stores.then(|| self.stores_json(peer));
+        // The comma between two peers, too.
+        let bytes = peer.json_len(stores.as_deref(), include) + 1;
+        if listing.json_bytes + bytes > bounds.max_bytes && !listing.peers.is_empty() {
+            return false;
+        }
+        listing.json_bytes += bytes;
+        listing.peers.push(ListedEntry {
+            peer: Arc::clone(peer),
+            stores,
+        });
+        true
+    }
+
+    fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
+        let mut json = Vec::from(b"[");
+        for (index, id) in peer.stores.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            if let Some(store) = self.index.store(*id) {
+                store.write_json(&mut json);
+            }
+        }
+        json.push(b']');
+        json.into()
     }
 
     /// Lists active TURN servers, `most` at most; call [`expire`](Directory::expire) first.
@@ -139,8 +223,89 @@ impl Directory {
         }
     }
 
-    fn is_active(&self, peer: &DirectoryPeer) -> bool {
+    /// Whether a peer is active.
+    pub(in super::super) fn is_active(&self, peer: &DirectoryPeer) -> bool {
         self.active
             .contains_key(&(peer.last_seen_ms(), peer.row_id))
     }
+}
+
+/// Draws up to `max` of the `count` peers in some rosters, uniformly, in no particular order.
+fn sample<'r>(
+    rosters: &[&'r Roster],
+    count: usize,
+    max: usize,
+    rng: &mut impl Rng,
+) -> Vec<&'r Arc<DirectoryPeer>> {
+    let mut ranks = index::sample(rng, count, max.min(count)).into_vec();
+    ranks.sort_unstable();
+    let mut peers = Vec::with_capacity(ranks.len());
+    let mut passed = 0;
+    let mut ranks = ranks.as_slice();
+    for roster in rosters {
+        let here = ranks.partition_point(|rank| *rank < passed + roster.len());
+        let (of_this, rest) = ranks.split_at(here);
+        peers.extend(roster.at_ranks(of_this.iter().map(|rank| rank - passed)));
+        ranks = rest;
+        passed += roster.len();
+    }
+    peers
+}
+
+/// The peers from a place on in order of their ids, round to before `first`.
+fn ring<'r>(
+    rosters: &[&'r Roster],
+    from: From<'_>,
+    first: Option<&str>,
+) -> impl Iterator<Item = &'r Arc<DirectoryPeer>> {
+    let begins_before = |first: &str| match from {
+        From::First => true,
+        From::Id(_) => false,
+        From::After(last) => last < first,
+    };
+    // Behind the highest id the order goes on with the lowest, unless that was passed before.
+    let (end, again) = match first {
+        None => (None, None),
+        Some(first) if begins_before(first) => (Some(first), None),
+        Some(first) => (None, Some(first)),
+    };
+    let is_before = |end: Option<&str>| {
+        let end = end.map(str::to_owned);
+        move |peer: &&Arc<DirectoryPeer>| end.as_deref().is_none_or(|end| peer.id() < end)
+    };
+    let rest = again.map(|first| merged(rosters, From::First).take_while(is_before(Some(first))));
+    merged(rosters, from)
+        .take_while(is_before(end))
+        .chain(rest.into_iter().flatten())
+}
+
+/// The peers of some rosters from a place on, in order of their ids.
+fn merged<'r>(
+    rosters: &[&'r Roster],
+    from: From<'_>,
+) -> impl Iterator<Item = &'r Arc<DirectoryPeer>> {
+    match rosters {
+        [roster] => Either::Left(roster.iter_from(from)),
+        _ => {
+            let rosters = rosters.iter().map(|roster| roster.iter_from(from));
+            Either::Right(rosters.kmerge_by(|left, right| left.id() < right.id()))
+        }
+    }
+}
+
+/// The peer that a number draws, any with the same chance. A few peers that join or leave move the
+/// place by a few peers only.
+fn drawn<'r>(
+    rosters: &[&'r Roster],
+    count: usize,
+    number: u64,
+) -> Option<&'r Arc<DirectoryPeer>> {
+    let mut rank = ((u128::from(number) * count as u128) >> u64::BITS) as usize;
+    for roster in rosters {
+        if rank < roster.len() {
+            return roster.at_ranks([rank]).next();
+        }
+        rank -= roster.len();
+    }
+    None
 }

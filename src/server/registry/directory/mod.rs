@@ -4,15 +4,19 @@
 //! line between active and expired: it follows the cutoff, at reads as well as at writes, and each
 //! peer crosses it at most once per renewal.
 
+mod compact_text;
 mod index;
+mod interner;
 mod listing;
 mod peer;
+mod peer_set;
+mod pool;
 mod roster;
+mod sharded;
 mod turn;
 
-use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -25,41 +29,56 @@ use crate::server::policy::lease;
 use crate::server::policy::selection::Traits;
 
 use index::Index;
-use peer::members;
+use peer::{PEER_BYTES, members};
+use pool::{ENTRY_BYTES, Pool};
+use sharded::ShardedTable;
 use turn::TurnServers;
 
-pub use listing::{Membership, PeerListing, TurnListing};
+pub use listing::{Bounds, Membership, PeerListing, TurnListing};
 pub use peer::{DirectoryPeer, Include};
+
+pub(super) use peer::turn_bytes;
+
+/// A peer's place in the order in which leases run out: its last renewal and its row.
+pub(super) type LeaseKey = (i64, i64);
+
+/// Rows that operators may have given by hand, and behind which nothing new is put: the table takes
+/// no row above 2^53.
+const MAX_OWN_ROW_ID: i64 = 1 << 52;
 
 /// All registered peers.
 #[derive(Debug)]
 pub(super) struct Directory {
-    peers: HashSet<ById>,
+    /// By id.
+    peers: ShardedTable<Arc<DirectoryPeer>>,
     /// By last renewal and row, so that the next to expire is the first.
-    active: BTreeMap<(i64, i64), Arc<DirectoryPeer>>,
+    active: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
     /// Registered, but run out: gone at the next cleanup, unless it is heard of before.
-    expired: BTreeMap<(i64, i64), Arc<DirectoryPeer>>,
+    expired: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
     index: Index,
     turn_servers: TurnServers,
-    /// Capabilities as peers announce them, with how many peers announce each: few differ.
-    capabilities: HashMap<Arc<str>, usize>,
+    /// Capabilities as peers announce them: few differ.
+    capabilities: Pool<str>,
+    /// Memory that peers take for themselves, in bytes.
+    peer_bytes: usize,
     membership: Membership,
     last_row_id: i64,
-    digest: RandomState,
+    hasher: RandomState,
 }
 
 impl Directory {
     pub(super) fn new() -> Self {
         Self {
-            peers: HashSet::new(),
+            peers: ShardedTable::default(),
             active: BTreeMap::new(),
             expired: BTreeMap::new(),
             index: Index::default(),
             turn_servers: TurnServers::default(),
-            capabilities: HashMap::new(),
+            capabilities: Pool::default(),
+            peer_bytes: 0,
             membership: Membership::random(),
             last_row_id: 0,
-            digest: RandomState::new(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -80,7 +99,39 @@ impl Directory {
 
     /// The peer, active or not.
     pub(super) fn get(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
-        self.peers.get(id).map(|ById(peer)| peer)
+        let hash = self.hasher.hash_one(id);
+        self.peers.get(hash, |peer| peer.id() == id)
+    }
+
+    /// Memory that all peers together take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.peer_bytes + self.capabilities.bytes() + self.index.bytes()
+    }
+
+    /// Most of what a peer that announces `profile` takes, in bytes: as if it shared nothing.
+    pub(super) fn max_bytes_of(peer_id: &str, profile: &Profile) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let addresses = profile.addresses.iter().map(|address| address.len() + 3);
+        let stores = profile.stores.iter().map(|store| Index::max_bytes_of_store(store));
+        // The names of the members that listings show, and the texts of traits twice.
+        const NAMES_BYTES: usize = 400;
+        let traits = text(&profile.version) + text(&profile.network_id);
+        PEER_BYTES
+            + NAMES_BYTES
+            + 4 * peer_id.len()
+            + addresses.sum::<usize>()
+            + stores.sum::<usize>()
+            + text(&profile.crypto_ipv6)
+            + 3 * traits
+            + text(&profile.capabilities)
+            + text(&profile.capability_list)
+            + 3 * ENTRY_BYTES
+            + profile.turn.as_ref().map_or(0, turn_bytes)
+    }
+
+    /// What the peer would free if it left and nobody else had anything in common with it, in bytes.
+    pub(super) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
+        peer.bytes() + peer.capabilities.len()
     }
 
     /// The row id for the `nth` new peer of a batch, counted from 1.
@@ -108,63 +159,107 @@ impl Directory {
             turn_capable: _,
             turn: _,
         } = profile;
-        self.digest.hash_one((
+        self.hasher.hash_one((
             (addresses, crypto_ipv6, stores, version, privacy_mode),
             (capabilities, capability_list, bootstrap_capable),
             (network_id, software_version, server_port, node_type),
         ))
     }
 
-    /// Moves the peers that have run out by `cutoff_ms` from the active to the expired ones.
-    pub(super) fn expire(&mut self, cutoff_ms: i64) {
-        while let Some(entry) = self.active.first_entry()
+    /// Whether peers that have run out by `cutoff_ms` are still among the active ones.
+    pub(super) fn lists_expired(&self, cutoff_ms: i64) -> bool {
+        let first = self.active.first_key_value();
+        first.is_some_and(|((last_seen_ms, _), _)| lease::is_expired(*last_seen_ms, cutoff_ms))
+    }
+
+    /// Moves peers that have run out by `cutoff_ms` from the active to the expired ones, the first
+    /// that ran out first, until the work comes to `max_weight` changes of sets of peers.
+    pub(super) fn expire(&mut self, cutoff_ms: i64, max_weight: usize) {
+        let mut weight = 0;
+        while weight < max_weight
+            && let Some(entry) = self.active.first_entry()
             && lease::is_expired(entry.key().0, cutoff_ms)
         {
             let (key, peer) = entry.remove_entry();
+            weight += peer.weight();
             self.withdraw(&peer);
             self.expired.insert(key, peer);
         }
     }
 
-    /// The peers that a cleanup at `cutoff_ms` would remove; call [`expire`](Self::expire) first.
-    pub(super) fn expired(&self, cutoff_ms: i64) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
-        let expired = self.expired.range(..(cutoff_ms, i64::MIN));
-        expired.map(|(_, peer)| peer)
+    /// The place behind the first `max` peers that a cleanup at `cutoff_ms` is to remove, and their
+    /// number; what [`expire`](Self::expire) has not moved yet is for a later cleanup.
+    pub(super) fn cleanup_before(&self, cutoff_ms: i64, max: usize) -> (LeaseKey, usize) {
+        let mut end = (cutoff_ms, i64::MIN);
+        if let Some((first, _)) = self.active.first_key_value() {
+            end = end.min(*first);
+        }
+        let mut keys = self.expired.range(..end).map(|(key, _)| *key);
+        let count = keys.by_ref().take(max).count();
+        (keys.next().unwrap_or(end), count)
     }
 
-    /// Forgets the peers that a cleanup at `cutoff_ms` removed: all that had expired but those in
-    /// the rows `spared`, which ascend.
-    pub(super) fn remove_expired(&mut self, cutoff_ms: i64, spared: &[i64]) {
-        let kept = self.expired.split_off(&(cutoff_ms, i64::MIN));
+    /// The expired peers before a place in the order of leases.
+    pub(super) fn expired_before(
+        &self,
+        before: LeaseKey,
+    ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        self.expired.range(..before).map(|(_, peer)| peer)
+    }
+
+    /// Forgets the peers that a cleanup removed: all expired ones before a place in the order of
+    /// leases but those in the rows `spared`, which ascend.
+    pub(super) fn remove_expired(&mut self, before: LeaseKey, spared: &[i64]) {
+        let kept = self.expired.split_off(&before);
         let removed = std::mem::replace(&mut self.expired, kept);
         for (key, peer) in removed {
             if spared.binary_search(&peer.row_id).is_ok() {
                 self.expired.insert(key, peer);
             } else {
-                self.peers.remove(peer.id());
-                self.release_capabilities(&peer.capabilities);
+                self.forget(&peer);
             }
         }
     }
 
-    /// Takes up a row, new or changed.
+    /// Removes the active peers whose leases run out first until all take at most `max_bytes`;
+    /// returns the rows of those removed.
+    pub(super) fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
+        let mut rows = Vec::new();
+        while self.bytes() > max_bytes
+            && let Some((_, peer)) = self.active.pop_first()
+        {
+            self.withdraw(&peer);
+            self.forget(&peer);
+            rows.push(peer.row_id);
+        }
+        rows
+    }
+
+    /// Adds or replaces the peer of a row.
     pub(super) fn put(&mut self, row: &StoredPeer) {
-        if let Some(before) = self.get(row.peer_id.as_str()).cloned() {
+        let before = self.get(row.peer_id.as_str()).cloned();
+        // The new one first, so that what both have in common is not freed and made again.
+        let peer = Arc::new(self.peer_of(row));
+        if let Some(before) = before {
             self.remove(&before);
         }
-        let peer = Arc::new(self.peer_of(row));
-        self.last_row_id = self.last_row_id.max(row.row_id);
+        if row.row_id < MAX_OWN_ROW_ID {
+            self.last_row_id = self.last_row_id.max(row.row_id);
+        }
         self.insert(peer);
     }
 
-    /// Takes up a new TURN offer of a registered peer.
+    /// Replaces the TURN offer of a registered peer.
     pub(super) fn offer_turn(&mut self, id: &str, offer: &TurnOffer) {
         let Some(before) = self.get(id).cloned() else {
             return;
         };
-        self.remove(&before);
         let mut traits = before.traits.traits.clone();
         traits.turn_capable = true;
+        let stores: Vec<_> = before.stores.to_vec();
+        for store in &stores {
+            self.index.add_store_user(*store);
+        }
         let peer = DirectoryPeer {
             row_id: before.row_id,
             peer_id: before.peer_id.clone(),
@@ -172,11 +267,12 @@ impl Directory {
             last_seen_ms: AtomicI64::new(before.last_seen_ms()),
             digest: before.digest,
             head: before.head.clone(),
-            traits: self.index.share_traits(traits),
-            stores: before.stores.clone(),
-            capabilities: self.share_capabilities(&before.capabilities),
+            traits: self.index.acquire_traits(traits),
+            stores: stores.into(),
+            capabilities: self.acquire_capabilities(&before.capabilities),
             turn: Some(Box::new(offer.clone())),
         };
+        self.remove(&before);
         self.insert(Arc::new(peer));
     }
 
@@ -197,7 +293,11 @@ impl Directory {
     }
 
     fn insert(&mut self, peer: Arc<DirectoryPeer>) {
-        self.peers.insert(ById(Arc::clone(&peer)));
+        self.peer_bytes += peer.bytes();
+        let hash = self.hasher.hash_one(peer.id());
+        let hasher = &self.hasher;
+        self.peers
+            .insert(hash, Arc::clone(&peer), |it| hasher.hash_one(it.id()));
         self.announce(&peer);
         self.active.insert((peer.last_seen_ms(), peer.row_id), peer);
     }
@@ -209,8 +309,24 @@ impl Directory {
         } else {
             self.expired.remove(&key);
         }
-        self.peers.remove(peer.id());
-        self.release_capabilities(&peer.capabilities);
+        self.forget(peer);
+    }
+
+    /// Drops a peer that is neither active nor expired any more, and what it alone used.
+    fn forget(&mut self, peer: &Arc<DirectoryPeer>) {
+        let hash = self.hasher.hash_one(peer.id());
+        let hasher = &self.hasher;
+        let removed = self.peers.remove(
+            hash,
+            |it| Arc::ptr_eq(it, peer),
+            |it| hasher.hash_one(it.id()),
+        );
+        if removed.is_some() {
+            self.peer_bytes -= peer.bytes();
+            self.capabilities.release(&peer.capabilities);
+            self.index.release_traits(&peer.traits);
+            self.index.release_stores(&peer.stores);
+        }
     }
 
     /// Begins to list a peer.
@@ -257,33 +373,15 @@ impl Directory {
                 addresses: &profile.addresses,
                 crypto_ipv6: &profile.crypto_ipv6,
             }),
-            traits: self.index.share_traits(traits),
-            stores: profile
-                .stores
-                .iter()
-                .map(|store| self.index.share_store(store))
-                .collect(),
-            capabilities: self.share_capabilities(&capabilities_json(profile)),
+            traits: self.index.acquire_traits(traits),
+            stores: self.index.acquire_stores(&profile.stores),
+            capabilities: self.acquire_capabilities(&capabilities_json(profile)),
             turn: profile.turn.clone().map(Box::new),
         }
     }
 
-    fn share_capabilities(&mut self, json: &str) -> Arc<str> {
-        let shared = match self.capabilities.get_key_value(json) {
-            Some((shared, _)) => Arc::clone(shared),
-            None => json.into(),
-        };
-        *self.capabilities.entry(Arc::clone(&shared)).or_default() += 1;
-        shared
-    }
-
-    fn release_capabilities(&mut self, shared: &Arc<str>) {
-        if let Some(users) = self.capabilities.get_mut(shared) {
-            *users -= 1;
-            if *users == 0 {
-                self.capabilities.remove(shared);
-            }
-        }
+    fn acquire_capabilities(&mut self, json: &str) -> Arc<str> {
+        self.capabilities.acquire(json, || json.into())
     }
 }
 
@@ -303,28 +401,4 @@ fn capabilities_json(profile: &Profile) -> Box<str> {
         capabilities: raw(&profile.capabilities),
         capability_list: raw(&profile.capability_list),
     })
-}
-
-/// A peer, told from others by its id.
-#[derive(Debug)]
-struct ById(Arc<DirectoryPeer>);
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for ById {}
-
-impl Hash for ById {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl Borrow<str> for ById {
-    fn borrow(&self) -> &str {
-        self.0.id()
-    }
 }

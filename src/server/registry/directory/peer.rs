@@ -6,19 +6,31 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::Serialize;
 
+use super::interner::TextId;
+use super::pool::{ENTRY_BYTES, Pooled};
 use crate::protocol::{PeerId, TurnOffer};
 use crate::server::policy::selection::Traits;
 
+/// Combinations of the flags that listings are filtered by.
+pub(super) const FLAGS: usize = 4;
+
+/// The number of a combination, below [`FLAGS`].
+pub(super) fn flags_of(turn_capable: bool, bootstrap_capable: bool) -> usize {
+    usize::from(turn_capable) * 2 + usize::from(bootstrap_capable)
+}
+
 /// What many peers have in common, kept once, with its JSON.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(super) struct SharedTraits {
     pub(super) traits: Traits,
+    pub(super) network: Option<TextId>,
+    pub(super) version: Option<TextId>,
     /// The members of a listed peer from `version` to `networkId`.
     json: Box<str>,
 }
 
 impl SharedTraits {
-    pub(super) fn new(traits: Traits) -> Self {
+    pub(super) fn new(traits: Traits, network: Option<TextId>, version: Option<TextId>) -> Self {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Members<'t> {
@@ -35,7 +47,31 @@ impl SharedTraits {
             privacy_mode: traits.privacy_mode,
             network_id: &traits.network_id,
         });
-        Self { traits, json }
+        Self {
+            traits,
+            network,
+            version,
+            json,
+        }
+    }
+
+    /// The number of the peer's combination of flags.
+    pub(super) fn flags(&self) -> usize {
+        flags_of(self.traits.turn_capable, self.traits.bootstrap_capable)
+    }
+}
+
+impl Pooled for SharedTraits {
+    type Key = Traits;
+
+    fn key(&self) -> &Traits {
+        &self.traits
+    }
+
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 8);
+        let texts = text(&self.traits.network_id) + text(&self.traits.version);
+        size_of::<Self>() + ENTRY_BYTES + self.json.len() + texts
     }
 }
 
@@ -64,7 +100,7 @@ pub struct DirectoryPeer {
     /// The members from `peerId` to `cryptoIPv6`.
     pub(super) head: Box<str>,
     pub(super) traits: Arc<SharedTraits>,
-    pub(super) stores: Box<[Arc<str>]>,
+    pub(super) stores: Box<[TextId]>,
     /// The members `capabilities` and `capabilityList`.
     pub(super) capabilities: Arc<str>,
     pub(super) turn: Option<Box<TurnOffer>>,
@@ -110,16 +146,46 @@ impl DirectoryPeer {
         self.peer_id.as_str()
     }
 
+    /// Memory that this peer takes for itself, in bytes: its entries in the directory included,
+    /// what it shares with others aside.
+    pub(super) fn bytes(&self) -> usize {
+        let turn = self.turn.as_deref().map_or(0, turn_bytes);
+        PEER_BYTES
+            + 2 * self.id().len()
+            + self.head.len()
+            + size_of_val(&*self.stores)
+            + turn
+    }
+
+    /// The work of listing this peer, or of ceasing to, in changes of sets of peers.
+    pub(in super::super) fn weight(&self) -> usize {
+        1 + self.stores.len()
+    }
+
+    /// How long the peer is in JSON, in bytes; `stores` is what [`Directory`](super::Directory)
+    /// wrote of its stores.
+    pub(super) fn json_len(&self, stores: Option<&[u8]>, include: Include) -> usize {
+        // Braces, `,"lastSeen":` and 13 digits, and a comma.
+        const FRAME_BYTES: usize = 2 + 12 + 13 + 1;
+        let stores = stores.map_or(0, |stores| stores.len() + 10);
+        let capabilities = if include.capabilities {
+            self.capabilities.len() + 1
+        } else {
+            0
+        };
+        FRAME_BYTES + self.head.len() + self.traits.json.len() + stores + capabilities
+    }
+
     /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
-    pub fn write_json(&self, out: &mut Vec<u8>, include: Include) {
+    pub(super) fn write_json(&self, out: &mut Vec<u8>, stores: Option<&[u8]>, include: Include) {
         out.push(b'{');
         out.extend_from_slice(self.head.as_bytes());
         // Writing to a Vec cannot fail.
         let _ = write!(out, ",\"lastSeen\":{},", self.last_seen_ms());
         out.extend_from_slice(self.traits.json.as_bytes());
-        if include.stores {
+        if let Some(stores) = stores {
             out.extend_from_slice(b",\"stores\":");
-            let _ = serde_json::to_writer(&mut *out, &StoreTexts(&self.stores));
+            out.extend_from_slice(stores);
         }
         if include.capabilities {
             out.push(b',');
@@ -130,6 +196,23 @@ impl DirectoryPeer {
 
     #[cfg(test)]
     pub(super) fn named(id: &str) -> Arc<Self> {
+        Self::with_traits(id, None, None, 0)
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_traits(
+        id: &str,
+        network: Option<TextId>,
+        version: Option<TextId>,
+        flags: usize,
+    ) -> Arc<Self> {
+        let traits = Traits {
+            version: None,
+            turn_capable: flags >= 2,
+            bootstrap_capable: flags % 2 == 1,
+            privacy_mode: false,
+            network_id: None,
+        };
         Arc::new(Self {
             row_id: 0,
             peer_id: PeerId::from_trusted(id),
@@ -137,13 +220,7 @@ impl DirectoryPeer {
             last_seen_ms: AtomicI64::new(0),
             digest: 0,
             head: "".into(),
-            traits: Arc::new(SharedTraits::new(Traits {
-                version: None,
-                turn_capable: false,
-                bootstrap_capable: false,
-                privacy_mode: false,
-                network_id: None,
-            })),
+            traits: Arc::new(SharedTraits::new(traits, network, version)),
             stores: Box::default(),
             capabilities: "".into(),
             turn: None,
@@ -151,12 +228,14 @@ impl DirectoryPeer {
     }
 }
 
-struct StoreTexts<'s>(&'s [Arc<str>]);
+/// What every peer takes: itself, and its entries in the table of peers, in the order of leases and
+/// among the active peers, in bytes. Measured: see `benches/memory.rs`.
+pub(super) const PEER_BYTES: usize = 400;
 
-impl Serialize for StoreTexts<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|store| &**store))
-    }
+/// Memory of a TURN offer and of its server's entries, in bytes.
+pub(in super::super) fn turn_bytes(offer: &TurnOffer) -> usize {
+    let addresses = offer.addresses.iter();
+    300 + addresses.map(|address| address.len() + 32).sum::<usize>()
 }
 
 /// The members of an object as JSON, without its braces.

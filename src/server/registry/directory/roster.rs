@@ -7,6 +7,27 @@ use super::peer::DirectoryPeer;
 /// The most peers a chunk holds; half of it is what an insert moves in memory on average.
 const CHUNK_PEERS: usize = 512;
 
+/// Where in the order of ids to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From<'i> {
+    First,
+    /// At this id, or the next one if nobody has it.
+    Id(&'i str),
+    /// Behind this id.
+    After(&'i str),
+}
+
+impl From<'_> {
+    /// Whether an id comes before the place.
+    fn is_past(self, id: &str) -> bool {
+        match self {
+            Self::First => false,
+            Self::Id(first) => id < first,
+            Self::After(last) => id <= last,
+        }
+    }
+}
+
 /// Peers in order of their ids, kept in chunks so that joining and leaving cost the same however
 /// many there are.
 #[derive(Debug, Default)]
@@ -60,17 +81,30 @@ impl Roster {
         }
     }
 
-    /// The peers with an id above `after`, or all, in order.
-    pub(super) fn iter_after(
-        &self,
-        after: Option<&str>,
-    ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
-        let (chunk, place) = after.map_or((0, 0), |after| {
-            let chunk = self.chunk_of(after);
-            let place = self.chunks.get(chunk).map_or(0, |chunk| {
-                chunk.partition_point(|other| other.id() <= after)
-            });
-            (chunk, place)
+    /// A roster of peers in order of their ids.
+    pub(super) fn from_sorted(peers: Vec<Arc<DirectoryPeer>>) -> Self {
+        let len = peers.len();
+        let mut chunks = Vec::new();
+        if len > 0 {
+            chunks.push(peers);
+        }
+        Self { chunks, len }
+    }
+
+    /// All peers, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        self.chunks.iter().flatten()
+    }
+
+    /// The peers from a place on, in order.
+    pub(super) fn iter_from(&self, from: From<'_>) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+        let id = match from {
+            From::First => "",
+            From::Id(id) | From::After(id) => id,
+        };
+        let chunk = self.chunk_of(id);
+        let place = self.chunks.get(chunk).map_or(0, |chunk| {
+            chunk.partition_point(|other| from.is_past(other.id()))
         });
         let first = self.chunks.get(chunk).map_or(&[][..], |it| &it[place..]);
         let rest = self.chunks.get(chunk + 1..).unwrap_or_default();
@@ -131,11 +165,14 @@ mod tests {
                 }
             }
             prop_assert_eq!(roster.len(), model.len());
-            let ids: Vec<&str> = roster.iter_after(None).map(|peer| peer.id()).collect();
+            let ids: Vec<&str> = roster.iter().map(|peer| peer.id()).collect();
             prop_assert!(ids.iter().copied().eq(model.iter().map(String::as_str)));
             let after = name(after);
-            let rest = roster.iter_after(Some(&after)).map(|peer| peer.id());
+            let rest = roster.iter_from(From::After(&after)).map(|peer| peer.id());
             prop_assert!(rest.eq(ids.iter().copied().filter(|id| *id > after.as_str())));
+            let rest = roster.iter_from(From::Id(&after)).map(|peer| peer.id());
+            prop_assert!(rest.eq(ids.iter().copied().filter(|id| *id >= after.as_str())));
+            prop_assert!(roster.iter_from(From::First).map(|peer| peer.id()).eq(ids.iter().copied()));
             let every_third = roster.at_ranks((0..ids.len()).step_by(3)).map(|peer| peer.id());
             prop_assert!(every_third.eq(ids.iter().copied().step_by(3)));
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::drafted::Drafted;
 use super::ledger::Bookings;
+use super::sessions::SESSION_BYTES;
 use super::{REPORT_GRACE_MS, Relay};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
@@ -13,7 +14,11 @@ use crate::protocol::{
 use crate::server::model::TurnSession;
 use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
 use crate::server::policy::cost::{Bill, CostState};
+use crate::server::policy::lease;
 use crate::server::registry::directory::{Directory, DirectoryPeer};
+
+/// In which a peer is granted so many new sessions and no more.
+const MINUTE_MS: i64 = 60_000;
 
 /// What a batch will have changed of what was granted.
 pub(in super::super) struct Draft<'r> {
@@ -40,6 +45,8 @@ pub(in super::super) enum Allocated {
     Granted(Box<Granted>),
     Refused(Refusal),
     UnknownSession,
+    /// All peers and sessions together take as much memory as they may.
+    NoMemory,
 }
 
 /// A session that was granted or renewed.
@@ -80,6 +87,8 @@ impl<'r> Draft<'r> {
         &mut self,
         request: &AllocateTurnRequest,
         directory: &Directory,
+        cutoff_ms: i64,
+        max_bytes: usize,
     ) -> Allocated {
         let renewed = match &request.session_id {
             None => None,
@@ -101,9 +110,18 @@ impl<'r> Draft<'r> {
             Ok(grant) => grant,
             Err(refusal) => return Allocated::Refused(refusal),
         };
+        if renewed.is_none() {
+            if directory.bytes() + self.bytes() > max_bytes {
+                return Allocated::NoMemory;
+            }
+            let allowed = self.relay.bounds.max_new_per_minute;
+            if self.granted_in_last_minute(&request.peer_id) >= allowed {
+                return Allocated::Refused(Refusal::TooOften { allowed });
+            }
+        }
         let (session, server) = match renewed {
             Some((session, server)) => (self.renew(session, grant), server),
-            None => match self.choose(directory, &request.peer_id) {
+            None => match self.choose(directory, &request.peer_id, cutoff_ms) {
                 Some(server) => (self.grant(&request.peer_id, &server, grant), server),
                 None => return Allocated::Refused(Refusal::NoTurnServer),
             },
@@ -114,6 +132,17 @@ impl<'r> Draft<'r> {
             duration_secs: grant.duration_secs,
             server,
         }))
+    }
+
+    /// Memory of all sessions after the batch, in bytes.
+    fn bytes(&self) -> usize {
+        self.relay.bytes() + self.new_of_peer.len() * SESSION_BYTES
+    }
+
+    fn granted_in_last_minute(&self, peer_id: &PeerId) -> usize {
+        let since_ms = self.now_ms - MINUTE_MS;
+        let before = self.relay.sessions.granted_since(peer_id.as_str(), since_ms);
+        before + self.new_of_peer.get(peer_id).map_or(0, Vec::len)
     }
 
     fn grant(&self, peer_id: &PeerId, server: &DirectoryPeer, grant: Grant) -> TurnSession {
@@ -316,7 +345,15 @@ impl<'r> Draft<'r> {
     }
 
     /// The server with room that is least loaded for its capacity, other than the peer itself.
-    fn choose(&self, directory: &Directory, peer_id: &PeerId) -> Option<Arc<DirectoryPeer>> {
+    fn choose(
+        &self,
+        directory: &Directory,
+        peer_id: &PeerId,
+        cutoff_ms: i64,
+    ) -> Option<Arc<DirectoryPeer>> {
+        // Those that have run out but are not moved from the active ones yet.
+        let is_active =
+            |server: &DirectoryPeer| !lease::is_expired(server.last_seen_ms(), cutoff_ms);
         let changed = self.loads.iter().filter_map(|(server_id, change)| {
             let server = directory.turn_server(server_id.as_str())?;
             let load = i64::from(self.relay.sessions.load(server_id.as_str())) + change;
@@ -326,6 +363,7 @@ impl<'r> Draft<'r> {
             .turn_servers_with_room()
             .find(|(_, server)| {
                 server.peer_id() != peer_id
+                    && is_active(server)
                     && !self.loads.contains_key(server.peer_id())
                     && !self.left.contains(server.peer_id())
             })
@@ -335,6 +373,7 @@ impl<'r> Draft<'r> {
             .filter(|(load, server)| {
                 let capacity = server.turn().map_or(0, |offer| offer.capacity);
                 server.peer_id() != peer_id
+                    && is_active(server)
                     && *load < capacity
                     && !self.left.contains(server.peer_id())
             })

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::{CostMode, ModeOverride, PeerId, Tier};
-use crate::server::config::CostConfig;
+use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::model::TurnSession;
 use crate::server::policy::cost::{self, Bill, CostState, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
@@ -28,6 +28,9 @@ pub(super) use drafted::{Drafted, Planned};
 
 /// How long an ended session is remembered, for a TURN server that reports late.
 const REPORT_GRACE_MS: i64 = 3_600_000;
+
+/// Sessions that are settled, or forgotten, at a time: more would hold up whoever waits.
+const MAX_SETTLED: usize = 2_000;
 
 /// Bytes that the HTTP server has sent since it started; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -48,11 +51,14 @@ impl SentBytes {
 #[derive(Debug)]
 pub(super) struct Relay {
     config: CostConfig,
+    bounds: SessionConfig,
     sessions: Sessions,
     books: Bookings,
     tiers: HashMap<PeerId, Tier>,
     state: CostState,
     today: i64,
+    /// Sessions that were live when the day began and are not in the books of the day before yet.
+    begun_today: Vec<Arc<str>>,
     sent: SentBytes,
     /// How many of them are in the books, in a transaction under way, and on disk.
     sent_booked: i64,
@@ -107,15 +113,21 @@ impl Relay {
     }
 
     /// Takes up what is in the tables.
-    pub(super) fn load(rows: RelayRows, config: CostConfig, sent: SentBytes) -> Self {
+    pub(super) fn load(
+        rows: RelayRows,
+        config: CostConfig,
+        bounds: SessionConfig,
+        sent: SentBytes,
+    ) -> Self {
         let mut books = Bookings::default();
         books.extend(&rows.traffic);
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions::new(bounds);
         for session in rows.sessions {
             sessions.put(session);
         }
         Self {
             config,
+            bounds,
             sessions,
             books,
             tiers: rows.tiers.into_iter().collect(),
@@ -123,6 +135,7 @@ impl Relay {
             // The first look books what live sessions had relayed before today, which may be more
             // than the tables say.
             today: i64::MIN,
+            begun_today: Vec::new(),
             sent_booked: 0,
             sent_saving: 0,
             sent_saved: 0,
@@ -153,13 +166,17 @@ impl Relay {
         let today = day_of(now_ms);
         // Before the day begins, which looks at those that are still live.
         let mut relieved = Vec::new();
-        for mut session in self.sessions.ending(now_ms) {
+        for mut session in self.sessions.ending(now_ms, MAX_SETTLED) {
             let end_ms = session.expires_at_ms;
             relieved.push(session.server_id.clone());
             self.settle(&mut session, end_ms);
         }
-        if today > self.today {
+        if relieved.len() < MAX_SETTLED {
             self.begin_day(today);
+        }
+        if relieved.len() == MAX_SETTLED || !self.begun_today.is_empty() {
+            // The rest is for the next look.
+            self.passed_ms = i64::MIN;
         }
         self.count_sent(today);
         (relieved, self.follow_cost(now_ms))
@@ -173,16 +190,34 @@ impl Relay {
     }
 
     /// Books what live sessions have relayed until now on the days before, so that each month
-    /// has its own. The one thing that looks at all sessions, once a day.
+    /// has its own. The one thing that looks at all sessions, once a day and some at a time.
     fn begin_day(&mut self, today: i64) {
-        self.today = today;
         let midnight_ms = today * cost::DAY_MS;
-        self.books.drop_before(first_day_of_month(midnight_ms));
-        for mut session in self.sessions.live() {
-            if session.booked_until_ms < midnight_ms {
+        if today > self.today {
+            self.today = today;
+            self.books.drop_before(first_day_of_month(midnight_ms));
+            self.begun_today = self.sessions.live_ids();
+        }
+        let rest = self.begun_today.len().saturating_sub(MAX_SETTLED);
+        for id in self.begun_today.split_off(rest) {
+            let session = self.sessions.get(&id).cloned();
+            if let Some(mut session) = session
+                && !session.is_settled()
+                && session.booked_until_ms < midnight_ms
+            {
                 self.settle(&mut session, midnight_ms);
             }
         }
+    }
+
+    /// Up to which moment time has passed, in Unix milliseconds.
+    pub(super) fn passed_ms(&self) -> i64 {
+        self.passed_ms
+    }
+
+    /// Memory of all sessions, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.sessions.bytes()
     }
 
     fn settle(&mut self, session: &mut TurnSession, until_ms: i64) {
@@ -263,10 +298,9 @@ impl Relay {
         let unsaved = std::mem::take(&mut self.unsaved);
         self.sent_saving = self.sent_booked;
         let before_ms = now_ms - REPORT_GRACE_MS;
-        let count = self.sessions.count_settled_before(before_ms);
         RelayChanges {
             sessions: unsaved.sessions.into_values().collect(),
-            forgotten: (count > 0).then_some((before_ms, count)),
+            forgotten: self.sessions.forgettable(before_ms, MAX_SETTLED),
             traffic: unsaved.books.into_rows(),
             tiers: Vec::new(),
             state: unsaved.state.then_some(self.state),
@@ -281,9 +315,7 @@ impl Relay {
         }
         // After that, as in the transaction: what ended while the registry was down is put and
         // forgotten in one.
-        if let Some((before_ms, _)) = changes.forgotten {
-            self.sessions.forget_settled_before(before_ms);
-        }
+        self.sessions.forget(&changes.forgotten);
         self.books.extend(&planned.traffic);
         for (peer_id, tier) in &changes.tiers {
             self.tiers.insert(peer_id.clone(), *tier);

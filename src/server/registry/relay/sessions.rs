@@ -4,18 +4,27 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::protocol::{PeerId, Tier};
+use crate::server::config::SessionConfig;
 use crate::server::model::TurnSession;
 
+/// What a session takes in memory, its places in the sets included, in bytes.
+pub(super) const SESSION_BYTES: usize = 800;
+
 /// The sessions that are not forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Sessions {
     by_id: HashMap<Arc<str>, TurnSession>,
     /// By their end: those that count as live, and those that have been settled.
     live: BTreeSet<(i64, Arc<str>)>,
     settled: BTreeSet<(i64, Arc<str>)>,
     /// Live ones.
-    of_peer: HashMap<PeerId, Vec<Arc<str>>>,
-    on_server: HashMap<PeerId, Vec<Arc<str>>>,
+    of_peer: HashMap<PeerId, BTreeSet<Arc<str>>>,
+    on_server: HashMap<PeerId, BTreeSet<Arc<str>>>,
+    /// Settled ones, by their end.
+    settled_of_peer: HashMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
+    /// Peers that have more settled ones than are kept of a peer.
+    over: BTreeSet<PeerId>,
+    bounds: SessionConfig,
     totals: Totals,
     meter: Meter,
 }
@@ -60,6 +69,26 @@ impl Meter {
 }
 
 impl Sessions {
+    pub(super) fn new(bounds: SessionConfig) -> Self {
+        Self {
+            by_id: HashMap::new(),
+            live: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            of_peer: HashMap::new(),
+            on_server: HashMap::new(),
+            settled_of_peer: HashMap::new(),
+            over: BTreeSet::new(),
+            bounds,
+            totals: Totals::default(),
+            meter: Meter::default(),
+        }
+    }
+
+    /// Memory of all sessions, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_id.len() * SESSION_BYTES
+    }
+
     /// The session, live or ended.
     pub(in super::super) fn get(&self, session_id: &str) -> Option<&TurnSession> {
         self.by_id.get(session_id)
@@ -68,6 +97,16 @@ impl Sessions {
     /// The live sessions that a peer holds; a handful.
     pub(in super::super) fn of_peer(&self, peer_id: &str) -> impl Iterator<Item = &TurnSession> {
         self.all(self.of_peer.get(peer_id))
+    }
+
+    /// How many sessions of a peer, live or ended, were granted after `since_ms`.
+    pub(super) fn granted_since(&self, peer_id: &str, since_ms: i64) -> usize {
+        let ended = self.settled_of_peer.get(peer_id).into_iter().flatten();
+        let ended = ended.filter_map(|(_, id)| self.by_id.get(id));
+        self.of_peer(peer_id)
+            .chain(ended)
+            .filter(|session| session.granted_at_ms > since_ms)
+            .count()
     }
 
     /// The live sessions that a server relays.
@@ -80,13 +119,13 @@ impl Sessions {
 
     /// How many live sessions a server relays.
     pub(in super::super) fn load(&self, server_id: &str) -> u32 {
-        let load = self.on_server.get(server_id).map_or(0, Vec::len);
+        let load = self.on_server.get(server_id).map_or(0, BTreeSet::len);
         u32::try_from(load).unwrap_or(u32::MAX)
     }
 
     /// Servers that relay, with their load.
     pub(in super::super) fn loads(&self) -> impl Iterator<Item = (&PeerId, u32)> {
-        let load = |ids: &Vec<Arc<str>>| u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let load = |ids: &BTreeSet<Arc<str>>| u32::try_from(ids.len()).unwrap_or(u32::MAX);
         self.on_server
             .iter()
             .map(move |(server_id, ids)| (server_id, load(ids)))
@@ -109,13 +148,19 @@ impl Sessions {
         let id = Arc::clone(&session.session_id);
         let end = (session.expires_at_ms, Arc::clone(&id));
         if session.is_settled() {
+            let peer_id = session.peer_id.clone();
+            let of_peer = self.settled_of_peer.entry(peer_id).or_default();
+            of_peer.insert(end.clone());
+            if of_peer.len() > self.bounds.max_ended_per_peer {
+                self.over.insert(session.peer_id.clone());
+            }
             self.settled.insert(end);
         } else {
             self.live.insert(end);
             let peer = self.of_peer.entry(session.peer_id.clone()).or_default();
-            peer.push(Arc::clone(&id));
+            peer.insert(Arc::clone(&id));
             let server = self.on_server.entry(session.server_id.clone()).or_default();
-            server.push(Arc::clone(&id));
+            server.insert(Arc::clone(&id));
             self.totals.mbps += u64::from(session.mbps);
             self.totals.by_tier[session.tier as usize] += 1;
             self.meter.add(&session, 1);
@@ -123,39 +168,65 @@ impl Sessions {
         self.by_id.insert(id, session);
     }
 
-    /// The live sessions that end by `now_ms`.
-    pub(super) fn ending(&self, now_ms: i64) -> Vec<TurnSession> {
+    /// The live sessions that end by `now_ms`, `max` of them, the first that ends first.
+    pub(super) fn ending(&self, now_ms: i64, max: usize) -> Vec<TurnSession> {
         let ids = self.live.iter().take_while(|(end_ms, _)| *end_ms <= now_ms);
         let ids = ids.filter_map(|(_, id)| self.by_id.get(id));
-        ids.cloned().collect()
+        ids.take(max).cloned().collect()
     }
 
-    /// All that count as live.
-    pub(super) fn live(&self) -> Vec<TurnSession> {
-        let ids = self.live.iter().filter_map(|(_, id)| self.by_id.get(id));
-        ids.cloned().collect()
+    /// The ids of all that count as live.
+    pub(super) fn live_ids(&self) -> Vec<Arc<str>> {
+        self.live.iter().map(|(_, id)| Arc::clone(id)).collect()
     }
 
-    /// How many settled sessions ended before `moment_ms`.
-    pub(super) fn count_settled_before(&self, moment_ms: i64) -> usize {
-        let ends = self.settled.iter();
-        ends.take_while(|(end_ms, _)| *end_ms < moment_ms).count()
+    /// The ids of settled sessions that need not be kept any longer, `max` of them: those that
+    /// ended before `before_ms`, and the first that ended of those that are too many.
+    pub(super) fn forgettable(&self, before_ms: i64, max: usize) -> Vec<Arc<str>> {
+        let too_many = self.settled.len().saturating_sub(self.bounds.max_ended);
+        let in_all = self.settled.iter().enumerate();
+        let in_all = in_all
+            .take_while(|(index, (end_ms, _))| *index < too_many || *end_ms < before_ms)
+            .map(|(_, (_, id))| id);
+        let of_peers = self.over.iter().flat_map(|peer_id| {
+            let ended = self.settled_of_peer.get(peer_id);
+            let ended = ended.map(|ended| (ended, ended.len()));
+            ended.into_iter().flat_map(|(ended, len)| {
+                let too_many = len.saturating_sub(self.bounds.max_ended_per_peer);
+                ended.iter().take(too_many).map(|(_, id)| id)
+            })
+        });
+        let mut ids: Vec<_> = in_all.take(max).chain(of_peers.take(max)).cloned().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.truncate(max);
+        ids
     }
 
-    /// Forgets settled sessions that ended before `moment_ms`.
-    pub(super) fn forget_settled_before(&mut self, moment_ms: i64) {
-        while let Some((end_ms, _)) = self.settled.first()
-            && *end_ms < moment_ms
-            && let Some((_, id)) = self.settled.pop_first()
-        {
-            self.by_id.remove(&id);
+    /// Forgets sessions.
+    pub(super) fn forget(&mut self, ids: &[Arc<str>]) {
+        for id in ids {
+            self.take(id);
         }
     }
 
-    fn all<'s>(&'s self, ids: Option<&'s Vec<Arc<str>>>) -> impl Iterator<Item = &'s TurnSession> {
+    fn all<'s>(&'s self, ids: Option<&'s BTreeSet<Arc<str>>>) -> impl Iterator<Item = &'s TurnSession> {
         ids.into_iter()
             .flatten()
             .filter_map(|id| self.by_id.get(id))
+    }
+
+    fn take_settled_of_peer(&mut self, peer_id: &PeerId, end: &(i64, Arc<str>)) {
+        let Some(ended) = self.settled_of_peer.get_mut(peer_id) else {
+            return;
+        };
+        ended.remove(end);
+        if ended.len() <= self.bounds.max_ended_per_peer {
+            self.over.remove(peer_id);
+        }
+        if ended.is_empty() {
+            self.settled_of_peer.remove(peer_id);
+        }
     }
 
     fn take(&mut self, session_id: &str) {
@@ -163,7 +234,9 @@ impl Sessions {
             return;
         };
         let end = (session.expires_at_ms, Arc::clone(&session.session_id));
-        self.settled.remove(&end);
+        if self.settled.remove(&end) {
+            self.take_settled_of_peer(&session.peer_id, &end);
+        }
         if self.live.remove(&end) {
             strike(&mut self.of_peer, &session.peer_id, session_id);
             strike(&mut self.on_server, &session.server_id, session_id);
@@ -174,15 +247,13 @@ impl Sessions {
     }
 }
 
-/// Strikes a session from the list of one peer. The list of a server is as long as its capacity.
-fn strike(lists: &mut HashMap<PeerId, Vec<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
-    let Some(ids) = lists.get_mut(peer_id) else {
+/// Strikes a session from the set of one peer.
+fn strike(sets: &mut HashMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
+    let Some(ids) = sets.get_mut(peer_id) else {
         return;
     };
-    if let Some(at) = ids.iter().position(|id| **id == *session_id) {
-        ids.swap_remove(at);
-    }
+    ids.remove(session_id);
     if ids.is_empty() {
-        lists.remove(peer_id);
+        sets.remove(peer_id);
     }
 }

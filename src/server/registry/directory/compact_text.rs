@@ -1,0 +1,93 @@
+//! Short texts in few bytes.
+
+use std::hash::Hash;
+use std::io::Write;
+
+/// Text as bytes behind one that says how to read them; lower-case hexadecimal digits, as of a
+/// hash, take half a byte each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct CompactText(Box<[u8]>);
+
+const PLAIN: u8 = 0;
+const HEX: u8 = 1;
+
+/// Shorter texts save nothing.
+const MIN_HEX_CHARS: usize = 16;
+
+impl CompactText {
+    pub(super) fn new(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut packed = Vec::with_capacity(bytes.len() + 1);
+        if bytes.len() >= MIN_HEX_CHARS && bytes.len().is_multiple_of(2) {
+            packed.push(HEX);
+            let pairs = bytes.chunks_exact(2);
+            packed.extend(pairs.map_while(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)));
+            if packed.len() == bytes.len() / 2 + 1 {
+                return Self(packed.into());
+            }
+            packed.clear();
+        }
+        packed.push(PLAIN);
+        packed.extend_from_slice(bytes);
+        Self(packed.into())
+    }
+
+    /// Memory besides the value itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.0.len().next_multiple_of(8)
+    }
+
+    /// Most of the memory that `text` will take besides the value itself, in bytes.
+    pub(super) fn max_heap_bytes(text: &str) -> usize {
+        (text.len() + 1).next_multiple_of(8)
+    }
+
+    /// Writes the text as a JSON string to the end of `out`.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
+        match self.0.split_first() {
+            Some((&HEX, packed)) => {
+                out.push(b'"');
+                for byte in packed {
+                    let _ = write!(out, "{byte:02x}");
+                }
+                out.push(b'"');
+            }
+            Some((_, bytes)) => {
+                let text = str::from_utf8(bytes).unwrap_or_default();
+                let _ = serde_json::to_writer(out, text);
+            }
+            None => out.extend_from_slice(b"\"\""),
+        }
+    }
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> String {
+        let mut out = Vec::new();
+        CompactText::new(text).write_json(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_text_comes_back_as_it_was() {
+        let hash = "2f8e0d1c5b7a4f3e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c9b8a7f6e";
+        let upper = hash.to_uppercase();
+        for text in ["a", "ab", "quo\"te", "äö", hash, &hash[1..], &upper, "0123456789abcdeg"] {
+            assert_eq!(json(text), serde_json::to_string(text).unwrap());
+        }
+        assert_eq!(CompactText::new(hash).0.len(), 33);
+        assert_ne!(CompactText::new(hash), CompactText::new(&upper));
+    }
+}

@@ -1,0 +1,339 @@
+//! The active peers that have something in common, ready for every filter.
+//!
+//! A small set is looked through. A large one is split by network and by protocol version, and a
+//! large part by network once more, so that whatever a filter asks for is either one of these sets
+//! or small enough to be looked through. Each set keeps its peers apart by their two flags. How
+//! much a change costs depends neither on the number of peers nor on how much they differ.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::mem;
+use std::sync::Arc;
+
+use super::interner::TextId;
+use super::peer::{DirectoryPeer, FLAGS};
+use super::roster::Roster;
+
+/// A set is split when it grows beyond this. A peer with a thousand stores may split a thousand
+/// sets at once, which takes some 10 ms.
+const MAX_SMALL: usize = 64;
+
+/// A set that shrinks to this is no longer split.
+const MIN_LARGE: usize = 32;
+
+/// What a peer takes in a roster, whose chunks are three quarters full on average, in bytes.
+const ROSTER_PEER_BYTES: usize = 11;
+/// What a set takes in the table of its parent, in bytes.
+const PART_BYTES: usize = 44;
+/// What a peer takes in a small set, and such a set itself, in bytes.
+const SMALL_PEER_BYTES: usize = 8;
+const SMALL_BYTES: usize = 40;
+
+/// Peers in order of their ids.
+#[derive(Debug, Default)]
+pub(super) enum PeerSet {
+    #[default]
+    Empty,
+    One(Arc<DirectoryPeer>),
+    Small(Box<Small>),
+    Large(Box<Large>),
+}
+
+#[derive(Debug)]
+pub(super) struct Small(Vec<Arc<DirectoryPeer>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Large {
+    by_flags: [Roster; FLAGS],
+    by_network: HashMap<TextId, PeerSet>,
+    by_version: HashMap<TextId, PeerSet>,
+    bytes: usize,
+}
+
+/// By what a set is split when it is large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Split {
+    NetworkAndVersion,
+    Network,
+    Nothing,
+}
+
+/// What a filter asks of the traits of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) network: Option<TextId>,
+    pub(super) version: Option<TextId>,
+    /// Whether each combination of flags is wanted.
+    pub(super) flags: [bool; FLAGS],
+}
+
+impl Wanted {
+    fn takes(&self, peer: &DirectoryPeer) -> bool {
+        let traits = &peer.traits;
+        let is = |wanted: Option<TextId>, has| wanted.is_none() || wanted == has;
+        is(self.network, traits.network)
+            && is(self.version, traits.version)
+            && self.flags[traits.flags()]
+    }
+}
+
+impl PeerSet {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::Small(small) => small.0.len(),
+            Self::Large(large) => large.by_flags.iter().map(Roster::len).sum(),
+        }
+    }
+
+    /// Its memory besides the value itself, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Empty | Self::One(_) => 0,
+            Self::Small(small) => SMALL_BYTES + small.0.len() * SMALL_PEER_BYTES,
+            Self::Large(large) => large.bytes,
+        }
+    }
+
+    /// Adds a peer whose id is not in it.
+    pub(super) fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
+        match self {
+            Self::Empty => *self = Self::One(Arc::clone(peer)),
+            Self::One(other) => {
+                let mut two = vec![Arc::clone(other), Arc::clone(peer)];
+                two.sort_unstable_by(|left, right| left.id().cmp(right.id()));
+                *self = Self::Small(Box::new(Small(two)));
+            }
+            Self::Small(small) if small.0.len() < MAX_SMALL => {
+                let index = small.0.partition_point(|other| other.id() < peer.id());
+                small.0.insert(index, Arc::clone(peer));
+            }
+            Self::Small(small) => {
+                let mut large = Box::new(Large::new());
+                for other in &small.0 {
+                    large.insert(other, split);
+                }
+                large.insert(peer, split);
+                *self = Self::Large(large);
+            }
+            Self::Large(large) => large.insert(peer, split),
+        }
+    }
+
+    /// Removes a peer, if it is there.
+    pub(super) fn remove(&mut self, peer: &DirectoryPeer, split: Split) {
+        match self {
+            Self::Empty => {}
+            Self::One(other) if other.id() == peer.id() => *self = Self::Empty,
+            Self::One(_) => {}
+            Self::Small(small) => {
+                small.0.retain(|other| other.id() != peer.id());
+                if small.0.len() == 1 {
+                    *self = small.0.pop().map_or(Self::Empty, Self::One);
+                }
+            }
+            Self::Large(large) => {
+                large.remove(peer, split);
+                if self.len() <= MIN_LARGE {
+                    let mut peers: Vec<_> = self.rosters().flat_map(Roster::iter).cloned().collect();
+                    peers.sort_unstable_by(|left, right| left.id().cmp(right.id()));
+                    *self = Self::Small(Box::new(Small(peers)));
+                }
+            }
+        }
+    }
+
+    /// The peers that are wanted.
+    pub(super) fn matching(&self, wanted: &Wanted) -> Matching<'_> {
+        let peers = match self {
+            Self::Empty => &[],
+            Self::One(peer) => std::slice::from_ref(peer),
+            Self::Small(small) => &small.0[..],
+            Self::Large(large) => return large.matching(wanted),
+        };
+        let peers = peers.iter().filter(|peer| wanted.takes(peer));
+        Matching::Few(Roster::from_sorted(peers.cloned().collect()))
+    }
+
+    fn rosters(&self) -> impl Iterator<Item = &Roster> {
+        let by_flags = match self {
+            Self::Large(large) => &large.by_flags[..],
+            _ => &[],
+        };
+        by_flags.iter()
+    }
+}
+
+impl Large {
+    fn new() -> Self {
+        Self {
+            bytes: mem::size_of::<Self>(),
+            ..Self::default()
+        }
+    }
+
+    fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
+        self.by_flags[peer.traits.flags()].insert(Arc::clone(peer));
+        let (mut added, mut replaced) = (ROSTER_PEER_BYTES, 0);
+        for (parts, key, split) in self.parts_of(peer, split) {
+            let part = match parts.entry(key) {
+                Entry::Occupied(part) => part.into_mut(),
+                Entry::Vacant(place) => {
+                    added += PART_BYTES;
+                    place.insert(PeerSet::Empty)
+                }
+            };
+            replaced += part.bytes();
+            part.insert(peer, split);
+            added += part.bytes();
+        }
+        self.bytes = self.bytes + added - replaced;
+    }
+
+    fn remove(&mut self, peer: &DirectoryPeer, split: Split) {
+        self.by_flags[peer.traits.flags()].remove(peer.id());
+        let (mut added, mut replaced) = (0, ROSTER_PEER_BYTES);
+        for (parts, key, split) in self.parts_of(peer, split) {
+            let Entry::Occupied(mut part) = parts.entry(key) else {
+                continue;
+            };
+            replaced += part.get().bytes();
+            part.get_mut().remove(peer, split);
+            added += part.get().bytes();
+            if part.get().len() == 0 {
+                part.remove();
+                replaced += PART_BYTES;
+                if parts.len() < parts.capacity() / 8 {
+                    parts.shrink_to(parts.len() * 2);
+                }
+            }
+        }
+        self.bytes = self.bytes + added - replaced;
+    }
+
+    /// The parts that hold, or will hold, a peer of this set; how each is split itself.
+    fn parts_of(
+        &mut self,
+        peer: &DirectoryPeer,
+        split: Split,
+    ) -> impl Iterator<Item = (&mut HashMap<TextId, PeerSet>, TextId, Split)> {
+        let network = peer.traits.network.filter(|_| split != Split::Nothing);
+        let version = peer.traits.version;
+        let version = version.filter(|_| split == Split::NetworkAndVersion);
+        let by_network = network.map(|key| (&mut self.by_network, key, Split::Nothing));
+        let by_version = version.map(|key| (&mut self.by_version, key, Split::Network));
+        by_network.into_iter().chain(by_version)
+    }
+
+    fn matching(&self, wanted: &Wanted) -> Matching<'_> {
+        let narrower = match (wanted.version, wanted.network) {
+            (Some(version), _) => Some((&self.by_version, version)),
+            (None, Some(network)) => Some((&self.by_network, network)),
+            (None, None) => None,
+        };
+        match narrower {
+            Some((parts, key)) => parts.get(&key).map_or(Matching::none(), |part| {
+                // What the part has in common need not be asked again, and it is not split by it.
+                let version = None;
+                let network = wanted.version.and(wanted.network);
+                part.matching(&Wanted {
+                    network,
+                    version,
+                    ..*wanted
+                })
+            }),
+            None => {
+                let rosters = self.by_flags.iter().zip(wanted.flags);
+                let wanted = rosters.filter(|(roster, wanted)| *wanted && roster.len() > 0);
+                Matching::Many(wanted.map(|(roster, _)| roster).collect())
+            }
+        }
+    }
+}
+
+/// Peers that match a filter, each in one roster.
+#[derive(Debug)]
+pub(super) enum Matching<'s> {
+    Few(Roster),
+    /// Parts of a large set, none of them empty.
+    Many(Vec<&'s Roster>),
+}
+
+impl Matching<'_> {
+    pub(super) fn none() -> Self {
+        Self::Many(Vec::new())
+    }
+
+    pub(super) fn rosters(&self) -> Vec<&Roster> {
+        match self {
+            Self::Few(roster) => vec![roster],
+            Self::Many(rosters) => rosters.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::interner::Interner;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Held against a plain list, with sets that are split and joined again.
+        #[test]
+        fn a_set_finds_what_a_plain_list_finds(
+            steps in prop::collection::vec((0u32..10, 0usize..400), 0..1500),
+        ) {
+            let mut texts = Interner::<()>::default();
+            let ids: Vec<_> = (0..40).map(|number| texts.acquire(&format!("t{number}"))).collect();
+            // Networks and versions of any spread, from one for all to one for each peer.
+            let peer = |number: usize| {
+                let network = [Some(ids[0]), Some(ids[number % 3]), None][number % 7 % 3];
+                let version = [None, Some(ids[5]), Some(ids[number % 40])][number % 5 % 3];
+                DirectoryPeer::with_traits(&format!("p{number:04}"), network, version, number % FLAGS)
+            };
+            let mut set = PeerSet::default();
+            let mut model = std::collections::BTreeMap::new();
+            for (step, number) in steps {
+                // Phases of growth and of decay.
+                if step < 7 {
+                    if !model.contains_key(&number) {
+                        model.insert(number, peer(number));
+                        set.insert(&model[&number], Split::NetworkAndVersion);
+                    }
+                } else if let Some(peer) = model.remove(&number) {
+                    set.remove(&peer, Split::NetworkAndVersion);
+                }
+            }
+            prop_assert_eq!(set.len(), model.len());
+            let some = |id| [None, Some(id)];
+            for network in some(ids[0]).into_iter().chain([Some(ids[1]), Some(ids[30])]) {
+                for version in some(ids[5]).into_iter().chain([Some(ids[7])]) {
+                    for flags in [[true; FLAGS], [true, false, true, false]] {
+                        let wanted = Wanted { network, version, flags };
+                        let matching = set.matching(&wanted);
+                        let mut found: Vec<_> = matching
+                            .rosters()
+                            .into_iter()
+                            .flat_map(Roster::iter)
+                            .map(|peer| peer.id().to_owned())
+                            .collect();
+                        found.sort_unstable();
+                        let takes = model.values().filter(|peer| wanted.takes(peer));
+                        let expected: Vec<_> = takes.map(|peer| peer.id().to_owned()).collect();
+                        prop_assert_eq!(found, expected);
+                    }
+                }
+            }
+            for peer in model.values() {
+                set.remove(peer, Split::NetworkAndVersion);
+            }
+            prop_assert_eq!(set.len(), 0);
+            prop_assert_eq!(set.bytes(), 0);
+        }
+    }
+}

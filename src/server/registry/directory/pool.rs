@@ -1,0 +1,95 @@
+//! Values that many peers have in common, kept once.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+
+use super::sharded::ShardedTable;
+
+/// A value that is told from others by a key in it.
+pub(super) trait Pooled {
+    type Key: Eq + Hash + ?Sized;
+
+    fn key(&self) -> &Self::Key;
+
+    /// Its memory and that of its entry, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// Values with the number of their users.
+#[derive(Debug)]
+pub(super) struct Pool<T: ?Sized> {
+    entries: ShardedTable<(Arc<T>, usize)>,
+    hasher: RandomState,
+    bytes: usize,
+}
+
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Self {
+            entries: ShardedTable::default(),
+            hasher: RandomState::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T: Pooled + ?Sized> Pool<T> {
+    /// Memory of all values, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a user of the value with this key; `make` makes one that nobody uses yet.
+    pub(super) fn acquire(&mut self, key: &T::Key, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        let hash = self.hasher.hash_one(key);
+        if let Some((value, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) {
+            *users += 1;
+            return Arc::clone(value);
+        }
+        let value = make();
+        self.bytes += value.bytes();
+        let entry = (Arc::clone(&value), 1);
+        let hasher = &self.hasher;
+        self.entries
+            .insert(hash, entry, |(it, _)| hasher.hash_one(it.key()));
+        value
+    }
+
+    /// Takes a user from a value. Returns whether that was the last one.
+    pub(super) fn release(&mut self, key: &T::Key) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let Some((_, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) else {
+            return false;
+        };
+        *users -= 1;
+        if *users > 0 {
+            return false;
+        }
+        let hasher = &self.hasher;
+        let removed = self.entries.remove(
+            hash,
+            |(it, _)| it.key() == key,
+            |(it, _)| hasher.hash_one(it.key()),
+        );
+        if let Some((value, _)) = removed {
+            self.bytes -= value.bytes();
+        }
+        true
+    }
+}
+
+/// What an entry takes besides its value: a pointer, two counts, a number, and their share of the
+/// table's free places.
+pub(super) const ENTRY_BYTES: usize = 48;
+
+impl Pooled for str {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        self
+    }
+
+    fn bytes(&self) -> usize {
+        self.len() + ENTRY_BYTES
+    }
+}

@@ -1,0 +1,259 @@
+//! What the registry knows, in memory: the committed rows and how the registry itself stands.
+//!
+//! Changed by commits, and by time. Many read it at once, on the threads that ask; the actor and,
+//! where time has passed, a reader change it for a moment.
+
+use crate::clock;
+use crate::protocol::CostMode;
+use crate::server::config::LeaseConfig;
+use crate::server::policy::lease::{self, Outage};
+use crate::server::storage::DataVersion;
+
+use super::batch::Circumstances;
+use super::counters::Counters;
+use super::directory::Directory;
+use super::relay::Relay;
+
+/// The work of ceasing to list peers that is done at a time, in changes of sets of peers: a few
+/// milliseconds. Whatever else waits is handled in between.
+pub(super) const EXPIRE_WEIGHT: usize = 4096;
+
+/// A commit that takes longer, in milliseconds, is an outage: nobody could renew.
+const SLOW_COMMIT_MS: i64 = 2_000;
+
+/// How much time may pass before a reader brings sessions and spend up to date, in milliseconds.
+const RELAY_LAG_MS: i64 = 100;
+
+/// Whether the database takes writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Storage {
+    /// It does, and the directory equals the table at this version.
+    Works(DataVersion),
+    /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
+    Fails { since_ms: i64 },
+}
+
+/// When the registry was last seen to work.
+#[derive(Clone, Copy, Debug)]
+struct SignOfLife {
+    machine_ms: u64,
+    now_ms: i64,
+}
+
+/// The tables as they are in memory, and how the registry stands.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) directory: Directory,
+    pub(super) relay: Relay,
+    pub(super) counters: Counters,
+    pub(super) storage: Storage,
+    pub(super) started_ms: i64,
+    lease: LeaseConfig,
+    /// In order of time, and disjoint.
+    outages: Vec<Outage>,
+    /// Those of them that are not on disk.
+    unsaved_outages: Vec<Outage>,
+    /// Since when a transaction is under way, in Unix milliseconds.
+    writes_since_ms: Option<i64>,
+    sign_of_life: SignOfLife,
+    /// The mode before the last change that was not logged.
+    mode_before: Option<CostMode>,
+}
+
+impl State {
+    pub(super) fn new(
+        directory: Directory,
+        relay: Relay,
+        version: DataVersion,
+        lease: LeaseConfig,
+        outages: Vec<Outage>,
+        now_ms: i64,
+    ) -> Self {
+        Self {
+            directory,
+            relay,
+            counters: Counters::default(),
+            storage: Storage::Works(version),
+            started_ms: now_ms,
+            lease,
+            outages,
+            unsaved_outages: Vec::new(),
+            writes_since_ms: None,
+            sign_of_life: SignOfLife {
+                machine_ms: clock::machine_ms(),
+                now_ms,
+            },
+            mode_before: None,
+        }
+    }
+
+    /// Whether everything that time changes has been changed, as far as a listing shows it.
+    pub(super) fn is_current(&self, now_ms: i64) -> bool {
+        self.gap_ms(clock::machine_ms()) == 0
+            && !self.directory.lists_expired(self.cutoff_ms(now_ms))
+    }
+
+    /// Whether sessions and spend are as they were some time ago.
+    pub(super) fn is_relay_stale(&self, now_ms: i64) -> bool {
+        // What a transaction was planned on must stay.
+        self.writes_since_ms.is_none()
+            && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
+    }
+
+    /// Lets time pass up to now: credits a time in which the process stood still, ceases to list
+    /// some of the peers that have run out, ends sessions and follows the cost with the mode.
+    pub(super) fn advance(&mut self, now_ms: i64) {
+        self.notice_gap(now_ms);
+        self.directory.expire(self.cutoff_ms(now_ms), EXPIRE_WEIGHT);
+        if self.writes_since_ms.is_none() {
+            self.advance_relay(now_ms);
+        }
+    }
+
+    fn advance_relay(&mut self, now_ms: i64) {
+        let (servers, mode_before) = self.relay.advance(now_ms);
+        for server_id in &servers {
+            let load = self.relay.sessions().load(server_id.as_str());
+            self.directory.set_load(server_id, load);
+        }
+        self.mode_before = self.mode_before.or(mode_before);
+    }
+
+    /// Follows sessions that a transaction has changed.
+    pub(super) fn follow_loads(&mut self, servers: &[crate::protocol::PeerId], now_ms: i64) {
+        for server_id in servers {
+            let load = self.relay.sessions().load(server_id.as_str());
+            self.directory.set_load(server_id, load);
+        }
+        // A bill or a report may ask for another mode, which the responses must tell.
+        self.advance_relay(now_ms);
+    }
+
+    /// The mode before the last change, if that was not asked for yet.
+    pub(super) fn take_mode_change(&mut self) -> Option<CostMode> {
+        self.mode_before.take()
+    }
+
+    /// The moment before which a peer must have been last seen to have expired.
+    pub(super) fn cutoff_ms(&self, now_ms: i64) -> i64 {
+        let as_of_ms = match (self.storage, self.writes_since_ms) {
+            (Storage::Fails { since_ms }, _) => since_ms,
+            (_, Some(since_ms)) if now_ms - since_ms > SLOW_COMMIT_MS => since_ms,
+            _ => now_ms,
+        };
+        lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
+    }
+
+    /// In what circumstances a batch is planned now.
+    pub(super) fn circumstances(&self, now_ms: i64) -> Circumstances {
+        Circumstances {
+            now_ms,
+            cutoff_ms: self.cutoff_ms(now_ms),
+            max_peers: self.lease.max_peers,
+            max_bytes: self.lease.max_memory_bytes,
+        }
+    }
+
+    /// When a lease that is renewed at `last_seen_ms` runs out, in Unix milliseconds.
+    pub(super) fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
+        lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
+    }
+
+    /// A transaction begins, for which time must not change what it was planned on.
+    pub(super) fn begin_write(&mut self, now_ms: i64) {
+        self.writes_since_ms = Some(now_ms);
+    }
+
+    /// The transaction under way has ended. One that took long was an outage.
+    pub(super) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
+        let since_ms = self.writes_since_ms.take();
+        if let Some(from_ms) = since_ms
+            && is_committed
+            && now_ms - from_ms > SLOW_COMMIT_MS
+        {
+            self.credit(Outage {
+                from_ms,
+                until_ms: now_ms,
+            });
+        }
+    }
+
+    /// Outages that are to be recorded.
+    pub(super) fn unsaved_outages(&self) -> &[Outage] {
+        &self.unsaved_outages
+    }
+
+    /// The first of the unsaved outages are on disk.
+    pub(super) fn saved_outages(&mut self, count: usize) {
+        self.unsaved_outages.drain(..count);
+    }
+
+    /// Goes on from a table that was read anew.
+    pub(super) fn reload(
+        &mut self,
+        directory: Directory,
+        relay: Relay,
+        version: DataVersion,
+        credited: Option<Outage>,
+        now_ms: i64,
+    ) {
+        self.outages.extend(credited);
+        self.directory = directory;
+        self.relay = relay.follow(&self.relay);
+        self.storage = Storage::Works(version);
+        let cutoff_ms = self.cutoff_ms(now_ms);
+        self.outages
+            .retain(|outage| !lease::is_spent(outage, cutoff_ms));
+    }
+
+    /// How long nobody has seen the process work, in milliseconds; 0 if that is no longer than it
+    /// may be.
+    fn gap_ms(&self, machine_ms: u64) -> i64 {
+        let gap_ms = machine_ms.saturating_sub(self.sign_of_life.machine_ms);
+        let gap_ms = i64::try_from(gap_ms).unwrap_or(i64::MAX);
+        if gap_ms > self.lease.max_gap_ms() {
+            gap_ms
+        } else {
+            0
+        }
+    }
+
+    /// Credits a time in which the process stood still. The actor gives a sign of life twice a
+    /// second; one that is long overdue means that nobody could be heard meanwhile: the process was
+    /// stopped, its container frozen, or its thread held up.
+    fn notice_gap(&mut self, now_ms: i64) {
+        let machine_ms = clock::machine_ms();
+        let gap_ms = self.gap_ms(machine_ms);
+        if gap_ms > 0 {
+            let from_ms = self.sign_of_life.now_ms.max(now_ms - gap_ms);
+            self.give_sign_of_life(machine_ms, now_ms);
+            // A database that fails is an outage from its first failure on.
+            if let Storage::Works(_) = self.storage {
+                self.credit(Outage {
+                    from_ms,
+                    until_ms: now_ms,
+                });
+            }
+        }
+    }
+
+    /// The actor works.
+    pub(super) fn is_alive(&mut self, now_ms: i64) {
+        self.notice_gap(now_ms);
+        self.give_sign_of_life(clock::machine_ms(), now_ms);
+    }
+
+    fn give_sign_of_life(&mut self, machine_ms: u64, now_ms: i64) {
+        self.sign_of_life = SignOfLife { machine_ms, now_ms };
+    }
+
+    fn credit(&mut self, mut outage: Outage) {
+        let until_ms = self.outages.last().map_or(i64::MIN, |last| last.until_ms);
+        outage.from_ms = outage.from_ms.max(until_ms);
+        if outage.from_ms < outage.until_ms {
+            self.counters.outage_credit_ms += (outage.until_ms - outage.from_ms) as u64;
+            self.outages.push(outage);
+            self.unsaved_outages.push(outage);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Answers those who read, on the threads that ask.
+//!
+//! A reader looks at the state under a lock that many hold at once, for as long as it takes to
+//! collect a page. The actor never sees a read, so no number of them can hold it up; it takes the
+//! lock for itself for the moment in which it changes the state after a commit, and comes first
+//! when readers wait, too. Measured against reads as messages: see ARCHITECTURE.md.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::time::Duration;
+
+use super::RegistryError;
+use super::directory::{Bounds, TurnListing};
+use super::messages::{ListPeers, Peers, Status};
+use super::state::{State, Storage};
+use crate::clock::Clock;
+use crate::server::policy::cost::ModeLimits;
+
+/// How long the status waits for the state before it says that the registry is stuck.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits between two looks.
+const STATUS_PAUSE: Duration = Duration::from_millis(5);
+
+/// The state; clones share it.
+#[derive(Clone)]
+pub(super) struct View {
+    state: Arc<RwLock<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl View {
+    pub(super) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state: Arc::new(RwLock::new(state)),
+            clock,
+        }
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic of the actor is told by its mailbox; what it left behind is no worse to read.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn list_peers(&self, query: &ListPeers) -> Peers {
+        let now_ms = self.advance().await;
+        let state = self.read();
+        let membership = state.directory.membership(&query.extent, now_ms);
+        let limits = ModeLimits::of(state.relay.mode(now_ms));
+        let max_listed = limits.most_listed.unwrap_or(usize::MAX);
+        let bounds = Bounds {
+            max_peers: max_listed.min(query.bounds.max_peers),
+            ..query.bounds
+        };
+        let listing = (!query.known.contains(&membership)).then(|| {
+            let (filter, extent) = (&query.filter, &query.extent);
+            let directory = &state.directory;
+            directory.list_peers(filter, extent, query.include, bounds, now_ms)
+        });
+        Peers {
+            membership,
+            listing,
+            total_registered: state.directory.registered(),
+            now_ms,
+        }
+    }
+
+    pub(super) async fn list_turn_servers(&self, max: usize) -> TurnListing {
+        let now_ms = self.advance().await;
+        self.read().directory.list_turn_servers(max, now_ms)
+    }
+
+    /// Tells how the registry is, and never waits for long.
+    pub(super) async fn status(&self) -> Result<Status, RegistryError> {
+        let pauses = STATUS_PATIENCE.div_duration_f64(STATUS_PAUSE) as u32;
+        for _ in 0..pauses {
+            match self.state.try_write() {
+                Ok(state) => return Ok(self.status_of(state)),
+                Err(TryLockError::Poisoned(state)) => return Ok(self.status_of(state.into_inner())),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(STATUS_PAUSE).await,
+            }
+        }
+        Err(RegistryError::Stuck)
+    }
+
+    fn status_of(&self, mut state: RwLockWriteGuard<'_, State>) -> Status {
+        let now_ms = self.clock.now_ms();
+        state.advance(now_ms);
+        Status {
+            total_peers: state.directory.registered(),
+            active_peers: state.directory.active(),
+            turn_servers: state.directory.turn_servers(),
+            peer_bytes: state.directory.bytes() + state.relay.bytes(),
+            uptime_secs: u64::try_from((now_ms - state.started_ms) / 1000).unwrap_or(0),
+            counters: state.counters.clone(),
+            cost: state.relay.status(now_ms),
+            is_degraded: matches!(state.storage, Storage::Fails { .. }),
+            now_ms,
+        }
+    }
+
+    /// Brings the state up to now, which it returns. Peers that have run out together cease to be
+    /// listed bit by bit, with whatever else waits done in between; nobody is told of them
+    /// meanwhile.
+    async fn advance(&self) -> i64 {
+        let mut now_ms = self.clock.now_ms();
+        let mut is_relay_asked = true;
+        loop {
+            {
+                let state = self.read();
+                let is_relay_stale = is_relay_asked && state.is_relay_stale(now_ms);
+                if state.is_current(now_ms) && !is_relay_stale {
+                    return now_ms;
+                }
+            }
+            is_relay_asked = false;
+            self.write().advance(now_ms);
+            tokio::task::yield_now().await;
+            now_ms = self.clock.now_ms();
+        }
+    }
+}
