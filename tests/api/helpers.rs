@@ -301,7 +301,8 @@ impl TestRegistry {
         self.client.request(method, format!("{}{target}", self.url))
     }
 
-    /// The ids of all active peers, page by page.
+    /// The ids of all active peers in order, read page by page: once round, from wherever the first
+    /// page begins.
     pub async fn listed_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         let mut query = String::new();
@@ -312,7 +313,7 @@ impl TestRegistry {
             }
             match page["nextCursor"].as_str() {
                 Some(cursor) => query = format!("cursor={cursor}"),
-                None => return ids,
+                None => return in_order(ids),
             }
         }
     }
@@ -362,6 +363,18 @@ impl TestRegistry {
             })
             .collect()
     }
+}
+
+/// Ids that were listed once round, from the lowest one on.
+#[track_caller]
+pub fn in_order<I: Ord + Clone + std::fmt::Debug>(listed: Vec<I>) -> Vec<I> {
+    let mut ids = listed.clone();
+    ids.sort_unstable();
+    let first = listed.first().and_then(|first| ids.binary_search(first).ok());
+    let mut ring = ids.clone();
+    ring.rotate_left(first.unwrap_or(0));
+    assert_eq!(listed, ring, "not in order, once round");
+    ids
 }
 
 /// The least that a peer must say to be registered under the default policy.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sqlx::Row;
 
-use crate::helpers::{TestRegistry, peer};
+use crate::helpers::{TestRegistry, in_order, peer};
 
 const TIMEOUT_MS: u64 = 10_000;
 
@@ -211,7 +211,7 @@ async fn check(registry: &TestRegistry, model: &Model) {
         .iter()
         .map(|peer| peer["peerId"].as_str().unwrap())
         .collect();
-    assert_eq!(ids, model.active());
+    assert_eq!(in_order(ids.clone()), model.active());
     assert_eq!(listing["total"], ids.len());
     assert_eq!(listing["totalRegistered"], model.peers.len());
     assert_eq!(

@@ -158,7 +158,8 @@ async fn admin_paths_take_put_only() {
 
 #[actix_web::test]
 async fn a_peer_cannot_promote_itself_but_lower_itself() {
-    let registry = TestRegistry::start_with_operator(&[]).await;
+    let flags = ["--max-allocations-per-minute=16"];
+    let registry = TestRegistry::start_with_operator(&flags).await;
     registry.register(&turn_server("turn", 10)).await.ok();
     registry.register(&peer("a")).await.ok();
     for claims in [

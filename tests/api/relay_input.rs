@@ -307,7 +307,12 @@ async fn counts_at_the_very_limit_do_no_harm() {
 #[actix_web::test]
 async fn reports_beyond_belief_count_up_to_twice_what_was_granted() {
     let tiers = "--tier-limits=free=5/2000,basic=10/2000,standard=50/2000,premium=100/2000";
-    let registry = TestRegistry::start_with(&[tiers]).await;
+    let flags = [
+        tiers,
+        "--max-allocations-per-minute=600",
+        "--max-ended-sessions-per-peer=600",
+    ];
+    let registry = TestRegistry::start_with(&flags).await;
     registry.register(&turn_server("turn", 2000)).await.ok();
     registry.register(&peer("a")).await.ok();
     let mut sessions = Vec::new();
