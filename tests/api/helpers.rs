@@ -370,7 +370,9 @@ impl TestRegistry {
 pub fn in_order<I: Ord + Clone + std::fmt::Debug>(listed: Vec<I>) -> Vec<I> {
     let mut ids = listed.clone();
     ids.sort_unstable();
-    let first = listed.first().and_then(|first| ids.binary_search(first).ok());
+    let first = listed
+        .first()
+        .and_then(|first| ids.binary_search(first).ok());
     let mut ring = ids.clone();
     ring.rotate_left(first.unwrap_or(0));
     assert_eq!(listed, ring, "not in order, once round");

@@ -135,14 +135,20 @@ pub(super) fn still_degraded(error: &StorageError) {
     debug!("still cannot write to the database: {error}");
 }
 
-pub(super) fn reloaded(peers: usize, credited: Option<Outage>) {
+/// Tells that the table is compared with memory, and why.
+pub(super) fn changed(peers: usize, credited: Option<Outage>) {
     match credited {
         Some(outage) => info!(
             "the database works again peers={peers} credited_secs={}",
             (outage.until_ms - outage.from_ms) / 1000
         ),
-        None => warn!("the peer table was changed from outside, read it again peers={peers}"),
+        None => warn!("the database was changed from outside, comparing every row peers={peers}"),
     }
+}
+
+/// Tells that memory equals the table again.
+pub(super) fn compared(peers: usize) {
+    info!("every row was compared peers={peers}");
 }
 
 pub(super) fn close_failed(error: &StorageError) {

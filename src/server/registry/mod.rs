@@ -8,6 +8,7 @@ mod inbox;
 mod journal;
 mod messages;
 mod relay;
+mod resync;
 mod state;
 mod view;
 

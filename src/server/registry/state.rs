@@ -33,11 +33,46 @@ pub(super) enum Storage {
     Fails { since_ms: i64 },
 }
 
-/// When the registry was last seen to work.
+/// What is known of a database that was changed from outside, or that works again.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// Everything about relaying.
+    pub(super) relay: Relay,
+    pub(super) max_row_id: i64,
+    pub(super) version: DataVersion,
+    /// The outage that is over.
+    pub(super) credited: Option<Outage>,
+}
+
+/// When something was seen to happen: on the clock that leases follow, and on the machine's. The
+/// two differ in tests alone, whose clock makes leaps that are no standstill.
 #[derive(Clone, Copy, Debug)]
-struct SignOfLife {
-    machine_ms: u64,
+struct Sign {
     now_ms: i64,
+    machine_ms: u64,
+}
+
+impl Sign {
+    fn given_at(now_ms: i64) -> Self {
+        Self {
+            now_ms,
+            machine_ms: clock::machine_ms(),
+        }
+    }
+
+    /// The time since then on the machine's clock, in milliseconds.
+    fn age_ms(self) -> i64 {
+        let age_ms = clock::machine_ms().saturating_sub(self.machine_ms);
+        i64::try_from(age_ms).unwrap_or(i64::MAX)
+    }
+
+    /// The time between the sign and now, as an outage.
+    fn outage_until(self, now_ms: i64) -> Outage {
+        Outage {
+            from_ms: self.now_ms.max(now_ms.saturating_sub(self.age_ms())),
+            until_ms: now_ms,
+        }
+    }
 }
 
 /// The tables as they are in memory, and how the registry stands.
@@ -53,9 +88,9 @@ pub(super) struct State {
     outages: Vec<Outage>,
     /// Those of them that are not on disk.
     unsaved_outages: Vec<Outage>,
-    /// Since when a transaction is under way, in Unix milliseconds.
-    writes_since_ms: Option<i64>,
-    sign_of_life: SignOfLife,
+    /// When the transaction under way began.
+    write_begun: Option<Sign>,
+    sign_of_life: Sign,
     /// The mode before the last change that was not logged.
     mode_before: Option<CostMode>,
 }
@@ -78,25 +113,21 @@ impl State {
             lease,
             outages,
             unsaved_outages: Vec::new(),
-            writes_since_ms: None,
-            sign_of_life: SignOfLife {
-                machine_ms: clock::machine_ms(),
-                now_ms,
-            },
+            write_begun: None,
+            sign_of_life: Sign::given_at(now_ms),
             mode_before: None,
         }
     }
 
     /// Whether everything that time changes has been changed, as far as a listing shows it.
     pub(super) fn is_current(&self, now_ms: i64) -> bool {
-        self.gap_ms(clock::machine_ms()) == 0
-            && !self.directory.lists_expired(self.cutoff_ms(now_ms))
+        !self.is_overdue() && !self.directory.lists_expired(self.cutoff_ms(now_ms))
     }
 
     /// Whether sessions and spend are as they were some time ago.
     pub(super) fn is_relay_stale(&self, now_ms: i64) -> bool {
         // What a transaction was planned on must stay.
-        self.writes_since_ms.is_none()
+        self.write_begun.is_none()
             && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
     }
 
@@ -105,7 +136,7 @@ impl State {
     pub(super) fn advance(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.directory.expire(self.cutoff_ms(now_ms), EXPIRE_WEIGHT);
-        if self.writes_since_ms.is_none() {
+        if self.write_begun.is_none() {
             self.advance_relay(now_ms);
         }
     }
@@ -136,21 +167,24 @@ impl State {
 
     /// The moment before which a peer must have been last seen to have expired.
     pub(super) fn cutoff_ms(&self, now_ms: i64) -> i64 {
-        let as_of_ms = match (self.storage, self.writes_since_ms) {
+        let as_of_ms = match (self.storage, self.write_begun) {
             (Storage::Fails { since_ms }, _) => since_ms,
-            (_, Some(since_ms)) if now_ms - since_ms > SLOW_COMMIT_MS => since_ms,
+            (_, Some(begun)) if begun.age_ms() > SLOW_COMMIT_MS => {
+                begun.outage_until(now_ms).from_ms
+            }
             _ => now_ms,
         };
         lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
     }
 
     /// In what circumstances a batch is planned now.
-    pub(super) fn circumstances(&self, now_ms: i64) -> Circumstances {
+    pub(super) fn circumstances(&self, now_ms: i64, cleans_up: bool) -> Circumstances {
         Circumstances {
             now_ms,
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.lease.max_peers,
             max_bytes: self.lease.max_memory_bytes,
+            cleans_up,
         }
     }
 
@@ -161,20 +195,16 @@ impl State {
 
     /// A transaction begins, for which time must not change what it was planned on.
     pub(super) fn begin_write(&mut self, now_ms: i64) {
-        self.writes_since_ms = Some(now_ms);
+        self.write_begun = Some(Sign::given_at(now_ms));
     }
 
     /// The transaction under way has ended. One that took long was an outage.
     pub(super) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
-        let since_ms = self.writes_since_ms.take();
-        if let Some(from_ms) = since_ms
+        if let Some(begun) = self.write_begun.take()
             && is_committed
-            && now_ms - from_ms > SLOW_COMMIT_MS
+            && begun.age_ms() > SLOW_COMMIT_MS
         {
-            self.credit(Outage {
-                from_ms,
-                until_ms: now_ms,
-            });
+            self.credit(begun.outage_until(now_ms));
         }
     }
 
@@ -188,63 +218,48 @@ impl State {
         self.unsaved_outages.drain(..count);
     }
 
-    /// Goes on from a table that was read anew.
-    pub(super) fn reload(
-        &mut self,
-        directory: Directory,
-        relay: Relay,
-        version: DataVersion,
-        credited: Option<Outage>,
-        now_ms: i64,
-    ) {
+    /// Goes on with a database that was changed from outside, or that works again. Its peers are to
+    /// be compared with the directory.
+    pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64) {
+        let Changed {
+            relay,
+            max_row_id,
+            version,
+            credited,
+        } = changed;
         self.outages.extend(credited);
-        self.directory = directory;
         self.relay = relay.follow(&self.relay);
+        self.directory.set_loads(self.relay.sessions().loads());
+        self.directory.begin_sweep(max_row_id);
         self.storage = Storage::Works(version);
         let cutoff_ms = self.cutoff_ms(now_ms);
         self.outages
             .retain(|outage| !lease::is_spent(outage, cutoff_ms));
     }
 
-    /// How long nobody has seen the process work, in milliseconds; 0 if that is no longer than it
-    /// may be.
-    fn gap_ms(&self, machine_ms: u64) -> i64 {
-        let gap_ms = machine_ms.saturating_sub(self.sign_of_life.machine_ms);
-        let gap_ms = i64::try_from(gap_ms).unwrap_or(i64::MAX);
-        if gap_ms > self.lease.max_gap_ms() {
-            gap_ms
-        } else {
-            0
-        }
+    /// Whether the last sign of life is too long ago.
+    fn is_overdue(&self) -> bool {
+        self.sign_of_life.age_ms() > self.lease.max_gap_ms()
     }
 
     /// Credits a time in which the process stood still. The actor gives a sign of life twice a
     /// second; one that is long overdue means that nobody could be heard meanwhile: the process was
     /// stopped, its container frozen, or its thread held up.
     fn notice_gap(&mut self, now_ms: i64) {
-        let machine_ms = clock::machine_ms();
-        let gap_ms = self.gap_ms(machine_ms);
-        if gap_ms > 0 {
-            let from_ms = self.sign_of_life.now_ms.max(now_ms - gap_ms);
-            self.give_sign_of_life(machine_ms, now_ms);
+        if self.is_overdue() {
+            let outage = self.sign_of_life.outage_until(now_ms);
+            self.sign_of_life = Sign::given_at(now_ms);
             // A database that fails is an outage from its first failure on.
             if let Storage::Works(_) = self.storage {
-                self.credit(Outage {
-                    from_ms,
-                    until_ms: now_ms,
-                });
+                self.credit(outage);
             }
         }
     }
 
     /// The actor works.
-    pub(super) fn is_alive(&mut self, now_ms: i64) {
+    pub(super) fn give_sign_of_life(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
-        self.give_sign_of_life(clock::machine_ms(), now_ms);
-    }
-
-    fn give_sign_of_life(&mut self, machine_ms: u64, now_ms: i64) {
-        self.sign_of_life = SignOfLife { machine_ms, now_ms };
+        self.sign_of_life = Sign::given_at(now_ms);
     }
 
     fn credit(&mut self, mut outage: Outage) {

@@ -168,18 +168,42 @@ impl Store {
         self.run(async |connection| {
             let mut transaction = connection.begin().await?;
             peers::load(&mut transaction, each).await?;
-            let mut relay = RelayRows {
-                traffic: cost::load_traffic(&mut transaction, first_day).await?,
-                tiers: sessions::load_tiers(&mut transaction).await?,
-                state: cost::load_state(&mut transaction).await?,
-                ..RelayRows::default()
-            };
-            sessions::load(&mut transaction, |session| relay.sessions.push(session)).await?;
+            let relay = load_relay(&mut transaction, first_day).await?;
             let version = batch::data_version(&mut transaction).await?;
             transaction.rollback().await?;
             Ok((relay, version))
         })
         .await
+    }
+
+    /// What a comparison of the table with memory begins with: everything but the peers, the highest
+    /// row below `max_row_id`, and the version of the data.
+    pub async fn begin_resync(
+        &self,
+        first_day: i64,
+        max_row_id: i64,
+    ) -> Result<(RelayRows, i64, DataVersion), StorageError> {
+        self.run(async |connection| {
+            let mut transaction = connection.begin().await?;
+            let relay = load_relay(&mut transaction, first_day).await?;
+            let last_row_id = peers::max_row_id(&mut transaction, max_row_id).await?;
+            let version = batch::data_version(&mut transaction).await?;
+            transaction.rollback().await?;
+            Ok((relay, last_row_id, version))
+        })
+        .await
+    }
+
+    /// The rows of some peers.
+    pub async fn read_peers(&self, ids: &[PeerId]) -> Result<Vec<StoredPeer>, StorageError> {
+        self.run(async |connection| peers::read_peers(connection, ids).await)
+            .await
+    }
+
+    /// Up to `max` rows behind a key, in order of their keys.
+    pub async fn read_rows(&self, after: i64, max: usize) -> Result<Vec<StoredPeer>, StorageError> {
+        self.run(async |connection| peers::read_rows(connection, after, max).await)
+            .await
     }
 
     /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
@@ -238,4 +262,19 @@ impl Store {
         checkpoint?;
         Ok(unlocked?)
     }
+}
+
+/// Everything about relaying, with the traffic since `first_day`.
+async fn load_relay(
+    connection: &mut SqliteConnection,
+    first_day: i64,
+) -> Result<RelayRows, StorageError> {
+    let mut relay = RelayRows {
+        traffic: cost::load_traffic(connection, first_day).await?,
+        tiers: sessions::load_tiers(connection).await?,
+        state: cost::load_state(connection).await?,
+        ..RelayRows::default()
+    };
+    sessions::load(connection, |session| relay.sessions.push(session)).await?;
+    Ok(relay)
 }

@@ -15,18 +15,50 @@ pub(super) async fn load(
     connection: &mut SqliteConnection,
     mut each: impl FnMut(StoredPeer),
 ) -> Result<(), StorageError> {
-    let mut rows = sqlx::query(
-        "SELECT id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6,
-                addresses, privacy_mode, bootstrap_capable, turn_capable, turn_addresses,
-                turn_port, turn_capacity, software_version, server_port, node_type, stores,
-                capabilities, capability_list
-         FROM peers",
-    )
-    .fetch(connection);
+    let mut rows = sqlx::query("SELECT * FROM peers").fetch(connection);
     while let Some(row) = rows.try_next().await? {
         each(read(&row)?);
     }
     Ok(())
+}
+
+/// The rows of some peers.
+pub(super) async fn read_peers(
+    connection: &mut SqliteConnection,
+    ids: &[PeerId],
+) -> Result<Vec<StoredPeer>, StorageError> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    let rows = sqlx::query("SELECT * FROM peers WHERE peer_id IN (SELECT value FROM json_each(?))")
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Up to `max` rows behind a key, in order of their keys.
+pub(super) async fn read_rows(
+    connection: &mut SqliteConnection,
+    after: i64,
+    max: usize,
+) -> Result<Vec<StoredPeer>, StorageError> {
+    let rows = sqlx::query("SELECT * FROM peers WHERE id > ? ORDER BY id LIMIT ?")
+        .bind(after)
+        .bind(max as i64)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The highest key below `below`, or 0.
+pub(super) async fn max_row_id(
+    connection: &mut SqliteConnection,
+    below: i64,
+) -> Result<i64, StorageError> {
+    let max: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM peers WHERE id < ?")
+        .bind(below)
+        .fetch_one(connection)
+        .await?;
+    Ok(max.unwrap_or(0))
 }
 
 fn read(row: &SqliteRow) -> Result<StoredPeer, StorageError> {

@@ -13,7 +13,7 @@ impl Handler<TakeMutations> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, _: TakeMutations, ctx: &mut Self::Context) {
-        self.begin_batch(ctx);
+        self.go_on(ctx);
     }
 }
 
@@ -25,17 +25,10 @@ impl Handler<BatchFinished> for RegistryActor {
         self.end_write(result.is_ok());
         match result {
             Ok(Written::Committed) => self.apply(batch),
-            Ok(Written::Reloaded {
-                views,
-                version,
-                credited,
-            }) => {
-                self.reload(*views, version, credited);
-                self.write_batch(batch, ctx);
-            }
+            Ok(Written::Changed(changed)) => self.begin_resync(*changed, batch),
             Err(error) => self.fail(batch, &error),
         }
-        self.begin_batch(ctx);
+        self.go_on(ctx);
     }
 }
 

@@ -5,6 +5,7 @@
 //! wake, and report back by message.
 
 mod handlers;
+mod resyncing;
 mod views;
 
 use std::mem;
@@ -21,12 +22,12 @@ use super::inbox::Inbox;
 use super::journal;
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
 use super::relay::{Relay, SentBytes};
+use super::resync::Resync;
 use super::state::{State, Storage};
 use super::view::View;
 use crate::clock::Clock;
 use crate::server::config::{Config, LeaseConfig};
-use crate::server::policy::lease::Outage;
-use crate::server::storage::{DataVersion, Resumed, StorageError, Store};
+use crate::server::storage::{Resumed, StorageError, Store};
 
 use views::{RelayConfig, Views};
 
@@ -54,7 +55,14 @@ pub(super) struct RegistryActor {
     view: View,
     inbox: Inbox,
     chores: Vec<Chore>,
+    /// A transaction or a read of the table is under way.
     is_writing: bool,
+    /// How far the comparison with the table has come, if one is under way.
+    resync: Option<Resync>,
+    /// Whether the comparison comes before the next batch: the two take turns.
+    is_resync_next: bool,
+    /// A batch that is to be planned again.
+    retried: Option<Batch>,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
     /// Dropped with the actor, however it ends.
     _alive: oneshot::Sender<()>,
@@ -95,6 +103,9 @@ impl RegistryActor {
             inbox,
             chores: Vec::new(),
             is_writing: false,
+            resync: None,
+            is_resync_next: false,
+            retried: None,
             drained: None,
             _alive: alive,
         };
@@ -116,7 +127,7 @@ impl RegistryActor {
     fn tick(&self) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
-        state.is_alive(now_ms);
+        state.give_sign_of_life(now_ms);
         state.advance(now_ms);
         self.log_mode(&mut state, now_ms);
     }
@@ -131,26 +142,39 @@ impl RegistryActor {
         if !self.chores.contains(&chore) {
             self.chores.push(chore);
         }
-        self.begin_batch(ctx);
+        self.go_on(ctx);
     }
 
-    /// Begins the next transaction, unless one is under way or nothing waits.
-    fn begin_batch(&mut self, ctx: &mut Context<Self>) {
-        if !self.is_writing && self.has_work() {
-            let batch = Batch {
-                mutations: self.inbox.take(BATCH_MUTATIONS),
-                chores: mem::take(&mut self.chores),
-                plan: Plan::default(),
-            };
-            self.write_batch(batch, ctx);
+    /// Begins the next transaction, or the next step of a comparison with the table, unless one is
+    /// under way or nothing waits.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.is_writing {
+            return;
         }
-        if !self.is_writing {
-            self.finish_drain();
+        let is_resync_next = self.is_resync_next || !self.has_work() && self.drained.is_none();
+        match self.resync {
+            Some(step) if is_resync_next => self.step_resync(step, ctx),
+            resync if self.has_work() => {
+                let batch = self.next_batch();
+                match resync {
+                    Some(_) => self.refresh(batch, ctx),
+                    None => self.write_batch(batch, ctx),
+                }
+            }
+            _ => self.finish_drain(),
         }
     }
 
     fn has_work(&self) -> bool {
-        !self.inbox.is_empty() || !self.chores.is_empty()
+        self.retried.is_some() || !self.inbox.is_empty() || !self.chores.is_empty()
+    }
+
+    fn next_batch(&mut self) -> Batch {
+        self.retried.take().unwrap_or_else(|| Batch {
+            mutations: self.inbox.take(BATCH_MUTATIONS),
+            chores: mem::take(&mut self.chores),
+            plan: Plan::default(),
+        })
     }
 
     /// Plans a batch and begins its transaction. A batch of refusals has nothing to write, but must
@@ -159,12 +183,12 @@ impl RegistryActor {
         let now_ms = self.clock.now_ms();
         let circumstances = {
             let mut state = self.view.write();
-            state.is_alive(now_ms);
+            state.give_sign_of_life(now_ms);
             state.advance(now_ms);
             self.log_mode(&mut state, now_ms);
             // From here on readers leave alone what is planned on.
             state.begin_write(now_ms);
-            state.circumstances(now_ms)
+            state.circumstances(now_ms, self.resync.is_none())
         };
         let (drafted, rest) = {
             let state = self.view.read();
@@ -271,15 +295,6 @@ impl RegistryActor {
         }
     }
 
-    /// Goes on from a table that was read anew.
-    fn reload(&mut self, views: Views, version: DataVersion, credited: Option<Outage>) {
-        journal::reloaded(views.directory.registered(), credited);
-        let Views { directory, relay } = views;
-        let now_ms = self.clock.now_ms();
-        let mut state = self.view.write();
-        state.reload(directory, relay, version, credited, now_ms);
-    }
-
     /// Closes the database once everything is written, if the registry is draining.
     fn finish_drain(&mut self) {
         let Some(drained) = self.drained.take() else {
@@ -310,7 +325,11 @@ impl Replies<'_> {
                 Some(error) => Err(error),
                 None => Ok(Reply {
                     accepted: Accepted {
-                        cleaned: if tells { mem::take(&mut self.cleaned) } else { 0 },
+                        cleaned: if tells {
+                            mem::take(&mut self.cleaned)
+                        } else {
+                            0
+                        },
                         ..self.accepted
                     },
                     relay: self.relay_reply(outcome),
@@ -337,7 +356,9 @@ fn count(counters: &mut Counters, mutation: &Mutation, outcome: &Outcome) {
             .allocations_refused
             .entry(refusal.code())
             .or_default(),
-        (Mutation::Register(_), outcome) if outcome.error().is_none() => &mut counters.registrations,
+        (Mutation::Register(_), outcome) if outcome.error().is_none() => {
+            &mut counters.registrations
+        }
         (Mutation::Renew(_), Outcome::Renewed) => &mut counters.heartbeats,
         (Mutation::Renew(_), _) => &mut counters.heartbeats_refused,
         (Mutation::Allocate(_), Outcome::Relay(_)) => &mut counters.allocations_granted,

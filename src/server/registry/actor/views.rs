@@ -2,11 +2,10 @@
 
 use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
-use crate::server::registry::directory::Directory;
+use crate::server::registry::directory::{Directory, MAX_OWN_ROW_ID};
 use crate::server::registry::relay::{Relay, SentBytes};
-use crate::server::storage::{Changes, CommitOutcome, DataVersion, StorageError, Store};
-
-use crate::server::registry::state::Storage;
+use crate::server::registry::state::{Changed, Storage};
+use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 
 /// What the view of what was granted is made with.
 #[derive(Clone, Debug)]
@@ -21,14 +20,8 @@ pub(super) struct RelayConfig {
 pub(in super::super) enum Written {
     /// The batch is on disk.
     Committed,
-    /// The batch is to be planned again on a table that was read anew, since it had been changed
-    /// from outside or had failed.
-    Reloaded {
-        views: Box<Views>,
-        version: DataVersion,
-        /// The outage that is over.
-        credited: Option<Outage>,
-    },
+    /// Nothing was written: the table may not equal the directory any more.
+    Changed(Box<Changed>),
 }
 
 /// The tables as they are in memory.
@@ -38,7 +31,7 @@ pub(in super::super) struct Views {
     pub(super) relay: Relay,
 }
 
-/// Carries out `changes`, or, where the directory may not equal the table, reads the table anew.
+/// Carries out `changes`, unless the directory may not equal the table.
 pub(super) async fn write(
     store: &Store,
     changes: &Changes,
@@ -62,12 +55,20 @@ pub(super) async fn write(
             Some(outage)
         }
     };
-    let (views, version) = load(store, relay_config, changes.now_ms).await?;
-    Ok(Written::Reloaded {
-        views: Box::new(views),
+    let first_day = Relay::first_day(changes.now_ms);
+    let (rows, max_row_id, version) = store.begin_resync(first_day, MAX_OWN_ROW_ID).await?;
+    Ok(Written::Changed(Box::new(Changed {
+        relay: relay_config.relay(rows),
+        max_row_id,
         version,
         credited,
-    })
+    })))
+}
+
+impl RelayConfig {
+    fn relay(&self, rows: RelayRows) -> Relay {
+        Relay::load(rows, self.cost.clone(), self.sessions, self.sent.clone())
+    }
 }
 
 pub(super) async fn load(
@@ -78,14 +79,7 @@ pub(super) async fn load(
     let mut directory = Directory::new();
     let put = |row| directory.put(&row);
     let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
-    let RelayConfig {
-        cost,
-        sessions,
-        sent,
-    } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sessions, sent);
-    for (server_id, load) in relay.sessions().loads() {
-        directory.set_load(server_id, load);
-    }
+    let relay = relay_config.relay(rows);
+    directory.set_loads(relay.sessions().loads());
     Ok((Views { directory, relay }, version))
 }

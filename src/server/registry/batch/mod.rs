@@ -106,6 +106,8 @@ pub(super) struct Circumstances {
     pub(super) max_peers: usize,
     /// Memory that all peers and sessions may take, in bytes.
     pub(super) max_bytes: usize,
+    /// Whether the directory equals the table everywhere, which a cleanup rests on.
+    pub(super) cleans_up: bool,
 }
 
 impl Batch {
@@ -127,11 +129,12 @@ impl Batch {
             outcomes.push(planner.decide(mutation));
         }
         let rest = self.mutations.split_off(outcomes.len());
-        let cleans_up = planner.is_needed() || self.chores.contains(&Chore::Cleanup);
-        let (plan, drafted) = planner.finish(cleans_up);
-        self.plan = Plan { outcomes, ..plan };
+        let is_needed = planner.is_needed();
         // To record that the registry is alive is no reason to clean up.
-        self.plan.changes.is_alive = cleans_up || !self.chores.is_empty();
+        let cleans_up = is_needed || self.chores.contains(&Chore::Cleanup);
+        let (plan, drafted) = planner.finish(cleans_up && at.cleans_up);
+        self.plan = Plan { outcomes, ..plan };
+        self.plan.changes.is_alive = is_needed || !self.chores.is_empty();
         (drafted, rest)
     }
 

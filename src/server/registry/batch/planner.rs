@@ -62,7 +62,8 @@ pub(super) struct Planner<'d> {
 
 impl<'d> Planner<'d> {
     pub(super) fn new(directory: &'d Directory, relay: &'d Relay, at: Circumstances) -> Self {
-        let (cleanup_before, expired) = directory.cleanup_before(at.cutoff_ms, MAX_CLEANED);
+        let max_cleaned = if at.cleans_up { MAX_CLEANED } else { 0 };
+        let (cleanup_before, expired) = directory.cleanup_before(at.cutoff_ms, max_cleaned);
         Self {
             directory,
             at,

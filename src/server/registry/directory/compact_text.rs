@@ -84,7 +84,16 @@ mod tests {
     fn every_text_comes_back_as_it_was() {
         let hash = "2f8e0d1c5b7a4f3e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a3f2e1d0c9b8a7f6e";
         let upper = hash.to_uppercase();
-        for text in ["a", "ab", "quo\"te", "äö", hash, &hash[1..], &upper, "0123456789abcdeg"] {
+        for text in [
+            "a",
+            "ab",
+            "quo\"te",
+            "äö",
+            hash,
+            &hash[1..],
+            &upper,
+            "0123456789abcdeg",
+        ] {
             assert_eq!(json(text), serde_json::to_string(text).unwrap());
         }
         assert_eq!(CompactText::new(hash).0.len(), 33);

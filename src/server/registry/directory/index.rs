@@ -60,8 +60,14 @@ impl Index {
 
     pub(super) fn release_traits(&mut self, traits: &SharedTraits) {
         if self.traits.release(&traits.traits) {
-            traits.network.iter().for_each(|id| self.networks.release(*id));
-            traits.version.iter().for_each(|id| self.versions.release(*id));
+            traits
+                .network
+                .iter()
+                .for_each(|id| self.networks.release(*id));
+            traits
+                .version
+                .iter()
+                .for_each(|id| self.versions.release(*id));
         }
     }
 

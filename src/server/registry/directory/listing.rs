@@ -295,11 +295,7 @@ fn merged<'r>(
 
 /// The peer that a number draws, any with the same chance. A few peers that join or leave move the
 /// place by a few peers only.
-fn drawn<'r>(
-    rosters: &[&'r Roster],
-    count: usize,
-    number: u64,
-) -> Option<&'r Arc<DirectoryPeer>> {
+fn drawn<'r>(rosters: &[&'r Roster], count: usize, number: u64) -> Option<&'r Arc<DirectoryPeer>> {
     let mut rank = ((u128::from(number) * count as u128) >> u64::BITS) as usize;
     for roster in rosters {
         if rank < roster.len() {

@@ -13,12 +13,13 @@ mod peer_set;
 mod pool;
 mod roster;
 mod sharded;
+mod sweep;
 mod turn;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -44,7 +45,7 @@ pub(super) type LeaseKey = (i64, i64);
 
 /// Rows that operators may have given by hand, and behind which nothing new is put: the table takes
 /// no row above 2^53.
-const MAX_OWN_ROW_ID: i64 = 1 << 52;
+pub(super) const MAX_OWN_ROW_ID: i64 = 1 << 52;
 
 /// All registered peers.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub(super) struct Directory {
     peer_bytes: usize,
     membership: Membership,
     last_row_id: i64,
+    /// The number of the last comparison with the table.
+    sweep: u32,
     hasher: RandomState,
 }
 
@@ -78,6 +81,7 @@ impl Directory {
             peer_bytes: 0,
             membership: Membership::random(),
             last_row_id: 0,
+            sweep: 0,
             hasher: RandomState::new(),
         }
     }
@@ -112,7 +116,10 @@ impl Directory {
     pub(super) fn max_bytes_of(peer_id: &str, profile: &Profile) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let addresses = profile.addresses.iter().map(|address| address.len() + 3);
-        let stores = profile.stores.iter().map(|store| Index::max_bytes_of_store(store));
+        let stores = profile
+            .stores
+            .iter()
+            .map(|store| Index::max_bytes_of_store(store));
         // The names of the members that listings show, and the texts of traits twice.
         const NAMES_BYTES: usize = 400;
         let traits = text(&profile.version) + text(&profile.network_id);
@@ -243,6 +250,11 @@ impl Directory {
         if let Some(before) = before {
             self.remove(&before);
         }
+        // An operator may have given the row another name.
+        let key = (row.last_seen_ms, row.row_id);
+        if let Some(other) = self.active.get(&key).or(self.expired.get(&key)).cloned() {
+            self.remove(&other);
+        }
         if row.row_id < MAX_OWN_ROW_ID {
             self.last_row_id = self.last_row_id.max(row.row_id);
         }
@@ -265,6 +277,7 @@ impl Directory {
             peer_id: before.peer_id.clone(),
             registered_at_ms: before.registered_at_ms,
             last_seen_ms: AtomicI64::new(before.last_seen_ms()),
+            sweep: AtomicU32::new(self.sweep),
             digest: before.digest,
             head: before.head.clone(),
             traits: self.index.acquire_traits(traits),
@@ -367,6 +380,7 @@ impl Directory {
             peer_id: row.peer_id.clone(),
             registered_at_ms: row.registered_at_ms,
             last_seen_ms: AtomicI64::new(row.last_seen_ms),
+            sweep: AtomicU32::new(self.sweep),
             digest: self.digest(profile),
             head: members(&Head {
                 peer_id: row.peer_id.as_str(),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use serde::Serialize;
 
@@ -95,6 +95,8 @@ pub struct DirectoryPeer {
     pub(super) registered_at_ms: i64,
     /// Written by the actor alone, after a commit.
     pub(super) last_seen_ms: AtomicI64,
+    /// The last comparison with the table in which its row was found.
+    pub(super) sweep: AtomicU32,
     /// Tells profiles apart, TURN aside.
     pub(super) digest: u64,
     /// The members from `peerId` to `cryptoIPv6`.
@@ -150,11 +152,7 @@ impl DirectoryPeer {
     /// what it shares with others aside.
     pub(super) fn bytes(&self) -> usize {
         let turn = self.turn.as_deref().map_or(0, turn_bytes);
-        PEER_BYTES
-            + 2 * self.id().len()
-            + self.head.len()
-            + size_of_val(&*self.stores)
-            + turn
+        PEER_BYTES + 2 * self.id().len() + self.head.len() + size_of_val(&*self.stores) + turn
     }
 
     /// The work of listing this peer, or of ceasing to, in changes of sets of peers.
@@ -218,6 +216,7 @@ impl DirectoryPeer {
             peer_id: PeerId::from_trusted(id),
             registered_at_ms: 0,
             last_seen_ms: AtomicI64::new(0),
+            sweep: AtomicU32::new(0),
             digest: 0,
             head: "".into(),
             traits: Arc::new(SharedTraits::new(traits, network, version)),

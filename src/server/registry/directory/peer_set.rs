@@ -136,7 +136,8 @@ impl PeerSet {
             Self::Large(large) => {
                 large.remove(peer, split);
                 if self.len() <= MIN_LARGE {
-                    let mut peers: Vec<_> = self.rosters().flat_map(Roster::iter).cloned().collect();
+                    let mut peers: Vec<_> =
+                        self.rosters().flat_map(Roster::iter).cloned().collect();
                     peers.sort_unstable_by(|left, right| left.id().cmp(right.id()));
                     *self = Self::Small(Box::new(Small(peers)));
                 }

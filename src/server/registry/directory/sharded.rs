@@ -42,6 +42,11 @@ impl<T> ShardedTable<T> {
         self.shards[shard_of(hash)].find_mut(hash, eq)
     }
 
+    /// The values of one shard; `None` behind the last.
+    pub(super) fn shard(&self, index: usize) -> Option<impl Iterator<Item = &T>> {
+        self.shards.get(index).map(HashTable::iter)
+    }
+
     /// Adds a value whose key is not in the table; `hash_of` hashes the key of any value.
     pub(super) fn insert(&mut self, hash: u64, value: T, hash_of: impl Fn(&T) -> u64) {
         self.shards[shard_of(hash)].insert_unique(hash, value, hash_of);

@@ -47,6 +47,12 @@ impl TurnServers {
         self.loads.get(id).copied().unwrap_or(0)
     }
 
+    fn clear_loads(&mut self) {
+        for id in self.loads.keys().cloned().collect::<Vec<_>>() {
+            self.set_load(&id, 0);
+        }
+    }
+
     fn set_load(&mut self, id: &PeerId, load: u32) {
         let server = self.remove(id.as_str());
         if load == 0 {
@@ -90,6 +96,17 @@ impl Directory {
     /// How many active TURN servers have room.
     pub(in super::super) fn count_turn_servers_with_room(&self) -> usize {
         self.turn_servers.with_room
+    }
+
+    /// Follows the numbers of live sessions of all servers that relay any.
+    pub(in super::super) fn set_loads<'l>(
+        &mut self,
+        loads: impl Iterator<Item = (&'l PeerId, u32)>,
+    ) {
+        self.turn_servers.clear_loads();
+        for (server_id, load) in loads {
+            self.turn_servers.set_load(server_id, load);
+        }
     }
 
     /// Follows the number of live sessions that a server relays.

@@ -141,7 +141,10 @@ impl<'r> Draft<'r> {
 
     fn granted_in_last_minute(&self, peer_id: &PeerId) -> usize {
         let since_ms = self.now_ms - MINUTE_MS;
-        let before = self.relay.sessions.granted_since(peer_id.as_str(), since_ms);
+        let before = self
+            .relay
+            .sessions
+            .granted_since(peer_id.as_str(), since_ms);
         before + self.new_of_peer.get(peer_id).map_or(0, Vec::len)
     }
 

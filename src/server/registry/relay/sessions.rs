@@ -196,7 +196,11 @@ impl Sessions {
                 ended.iter().take(too_many).map(|(_, id)| id)
             })
         });
-        let mut ids: Vec<_> = in_all.take(max).chain(of_peers.take(max)).cloned().collect();
+        let mut ids: Vec<_> = in_all
+            .take(max)
+            .chain(of_peers.take(max))
+            .cloned()
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         ids.truncate(max);
@@ -210,7 +214,10 @@ impl Sessions {
         }
     }
 
-    fn all<'s>(&'s self, ids: Option<&'s BTreeSet<Arc<str>>>) -> impl Iterator<Item = &'s TurnSession> {
+    fn all<'s>(
+        &'s self,
+        ids: Option<&'s BTreeSet<Arc<str>>>,
+    ) -> impl Iterator<Item = &'s TurnSession> {
         ids.into_iter()
             .flatten()
             .filter_map(|id| self.by_id.get(id))

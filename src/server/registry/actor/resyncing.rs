@@ -1,0 +1,137 @@
+//! How the actor compares the table with the directory while it goes on writing.
+
+use actix::{AsyncContext, Context, Handler, Message};
+
+use super::RegistryActor;
+use crate::protocol::PeerId;
+use crate::server::model::StoredPeer;
+use crate::server::registry::batch::Batch;
+use crate::server::registry::journal;
+use crate::server::registry::resync::{self, Resync, SLICE_ROWS};
+use crate::server::registry::state::{Changed, Storage};
+use crate::server::storage::StorageError;
+
+/// Tells the actor which rows were found.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct RowsRead {
+    sought: Sought,
+    result: Result<Vec<StoredPeer>, StorageError>,
+}
+
+/// Which rows were to be read.
+#[derive(Debug)]
+enum Sought {
+    /// Those of the peers of a batch, which is written then.
+    OfBatch(Box<Batch>, Vec<PeerId>),
+    /// The next ones in order.
+    Next,
+    /// None: the peers of some parts of the directory are to be looked through.
+    Nothing { part: usize },
+}
+
+impl RegistryActor {
+    /// Begins to compare the table with the directory, before the batch is planned again.
+    pub(super) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.view.write();
+        journal::changed(state.directory.registered(), changed.credited);
+        state.begin_resync(changed, now_ms);
+        drop(state);
+        self.resync = Some(Resync::new());
+        self.retried = Some(batch);
+        self.is_resync_next = true;
+    }
+
+    /// Takes one step of the comparison.
+    pub(super) fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
+        self.is_resync_next = false;
+        match step {
+            Resync::Rows { after } => self.read(Sought::Next, ctx, async move |store| {
+                store.read_rows(after, SLICE_ROWS).await
+            }),
+            Resync::Peers { part } => self.read(Sought::Nothing { part }, ctx, async |_| {
+                // Whatever waits on this thread comes first.
+                tokio::task::yield_now().await;
+                Ok(Vec::new())
+            }),
+        }
+    }
+
+    /// Reads the rows of a batch's peers before it is planned.
+    pub(super) fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        self.is_resync_next = true;
+        let ids = resync::peers_of(&batch);
+        let sought = Sought::OfBatch(Box::new(batch), ids.clone());
+        self.read(sought, ctx, async move |store| store.read_peers(&ids).await);
+    }
+
+    fn read<F>(&mut self, sought: Sought, ctx: &mut Context<Self>, read: F)
+    where
+        F: AsyncFnOnce(crate::server::storage::Store) -> Result<Vec<StoredPeer>, StorageError>
+            + 'static,
+    {
+        self.is_writing = true;
+        let (store, registry) = (self.store.clone(), ctx.address());
+        actix::spawn(async move {
+            let result = read(store).await;
+            registry.do_send(RowsRead { sought, result });
+        });
+    }
+
+    /// Follows what was read. Small tables are done with at once, so that whoever wrote into one
+    /// finds it followed by the next response.
+    fn follow_rows(&mut self, rows: &[StoredPeer]) {
+        let mut state = self.view.write();
+        let mut next = Some(resync::follow_rows(&mut state, rows));
+        if state.directory.registered() <= 2 * SLICE_ROWS {
+            while let Some(Resync::Peers { part }) = next {
+                next = resync::remove_unknown(&mut state, part);
+            }
+        }
+        drop(state);
+        self.end_step(next);
+    }
+
+    fn end_step(&mut self, next: Option<Resync>) {
+        self.resync = next;
+        if next.is_none() {
+            journal::compared(self.view.read().directory.registered());
+        }
+    }
+
+    /// The database cannot be read; the comparison begins anew when it works again.
+    fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
+        self.resync = None;
+        match sought {
+            Sought::OfBatch(batch, _) => self.fail(*batch, error),
+            Sought::Next | Sought::Nothing { .. } => {
+                let since_ms = self.clock.now_ms();
+                self.view.write().storage = Storage::Fails { since_ms };
+                journal::degraded(error);
+            }
+        }
+    }
+}
+
+impl Handler<RowsRead> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RowsRead, ctx: &mut Self::Context) {
+        self.is_writing = false;
+        let RowsRead { sought, result } = message;
+        match (sought, result) {
+            (sought, Err(error)) => self.fail_resync(sought, &error),
+            (Sought::OfBatch(batch, ids), Ok(rows)) => {
+                resync::follow_peers(&mut self.view.write(), &ids, &rows);
+                self.write_batch(*batch, ctx);
+            }
+            (Sought::Next, Ok(rows)) => self.follow_rows(&rows),
+            (Sought::Nothing { part }, Ok(_)) => {
+                let next = resync::remove_unknown(&mut self.view.write(), part);
+                self.end_step(next);
+            }
+        }
+        self.go_on(ctx);
+    }
+}

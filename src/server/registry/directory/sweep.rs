@@ -1,0 +1,59 @@
+//! Makes the directory equal to a table that somebody else has changed, some rows at a time.
+//!
+//! Every row is read once, in order of its key, and compared. What no row was found for when all
+//! have been read is no longer in the table. Writes go on meanwhile: see `registry::resync`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Directory;
+use super::peer::DirectoryPeer;
+use crate::server::model::StoredPeer;
+
+impl Directory {
+    /// Begins a sweep: from now on each peer is known by its row, or is removed at the end.
+    pub(in super::super) fn begin_sweep(&mut self, max_row_id: i64) {
+        self.sweep = self.sweep.wrapping_add(1);
+        self.last_row_id = self.last_row_id.max(max_row_id);
+    }
+
+    /// Compares a row of the table with its peer, which follows it.
+    pub(in super::super) fn compare(&mut self, row: &StoredPeer) {
+        let sweep = self.sweep;
+        let known = self.get(row.peer_id.as_str());
+        if let Some(peer) = known.filter(|peer| self.is_row_of(row, peer)) {
+            peer.sweep.store(sweep, Ordering::Relaxed);
+        } else {
+            self.put(row);
+        }
+    }
+
+    /// Removes a peer that has no row.
+    pub(in super::super) fn remove_missing(&mut self, id: &str) {
+        if let Some(peer) = self.get(id).cloned() {
+            self.remove(&peer);
+        }
+    }
+
+    /// Removes those peers in one part of the directory that the sweep found no row for. Returns
+    /// the next part, if there is one.
+    pub(in super::super) fn end_sweep(&mut self, part: usize) -> Option<usize> {
+        let sweep = self.sweep;
+        let is_unknown = |peer: &&Arc<DirectoryPeer>| peer.sweep.load(Ordering::Relaxed) != sweep;
+        let peers = self.peers.shard(part)?;
+        let unknown: Vec<_> = peers.filter(is_unknown).cloned().collect();
+        for peer in unknown {
+            self.remove(&peer);
+        }
+        Some(part + 1)
+    }
+
+    fn is_row_of(&self, row: &StoredPeer, peer: &DirectoryPeer) -> bool {
+        peer.row_id == row.row_id
+            && peer.last_seen_ms() == row.last_seen_ms
+            && peer.registered_at_ms == row.registered_at_ms
+            && peer.is_turn_capable() == row.profile.turn_capable
+            && peer.turn() == row.profile.turn.as_ref()
+            && peer.digest == self.digest(&row.profile)
+    }
+}

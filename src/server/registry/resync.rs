@@ -1,0 +1,85 @@
+//! Follows a table that an operator has changed, or that was out of reach, without a stop.
+//!
+//! What was changed is not known. So all rows are compared with the directory, some at a time, and
+//! batches are written in between: the rows of their peers are read first, which makes the
+//! directory right wherever a batch looks. Nothing is cleaned up until all rows have been compared,
+//! as a cleanup looks everywhere.
+
+use super::batch::{Batch, Mutation};
+use super::state::State;
+use crate::protocol::PeerId;
+use crate::server::model::StoredPeer;
+
+/// Rows that are compared at a time: a few milliseconds.
+pub(super) const SLICE_ROWS: usize = 1_000;
+
+/// Parts of the directory that are looked through at a time for peers without a row.
+const SLICE_PARTS: usize = 16;
+
+/// How far the comparison has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resync {
+    /// Rows behind this key are to be read.
+    Rows { after: i64 },
+    /// All rows have been read; peers without one are to be removed from this part on.
+    Peers { part: usize },
+}
+
+impl Resync {
+    /// The first step.
+    pub(super) fn new() -> Self {
+        Self::Rows { after: i64::MIN }
+    }
+}
+
+/// The peers whose rows a batch may touch.
+pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
+    let mut ids: Vec<_> = batch
+        .mutations
+        .iter()
+        .filter_map(|(mutation, _)| match mutation {
+            Mutation::Register(registration) => Some(&registration.peer_id),
+            Mutation::Renew(peer_id) | Mutation::OfferTurn(peer_id, _) => Some(peer_id),
+            Mutation::Allocate(request) => Some(&request.peer_id),
+            Mutation::Release(request) => Some(&request.peer_id),
+            Mutation::Report(request) => Some(&request.peer_id),
+            Mutation::SetTier(..) | Mutation::SetSpend(_) | Mutation::SetMode(_) => None,
+        })
+        .cloned()
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Follows the rows of some peers; those without a row are gone.
+pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
+    for row in rows {
+        state.directory.compare(row);
+    }
+    for id in ids {
+        if !rows.iter().any(|row| row.peer_id == *id) {
+            state.directory.remove_missing(id.as_str());
+        }
+    }
+}
+
+/// Follows the rows behind `after`. Returns the next step.
+pub(super) fn follow_rows(state: &mut State, rows: &[StoredPeer]) -> Resync {
+    for row in rows {
+        state.directory.compare(row);
+    }
+    match rows.last() {
+        Some(last) if rows.len() == SLICE_ROWS => Resync::Rows { after: last.row_id },
+        _ => Resync::Peers { part: 0 },
+    }
+}
+
+/// Removes some of the peers without a row. Returns the next step, or `None` after the last.
+pub(super) fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
+    let mut part = part;
+    for _ in 0..SLICE_PARTS {
+        part = state.directory.end_sweep(part)?;
+    }
+    Some(Resync::Peers { part })
+}
