@@ -55,6 +55,9 @@ pub(super) struct RegistryActor {
     view: View,
     inbox: Inbox,
     chores: Vec<Chore>,
+    /// Peers that cleanups of mutations removed and no response has told of: a cleanup that takes
+    /// several transactions tells the rest to the next sender.
+    untold: usize,
     /// A transaction or a read of the table is under way.
     is_writing: bool,
     /// How far the comparison with the table has come, if one is under way.
@@ -102,6 +105,7 @@ impl RegistryActor {
             relay_config,
             inbox,
             chores: Vec::new(),
+            untold: 0,
             is_writing: false,
             resync: None,
             is_resync_next: false,
@@ -238,9 +242,12 @@ impl RegistryActor {
             state.counters.peers_cleaned += cleaned as u64;
             state.counters.last_cleanup_ms = Some(changes.now_ms);
             journal::cleanup(cleaned, &batch.chores);
-            if cleanup.before.0 < cleanup.cutoff_ms && !self.chores.contains(&Chore::Cleanup) {
+            if cleanup.before.0 < cleanup.cutoff_ms && !self.chores.contains(&Chore::CleanupRest) {
                 // Some were left, so that nobody had to wait.
-                self.chores.push(Chore::Cleanup);
+                self.chores.push(Chore::CleanupRest);
+            }
+            if !batch.chores.contains(&Chore::Cleanup) {
+                self.untold += cleaned;
             }
         }
         for row in &changes.registrations {
@@ -269,13 +276,13 @@ impl RegistryActor {
         for ((mutation, _), outcome) in batch.mutations.iter().zip(&batch.plan.outcomes) {
             count(&mut state.counters, mutation, outcome);
         }
+        let untold = self.untold;
         let replies = Replies {
             accepted,
-            cleaned,
+            untold,
             relay: &state.relay,
         };
-        // Readers may look while everyone is answered; nobody else changes the state.
-        replies.send(batch);
+        self.untold = replies.send(batch);
     }
 
     /// Answers everyone in a batch that failed; nothing of it is on disk.
@@ -311,12 +318,14 @@ impl RegistryActor {
 /// Answers those in a batch that is on disk.
 struct Replies<'s> {
     accepted: Accepted,
-    cleaned: usize,
+    /// Peers removed by cleanups that no response has told of yet.
+    untold: usize,
     relay: &'s Relay,
 }
 
 impl Replies<'_> {
-    fn send(mut self, batch: Batch) {
+    /// Returns how many removed peers are still untold.
+    fn send(mut self, batch: Batch) -> usize {
         for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
             journal::mutation(&mutation, &outcome);
             // A refusal has no room for the count.
@@ -326,7 +335,7 @@ impl Replies<'_> {
                 None => Ok(Reply {
                     accepted: Accepted {
                         cleaned: if tells {
-                            mem::take(&mut self.cleaned)
+                            mem::take(&mut self.untold)
                         } else {
                             0
                         },
@@ -337,6 +346,7 @@ impl Replies<'_> {
             };
             ticket.answer(answer);
         }
+        self.untold
     }
 
     fn relay_reply(&self, outcome: Outcome) -> Option<Box<RelayReply>> {

@@ -26,6 +26,8 @@ use planner::Planner;
 pub(super) enum Chore {
     /// The backup cleanup is due.
     Cleanup,
+    /// A cleanup has left some peers to the next one.
+    CleanupRest,
     /// It is time to record that the registry is alive.
     MarkAlive,
 }
@@ -131,7 +133,8 @@ impl Batch {
         let rest = self.mutations.split_off(outcomes.len());
         let is_needed = planner.is_needed();
         // To record that the registry is alive is no reason to clean up.
-        let cleans_up = is_needed || self.chores.contains(&Chore::Cleanup);
+        let is_cleanup = |chore: &Chore| matches!(chore, Chore::Cleanup | Chore::CleanupRest);
+        let cleans_up = is_needed || self.chores.iter().any(is_cleanup);
         let (plan, drafted) = planner.finish(cleans_up && at.cleans_up);
         self.plan = Plan { outcomes, ..plan };
         self.plan.changes.is_alive = is_needed || !self.chores.is_empty();

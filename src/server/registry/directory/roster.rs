@@ -51,13 +51,17 @@ impl Roster {
             return;
         }
         let at = self.chunk_of(peer.id()).min(self.chunks.len() - 1);
+        let mut at = at;
+        if self.chunks[at].len() == CHUNK_PEERS {
+            // Before it grows: a vector that is pushed beyond its capacity doubles.
+            let upper = self.chunks[at].split_off(CHUNK_PEERS / 2);
+            let is_upper = upper.first().is_some_and(|first| first.id() <= peer.id());
+            self.chunks.insert(at + 1, upper);
+            at += usize::from(is_upper);
+        }
         let chunk = &mut self.chunks[at];
         let place = chunk.partition_point(|other| other.id() < peer.id());
         chunk.insert(place, peer);
-        if chunk.len() > CHUNK_PEERS {
-            let upper = chunk.split_off(CHUNK_PEERS / 2);
-            self.chunks.insert(at + 1, upper);
-        }
     }
 
     /// Removes the peer with this id, if it is there.
