@@ -36,7 +36,8 @@ async fn new_peers_are_refused_over_the_memory_budget_and_renewals_go_on() {
     registry.register(&peer("p00007")).await.ok();
     let larger = registry.register(&peer_with_stores("p00008", 200)).await;
     larger.refused(503, "registry_full");
-    let offer = json!({"peerId": "p00009", "turnAddresses": ["203.0.113.20"], "turnPort": 1});
+    let host = format!("{}.example.org", "long-name.".repeat(20));
+    let offer = json!({"peerId": "p00009", "turnAddresses": vec![host; 16], "turnPort": 1});
     let offered = registry.register_turn_server(&offer).await;
     offered.refused(503, "registry_full");
     assert_eq!(registry.listed_ids().await.len(), taken);
