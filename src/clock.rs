@@ -7,6 +7,8 @@
 #[cfg(feature = "agent")]
 mod timer;
 
+#[cfg(feature = "server")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -88,6 +90,18 @@ impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.now_ms.load(Ordering::SeqCst)
     }
+}
+
+/// Milliseconds on the machine's monotonic clock since the process first asked for them.
+///
+/// For what is the machine's business, such as how long a thread has been at something. No lease
+/// depends on it, and no test moves it.
+#[cfg(feature = "server")]
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn machine_ms() -> i64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let elapsed = FIRST.get_or_init(Instant::now).elapsed();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// When `limit` will have passed, on the timer that limits what a socket may take.

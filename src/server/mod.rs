@@ -5,11 +5,13 @@
 
 pub mod config;
 mod http;
+pub mod log_lines;
 mod model;
 mod policy;
 mod registry;
 pub mod simulation;
 mod storage;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ use config::Config;
 use http::Api;
 use registry::{Registry, RegistryError, SentBytes, Started};
 use storage::{OpenError, StorageError, Store};
+use watchdog::Watchdog;
 
 /// Connections that the system holds for us while all workers are busy.
 const BACKLOG: u32 = 1024;
@@ -80,6 +83,7 @@ pub struct Server {
     http: ServerHandle,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<()>,
+    _watchdog: Watchdog,
 }
 
 impl Server {
@@ -103,6 +107,7 @@ impl Server {
                 source,
             })?;
         announce(config, addr, &path, &started);
+        let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(registry.clone(), Arc::clone(&draining), config);
         let http = http::serve(api, listener, sent).map_err(|source| StartError::Listen {
@@ -118,6 +123,7 @@ impl Server {
             drain_delay: Duration::from_secs(config.http.drain_delay_secs),
             http: handle,
             stopped: started.stopped,
+            _watchdog: watchdog,
         })
     }
 
@@ -187,6 +193,7 @@ impl Signals {
 
 fn end_at_once() -> ! {
     warn!("second signal received, ending at once; what was acknowledged is on disk");
+    log::logger().flush();
     std::process::exit(130);
 }
 

@@ -7,6 +7,7 @@ mod directory;
 mod inbox;
 mod journal;
 mod messages;
+mod pulse;
 mod relay;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use messages::{Drain, ListTurnServers, ReadStatus, TakeMutations, Ticket};
 
 pub use directory::{Include, Membership, PeerListing, TurnListing};
 pub use messages::{Accepted, ListPeers, Peers, RelayOutcome, RelayReply, Reply, Status};
+pub use pulse::{Pulse, Stuck};
 pub use relay::{CostStatus, Granted, SentBytes};
 
 /// Why the registry did not do what it was asked; nothing was changed.
@@ -61,6 +63,7 @@ pub struct Registry {
     addr: Addr<RegistryActor>,
     inbox: Inbox,
     permits: Arc<Semaphore>,
+    pulse: Arc<Pulse>,
 }
 
 /// What the registry found when it started.
@@ -92,6 +95,7 @@ impl Registry {
             RegistryActor::resume(store, clock, config, sent, inbox.clone(), alive).await?;
         let (total_peers, active_peers) = actor.peers();
         let registry = Self {
+            pulse: actor.pulse(),
             addr: actor.start(),
             inbox,
             permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
@@ -189,6 +193,11 @@ impl Registry {
     pub async fn status(&self) -> Result<Status, RegistryError> {
         let answer = self.addr.send(ReadStatus).await;
         answer.map_err(|_| RegistryError::Stopped)
+    }
+
+    /// What the actor is at; to be read without asking it.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Writes what waits, closes the database, and makes the actor of no further use.

@@ -9,6 +9,7 @@ use super::super::journal;
 use super::super::messages::{
     BatchFinished, Drain, ListPeers, ListTurnServers, Peers, ReadStatus, Status, TakeMutations,
 };
+use super::super::pulse::Phase;
 use super::{RegistryActor, Storage, Written};
 use crate::server::policy::cost::ModeLimits;
 
@@ -25,15 +26,22 @@ impl Handler<BatchFinished> for RegistryActor {
 
     fn handle(&mut self, message: BatchFinished, ctx: &mut Self::Context) {
         self.is_writing = false;
+        self.pulse.end_commit();
         let BatchFinished { batch, result } = message;
         match result {
-            Ok(Written::Committed) => self.apply(batch),
+            Ok(Written::Committed) => {
+                self.enter(Phase::Applying);
+                self.apply(batch);
+                self.enter(Phase::Waiting);
+            }
             Ok(Written::Reloaded {
                 views,
                 version,
                 credited,
             }) => {
+                self.enter(Phase::Reloading);
                 self.reload(*views, version, credited);
+                self.enter(Phase::Waiting);
                 self.write_batch(batch, ctx);
             }
             Err(error) => self.fail(batch, &error),

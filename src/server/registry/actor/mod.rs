@@ -21,10 +21,11 @@ use super::batch::{Batch, Chore, Circumstances, Mutation, Outcome, Plan};
 use super::counters::Counters;
 use super::directory::Directory;
 use super::inbox::Inbox;
-use super::journal;
+use super::journal::{self, Journal};
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
+use super::pulse::{Phase, Pulse};
 use super::relay::{Relay, SentBytes};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::protocol::PeerId;
 use crate::server::config::{Config, LeaseConfig};
 use crate::server::policy::lease::{self, Outage};
@@ -37,6 +38,9 @@ pub(super) use views::Written;
 /// The most mutations that share a transaction: enough to make the cost of the commit itself
 /// vanish, few enough that a transaction takes milliseconds.
 const BATCH_MUTATIONS: usize = 1024;
+
+/// How often the actor gives a sign of life and tells what the log left out.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Messages in the mailbox before their senders wait.
 const MAILBOX_MESSAGES: usize = 4096;
@@ -56,6 +60,8 @@ pub(super) struct RegistryActor {
     chores: Vec<Chore>,
     is_writing: bool,
     counters: Counters,
+    journal: Journal,
+    pulse: Arc<Pulse>,
     started_ms: i64,
     rng: SmallRng,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
@@ -104,6 +110,8 @@ impl RegistryActor {
             chores: Vec::new(),
             is_writing: false,
             counters: Counters::default(),
+            journal: Journal::default(),
+            pulse: Arc::new(Pulse::new(clock::machine_ms())),
             started_ms: now_ms,
             rng: SmallRng::from_rng(&mut rand::rng()),
             drained: None,
@@ -116,6 +124,15 @@ impl RegistryActor {
     /// Registered and active peers.
     pub(super) fn peers(&self) -> (usize, usize) {
         (self.directory.registered(), self.directory.active())
+    }
+
+    /// What the actor is at, for other threads.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.pulse.enter(phase, clock::machine_ms());
     }
 
     /// Brings the views up to now, which it returns.
@@ -134,7 +151,8 @@ impl RegistryActor {
         let (servers, mode_before) = self.relay.advance(now_ms);
         self.follow_loads(&servers);
         if let Some(before) = mode_before {
-            journal::mode(before, &self.relay.status(now_ms));
+            let status = self.relay.status(now_ms);
+            self.journal.mode(now_ms, before, &status);
         }
     }
 
@@ -188,9 +206,12 @@ impl RegistryActor {
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.config.max_peers,
         };
+        self.enter(Phase::Planning);
         self.pass_time(now_ms);
         batch.plan(&mut self.directory, &mut self.relay, circumstances);
+        self.enter(Phase::Waiting);
         self.is_writing = true;
+        self.pulse.begin_commit(clock::machine_ms());
         let store = self.store.clone();
         let storage = self.storage;
         let relay_config = self.relay_config.clone();
@@ -218,7 +239,7 @@ impl RegistryActor {
             self.counters.cleanups += 1;
             self.counters.peers_cleaned += cleaned as u64;
             self.counters.last_cleanup_ms = Some(changes.now_ms);
-            journal::cleanup(cleaned, &batch.chores);
+            self.journal.cleanup(changes.now_ms, cleaned, &batch.chores);
         }
         for row in &changes.registrations {
             self.directory.put(row);
@@ -249,7 +270,7 @@ impl RegistryActor {
         };
         for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
             self.count(&mutation, &outcome);
-            journal::mutation(&mutation, &outcome);
+            self.journal.mutation(last_seen_ms, &mutation, &outcome);
             // A refusal has no room for the count.
             let tells = !matches!(outcome, Outcome::Relay(RelayOutcome::Refused(_)));
             let answer = match outcome.error() {
@@ -296,12 +317,14 @@ impl RegistryActor {
 
     /// Goes on from a table that was read anew.
     fn reload(&mut self, views: Views, version: DataVersion, credited: Option<Outage>) {
-        journal::reloaded(views.directory.registered(), credited);
+        let now_ms = self.clock.now_ms();
+        let peers = views.directory.registered();
+        self.journal.reloaded(now_ms, peers, credited);
         self.outages.extend(credited);
         self.directory = views.directory;
         self.relay = views.relay.follow(&self.relay);
         self.storage = Storage::Works(version);
-        let cutoff_ms = self.cutoff_ms(self.clock.now_ms());
+        let cutoff_ms = self.cutoff_ms(now_ms);
         self.outages
             .retain(|outage| !lease::is_spent(outage, cutoff_ms));
     }
@@ -312,7 +335,7 @@ impl RegistryActor {
             // From its beginning, as it may have waited long for the database.
             let since_ms = batch.plan.changes.now_ms;
             self.storage = Storage::Fails { since_ms };
-            journal::degraded(error);
+            self.journal.degraded(self.clock.now_ms(), error);
         } else {
             journal::still_degraded(error);
         }
@@ -357,6 +380,10 @@ impl Actor for RegistryActor {
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
             actor.add_chore(Chore::Cleanup, ctx);
+        });
+        ctx.run_interval(TICK_INTERVAL, |actor, _| {
+            actor.pulse.turn(clock::machine_ms());
+            actor.journal.flush(actor.clock.now_ms());
         });
         let alive_interval = Duration::from_secs(self.config.peer_timeout_secs) / 10;
         ctx.run_interval(alive_interval, |actor, ctx| {
