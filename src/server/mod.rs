@@ -208,6 +208,37 @@ fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
+/// What one client, and all of them together, can make the server take.
+fn announce_bounds(config: &Config) {
+    let (http, sessions) = (&config.http, &config.sessions);
+    info!(
+        "  at most {} peers in {} MiB, {} requests at a time, {} connections, {} from one address",
+        config.lease.max_peers,
+        config.lease.max_memory_bytes >> 20,
+        http.max_in_flight,
+        http.max_connections,
+        http.max_connections_per_address,
+    );
+    info!(
+        "  at most {} bytes of a head, {} of a body, {} of a listing; {} peers on a page; {} s to \
+         receive a response",
+        http.max_head_bytes,
+        http.max_body_bytes,
+        http.max_response_bytes,
+        http.max_listed,
+        http.response_timeout_secs,
+    );
+    info!(
+        "  at most {} new TURN sessions of a peer in a minute; {} ended ones kept, {} of one peer",
+        sessions.max_new_per_minute, sessions.max_ended, sessions.max_ended_per_peer,
+    );
+    info!(
+        "  at most {} log lines of a kind in {} s",
+        log_lines::MAX_LINES_PER_WINDOW,
+        log_lines::WINDOW_MS / 1000
+    );
+}
+
 fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: &Started) {
     let lease = &config.lease;
     let credited_secs = started
@@ -235,6 +266,7 @@ fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: 
             "off"
         },
     );
+    announce_bounds(config);
     if let Some(forced) = config.cost.mode_override {
         warn!(
             "  mode {} is forced until {}, whatever relaying costs",
