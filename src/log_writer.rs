@@ -65,16 +65,20 @@ struct Line {
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`.
+    /// Starts the thread that writes to `out`. Whenever it has nothing to write, and every second at
+    /// least, it takes further lines from `notes`.
     ///
     /// # Errors
     /// The system has no room for a thread.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        out: impl Write + Send + 'static,
+        notes: impl FnMut() -> Vec<String> + Send + 'static,
+    ) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let writer = Arc::clone(&queue);
         let thread = thread::Builder::new().name("log".to_owned());
         // Never joined: it may be stuck in a write for ever.
-        thread.spawn(move || writer.write_to(out))?;
+        thread.spawn(move || writer.write_to(out, notes))?;
         Ok(Self { queue })
     }
 
@@ -145,13 +149,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_to(&self, out: impl Write) {
+    fn write_to(&self, out: impl Write, mut notes: impl FnMut() -> Vec<String>) {
         let mut out = Output {
             out,
             is_torn: false,
         };
         loop {
-            let Line { text, dropped } = self.next();
+            let Line { text, dropped } = self.next(&mut notes);
             let told = if dropped > 0 {
                 out.write_line(dropped_line(dropped).as_bytes())
             } else {
@@ -174,7 +178,7 @@ impl Queue {
     }
 
     /// Waits for a line, or for the time to say that lines were dropped: then the line is empty.
-    fn next(&self) -> Line {
+    fn next(&self, notes: &mut impl FnMut() -> Vec<String>) -> Line {
         let mut state = self.lock();
         loop {
             if let Some(line) = state.lines.pop_front() {
@@ -187,6 +191,12 @@ impl Queue {
                 let dropped = mem::take(&mut state.untold);
                 let text = Vec::new();
                 return Line { text, dropped };
+            }
+            for note in notes() {
+                state.queue(note.into_bytes());
+            }
+            if !state.lines.is_empty() {
+                continue;
             }
             let (next, _) = self
                 .arrived
@@ -247,8 +257,15 @@ fn cut(line: &[u8]) -> Vec<u8> {
 }
 
 fn dropped_line(count: u64) -> String {
+    warning(&format!(
+        "dropped {count} log lines, since they could not be written in time"
+    ))
+}
+
+/// A line about the log itself, as the logger would write it.
+pub fn warning(text: &str) -> String {
     let now = rfc3339(SystemClock::start().now_ms());
-    format!("[{now} WARN ] dropped {count} log lines, since they could not be written in time\n")
+    format!("[{now} WARN ] {text}\n")
 }
 
 #[cfg(test)]
@@ -294,7 +311,7 @@ mod tests {
             written: sender,
         };
         Rig {
-            writer: LogWriter::start(out).unwrap(),
+            writer: LogWriter::start(out, Vec::new).unwrap(),
             words,
             written,
         }

@@ -4,10 +4,12 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,7 +18,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record, error};
 use peer_registry::clock;
 use peer_registry::server::log_lines::{LineLimit, WINDOW_MS};
 
-use crate::log_writer::LogWriter;
+use crate::log_writer::{self, LogWriter};
 
 /// How long the end of the process waits for what is still to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -36,7 +38,12 @@ pub fn install(levels: &str) -> anyhow::Result<()> {
     // Not through `io::stderr`, whose lock the thread would hold while it is stuck.
     let out = stderr.as_fd().try_clone_to_owned();
     let out = File::from(out.context("cannot open stderr")?);
-    let writer = LogWriter::start(out).context("cannot start the thread of the log")?;
+    let sources = Arc::new(Sources::default());
+    let notes = {
+        let sources = Arc::clone(&sources);
+        move || sources.take_left_out(clock::machine_ms())
+    };
+    let writer = LogWriter::start(out, notes).context("cannot start the thread of the log")?;
     let formatter = env_logger::Builder::new()
         // It repeats what the start-up block says.
         .filter_module("actix_server", LevelFilter::Warn)
@@ -53,16 +60,18 @@ pub fn install(levels: &str) -> anyhow::Result<()> {
     let logger = Logger {
         formatter,
         writer: writer.clone(),
-        sources: Mutex::default(),
+        sources,
     };
     log::set_boxed_logger(Box::new(logger)).context("there is a logger already")?;
     let _ = WRITER.set(writer);
     // The hook of the standard library writes to stderr on the thread that panics.
     panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("without a name");
         let backtrace = Backtrace::capture();
         match backtrace.status() {
-            BacktraceStatus::Captured => error!("thread {panic}\n{backtrace}"),
-            _ => error!("thread {panic}"),
+            BacktraceStatus::Captured => error!("thread {name} {panic}\n{backtrace}"),
+            _ => error!("thread {name} {panic}"),
         }
     }));
     Ok(())
@@ -79,13 +88,7 @@ pub fn say_last(text: &str) {
 struct Logger {
     formatter: env_logger::Logger,
     writer: LogWriter,
-    /// What other crates say above debug is limited here, as this one does not see who caused it.
-    sources: Mutex<Vec<Source>>,
-}
-
-struct Source {
-    name: String,
-    limit: LineLimit,
+    sources: Arc<Sources>,
 }
 
 impl Log for Logger {
@@ -94,7 +97,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.formatter.matches(record) && self.admits(record) {
+        if self.formatter.matches(record) && self.sources.admit(record, clock::machine_ms()) {
             self.formatter.log(record);
         }
     }
@@ -105,43 +108,101 @@ impl Log for Logger {
     }
 }
 
-impl Logger {
-    fn admits(&self, record: &Record<'_>) -> bool {
+/// Limits what other crates say above debug, since nobody here knows who can cause it. This crate
+/// limits itself, kind by kind.
+#[derive(Default)]
+struct Sources(Mutex<Vec<Source>>);
+
+struct Source {
+    name: String,
+    limit: LineLimit,
+    /// Lines left out in windows that are over.
+    left_out: u64,
+}
+
+impl Sources {
+    fn admit(&self, record: &Record<'_>, now_ms: i64) -> bool {
         let name = record.target().split("::").next().unwrap_or_default();
         if name == "peer_registry" || record.level() > Level::Info {
             return true;
         }
-        let now_ms = clock::machine_ms();
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = match sources.iter().position(|source| source.name == name) {
-            Some(at) => at,
-            None if sources.len() == MAX_SOURCES => return false,
-            None => {
-                sources.push(Source {
-                    name: name.to_owned(),
-                    limit: LineLimit::default(),
-                });
-                sources.len() - 1
-            }
-        };
-        let admission = sources[at].limit.admit(now_ms);
-        drop(sources);
-        if let Some(count) = admission.left_out {
-            self.tell_left_out(name, count);
+        let mut sources = self.lock();
+        if !sources.iter().any(|source| source.name == name) && sources.len() < MAX_SOURCES {
+            sources.push(Source {
+                name: name.to_owned(),
+                limit: LineLimit::default(),
+                left_out: 0,
+            });
         }
-        admission.is_admitted
+        let source = sources.iter_mut().find(|source| source.name == name);
+        source.is_some_and(|source| {
+            let admission = source.limit.admit(now_ms);
+            source.left_out += admission.left_out.map_or(0, NonZeroU64::get);
+            admission.is_admitted
+        })
     }
 
-    fn tell_left_out(&self, name: &str, count: NonZeroU64) {
-        let secs = WINDOW_MS / 1000;
-        self.formatter.log(
-            &Record::builder()
-                .level(Level::Warn)
-                .target("peer_registry")
-                .args(format_args!(
+    /// A line for each source that was cut short in a window that is over.
+    fn take_left_out(&self, now_ms: i64) -> Vec<String> {
+        let mut lines = Vec::new();
+        for source in self.lock().iter_mut() {
+            let ended = source.limit.end_window(now_ms);
+            let count = mem::take(&mut source.left_out) + ended.map_or(0, NonZeroU64::get);
+            if count > 0 {
+                let (name, secs) = (&source.name, WINDOW_MS / 1000);
+                lines.push(log_writer::warning(&format!(
                     "left out log lines source={name} count={count} within_secs={secs}"
-                ))
-                .build(),
+                )));
+            }
+        }
+        lines
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(sources: &Sources, target: &str, level: Level, now_ms: i64) -> usize {
+        let record = Record::builder().target(target).level(level).build();
+        let lines = (0..100).filter(|_| sources.admit(&record, now_ms));
+        lines.count()
+    }
+
+    #[test]
+    fn what_a_library_says_is_limited_and_counted() {
+        let sources = Sources::default();
+        assert_eq!(admitted(&sources, "actix_http::h1", Level::Error, 0), 20);
+        assert_eq!(admitted(&sources, "actix_http::ws", Level::Info, 1), 0);
+        assert_eq!(admitted(&sources, "sqlx::query", Level::Warn, 1), 20);
+        assert!(sources.take_left_out(9_999).is_empty());
+        let lines = sources.take_left_out(10_001);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(
+            lines[0].contains("source=actix_http count=180"),
+            "{lines:?}"
         );
+        assert!(lines[1].contains("source=sqlx count=80"), "{lines:?}");
+        assert!(sources.take_left_out(30_000).is_empty(), "it is told once");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_limited() {
+        let sources = Sources::default();
+        assert_eq!(admitted(&sources, "actix_http", Level::Debug, 0), 100);
+        assert_eq!(admitted(&sources, "peer_registry::a", Level::Info, 0), 100);
+    }
+
+    #[test]
+    fn there_are_no_more_sources_than_room_for_them() {
+        let sources = Sources::default();
+        for at in 0..1_000 {
+            admitted(&sources, &format!("crate_{at}"), Level::Info, 0);
+        }
+        assert_eq!(sources.lock().len(), MAX_SOURCES);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It has a thread of its own because all else here may be what is stuck.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -14,6 +15,10 @@ use crate::clock;
 
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A look that comes this late, in milliseconds, was held up itself: the process was stopped, or the
+/// machine had no time for it. Then nothing else had its turn either, and the next look tells more.
+const LATE_MS: i64 = 3_000;
 
 /// How often it repeats what it said, in milliseconds.
 const REPEAT_MS: i64 = 10_000;
@@ -31,7 +36,7 @@ impl Watchdog {
     pub(super) fn start(pulse: Arc<Pulse>) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let watch = move || {
-            let mut watch = Watch::default();
+            let mut watch = Watch::new(clock::machine_ms());
             while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let now_ms = clock::machine_ms();
                 match watch.look(pulse.health(now_ms), now_ms) {
@@ -76,8 +81,9 @@ enum Report {
 }
 
 /// What was seen before, so that the log is told of changes, and of the rest now and then.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watch {
+    looked_ms: i64,
     stuck: Option<Seen>,
 }
 
@@ -88,7 +94,18 @@ struct Seen {
 }
 
 impl Watch {
+    fn new(now_ms: i64) -> Self {
+        Self {
+            looked_ms: now_ms,
+            stuck: None,
+        }
+    }
+
     fn look(&mut self, health: Result<(), Stuck>, now_ms: i64) -> Option<Report> {
+        let since_look_ms = now_ms - mem::replace(&mut self.looked_ms, now_ms);
+        if since_look_ms > LATE_MS {
+            return None;
+        }
         let Err(stuck) = health else {
             let seen = self.stuck.take()?;
             return Some(Report::GoesOn {
@@ -125,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_stuck_is_told_at_once_and_then_every_ten_seconds() {
-        let mut watch = Watch::default();
+        let mut watch = Watch::new(5_000);
         let mut told_at = Vec::new();
         for now_ms in (6_000..=40_000).step_by(1_000) {
             let stuck = running_since(0, now_ms);
@@ -142,13 +159,21 @@ mod tests {
 
     #[test]
     fn that_it_goes_on_is_told_once_with_how_long_it_stood() {
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(Ok(()), 0), None);
+        let mut watch = Watch::new(5_000);
+        assert_eq!(watch.look(Ok(()), 6_000), None);
         watch.look(Err(running_since(1_000, 7_000)), 7_000);
         watch.look(Err(running_since(1_000, 8_000)), 8_000);
         let goes_on = Report::GoesOn { after_ms: 8_000 };
         assert_eq!(watch.look(Ok(()), 9_000), Some(goes_on));
         assert_eq!(watch.look(Ok(()), 10_000), None);
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_and_goes_on_is_not_called_stuck() {
+        let mut watch = Watch::new(0);
+        assert_eq!(watch.look(Ok(()), 1_000), None);
+        assert_eq!(watch.look(Err(running_since(500, 90_000)), 90_000), None);
+        assert_eq!(watch.look(Ok(()), 91_000), None);
     }
 
     #[test]
