@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStderr};
 use crate::child::{command, peer, soon};
 
 /// Requests that make a log at trace longer than the pipe and the queue together.
-const REQUESTS: usize = 3_000;
+const REQUESTS: usize = 1_000;
 
 /// A registry that runs. It is killed, by its own id, when this is dropped.
 pub struct Deaf {
