@@ -32,6 +32,7 @@ fn main() {
         Ok(Some(config)) => {
             let system = actix::System::new();
             let code = system.block_on(serve(&config));
+            // Before the system is dropped, as that waits for its threads.
             end(code)
         }
         Ok(None) => SUCCEEDED,
