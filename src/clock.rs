@@ -8,7 +8,7 @@
 mod timer;
 
 #[cfg(feature = "server")]
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -92,21 +92,24 @@ impl Clock for ManualClock {
     }
 }
 
+/// Milliseconds on the machine's monotonic clock since the process first asked for them.
+///
+/// For what is the machine's business, such as how long a thread has been at something. No lease
+/// depends on it, and no test moves it.
+#[cfg(feature = "server")]
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn machine_ms() -> i64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let elapsed = FIRST.get_or_init(Instant::now).elapsed();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// When `limit` will have passed, on the timer that limits what a socket may take.
 ///
 /// Such limits are the machine's business: no lease depends on them, and no test moves them.
 #[cfg(feature = "server")]
 pub(crate) fn deadline_in(limit: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + limit
-}
-
-/// Milliseconds that have passed on the machine since the first call, on a clock that is never set.
-///
-/// By this the process notices that it stood still itself. No lease follows it directly.
-#[cfg(feature = "server")]
-pub(crate) fn machine_ms() -> u64 {
-    static FIRST: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
-    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Writes `unix_ms` as RFC 3339 in UTC with milliseconds and `Z`, e.g. `2026-11-23T21:09:43.120Z`.

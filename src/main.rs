@@ -1,13 +1,15 @@
 //! The server's command line.
 #![forbid(unsafe_code)]
 
+mod log_writer;
+mod logger;
+
 use std::env::{self, VarError};
-use std::process::ExitCode;
+use std::process;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use log::LevelFilter;
 use mimalloc::MiMalloc;
 use peer_registry::clock::SystemClock;
 use peer_registry::server::config::{Command, CommandLine, Config};
@@ -18,31 +20,47 @@ use peer_registry::server::{Server, Signals, simulation};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// The registry ran and ended as it was asked to.
+const SUCCEEDED: i32 = 0;
 /// The registry ran and failed.
-const FAILED: u8 = 1;
+const FAILED: i32 = 1;
 /// The registry was told something it cannot do; nothing was started.
-const MISCONFIGURED: u8 = 2;
+const MISCONFIGURED: i32 = 2;
 
-fn main() -> ExitCode {
-    let config = match configure() {
-        Ok(Some(config)) => config,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => return fail(MISCONFIGURED, &error),
-    };
-    actix::System::new().block_on(async {
-        let signals = match Signals::listen() {
-            Ok(signals) => signals,
-            Err(error) => return fail(FAILED, &error.into()),
-        };
-        let server = match Server::start(&config, Arc::new(SystemClock::start())).await {
-            Ok(server) => server,
-            Err(error) => return fail(MISCONFIGURED, &error.into()),
-        };
-        match server.run(signals).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(FAILED, &error.into()),
+fn main() {
+    let code = match configure() {
+        Ok(Some(config)) => {
+            let system = actix::System::new();
+            let code = system.block_on(serve(&config));
+            // Before the system is dropped, as that waits for its threads.
+            end(code)
         }
-    })
+        Ok(None) => SUCCEEDED,
+        Err(error) => fail(MISCONFIGURED, &error),
+    };
+    end(code)
+}
+
+/// Ends the process, whatever its other threads hang in.
+fn end(code: i32) -> ! {
+    log::logger().flush();
+    process::exit(code)
+}
+
+/// Runs the server to its end and returns the exit code.
+async fn serve(config: &Config) -> i32 {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(FAILED, &error.into()),
+    };
+    let server = match Server::start(config, Arc::new(SystemClock::start())).await {
+        Ok(server) => server,
+        Err(error) => return fail(MISCONFIGURED, &error.into()),
+    };
+    match server.run(signals).await {
+        Ok(()) => SUCCEEDED,
+        Err(error) => fail(FAILED, &error.into()),
+    }
 }
 
 /// Reads the settings; none if there is nothing left to do.
@@ -71,16 +89,11 @@ fn configure() -> anyhow::Result<Option<Config>> {
     env_filter::Builder::new()
         .try_parse(&levels)
         .with_context(|| format!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
-    env_logger::Builder::new()
-        // It repeats what the start-up block says.
-        .filter_module("actix_server", LevelFilter::Warn)
-        .parse_filters(&levels)
-        .format_target(false)
-        .init();
+    logger::install(&levels)?;
     Ok(Some(settings.check()?))
 }
 
-fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
-    eprintln!("peer-registry: {error:#}");
-    ExitCode::from(code)
+fn fail(code: i32, error: &anyhow::Error) -> i32 {
+    logger::say_last(&format!("peer-registry: {error:#}"));
+    code
 }

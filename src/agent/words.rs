@@ -1,19 +1,23 @@
 //! Text that a stranger wrote, made fit to be shown.
 //!
-//! What a registry sends ends up in logs and terminals, where control characters can do harm.
+//! What a registry sends ends up in logs and terminals, where control characters, and marks
+//! that turn a text around, can do harm.
 
 use std::error::Error;
 
-use crate::protocol::{ErrorBody, ListedPeer};
+use crate::protocol::{ErrorBody, ListedPeer, is_visible};
 
 /// The most that is kept of a sentence, in characters.
 const MOST_CHARS: usize = 512;
 
-/// Replaces control characters and cuts what is too long.
+/// Replaces control and invisible characters and cuts what is too long.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
         .take(MOST_CHARS)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| match is_visible(c.encode_utf8(&mut [0; 4])) {
+            true => c,
+            false => '\u{fffd}',
+        })
         .collect()
 }
 
@@ -60,7 +64,7 @@ pub(super) fn cleaned(body: ErrorBody) -> ErrorBody {
 
 /// Whether `text` can be shown as it is.
 pub(super) fn is_printable(text: &str) -> bool {
-    !text.contains(char::is_control)
+    is_visible(text)
 }
 
 /// Whether every short text of a peer can be shown as it is.
@@ -91,8 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_replaced_and_long_texts_cut() {
+    fn control_and_invisible_characters_are_replaced_and_long_texts_cut() {
         assert_eq!(clean("a\x1b[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(clean("\u{202e}ab"), "\u{fffd}ab");
         assert_eq!(clean(&"x".repeat(9_999)).len(), MOST_CHARS);
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{Limits, PeerId, RequestError};
+use super::{Limits, PeerId, RequestError, is_visible};
 use crate::clock::unix_ms;
 
 /// The fields of a request body that nobody has taken yet.
@@ -40,17 +40,30 @@ impl<'l> Fields<'l> {
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
+    /// The id of a peer that may have registered long ago.
     pub(super) fn peer_id(&mut self) -> Result<PeerId, RequestError> {
+        self.id(PeerId::parse, PeerId::form)
+    }
+
+    /// The id of a peer that registers.
+    pub(super) fn new_peer_id(&mut self) -> Result<PeerId, RequestError> {
+        self.id(PeerId::parse_new, PeerId::new_form)
+    }
+
+    fn id(
+        &mut self,
+        parse: fn(&str, &'static str, &Limits) -> Result<PeerId, RequestError>,
+        form: fn(&Limits) -> String,
+    ) -> Result<PeerId, RequestError> {
         const NAME: &str = "peerId";
-        let form = || PeerId::form(self.limits);
         match self.map.get(NAME) {
-            None | Some(Value::Null) => Err(RequestError::missing(NAME, &form())),
-            Some(Value::String(text)) => PeerId::parse(text, NAME, self.limits),
-            Some(_) => Err(RequestError::invalid(NAME, &form())),
+            None | Some(Value::Null) => Err(RequestError::missing(NAME, &form(self.limits))),
+            Some(Value::String(text)) => parse(text, NAME, self.limits),
+            Some(_) => Err(RequestError::invalid(NAME, &form(self.limits))),
         }
     }
 
-    /// A short free text without control characters.
+    /// A short free text without control or invisible characters.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
         self.clean_text(name, self.limits.string_bytes)
     }
@@ -70,7 +83,7 @@ impl<'l> Fields<'l> {
             Some(Value::String(text)) if is_clean_text(&text, most) => Ok(Some(text)),
             Some(_) => Err(RequestError::invalid(
                 name,
-                &format!("a string of 1 to {most} bytes without control characters"),
+                &format!("a string of 1 to {most} bytes without control or invisible characters"),
             )),
         }
     }
@@ -163,7 +176,8 @@ impl<'l> Fields<'l> {
         name: &'static str,
     ) -> Result<Option<Vec<String>>, RequestError> {
         let (count, bytes) = (self.limits.addresses, self.limits.address_bytes);
-        let form = format!("1 to {bytes} bytes of printable text without blanks");
+        let form =
+            format!("1 to {bytes} bytes of printable text without blanks or invisible characters");
         self.texts(name, count, &form, |text| {
             is_clean_text(text, bytes) && !text.contains(char::is_whitespace)
         })
@@ -172,7 +186,7 @@ impl<'l> Fields<'l> {
     /// A list of store ids, each once.
     pub(super) fn stores(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
         let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
-        let form = format!("1 to {bytes} bytes without control characters");
+        let form = format!("1 to {bytes} bytes without control or invisible characters");
         let mut stores = self
             .texts(name, count, &form, |text| is_clean_text(text, bytes))?
             .unwrap_or_default();
@@ -240,23 +254,25 @@ impl<'l> Fields<'l> {
             }
             Some(_) => Err(RequestError::invalid(
                 name,
-                &format!("{kind} of at most {most} bytes of JSON without control characters"),
+                &format!(
+                    "{kind} of at most {most} bytes of JSON without control or invisible characters"
+                ),
             )),
         }
     }
 }
 
 fn is_clean_text(text: &str, most_bytes: usize) -> bool {
-    (1..=most_bytes).contains(&text.len()) && !text.contains(char::is_control)
+    (1..=most_bytes).contains(&text.len()) && is_visible(text)
 }
 
 fn is_clean_json(value: &Value) -> bool {
     match value {
-        Value::String(text) => !text.contains(char::is_control),
+        Value::String(text) => is_visible(text),
         Value::Array(items) => items.iter().all(is_clean_json),
         Value::Object(map) => map
             .iter()
-            .all(|(key, value)| !key.contains(char::is_control) && is_clean_json(value)),
+            .all(|(key, value)| is_visible(key) && is_clean_json(value)),
         _ => true,
     }
 }

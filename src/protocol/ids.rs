@@ -24,6 +24,24 @@ impl PeerId {
         }
     }
 
+    /// Takes `text` as the id of a peer that registers, or says, naming `field`, what form it must
+    /// have.
+    ///
+    /// It must begin with a letter or a digit: listings are in order of ids, and the other
+    /// characters come first in it. Peers that registered before this rule keep their place.
+    pub fn parse_new(
+        text: &str,
+        field: &'static str,
+        limits: &Limits,
+    ) -> Result<Self, RequestError> {
+        let begins_well = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+        if begins_well && Self::is_well_formed(text, limits) {
+            Ok(Self(text.into()))
+        } else {
+            Err(RequestError::invalid(field, &Self::new_form(limits)))
+        }
+    }
+
     /// Whether `text` has the form of a peer id.
     pub fn is_well_formed(text: &str, limits: &Limits) -> bool {
         (1..=limits.peer_id_chars).contains(&text.len())
@@ -38,6 +56,11 @@ impl PeerId {
             "a string of 1 to {} characters of A-Z, a-z, 0-9, '.', '_' and '-'",
             limits.peer_id_chars
         )
+    }
+
+    /// The allowed form of a new id in words.
+    pub(crate) fn new_form(limits: &Limits) -> String {
+        format!("{}, beginning with a letter or digit", Self::form(limits))
     }
 
     /// Takes an id that is known to be well-formed: checked when it was stored, or made here.
@@ -100,5 +123,18 @@ mod tests {
             assert_eq!(error.field.as_deref(), Some("peerId"), "{bad:?}");
             assert!(error.message.contains("1 to 128"), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_new_peer_id_begins_with_a_letter_or_digit() {
+        let limits = Limits::default();
+        for good in ["a", "Z", "0", "9-._"] {
+            assert!(PeerId::parse_new(good, "peerId", &limits).is_ok(), "{good}");
+        }
+        for bad in ["-a", ".a", "_a", "-", "", "ä"] {
+            let error = PeerId::parse_new(bad, "peerId", &limits).unwrap_err();
+            assert!(error.message.contains("letter or digit"), "{bad:?}");
+        }
+        assert!(PeerId::parse("-a", "peerId", &limits).is_ok());
     }
 }

@@ -14,6 +14,7 @@ mod limits;
 mod peers;
 mod sessions;
 mod status;
+mod text;
 mod turn;
 
 pub use cost::{
@@ -34,6 +35,7 @@ pub use sessions::{
     ReportTurnUsageResponse, SessionLimits, SessionUsage,
 };
 pub use status::{HealthResponse, HealthStatus, StatsResponse};
+pub use text::is_visible;
 pub use turn::{
     ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnOffer,
     TurnServersResponse,

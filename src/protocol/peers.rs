@@ -64,7 +64,7 @@ impl RegisterRequest {
     /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
-        let peer_id = fields.peer_id()?;
+        let peer_id = fields.new_peer_id()?;
         let addresses = fields.addresses("addresses")?.ok_or_else(|| {
             RequestError::missing("addresses", "an array of strings, e.g. multiaddrs")
         })?;

@@ -5,11 +5,13 @@
 
 pub mod config;
 mod http;
+pub mod log_lines;
 mod model;
 mod policy;
 mod registry;
 pub mod simulation;
 mod storage;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ use config::Config;
 use http::Api;
 use registry::{Registry, RegistryError, SentBytes, Started};
 use storage::{OpenError, StorageError, Store};
+use watchdog::Watchdog;
 
 /// Connections that the system holds for us while all workers are busy.
 const BACKLOG: u32 = 1024;
@@ -80,6 +83,7 @@ pub struct Server {
     http: ServerHandle,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<()>,
+    _watchdog: Watchdog,
 }
 
 impl Server {
@@ -103,6 +107,7 @@ impl Server {
                 source,
             })?;
         announce(config, addr, &path, &started);
+        let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(registry.clone(), Arc::clone(&draining), config);
         let http = http::serve(api, listener, sent).map_err(|source| StartError::Listen {
@@ -118,6 +123,7 @@ impl Server {
             drain_delay: Duration::from_secs(config.http.drain_delay_secs),
             http: handle,
             stopped: started.stopped,
+            _watchdog: watchdog,
         })
     }
 
@@ -187,6 +193,7 @@ impl Signals {
 
 fn end_at_once() -> ! {
     warn!("second signal received, ending at once; what was acknowledged is on disk");
+    log::logger().flush();
     std::process::exit(130);
 }
 
@@ -199,6 +206,37 @@ fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)?.into_std()
+}
+
+/// What one client, and all of them together, can make the server take.
+fn announce_bounds(config: &Config) {
+    let (http, sessions) = (&config.http, &config.sessions);
+    info!(
+        "  at most {} peers in {} MiB, {} requests at a time, {} connections, {} from one address",
+        config.lease.max_peers,
+        config.lease.max_memory_bytes >> 20,
+        http.max_in_flight,
+        http.max_connections,
+        http.max_connections_per_address,
+    );
+    info!(
+        "  at most {} bytes of a head, {} of a body, {} of a listing; {} peers on a page; {} s to \
+         receive a response",
+        http.max_head_bytes,
+        http.max_body_bytes,
+        http.max_response_bytes,
+        http.max_listed,
+        http.response_timeout_secs,
+    );
+    info!(
+        "  at most {} new TURN sessions of a peer in a minute; {} ended ones kept, {} of one peer",
+        sessions.max_new_per_minute, sessions.max_ended, sessions.max_ended_per_peer,
+    );
+    info!(
+        "  at most {} log lines of a kind in {} s",
+        log_lines::MAX_LINES_PER_WINDOW,
+        log_lines::WINDOW_MS / 1000
+    );
 }
 
 fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: &Started) {
@@ -228,6 +266,7 @@ fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: 
             "off"
         },
     );
+    announce_bounds(config);
     if let Some(forced) = config.cost.mode_override {
         warn!(
             "  mode {} is forced until {}, whatever relaying costs",

@@ -276,10 +276,25 @@ async fn fields_over_their_limit_are_invalid_fields() {
 }
 
 #[actix_web::test]
-async fn control_characters_are_refused_in_every_string_field() {
+async fn control_and_invisible_characters_are_refused_in_every_string_field() {
     let settled = Settled::start().await;
-    for control in ['\0', '\n', '\r', '\t', '\u{1b}', '\u{7f}', '\u{85}'] {
-        refused_in_every_string_field(&settled, &format!("a{control}b")).await;
+    // The last five: a mark that turns the text around, a space without width, a line separator,
+    // a tag, a filler.
+    for hidden in [
+        '\0',
+        '\n',
+        '\r',
+        '\t',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{85}',
+        '\u{202e}',
+        '\u{200b}',
+        '\u{2028}',
+        '\u{e0041}',
+        '\u{3164}',
+    ] {
+        refused_in_every_string_field(&settled, &format!("a{hidden}b")).await;
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::helpers::TestRegistry;
+use crate::helpers::{TestRegistry, secret};
 
 /// A coturn that trusts whoever knows the secret. It is killed when this is dropped.
 struct Coturn {
@@ -103,19 +103,18 @@ async fn allocate(registry: &TestRegistry, port: u16) -> (String, String) {
     (text(&server["username"]), text(&server["credential"]))
 }
 
-fn flags(secret: &str) -> [String; 2] {
-    [
-        "--address-policy=any".to_owned(),
-        format!("--turn-shared-secret={secret}"),
-    ]
+async fn start(secrets: &str) -> TestRegistry {
+    TestRegistry::start_changed(&["--address-policy=any"], |config| {
+        config.turn_secrets = secret(secrets).split().collect();
+    })
+    .await
 }
 
 #[actix_web::test]
 #[ignore = "needs coturn (Debian's package); run by cargo test --test api coturn -- --ignored"]
 async fn a_stock_coturn_takes_our_credentials_and_no_others() {
     let coturn = Coturn::start("test-secret").await;
-    let flags = flags("test-secret,retired");
-    let registry = TestRegistry::start_with(&flags.each_ref().map(String::as_str)).await;
+    let registry = start("test-secret,retired").await;
     // The registry's clock begins in the past, where coturn's does not.
     let (username, credential) = allocate(&registry, coturn.port).await;
     assert!(!coturn.relays(&username, &credential).await, "expired");
@@ -143,8 +142,7 @@ async fn a_stock_coturn_takes_our_credentials_and_no_others() {
 #[ignore = "needs coturn (Debian's package); run by cargo test --test api coturn -- --ignored"]
 async fn credentials_signed_with_another_secret_are_refused() {
     let coturn = Coturn::start("another-secret").await;
-    let flags = flags("test-secret,another-secret");
-    let registry = TestRegistry::start_with(&flags.each_ref().map(String::as_str)).await;
+    let registry = start("test-secret,another-secret").await;
     let now_ms = SystemClock::start().now_ms();
     registry.advance_ms((now_ms - registry.now_ms()).try_into().unwrap());
     let (username, credential) = allocate(&registry, coturn.port).await;

@@ -6,11 +6,16 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha1::Sha1;
 
-use crate::helpers::{ADMIN_TOKEN, START_MS, TestRegistry, ask, peer, session_id, turn_server};
+use crate::helpers::{
+    ADMIN_TOKEN, START_MS, TestRegistry, ask, peer, secret, session_id, turn_server,
+};
 
 async fn start(secrets: &str) -> TestRegistry {
-    let secrets = format!("--turn-shared-secret={secrets}");
-    let registry = TestRegistry::start_with_operator(&[&secrets]).await;
+    let registry = TestRegistry::start_changed(&[], |config| {
+        config.admin_token = Some(secret(ADMIN_TOKEN));
+        config.turn_secrets = secret(secrets).split().collect();
+    })
+    .await;
     registry.register(&turn_server("turn", 10)).await.ok();
     registry.register(&peer("a")).await.ok();
     registry

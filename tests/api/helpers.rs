@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use peer_registry::clock::ManualClock;
 use peer_registry::server::Server;
-use peer_registry::server::config::{Config, Settings};
+use peer_registry::server::config::{Config, Secret, Settings};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -129,12 +129,19 @@ impl TestRegistry {
 
     /// Starts with an operator and some settings as command-line flags.
     pub async fn start_with_operator(flags: &[&str]) -> Self {
-        let token = format!("--admin-token={ADMIN_TOKEN}");
-        Self::start_with(&[&[&*token], flags].concat()).await
+        Self::start_changed(flags, |config| {
+            config.admin_token = Some(secret(ADMIN_TOKEN))
+        })
+        .await
     }
 
     /// Starts with some settings as command-line flags.
     pub async fn start_with(flags: &[&str]) -> Self {
+        Self::start_changed(flags, |_| ()).await
+    }
+
+    /// Starts with some settings as command-line flags, and others that have none.
+    pub async fn start_changed(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("peers.db").display());
         let base = [
@@ -147,7 +154,8 @@ impl TestRegistry {
                 .chain(["--database-url", &url].iter())
                 .chain(flags),
         );
-        let config = settings.unwrap().check().unwrap();
+        let mut config = settings.unwrap().check().unwrap();
+        change(&mut config);
         let clock = Arc::new(ManualClock::new(START_MS));
         let mut registry = Self {
             clock,
@@ -377,6 +385,11 @@ pub fn in_order<I: Ord + Clone + std::fmt::Debug>(listed: Vec<I>) -> Vec<I> {
     ring.rotate_left(first.unwrap_or(0));
     assert_eq!(listed, ring, "not in order, once round");
     ids
+}
+
+/// A secret that is no secret here.
+pub fn secret(text: &str) -> Secret {
+    text.parse().unwrap()
 }
 
 /// The least that a peer must say to be registered under the default policy.

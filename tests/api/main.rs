@@ -13,6 +13,7 @@ mod limits;
 mod listing;
 mod model;
 mod modes;
+mod names;
 mod operators;
 mod privacy;
 mod registering;

@@ -1,9 +1,10 @@
 //! What operators may do, who they are, and what nobody else can.
 
+use peer_registry::server::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, turn_server};
+use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, secret, turn_server};
 
 /// Each admin path with a body that is good.
 fn admin_requests() -> [(&'static str, Value); 3] {
@@ -20,9 +21,14 @@ fn admin_requests() -> [(&'static str, Value); 3] {
     ]
 }
 
-async fn start(flags: &[&str]) -> TestRegistry {
-    let base = ["--egress-usd-per-gb=0"];
-    let registry = TestRegistry::start_with(&[&base, flags].concat()).await;
+async fn start(token: Option<&str>) -> TestRegistry {
+    start_with(&[], token).await
+}
+
+async fn start_with(flags: &[&str], token: Option<&str>) -> TestRegistry {
+    let flags = [&["--egress-usd-per-gb=0"], flags].concat();
+    let set_token = |config: &mut Config| config.admin_token = token.map(secret);
+    let registry = TestRegistry::start_changed(&flags, set_token).await;
     registry.register(&turn_server("turn", 10)).await.ok();
     registry.register(&peer("a")).await.ok();
     registry
@@ -58,29 +64,25 @@ async fn mbps(registry: &TestRegistry, claims: Value) -> u64 {
 
 #[actix_web::test]
 async fn without_a_token_in_the_settings_the_admin_paths_do_not_exist() {
-    for flags in [&[][..], &["--admin-token="]] {
-        let registry = start(flags).await;
-        for (path, body) in admin_requests() {
-            for token in ["", "Bearer", "Bearer ", "Bearer x"] {
-                for method in [Method::PUT, Method::GET, Method::POST] {
-                    let request = registry
-                        .request(method, path)
-                        .header("authorization", token);
-                    let answer = Answer::of(request.json(&body).send().await.unwrap()).await;
-                    let unknown = registry.get("/nowhere").await;
-                    assert_eq!(answer.body, unknown.body, "as any path that is none");
-                    answer.refused(404, "not_found");
-                }
+    let registry = start(None).await;
+    for (path, body) in admin_requests() {
+        for token in ["", "Bearer", "Bearer ", "Bearer x"] {
+            for method in [Method::PUT, Method::GET, Method::POST] {
+                let request = registry
+                    .request(method, path)
+                    .header("authorization", token);
+                let answer = Answer::of(request.json(&body).send().await.unwrap()).await;
+                let unknown = registry.get("/nowhere").await;
+                assert_eq!(answer.body, unknown.body, "as any path that is none");
+                answer.refused(404, "not_found");
             }
         }
-        nothing_was_changed(&registry).await;
     }
+    nothing_was_changed(&registry).await;
 }
 
 #[actix_web::test]
 async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
-    let token = format!("--admin-token={ADMIN_TOKEN}");
-    let registry = start(&[&token]).await;
     let mut tokens = vec![
         None,
         Some(String::new()),
@@ -97,7 +99,13 @@ async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
     tokens.extend((0..ADMIN_TOKEN.len()).map(|at| Some(format!("Bearer {}", &ADMIN_TOKEN[..at]))));
     let mut bodies = Vec::new();
     for (path, body) in admin_requests() {
-        for token in &tokens {
+        let mut registry = start(Some(ADMIN_TOKEN)).await;
+        for (at, token) in tokens.iter().enumerate() {
+            // Another one before guesses are slowed down.
+            if at > 0 && at % 10 == 0 {
+                nothing_was_changed(&registry).await;
+                registry = start(Some(ADMIN_TOKEN)).await;
+            }
             let mut request = registry.request(Method::PUT, path).json(&body);
             if let Some(token) = token {
                 request = request.header("authorization", token);
@@ -115,6 +123,7 @@ async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
         let request = registry.request(Method::PUT, path).body("not JSON");
         let answer = Answer::of(request.send().await.unwrap()).await;
         bodies.push(answer.refused(401, "unauthorized"));
+        nothing_was_changed(&registry).await;
     }
     bodies.dedup();
     assert_eq!(
@@ -122,14 +131,39 @@ async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
         1,
         "they tell nothing of what was wrong: {bodies:?}"
     );
+}
+
+#[actix_web::test]
+async fn guessing_the_token_is_slowed_down_and_the_right_one_always_works() {
+    let registry = start(Some(ADMIN_TOKEN)).await;
+    let (path, body) = &admin_requests()[0];
+    let send = async |token: &str| {
+        let request = registry.request(Method::PUT, path).json(body);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    for at in 0..10 {
+        let guess = send(&format!("guess-{at}")).await;
+        guess.refused(401, "unauthorized");
+    }
     nothing_was_changed(&registry).await;
+    for at in 10..20 {
+        let guess = send(&format!("guess-{at}")).await;
+        let secs: u64 = guess.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=65).contains(&secs), "{secs}");
+        guess.refused(429, "throttled");
+        send(ADMIN_TOKEN).await.ok();
+    }
+    // Who shows nothing guesses nothing.
+    let request = registry.request(Method::PUT, path).json(body);
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    answer.refused(401, "unauthorized");
 }
 
 #[actix_web::test]
 async fn the_scheme_of_the_token_is_spelled_in_any_case() {
     // RFC 9110, section 11.1.
-    let token = format!("--admin-token={ADMIN_TOKEN}");
-    let registry = start(&[&token]).await;
+    let registry = start(Some(ADMIN_TOKEN)).await;
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let request = registry
             .request(Method::PUT, "/admin/peers/a/tier")
@@ -147,8 +181,7 @@ async fn the_scheme_of_the_token_is_spelled_in_any_case() {
 
 #[actix_web::test]
 async fn admin_paths_take_put_only() {
-    let token = format!("--admin-token={ADMIN_TOKEN}");
-    let registry = start(&[&token]).await;
+    let registry = start(Some(ADMIN_TOKEN)).await;
     for (path, _) in admin_requests() {
         let answer = registry.post(path, &json!({})).await;
         assert_eq!(answer.header("allow"), Some("PUT"));
@@ -186,7 +219,7 @@ async fn a_peer_cannot_promote_itself_but_lower_itself() {
 
 #[actix_web::test]
 async fn peers_that_are_trusted_choose_their_tier() {
-    let registry = start(&["--trust-client-tier=true"]).await;
+    let registry = start_with(&["--trust-client-tier=true"], None).await;
     for (claims, granted) in [
         (json!({}), 5),
         (json!({ "userTier": "standard" }), 50),

@@ -174,6 +174,17 @@ impl Registry {
         }
     }
 
+    /// Waits until the lines on stderr are as `holds` wants them, and returns them.
+    pub async fn lines_until(
+        &self,
+        what: &str,
+        holds: impl Fn(&Vec<String>) -> bool,
+    ) -> Vec<String> {
+        let mut follower = self.lines.clone();
+        let lines = soon(what, follower.wait_for(|lines| holds(lines))).await;
+        lines.expect("a running process").clone()
+    }
+
     /// The lines on stderr so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.borrow().clone()

@@ -1,9 +1,14 @@
 //! What the log says, and what it must not.
 
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::json;
 
-use crate::child::{Registry, folder, peer};
+use crate::child::{self, Registry, folder, peer, soon};
 use crate::database;
+use crate::deaf::Deaf;
 use crate::wire::Connection;
 
 /// Whether a line is a whole log record: `[<time> <LEVEL>] <text>`.
@@ -45,20 +50,25 @@ const ODD_TEXTS: [&str; 6] = [
 async fn one_event_is_one_line_whatever_a_client_sends() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
+    let mut accepted = Vec::new();
     for (at, text) in ODD_TEXTS.iter().enumerate() {
         let mut body = peer(&format!("odd-{at}"));
         body["networkId"] = json!(text);
         body["version"] = json!(text);
         body["softwareVersion"] = json!(text);
         body["stores"] = json!([text]);
-        registry.register(&body).await;
+        let (status, _) = registry.post("/register", &body).await;
+        if status == 200 {
+            accepted.push(at);
+        }
     }
+    assert_eq!(accepted, [0, 1, 5], "what is visible");
     registry.register(&peer("last")).await;
     registry.line("peer=last").await;
     let lines = registry.lines();
     assert_plain_records(&lines);
     let about = |id: &str| lines.iter().filter(|line| line.contains(id)).count();
-    for at in 0..ODD_TEXTS.len() {
+    for at in accepted {
         assert_eq!(about(&format!("peer=odd-{at} ")), 1, "{lines:#?}");
     }
 }
@@ -203,5 +213,121 @@ async fn no_address_of_a_client_is_told_or_kept() {
     for address in ["127.45.67.89", "198.51.100."] {
         assert!(!lines.contains(address), "{lines}");
         assert!(!database.contains(address), "{address} is in the database");
+    }
+}
+
+/// The numbers behind `name=` in the lines that hold `part`.
+fn counts(lines: &[String], part: &str, name: &str) -> Vec<u64> {
+    let name = format!("{name}=");
+    let count = |line: &String| {
+        let (_, rest) = line.split_once(&name)?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    let told = lines.iter().filter(|line| line.contains(part));
+    told.filter_map(count).collect()
+}
+
+#[tokio::test]
+async fn a_storm_of_registrations_is_a_few_lines_and_their_count() {
+    const PEERS: usize = 2_000;
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    let register = |at: usize| {
+        let request = registry
+            .client
+            .post(format!("http://{}/register", registry.addr));
+        request.json(&peer(&format!("storm-{at}"))).send()
+    };
+    let sends = (0..8).map(|task| async move {
+        for at in (task..PEERS).step_by(8) {
+            let response = soon("a registration", register(at)).await.unwrap();
+            assert_eq!(response.status(), 200);
+        }
+    });
+    futures_util::future::join_all(sends).await;
+    // The last window ends though nothing follows.
+    let total = |lines: &Vec<String>| {
+        let written = counts(lines, "] registered peer=", "addresses").len() as u64;
+        let left_out = counts(lines, "left out log lines kind=registered ", "count");
+        written + left_out.iter().sum::<u64>()
+    };
+    let lines = registry
+        .lines_until("the count", |lines| total(lines) == PEERS as u64)
+        .await;
+    assert!(lines.len() < 100, "{lines:#?}");
+    assert_plain_records(&lines);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = folder();
+    let mut deaf = Deaf::start(folder.path()).await;
+    deaf.fill_the_log().await;
+    deaf.serves("a").await;
+    deaf.signal("TERM");
+    let status = deaf.ended().await;
+    assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_though_nobody_reads_the_log() {
+    let folder = folder();
+    let mut deaf = Deaf::start(folder.path()).await;
+    deaf.fill_the_log().await;
+    // A request that does not end keeps the first stop waiting.
+    let half = "POST /register HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+                Content-Length: 10\r\n\r\n{";
+    let mut by_hand = Connection::open(deaf.addr).await;
+    by_hand.send(half).await;
+    deaf.serves("a").await;
+    deaf.signal("TERM");
+    deaf.refuses_connections().await;
+    deaf.signal("TERM");
+    let status = deaf.ended().await;
+    assert!([Some(130), Some(0)].contains(&status.code()), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_again_learns_how_many_lines_it_missed() {
+    let folder = folder();
+    let mut deaf = Deaf::start(folder.path()).await;
+    deaf.fill_the_log().await;
+    let line = deaf.line("WARN ] dropped ").await;
+    let (_, rest) = line.split_once("dropped ").unwrap();
+    let dropped: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(dropped > 0, "{line}");
+    assert!(is_record(&line), "{line}");
+    deaf.serves("after").await;
+    deaf.line("registered peer=after").await;
+}
+
+#[tokio::test]
+async fn a_log_whose_reader_has_gone_stops_nothing() {
+    let folder = folder();
+    let mut deaf = Deaf::start(folder.path()).await;
+    deaf.close();
+    for at in 0..50 {
+        deaf.serves(&format!("peer-{at}")).await;
+    }
+    deaf.signal("TERM");
+    let status = deaf.ended().await;
+    assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_fault_at_the_start_ends_the_process_though_nobody_reads_why() {
+    let folder = folder();
+    fs::write(folder.path().join("peers.db"), "no database").unwrap();
+    for args in [&["--max-peers=lots"][..], &[]] {
+        let (_reader, mut stderr) = std::io::pipe().unwrap();
+        // As much as a pipe takes on Linux, so that nothing more goes in.
+        stderr.write_all(&[b'x'; 65_536]).unwrap();
+        let mut child = child::command(folder.path(), args, &[])
+            .arg("--listen-addr=127.0.0.1:0")
+            .stderr(Stdio::from(stderr))
+            .spawn()
+            .unwrap();
+        let status = soon("the end of the process", child.wait()).await.unwrap();
+        assert_eq!(status.code(), Some(2), "{args:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod child;
 mod database;
+mod deaf;
 mod durability;
 mod faulty_databases;
 mod logs;

@@ -158,6 +158,74 @@ async fn secrets_are_in_no_help_and_no_log_however_talkative() {
     }
 }
 
+#[tokio::test]
+async fn guesses_of_the_token_are_a_line_and_a_count_and_never_shown() {
+    let folder = folder();
+    let env = [("ADMIN_TOKEN", TOKEN)];
+    let registry = Registry::start_with(folder.path(), &[], &env).await;
+    for at in 0..30 {
+        let request = registry
+            .client
+            .put(format!("http://{}/admin/mode", registry.addr));
+        let request = request.header("authorization", format!("Bearer guess-{at}"));
+        let response = request.json(&json!({ "mode": null })).send().await.unwrap();
+        let expected = if at < 10 { 401 } else { 429 };
+        assert_eq!(response.status(), expected);
+    }
+    registry.line("refused wrong admin tokens count=1").await;
+    registry.line("refused wrong admin tokens count=29").await;
+    let lines = registry.lines();
+    let about = lines.iter().filter(|line| line.contains("admin tokens"));
+    assert_eq!(about.count(), 2, "{lines:#?}");
+    assert!(!lines.join("\n").contains("guess-"), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_easy_to_guess_stops_the_start_and_is_not_shown() {
+    let folder = folder();
+    for easy in ["short-token", "zzzzzzzzzzzzzzzzzzzzzzzz"] {
+        let env = [("ADMIN_TOKEN", easy)];
+        let parts = ["ADMIN_TOKEN", "at least 16 characters"];
+        let message = refused(folder.path(), &[], &env, &parts).await;
+        assert!(!message.contains(easy), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_flag_for_a_secret() {
+    let folder = folder();
+    for flag in ["--admin-token", "--turn-shared-secret"] {
+        let arg = format!("{flag}={TOKEN}");
+        let message = refused(folder.path(), &[&arg], &[], &[flag]).await;
+        assert!(!message.contains(TOKEN), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_read_from_files_of_their_own() {
+    let folder = folder();
+    std::fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
+    std::fs::write(folder.path().join("turn"), format!("{SECRET}\n")).unwrap();
+    let env = [
+        ("ADMIN_TOKEN_FILE", "token"),
+        ("TURN_SHARED_SECRET_FILE", "turn"),
+    ];
+    let mut registry = Registry::start_with(folder.path(), &[], &env).await;
+    registry.line("1 TURN secrets, admin paths on").await;
+    let request = registry
+        .client
+        .put(format!("http://{}/admin/peers/a/tier", registry.addr));
+    let request = request.header("authorization", format!("Bearer {TOKEN}"));
+    let response = request.json(&json!({ "tier": "basic" })).send();
+    assert_eq!(response.await.unwrap().status(), 200);
+    registry.stop().await;
+
+    let both = [("ADMIN_TOKEN_FILE", "token"), ("ADMIN_TOKEN", TOKEN)];
+    let parts = ["ADMIN_TOKEN and ADMIN_TOKEN_FILE"];
+    let message = refused(folder.path(), &[], &both, &parts).await;
+    assert!(!message.contains(TOKEN), "{message}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_secret_that_is_no_text_is_not_shown_either() {

@@ -279,6 +279,18 @@ async fn the_start_up_block_says_all_that_an_operator_asks_first() {
         "--cleanup-interval-secs=333",
         "--address-policy=any",
         "--max-peers=4321",
+        "--max-memory-mb=77",
+        "--max-in-flight=78",
+        "--max-connections=79",
+        "--max-connections-per-address=80",
+        "--max-head-bytes=8181",
+        "--max-body-bytes=8282",
+        "--max-response-bytes=88383",
+        "--max-listed=84",
+        "--response-timeout-secs=85",
+        "--max-allocations-per-minute=86",
+        "--max-ended-sessions=87",
+        "--max-ended-sessions-per-peer=88",
     ];
     let registry = Registry::start(folder.path(), &args).await;
     registry.line("last alive at").await;
@@ -295,6 +307,9 @@ async fn the_start_up_block_says_all_that_an_operator_asks_first() {
         "address policy any",
         "loaded 3 peers, 2 of them active, at most 4321",
         "credited an outage of 36",
+        "4321 peers in 77 MiB, 78 requests at a time, 79 connections, 80 from one address",
+        "8181 bytes of a head, 8282 of a body, 88383 of a listing; 84 peers on a page; 85 s",
+        "86 new TURN sessions of a peer in a minute; 87 ended ones kept, 88 of one peer",
     ] {
         assert!(block.contains(part), "{part} in {block}");
     }

@@ -37,6 +37,11 @@ impl Checker {
         })
     }
 
+    /// Notes what is wrong with a setting.
+    pub(super) fn fault(&mut self, fault: String) {
+        self.faults.push(fault);
+    }
+
     /// A value of `form`; `otherwise` stands in for one that is wrong.
     pub(super) fn parse<T: FromStr>(
         &mut self,

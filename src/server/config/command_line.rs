@@ -2,18 +2,19 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{CostConfig, CostSettings, Settings, SettingsError};
+use super::{CostConfig, CostSettings, Settings, SettingsError, secrets};
 use crate::protocol::Tier;
 
 /// A bootstrap registry for peer-to-peer networks.
 ///
 /// Peers announce themselves with POST /register, renew their lease with POST /heartbeat, and are
-/// listed by GET /peers. Every setting can be given as a flag, in the environment, or in a file
-/// `.env`; the first of these that has it wins. Logs go to stderr; RUST_LOG sets how much (info).
+/// listed by GET /peers. Every setting but secrets can be given as a flag, in the environment, or in
+/// a file `.env`; the first of these that has it wins. Logs go to stderr; RUST_LOG sets how much (info).
 #[derive(Debug, Parser)]
 #[command(
     name = "peer-registry",
     version,
+    after_help = secrets::HELP,
     args_conflicts_with_subcommands = true
 )]
 pub struct CommandLine {

@@ -136,6 +136,14 @@ impl FromStr for TierTable {
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The secret as it is.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
@@ -148,7 +156,7 @@ impl Secret {
     }
 
     /// The secrets in a comma-separated list.
-    pub(super) fn split(&self) -> impl Iterator<Item = Self> {
+    pub fn split(&self) -> impl Iterator<Item = Self> {
         let parts = self.0.split(',').map(str::trim);
         parts
             .filter(|part| !part.is_empty())

@@ -1,9 +1,9 @@
-//! Reads the settings of the relay budget, its credentials and its operators.
+//! Reads the settings of the relay budget.
 
 use clap::Args;
 
 use super::checker::{Checker, SettingsError};
-use super::cost::{CostConfig, Secret, Thresholds, TierTable};
+use super::cost::{CostConfig, Thresholds, TierTable};
 
 /// The settings of the relay budget as they are given.
 #[derive(Clone, Debug, Args)]
@@ -114,41 +114,5 @@ impl CostSettings {
                     checker.parse_some("MODE_OVERRIDE", text, form)
                 }),
         }
-    }
-}
-
-/// What only the operator and the TURN servers may know, as it is given.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Secrets (better in the environment than in flags)")]
-pub struct SecretSettings {
-    /// Secrets shared with the TURN servers, comma-separated; the first one signs
-    #[arg(
-        long,
-        env = "TURN_SHARED_SECRET",
-        value_name = "LIST",
-        hide_env_values = true
-    )]
-    turn_shared_secret: Option<Secret>,
-
-    /// Token of the admin paths, which do not exist without it
-    #[arg(
-        long,
-        env = "ADMIN_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    admin_token: Option<Secret>,
-}
-
-impl SecretSettings {
-    /// The secrets that TURN servers share; those after the first are on their way out.
-    pub(super) fn turn_secrets(&self) -> Vec<Secret> {
-        let secrets = self.turn_shared_secret.iter().flat_map(Secret::split);
-        secrets.collect()
-    }
-
-    pub(super) fn admin_token(&self) -> Option<Secret> {
-        // Blanks around it could not be sent in a header.
-        self.admin_token.as_ref().and_then(Secret::trimmed)
     }
 }

@@ -4,6 +4,8 @@ mod checker;
 mod command_line;
 mod cost;
 mod cost_settings;
+mod memory;
+mod secrets;
 mod settings;
 
 use std::net::SocketAddr;
@@ -42,10 +44,12 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// The relay budget.
     pub cost: CostConfig,
-    /// Secrets shared with TURN servers. Default none, `TURN_SHARED_SECRET`, comma-separated. The
-    /// first one signs credentials; more than one while they are being changed.
+    /// Secrets shared with TURN servers. Default none, `TURN_SHARED_SECRET` or a file named by
+    /// `TURN_SHARED_SECRET_FILE`, comma-separated. The first one signs credentials; more than one
+    /// while they are being changed.
     pub turn_secrets: Vec<Secret>,
-    /// The token of the admin paths, which do not exist without it. Default none, `ADMIN_TOKEN`.
+    /// The token of the admin paths, which do not exist without it. Default none, `ADMIN_TOKEN` or
+    /// a file named by `ADMIN_TOKEN_FILE`. At least 16 characters, not all the same.
     pub admin_token: Option<Secret>,
 }
 

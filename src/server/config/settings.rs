@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use clap::Parser;
 
 use super::checker::{Checker, SettingsError};
-use super::cost_settings::{CostSettings, SecretSettings};
-use super::{AddressPolicy, Config, HttpConfig, LeaseConfig, SessionConfig};
+use super::cost_settings::CostSettings;
+use super::secrets::Secrets;
+use super::{AddressPolicy, Config, HttpConfig, LeaseConfig, SessionConfig, memory};
 use crate::protocol::Limits;
 
 /// The settings of the server as they are given.
@@ -265,9 +266,6 @@ pub struct Settings {
 
     #[command(flatten)]
     cost: CostSettings,
-
-    #[command(flatten)]
-    secrets: SecretSettings,
 }
 
 impl Settings {
@@ -301,6 +299,7 @@ impl Settings {
             max_peers: checker.size("MAX_PEERS", &self.max_peers, any),
             max_memory_bytes: self.read_max_memory(checker),
         };
+        let secrets = Secrets::read(checker);
         Config {
             listen_addr: checker.parse::<SocketAddr>(
                 "LISTEN_ADDR",
@@ -321,15 +320,15 @@ impl Settings {
             http: self.read_http(checker),
             sessions: self.read_sessions(checker),
             cost: self.cost.read(checker),
-            turn_secrets: self.secrets.turn_secrets(),
-            admin_token: self.secrets.admin_token(),
+            turn_secrets: secrets.turn,
+            admin_token: secrets.admin_token,
         }
     }
 
     fn read_max_memory(&self, checker: &mut Checker) -> usize {
         let mib = checker.size("MAX_MEMORY_MB", &self.max_memory_mb, 0..=1 << 20);
         match mib {
-            0 => default_max_memory_bytes(),
+            0 => memory::default_max_bytes(),
             mib => mib << 20,
         }
     }
@@ -401,102 +400,5 @@ impl Settings {
     }
 }
 
-/// A quarter of the machine's memory, at most 2 GiB.
-fn default_max_memory_bytes() -> usize {
-    512 << 20
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(args: &[&str]) -> Result<Config, String> {
-        let args = std::iter::once("peer-registry").chain(args.iter().copied());
-        Settings::try_parse_from(args)
-            .unwrap()
-            .check()
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn defaults_are_the_documented_ones() {
-        let config = check(&[]).unwrap();
-        assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.database_path.to_str(), Some("peers.db"));
-        assert_eq!(config.lease.peer_timeout_secs, 600);
-        assert_eq!(config.lease.cleanup_interval_secs, 900);
-        assert_eq!(config.lease.max_peers, 1_000_000);
-        assert_eq!(config.heartbeat_interval_secs, 120);
-        assert_eq!(config.address_policy, AddressPolicy::CryptoIpv6);
-        assert_eq!(config.limits, Limits::default());
-        assert_eq!(config.http.max_body_bytes, 128 * 1024);
-        assert_eq!(config.http.max_listed, 1000);
-    }
-
-    #[test]
-    fn a_heartbeat_interval_over_half_the_timeout_is_refused() {
-        let fault = check(&["--heartbeat-interval-secs", "301"]).unwrap_err();
-        assert!(fault.contains("HEARTBEAT_INTERVAL_SECS"), "{fault}");
-        assert!(fault.contains("at most 300"), "{fault}");
-        assert!(check(&["--heartbeat-interval-secs", "300"]).is_ok());
-    }
-
-    #[test]
-    fn an_interval_over_half_the_timeout_is_told_along_with_other_faults() {
-        let faults = check(&["--heartbeat-interval-secs=301", "--max-peers=0"]).unwrap_err();
-        assert_eq!(faults.lines().count(), 2, "{faults}");
-    }
-
-    #[test]
-    fn a_database_must_be_a_file() {
-        for url in [
-            "peers.db",
-            "sqlite:",
-            "sqlite://",
-            "sqlite::memory:",
-            "sqlite://:memory:",
-            "sqlite://peers.db?mode=memory",
-            "sqlite://file:peers.db",
-        ] {
-            let fault = check(&["--database-url", url]).unwrap_err();
-            assert!(fault.contains("DATABASE_URL"), "{fault}");
-        }
-        for (url, path) in [
-            ("sqlite:///var/lib/peers.db", "/var/lib/peers.db"),
-            ("sqlite://data/peers.db", "data/peers.db"),
-            ("sqlite:peers.db", "peers.db"),
-        ] {
-            let config = check(&["--database-url", url]).unwrap();
-            assert_eq!(config.database_path.to_str(), Some(path));
-        }
-    }
-
-    #[test]
-    fn a_timeout_of_one_second_is_allowed() {
-        let args = ["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"];
-        assert!(check(&args).is_ok());
-        assert!(check(&["--peer-timeout-secs=0"]).is_err());
-    }
-
-    #[test]
-    fn all_faults_are_reported_at_once() {
-        let faults = check(&[
-            "--listen-addr=nowhere",
-            "--address-policy=open",
-            "--peer-timeout-secs=-1",
-            "--max-listed=0",
-            "--database-url=postgres://localhost/peers",
-        ])
-        .unwrap_err();
-        for name in [
-            "LISTEN_ADDR",
-            "ADDRESS_POLICY",
-            "PEER_TIMEOUT_SECS",
-            "MAX_LISTED",
-            "DATABASE_URL",
-        ] {
-            assert!(faults.contains(name), "{name} in {faults}");
-        }
-        assert_eq!(faults.lines().count(), 5, "{faults}");
-    }
-}
+mod tests;

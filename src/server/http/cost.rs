@@ -30,12 +30,9 @@ impl FromRequest for Operator {
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let api = request.app_data::<web::Data<Api>>();
         let token = api.and_then(|api| api.admin_token.as_ref());
-        let given = request
-            .headers()
-            .get(AUTHORIZATION)
-            .map(|value| value.as_bytes());
-        let given = given.and_then(|value| value.split_at_checked("Bearer ".len()));
-        let is_operator = match (token, given) {
+        let given = request.headers().get(AUTHORIZATION);
+        let parts = given.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
+        let is_operator = match (token, parts) {
             (Some(token), Some((scheme, given))) => {
                 // Of digests, as a comparison of the texts would take longer the more is right, or
                 // tell how long the token is.
@@ -44,11 +41,17 @@ impl FromRequest for Operator {
             }
             _ => false,
         };
-        ready(if is_operator {
-            Ok(Self)
-        } else {
-            Err(ApiError::NotTheOperator)
-        })
+        if is_operator {
+            return ready(Ok(Self));
+        }
+        // Who shows nothing guesses nothing.
+        let too_many = api
+            .filter(|_| given.is_some())
+            .and_then(|api| api.wrong_tokens.note());
+        ready(Err(match too_many {
+            Some(retry_after_secs) => ApiError::WrongTokens { retry_after_secs },
+            None => ApiError::NotTheOperator,
+        }))
     }
 }
 

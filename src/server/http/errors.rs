@@ -31,6 +31,8 @@ pub(super) enum ApiError {
     BrokenBody,
     #[error("the operator's token is needed here")]
     NotTheOperator,
+    #[error("too many wrong tokens were sent")]
+    WrongTokens { retry_after_secs: u64 },
     #[error("{}", in_words(*.refusal, *.mode))]
     Refused { refusal: Refusal, mode: CostMode },
     #[error("the registry has made a mistake")]
@@ -89,6 +91,7 @@ impl ApiError {
             Self::TooSlow { .. } => ErrorCode::RequestTimeout,
             Self::BrokenBody => ErrorCode::InvalidJson,
             Self::NotTheOperator => ErrorCode::Unauthorized,
+            Self::WrongTokens { .. } => ErrorCode::Throttled,
             Self::Refused { refusal, .. } => refusal.code(),
             Self::Unexpected => ErrorCode::Internal,
         }
@@ -195,7 +198,13 @@ impl ResponseError for ApiError {
         let code = self.code();
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CACHE_CONTROL, "no-store"));
-        if let Some(secs) = retry_after_secs(code) {
+        let retry_after_secs = match self {
+            Self::WrongTokens { retry_after_secs } => {
+                Some(retry_after_secs + rand::random_range(0..=5))
+            }
+            _ => retry_after_secs(code),
+        };
+        if let Some(secs) = retry_after_secs {
             response.insert_header((RETRY_AFTER, secs));
         }
         if matches!(

@@ -10,6 +10,7 @@ mod query;
 mod sessions;
 mod status;
 mod turn;
+mod wrong_tokens;
 
 use std::future::ready;
 use std::io;
@@ -33,6 +34,7 @@ use crate::server::registry::{Registry, SentBytes};
 use body::JsonBody;
 use connection::{Connection, Turn};
 use errors::ApiError;
+use wrong_tokens::WrongTokens;
 
 /// How long the head of a request may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub(super) struct Api {
     cost: CostConfig,
     turn_secrets: Vec<Secret>,
     admin_token: Option<Secret>,
+    wrong_tokens: WrongTokens,
 }
 
 impl Api {
@@ -70,6 +73,7 @@ impl Api {
             cost: config.cost.clone(),
             turn_secrets: config.turn_secrets.clone(),
             admin_token: config.admin_token.clone(),
+            wrong_tokens: WrongTokens::default(),
         }
     }
 

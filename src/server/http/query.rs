@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::web;
 
-use crate::protocol::{Limits, PeerId, RequestError};
+use crate::protocol::{Limits, PeerId, RequestError, is_visible};
 use crate::server::policy::selection::PageStart;
 
 /// The parameters of a query string; those nobody asks for are ignored.
@@ -53,11 +53,12 @@ impl Query {
             return Ok(None);
         };
         // Bytes that are no UTF-8 were replaced as the query string was decoded.
-        let is_unfit = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
-        if (1..=most_bytes).contains(&text.len()) && !text.contains(is_unfit) {
+        let is_whole = !text.contains(char::REPLACEMENT_CHARACTER);
+        if (1..=most_bytes).contains(&text.len()) && is_visible(&text) && is_whole {
             Ok(Some(text))
         } else {
-            let form = format!("1 to {most_bytes} bytes of UTF-8 without control characters");
+            let form =
+                format!("1 to {most_bytes} bytes of UTF-8 without control or invisible characters");
             Err(RequestError::invalid(name, &form))
         }
     }

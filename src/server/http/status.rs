@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use super::Api;
 use super::cost::health_cost_info;
 use super::errors::ApiError;
-use crate::clock::rfc3339;
+use crate::clock::{self, rfc3339};
 use crate::protocol::{CostMode, HealthResponse, HealthStatus, StatsResponse};
 use crate::server::registry::Status;
 
@@ -33,7 +33,11 @@ pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiE
 
 /// `GET /health`
 pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
-    let status = api.registry.status().await.ok();
+    // Without a look at the registry first, which whoever is stuck may hold.
+    let status = match api.registry.pulse().health(clock::machine_ms()) {
+        Ok(()) => api.registry.status().await.ok(),
+        Err(_) => None,
+    };
     // That nothing is relayed is worth a look, but peers still register and are found.
     let relays = |status: &Status| status.cost.mode != CostMode::Shutdown;
     let (health, can_serve) = match &status {

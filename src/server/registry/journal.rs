@@ -1,115 +1,346 @@
 //! What the registry tells the operator's log: one event, one line, whatever a client sent.
 //!
 //! A peer id needs no escaping; any other text of a client is written by its `Debug`, which leaves
-//! no control character. Addresses of clients are not written at all.
+//! no control character. Addresses of clients are not written at all. What clients can cause is
+//! limited by kind: beyond the limit a line is written at debug only, and the count is told when
+//! the window ends.
 
-use log::{debug, error, info, warn};
+use std::fmt;
+use std::num::NonZeroU64;
+
+use log::{Level, debug, error, log};
 
 use super::batch::{Chore, Mutation, Outcome};
 use super::messages::RelayOutcome;
 use super::relay::CostStatus;
 use crate::clock::rfc3339;
 use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
+use crate::server::log_lines::{LineLimit, WINDOW_MS};
 use crate::server::model::Registration;
 use crate::server::policy::lease::Outage;
 use crate::server::storage::StorageError;
 
-pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
-    match mutation {
-        Mutation::Register(registration) => register(registration, outcome),
-        Mutation::Renew(peer) => renew(peer, outcome),
-        Mutation::OfferTurn(peer, offer) => match outcome {
-            Outcome::OfferedTurn => info!(
-                "registered TURN server peer={peer} addresses={} port={} capacity={}",
-                offer.addresses.len(),
-                offer.port,
-                offer.capacity,
+/// What is limited together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Registered,
+    Updated,
+    RegisteredAgain,
+    RegistryFull,
+    TurnServer,
+    Granted,
+    Released,
+    Operator,
+    CostMode,
+    Cleanup,
+    StorageFails,
+    StorageWorks,
+    Reloaded,
+    Compared,
+    StoodStill,
+}
+
+impl Kind {
+    const ALL: [Self; 15] = [
+        Self::Registered,
+        Self::Updated,
+        Self::RegisteredAgain,
+        Self::RegistryFull,
+        Self::TurnServer,
+        Self::Granted,
+        Self::Released,
+        Self::Operator,
+        Self::CostMode,
+        Self::Cleanup,
+        Self::StorageFails,
+        Self::StorageWorks,
+        Self::Reloaded,
+        Self::Compared,
+        Self::StoodStill,
+    ];
+
+    /// How its lines are written.
+    const fn level(self) -> Level {
+        match self {
+            Self::Registered
+            | Self::Updated
+            | Self::RegisteredAgain
+            | Self::TurnServer
+            | Self::Granted
+            | Self::Released
+            | Self::Operator
+            | Self::Cleanup
+            | Self::StorageWorks
+            | Self::Compared => Level::Info,
+            Self::RegistryFull | Self::CostMode | Self::Reloaded | Self::StoodStill => Level::Warn,
+            Self::StorageFails => Level::Error,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Updated => "updated",
+            Self::RegisteredAgain => "registered-again",
+            Self::RegistryFull => "registry-full",
+            Self::TurnServer => "turn-server",
+            Self::Granted => "granted",
+            Self::Released => "released",
+            Self::Operator => "operator",
+            Self::CostMode => "cost-mode",
+            Self::Cleanup => "cleanup",
+            Self::StorageFails => "storage-fails",
+            Self::StorageWorks => "storage-works",
+            Self::Reloaded => "changed-from-outside",
+            Self::Compared => "compared",
+            Self::StoodStill => "stood-still",
+        }
+    }
+}
+
+/// The registry's part of the log, with a limit for each kind of line.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    limits: [LineLimit; Kind::ALL.len()],
+}
+
+impl Journal {
+    /// Tells what was left out in windows that are over. To be called every second or so.
+    pub(super) fn flush(&mut self, now_ms: i64) {
+        for kind in Kind::ALL {
+            if let Some(count) = self.limits[kind as usize].end_window(now_ms) {
+                tell_left_out(kind, count);
+            }
+        }
+    }
+
+    fn tell(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
+        let admission = self.limits[kind as usize].admit(now_ms);
+        if let Some(count) = admission.left_out {
+            tell_left_out(kind, count);
+        }
+        let level = if admission.is_admitted {
+            kind.level()
+        } else {
+            Level::Debug
+        };
+        log!(level, "{line}");
+    }
+
+    /// Tells what became of a mutation.
+    pub(super) fn mutation(&mut self, now_ms: i64, mutation: &Mutation, outcome: &Outcome) {
+        match mutation {
+            Mutation::Register(registration) => self.register(now_ms, registration, outcome),
+            Mutation::Renew(peer) => renew(peer, outcome),
+            Mutation::OfferTurn(peer, offer) => match outcome {
+                Outcome::OfferedTurn => self.tell(
+                    Kind::TurnServer,
+                    now_ms,
+                    format_args!(
+                        "registered TURN server peer={peer} addresses={} port={} capacity={}",
+                        offer.addresses.len(),
+                        offer.port,
+                        offer.capacity,
+                    ),
+                ),
+                outcome => renew(peer, outcome),
+            },
+            Mutation::Allocate(request) => self.allocate(now_ms, request, outcome),
+            Mutation::Release(request) => {
+                if let Outcome::Relay(RelayOutcome::Released(bytes)) = outcome {
+                    let peer = &request.peer_id;
+                    self.tell(
+                        Kind::Released,
+                        now_ms,
+                        format_args!("released TURN session peer={peer} bytes={bytes}"),
+                    );
+                }
+            }
+            Mutation::Report(request) => {
+                if let Outcome::Relay(RelayOutcome::Reported { accepted, unknown }) = outcome {
+                    let server = &request.peer_id;
+                    debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
+                }
+            }
+            Mutation::SetTier(peer, tier) => self.tell(
+                Kind::Operator,
+                now_ms,
+                format_args!("operator set tier peer={peer} tier={tier}"),
             ),
-            outcome => renew(peer, outcome),
-        },
-        Mutation::Allocate(request) => allocate(request, outcome),
-        Mutation::Release(request) => {
-            if let Outcome::Relay(RelayOutcome::Released(bytes)) = outcome {
-                info!(
-                    "released TURN session peer={} bytes={bytes}",
-                    request.peer_id
+            Mutation::SetSpend(bill) => self.tell(
+                Kind::Operator,
+                now_ms,
+                format_args!(
+                    "operator fed a bill spend_usd={:.2} as_of={}",
+                    bill.current_spend_usd,
+                    rfc3339(bill.as_of),
+                ),
+            ),
+            Mutation::SetMode(request) => match request.forced {
+                Some((mode, until_ms)) => self.tell(
+                    Kind::Operator,
+                    now_ms,
+                    format_args!("operator forced mode={mode} until={}", rfc3339(until_ms)),
+                ),
+                None => self.tell(
+                    Kind::Operator,
+                    now_ms,
+                    format_args!("operator ended the forced mode"),
+                ),
+            },
+        }
+    }
+
+    fn register(&mut self, now_ms: i64, registration: &Registration, outcome: &Outcome) {
+        let peer = &registration.peer_id;
+        match outcome {
+            Outcome::Registered => {
+                let profile = &registration.profile;
+                self.tell(
+                    Kind::Registered,
+                    now_ms,
+                    format_args!(
+                        "registered peer={peer} addresses={} stores={} network={:?} version={:?}",
+                        profile.addresses.len(),
+                        profile.stores.len(),
+                        profile.network_id.as_deref().unwrap_or("-"),
+                        profile.version.as_deref().unwrap_or("-"),
+                    ),
                 );
             }
-        }
-        Mutation::Report(request) => {
-            if let Outcome::Relay(RelayOutcome::Reported { accepted, unknown }) = outcome {
-                let server = &request.peer_id;
-                debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
+            Outcome::Updated => {
+                self.tell(Kind::Updated, now_ms, format_args!("updated peer={peer}"));
             }
+            Outcome::Confirmed => self.tell(
+                Kind::RegisteredAgain,
+                now_ms,
+                format_args!("registered again, unchanged peer={peer}"),
+            ),
+            Outcome::RegistryFull => self.tell(
+                Kind::RegistryFull,
+                now_ms,
+                format_args!("refused a new peer, the registry is full peer={peer}"),
+            ),
+            _ => {}
         }
-        Mutation::SetTier(peer, tier) => info!("operator set tier peer={peer} tier={tier}"),
-        Mutation::SetSpend(bill) => info!(
-            "operator fed a bill spend_usd={:.2} as_of={}",
-            bill.current_spend_usd,
-            rfc3339(bill.as_of),
-        ),
-        Mutation::SetMode(request) => match request.forced {
-            Some((mode, until_ms)) => {
-                info!("operator forced mode={mode} until={}", rfc3339(until_ms));
-            }
-            None => info!("operator ended the forced mode"),
-        },
     }
-}
 
-fn allocate(request: &AllocateTurnRequest, outcome: &Outcome) {
-    let peer = &request.peer_id;
-    match outcome {
-        Outcome::Relay(RelayOutcome::Granted(granted)) => {
-            let session = &granted.session;
-            info!(
-                "granted TURN session peer={peer} server={} tier={} mbps={} secs={} renewed={}",
-                session.server_id,
-                session.tier,
-                session.mbps,
-                granted.duration_secs,
-                request.session_id.is_some(),
+    fn allocate(&mut self, now_ms: i64, request: &AllocateTurnRequest, outcome: &Outcome) {
+        let peer = &request.peer_id;
+        match outcome {
+            Outcome::Relay(RelayOutcome::Granted(granted)) => {
+                let session = &granted.session;
+                self.tell(
+                    Kind::Granted,
+                    now_ms,
+                    format_args!(
+                        "granted TURN session peer={peer} server={} tier={} mbps={} secs={} \
+                         renewed={}",
+                        session.server_id,
+                        session.tier,
+                        session.mbps,
+                        granted.duration_secs,
+                        request.session_id.is_some(),
+                    ),
+                );
+            }
+            Outcome::Relay(RelayOutcome::Refused(refusal)) => {
+                debug!("refused TURN session peer={peer} reason={}", refusal.code());
+            }
+            _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
+        }
+    }
+
+    /// Tells that the budget asks for another mode.
+    pub(super) fn mode(&mut self, now_ms: i64, before: CostMode, cost: &CostStatus) {
+        let forecast = &cost.forecast;
+        self.tell(
+            Kind::CostMode,
+            now_ms,
+            format_args!(
+                "cost mode changed from={before} to={} forced={} ratio={:.3} spent_usd={:.2} \
+                 projected_usd={:.2}",
+                cost.budget_mode,
+                cost.forced.is_some(),
+                forecast.ratio,
+                forecast.spend.total_usd(),
+                forecast.projected_usd,
+            ),
+        );
+    }
+
+    /// Tells what a cleanup has removed.
+    pub(super) fn cleanup(&mut self, now_ms: i64, cleaned: usize, chores: &[Chore]) {
+        let trigger = if chores.contains(&Chore::Cleanup) {
+            "interval"
+        } else {
+            "mutation"
+        };
+        if cleaned > 0 || trigger == "interval" {
+            self.tell(
+                Kind::Cleanup,
+                now_ms,
+                format_args!("cleanup removed={cleaned} trigger={trigger}"),
             );
         }
-        Outcome::Relay(RelayOutcome::Refused(refusal)) => {
-            debug!("refused TURN session peer={peer} reason={}", refusal.code());
+    }
+
+    /// Tells that the database takes no writes from now on.
+    pub(super) fn degraded(&mut self, now_ms: i64, error: &StorageError) {
+        self.tell(
+            Kind::StorageFails,
+            now_ms,
+            format_args!(
+                "cannot write to the database, leases stand still until it works again: {error}"
+            ),
+        );
+    }
+
+    /// Tells that the table is compared with memory, and why.
+    pub(super) fn changed(&mut self, now_ms: i64, peers: usize, credited: Option<Outage>) {
+        match credited {
+            Some(outage) => self.tell(
+                Kind::StorageWorks,
+                now_ms,
+                format_args!(
+                    "the database works again peers={peers} credited_secs={}",
+                    (outage.until_ms - outage.from_ms) / 1000
+                ),
+            ),
+            None => self.tell(
+                Kind::Reloaded,
+                now_ms,
+                format_args!(
+                    "the database was changed from outside, comparing every row peers={peers}"
+                ),
+            ),
         }
-        _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
+    }
+
+    /// Tells that memory equals the table again.
+    pub(super) fn compared(&mut self, now_ms: i64, peers: usize) {
+        let line = format_args!("every row was compared peers={peers}");
+        self.tell(Kind::Compared, now_ms, line);
+    }
+
+    /// Tells that leases stood still while the process did, or while a commit took long.
+    pub(super) fn stood_still(&mut self, now_ms: i64, outage: Outage) {
+        let millis = outage.until_ms - outage.from_ms;
+        self.tell(
+            Kind::StoodStill,
+            now_ms,
+            format_args!("nobody could renew for {millis} ms, which no lease is charged for"),
+        );
     }
 }
 
-/// Tells that the budget asks for another mode.
-pub(super) fn mode(before: CostMode, cost: &CostStatus) {
-    let forecast = &cost.forecast;
-    warn!(
-        "cost mode changed from={before} to={} forced={} ratio={:.3} spent_usd={:.2} \
-         projected_usd={:.2}",
-        cost.budget_mode,
-        cost.forced.is_some(),
-        forecast.ratio,
-        forecast.spend.total_usd(),
-        forecast.projected_usd,
+fn tell_left_out(kind: Kind, count: NonZeroU64) {
+    let secs = WINDOW_MS / 1000;
+    log!(
+        kind.level(),
+        "left out log lines kind={} count={count} within_secs={secs}",
+        kind.as_str()
     );
-}
-
-fn register(registration: &Registration, outcome: &Outcome) {
-    let peer = &registration.peer_id;
-    match outcome {
-        Outcome::Registered => {
-            let profile = &registration.profile;
-            info!(
-                "registered peer={peer} addresses={} stores={} network={:?} version={:?}",
-                profile.addresses.len(),
-                profile.stores.len(),
-                profile.network_id.as_deref().unwrap_or("-"),
-                profile.version.as_deref().unwrap_or("-"),
-            );
-        }
-        Outcome::Updated => info!("updated peer={peer}"),
-        Outcome::Confirmed => info!("registered again, unchanged peer={peer}"),
-        Outcome::RegistryFull => warn!("refused a new peer, the registry is full peer={peer}"),
-        _ => {}
-    }
 }
 
 fn renew(peer: &PeerId, outcome: &Outcome) {
@@ -119,38 +350,24 @@ fn renew(peer: &PeerId, outcome: &Outcome) {
     }
 }
 
-pub(super) fn cleanup(cleaned: usize, chores: &[Chore]) {
-    if chores.contains(&Chore::Cleanup) {
-        info!("cleanup removed={cleaned} trigger=interval");
-    } else if cleaned > 0 {
-        info!("cleanup removed={cleaned} trigger=mutation");
-    }
-}
-
-pub(super) fn degraded(error: &StorageError) {
-    error!("cannot write to the database, leases stand still until it works again: {error}");
-}
-
 pub(super) fn still_degraded(error: &StorageError) {
     debug!("still cannot write to the database: {error}");
 }
 
-/// Tells that the table is compared with memory, and why.
-pub(super) fn changed(peers: usize, credited: Option<Outage>) {
-    match credited {
-        Some(outage) => info!(
-            "the database works again peers={peers} credited_secs={}",
-            (outage.until_ms - outage.from_ms) / 1000
-        ),
-        None => warn!("the database was changed from outside, comparing every row peers={peers}"),
-    }
-}
-
-/// Tells that memory equals the table again.
-pub(super) fn compared(peers: usize) {
-    info!("every row was compared peers={peers}");
-}
-
 pub(super) fn close_failed(error: &StorageError) {
     error!("could not close the database cleanly: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_limit_and_a_name_of_its_own() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{kind:?}");
+            let names = Kind::ALL.iter().filter(|k| k.as_str() == kind.as_str());
+            assert_eq!(names.count(), 1, "{kind:?}");
+        }
+    }
 }

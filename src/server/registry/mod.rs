@@ -7,6 +7,7 @@ mod directory;
 mod inbox;
 mod journal;
 mod messages;
+mod pulse;
 mod relay;
 mod resync;
 mod state;
@@ -34,6 +35,7 @@ use view::View;
 
 pub use directory::{Bounds, Include, Membership, PeerListing, TurnListing};
 pub use messages::{Accepted, ListPeers, Peers, RelayOutcome, RelayReply, Reply, Status};
+pub use pulse::{Pulse, Stuck};
 pub use relay::{CostStatus, Granted, SentBytes};
 
 /// Why the registry did not do what it was asked; nothing was changed.
@@ -69,6 +71,7 @@ pub struct Registry {
     inbox: Inbox,
     view: View,
     permits: Arc<Semaphore>,
+    pulse: Arc<Pulse>,
 }
 
 /// What the registry found when it started.
@@ -101,6 +104,7 @@ impl Registry {
         let (total_peers, active_peers) = actor.peers();
         let view = actor.view();
         let registry = Self {
+            pulse: actor.pulse(),
             addr: actor.start(),
             inbox,
             view,
@@ -207,6 +211,11 @@ impl Registry {
             return Err(RegistryError::Stopped);
         }
         Ok(())
+    }
+
+    /// What the actor is at; to be read without asking it.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Writes what waits, closes the database, and makes the actor of no further use.

@@ -12,7 +12,7 @@ use crate::server::storage::DataVersion;
 use super::batch::Circumstances;
 use super::counters::Counters;
 use super::directory::Directory;
-use super::relay::Relay;
+use super::relay::{CostStatus, Relay};
 
 /// The work of ceasing to list peers that is done at a time, in changes of sets of peers: a few
 /// milliseconds. Whatever else waits is handled in between.
@@ -49,7 +49,7 @@ pub(super) struct Changed {
 #[derive(Clone, Copy, Debug)]
 struct Sign {
     now_ms: i64,
-    machine_ms: u64,
+    machine_ms: i64,
 }
 
 impl Sign {
@@ -62,8 +62,7 @@ impl Sign {
 
     /// The time since then on the machine's clock, in milliseconds.
     fn age_ms(self) -> i64 {
-        let age_ms = clock::machine_ms().saturating_sub(self.machine_ms);
-        i64::try_from(age_ms).unwrap_or(i64::MAX)
+        clock::machine_ms() - self.machine_ms
     }
 
     /// The time between the sign and now, as an outage.
@@ -93,6 +92,16 @@ pub(super) struct State {
     sign_of_life: Sign,
     /// The mode before the last change that was not logged.
     mode_before: Option<CostMode>,
+    /// Outages that the process lived through and that were not logged.
+    unlogged_outages: Vec<Outage>,
+}
+
+/// What has happened since the log was told last.
+#[derive(Debug)]
+pub(super) struct News {
+    /// The mode before the last change, and what the month costs now.
+    pub(super) mode: Option<(CostMode, CostStatus)>,
+    pub(super) credited: Vec<Outage>,
 }
 
 impl State {
@@ -116,6 +125,7 @@ impl State {
             write_begun: None,
             sign_of_life: Sign::given_at(now_ms),
             mode_before: None,
+            unlogged_outages: Vec::new(),
         }
     }
 
@@ -160,9 +170,13 @@ impl State {
         self.advance_relay(now_ms);
     }
 
-    /// The mode before the last change, if that was not asked for yet.
-    pub(super) fn take_mode_change(&mut self) -> Option<CostMode> {
-        self.mode_before.take()
+    /// What has happened since this was asked last.
+    pub(super) fn take_news(&mut self, now_ms: i64) -> News {
+        let before = self.mode_before.take();
+        News {
+            mode: before.map(|before| (before, self.relay.status(now_ms))),
+            credited: std::mem::take(&mut self.unlogged_outages),
+        }
     }
 
     /// The moment before which a peer must have been last seen to have expired.
@@ -269,6 +283,7 @@ impl State {
             self.counters.outage_credit_ms += (outage.until_ms - outage.from_ms) as u64;
             self.outages.push(outage);
             self.unsaved_outages.push(outage);
+            self.unlogged_outages.push(outage);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::RegistryError;
 use super::super::batch::Chore;
 use super::super::journal;
 use super::super::messages::{BatchFinished, Drain, TakeMutations};
+use super::super::pulse::Phase;
 use super::{RegistryActor, Written};
 
 impl Handler<TakeMutations> for RegistryActor {
@@ -24,7 +25,11 @@ impl Handler<BatchFinished> for RegistryActor {
         let BatchFinished { batch, result } = message;
         self.end_write(result.is_ok());
         match result {
-            Ok(Written::Committed) => self.apply(batch),
+            Ok(Written::Committed) => {
+                self.enter(Phase::Applying);
+                self.apply(batch);
+                self.enter(Phase::Waiting);
+            }
             Ok(Written::Changed(changed)) => self.begin_resync(*changed, batch),
             Err(error) => self.fail(batch, &error),
         }

@@ -19,13 +19,14 @@ use super::RegistryError;
 use super::batch::{Batch, Chore, Mutation, Outcome, Plan};
 use super::counters::Counters;
 use super::inbox::Inbox;
-use super::journal;
+use super::journal::{self, Journal};
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
+use super::pulse::{Phase, Pulse};
 use super::relay::{Relay, SentBytes};
 use super::resync::Resync;
-use super::state::{State, Storage};
+use super::state::{News, State, Storage};
 use super::view::View;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::server::config::{Config, LeaseConfig};
 use crate::server::storage::{Resumed, StorageError, Store};
 
@@ -66,6 +67,8 @@ pub(super) struct RegistryActor {
     is_resync_next: bool,
     /// A batch that is to be planned again.
     retried: Option<Batch>,
+    journal: Journal,
+    pulse: Arc<Pulse>,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
     /// Dropped with the actor, however it ends.
     _alive: oneshot::Sender<()>,
@@ -110,6 +113,8 @@ impl RegistryActor {
             resync: None,
             is_resync_next: false,
             retried: None,
+            journal: Journal::default(),
+            pulse: Arc::new(Pulse::new(clock::machine_ms())),
             drained: None,
             _alive: alive,
         };
@@ -121,6 +126,15 @@ impl RegistryActor {
         self.view.clone()
     }
 
+    /// What the actor is at, for other threads.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.pulse.enter(phase, clock::machine_ms());
+    }
+
     /// Registered and active peers.
     pub(super) fn peers(&self) -> (usize, usize) {
         let state = self.view.read();
@@ -128,17 +142,33 @@ impl RegistryActor {
     }
 
     /// Gives a sign of life.
-    fn tick(&self) {
+    fn tick(&mut self) {
         let now_ms = self.clock.now_ms();
+        self.pulse.turn(clock::machine_ms());
+        self.enter(Phase::Expiring);
+        self.advance(now_ms, |_| ());
+        self.journal.flush(now_ms);
+        self.enter(Phase::Waiting);
+    }
+
+    /// Brings the state up to now, and logs what is new.
+    fn advance<T>(&mut self, now_ms: i64, then: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.view.write();
         state.give_sign_of_life(now_ms);
         state.advance(now_ms);
-        self.log_mode(&mut state, now_ms);
+        let news = state.take_news(now_ms);
+        let result = then(&mut state);
+        drop(state);
+        self.log(news, now_ms);
+        result
     }
 
-    fn log_mode(&self, state: &mut State, now_ms: i64) {
-        if let Some(before) = state.take_mode_change() {
-            journal::mode(before, &state.relay.status(now_ms));
+    fn log(&mut self, news: News, now_ms: i64) {
+        for outage in news.credited {
+            self.journal.stood_still(now_ms, outage);
+        }
+        if let Some((before, cost)) = news.mode {
+            self.journal.mode(now_ms, before, &cost);
         }
     }
 
@@ -185,15 +215,13 @@ impl RegistryActor {
     /// not refuse what is in the table by now.
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
-        let circumstances = {
-            let mut state = self.view.write();
-            state.give_sign_of_life(now_ms);
-            state.advance(now_ms);
-            self.log_mode(&mut state, now_ms);
+        self.enter(Phase::Planning);
+        let cleans_up = self.resync.is_none();
+        let circumstances = self.advance(now_ms, |state| {
             // From here on readers leave alone what is planned on.
             state.begin_write(now_ms);
-            state.circumstances(now_ms, self.resync.is_none())
-        };
+            state.circumstances(now_ms, cleans_up)
+        });
         let (drafted, rest) = {
             let state = self.view.read();
             batch.plan(&state.directory, &state.relay, circumstances)
@@ -204,7 +232,8 @@ impl RegistryActor {
             batch.add_passed_time(drafted, &mut state);
             state.storage
         };
-        self.is_writing = true;
+        self.enter(Phase::Waiting);
+        self.begin_io();
         let store = self.store.clone();
         let relay_config = self.relay_config.clone();
         let registry = ctx.address();
@@ -214,9 +243,21 @@ impl RegistryActor {
         });
     }
 
+    /// A transaction or a read of the table begins.
+    fn begin_io(&mut self) {
+        self.is_writing = true;
+        self.pulse.begin_commit(clock::machine_ms());
+    }
+
+    /// It has ended.
+    fn end_io(&mut self) {
+        self.is_writing = false;
+        self.pulse.end_commit();
+    }
+
     /// The transaction under way has ended.
     fn end_write(&mut self, is_committed: bool) {
-        self.is_writing = false;
+        self.end_io();
         let now_ms = self.clock.now_ms();
         self.view.write().end_write(is_committed, now_ms);
     }
@@ -232,21 +273,20 @@ impl RegistryActor {
             relay,
             ..
         } = &batch.plan;
-        let mut cleaned = 0;
         if let Some(cleanup) = &changes.cleanup {
-            cleaned = cleanup.expected;
+            let cleaned = cleanup.expected;
             state
                 .directory
                 .remove_expired(cleanup.before, &cleanup.spared);
             state.counters.cleanups += 1;
             state.counters.peers_cleaned += cleaned as u64;
             state.counters.last_cleanup_ms = Some(changes.now_ms);
-            journal::cleanup(cleaned, &batch.chores);
+            self.journal.cleanup(changes.now_ms, cleaned, &batch.chores);
             if cleanup.before.0 < cleanup.cutoff_ms && !self.chores.contains(&Chore::CleanupRest) {
                 // Some were left, so that nobody had to wait.
                 self.chores.push(Chore::CleanupRest);
             }
-            if !batch.chores.contains(&Chore::Cleanup) {
+            if !batch.chores.contains(&Chore::Cleanup) || !batch.mutations.is_empty() {
                 self.untold += cleaned;
             }
         }
@@ -264,8 +304,8 @@ impl RegistryActor {
             state.follow_loads(&planned.servers, changes.now_ms);
         }
         state.saved_outages(changes.outages.len());
-        self.log_mode(&mut state, changes.now_ms);
         let now_ms = changes.now_ms;
+        let news = state.take_news(now_ms);
         let accepted = Accepted {
             last_seen_ms: now_ms,
             expires_at_ms: state.expires_at_ms(now_ms),
@@ -281,8 +321,11 @@ impl RegistryActor {
             accepted,
             untold,
             relay: &state.relay,
+            journal: &mut self.journal,
         };
         self.untold = replies.send(batch);
+        drop(state);
+        self.log(news, now_ms);
     }
 
     /// Answers everyone in a batch that failed; nothing of it is on disk.
@@ -292,7 +335,7 @@ impl RegistryActor {
             // From its beginning, as it may have waited long for the database.
             let since_ms = batch.plan.changes.now_ms;
             state.storage = Storage::Fails { since_ms };
-            journal::degraded(error);
+            self.journal.degraded(since_ms, error);
         } else {
             journal::still_degraded(error);
         }
@@ -321,13 +364,15 @@ struct Replies<'s> {
     /// Peers removed by cleanups that no response has told of yet.
     untold: usize,
     relay: &'s Relay,
+    journal: &'s mut Journal,
 }
 
 impl Replies<'_> {
     /// Returns how many removed peers are still untold.
     fn send(mut self, batch: Batch) -> usize {
         for ((mutation, ticket), outcome) in batch.mutations.into_iter().zip(batch.plan.outcomes) {
-            journal::mutation(&mutation, &outcome);
+            self.journal
+                .mutation(self.accepted.last_seen_ms, &mutation, &outcome);
             // A refusal has no room for the count.
             let tells = !matches!(outcome, Outcome::Relay(RelayOutcome::Refused(_)));
             let answer = match outcome.error() {

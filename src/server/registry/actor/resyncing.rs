@@ -6,7 +6,6 @@ use super::RegistryActor;
 use crate::protocol::PeerId;
 use crate::server::model::StoredPeer;
 use crate::server::registry::batch::Batch;
-use crate::server::registry::journal;
 use crate::server::registry::resync::{self, Resync, SLICE_ROWS};
 use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::StorageError;
@@ -35,9 +34,10 @@ impl RegistryActor {
     pub(super) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
-        journal::changed(state.directory.registered(), changed.credited);
+        let (peers, credited) = (state.directory.registered(), changed.credited);
         state.begin_resync(changed, now_ms);
         drop(state);
+        self.journal.changed(now_ms, peers, credited);
         self.resync = Some(Resync::new());
         self.retried = Some(batch);
         self.is_resync_next = true;
@@ -71,7 +71,7 @@ impl RegistryActor {
         F: AsyncFnOnce(crate::server::storage::Store) -> Result<Vec<StoredPeer>, StorageError>
             + 'static,
     {
-        self.is_writing = true;
+        self.begin_io();
         let (store, registry) = (self.store.clone(), ctx.address());
         actix::spawn(async move {
             let result = read(store).await;
@@ -96,7 +96,8 @@ impl RegistryActor {
     fn end_step(&mut self, next: Option<Resync>) {
         self.resync = next;
         if next.is_none() {
-            journal::compared(self.view.read().directory.registered());
+            let peers = self.view.read().directory.registered();
+            self.journal.compared(self.clock.now_ms(), peers);
         }
     }
 
@@ -108,7 +109,7 @@ impl RegistryActor {
             Sought::Next | Sought::Nothing { .. } => {
                 let since_ms = self.clock.now_ms();
                 self.view.write().storage = Storage::Fails { since_ms };
-                journal::degraded(error);
+                self.journal.degraded(since_ms, error);
             }
         }
     }
@@ -118,7 +119,7 @@ impl Handler<RowsRead> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, message: RowsRead, ctx: &mut Self::Context) {
-        self.is_writing = false;
+        self.end_io();
         let RowsRead { sought, result } = message;
         match (sought, result) {
             (sought, Err(error)) => self.fail_resync(sought, &error),

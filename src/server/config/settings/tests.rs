@@ -1,0 +1,161 @@
+//! What the settings take, and that the documents name each of them.
+
+use clap::CommandFactory;
+
+use super::super::CommandLine;
+use super::*;
+
+fn check(args: &[&str]) -> Result<Config, String> {
+    let args = std::iter::once("peer-registry").chain(args.iter().copied());
+    Settings::try_parse_from(args)
+        .unwrap()
+        .check()
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = check(&[]).unwrap();
+    assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.database_path.to_str(), Some("peers.db"));
+    assert_eq!(config.lease.peer_timeout_secs, 600);
+    assert_eq!(config.lease.cleanup_interval_secs, 900);
+    assert_eq!(config.lease.max_peers, 1_000_000);
+    assert_eq!(config.heartbeat_interval_secs, 120);
+    assert_eq!(config.address_policy, AddressPolicy::CryptoIpv6);
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.http.max_body_bytes, 128 * 1024);
+    assert_eq!(config.http.max_listed, 1000);
+}
+
+#[test]
+fn a_heartbeat_interval_over_half_the_timeout_is_refused() {
+    let fault = check(&["--heartbeat-interval-secs", "301"]).unwrap_err();
+    assert!(fault.contains("HEARTBEAT_INTERVAL_SECS"), "{fault}");
+    assert!(fault.contains("at most 300"), "{fault}");
+    assert!(check(&["--heartbeat-interval-secs", "300"]).is_ok());
+}
+
+#[test]
+fn an_interval_over_half_the_timeout_is_told_along_with_other_faults() {
+    let faults = check(&["--heartbeat-interval-secs=301", "--max-peers=0"]).unwrap_err();
+    assert_eq!(faults.lines().count(), 2, "{faults}");
+}
+
+#[test]
+fn a_database_must_be_a_file() {
+    for url in [
+        "peers.db",
+        "sqlite:",
+        "sqlite://",
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite://peers.db?mode=memory",
+        "sqlite://file:peers.db",
+    ] {
+        let fault = check(&["--database-url", url]).unwrap_err();
+        assert!(fault.contains("DATABASE_URL"), "{fault}");
+    }
+    for (url, path) in [
+        ("sqlite:///var/lib/peers.db", "/var/lib/peers.db"),
+        ("sqlite://data/peers.db", "data/peers.db"),
+        ("sqlite:peers.db", "peers.db"),
+    ] {
+        let config = check(&["--database-url", url]).unwrap();
+        assert_eq!(config.database_path.to_str(), Some(path));
+    }
+}
+
+#[test]
+fn a_timeout_of_one_second_is_allowed() {
+    let args = ["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"];
+    assert!(check(&args).is_ok());
+    assert!(check(&["--peer-timeout-secs=0"]).is_err());
+}
+
+#[test]
+fn all_faults_are_reported_at_once() {
+    let faults = check(&[
+        "--listen-addr=nowhere",
+        "--address-policy=open",
+        "--peer-timeout-secs=-1",
+        "--max-listed=0",
+        "--database-url=postgres://localhost/peers",
+    ])
+    .unwrap_err();
+    for name in [
+        "LISTEN_ADDR",
+        "ADDRESS_POLICY",
+        "PEER_TIMEOUT_SECS",
+        "MAX_LISTED",
+        "DATABASE_URL",
+    ] {
+        assert!(faults.contains(name), "{name} in {faults}");
+    }
+    assert_eq!(faults.lines().count(), 5, "{faults}");
+}
+
+/// The settings of the command, as name and default; those without one say nothing.
+fn declared() -> Vec<(String, Option<String>)> {
+    let command = CommandLine::command();
+    let declared = command.get_arguments().filter_map(|arg| {
+        let name = arg.get_env()?.to_str()?.to_owned();
+        let default = arg.get_default_values().first();
+        Some((
+            name,
+            default.and_then(|text| text.to_str()).map(str::to_owned),
+        ))
+    });
+    let secrets = [
+        "TURN_SHARED_SECRET",
+        "TURN_SHARED_SECRET_FILE",
+        "ADMIN_TOKEN",
+        "ADMIN_TOKEN_FILE",
+    ];
+    let secrets = secrets.map(|name| (name.to_owned(), None));
+    declared.chain(secrets).collect()
+}
+
+#[test]
+fn the_readme_has_a_row_for_each_setting_with_its_default() {
+    let readme = include_str!("../../../../README.md");
+    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    for (name, default) in declared() {
+        let default = default.map_or(String::new(), |text| format!("`{text}` "));
+        let row = format!("\n| `{name}` | {default}|");
+        assert!(section.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_readme_has_no_row_for_what_is_no_setting() {
+    let readme = include_str!("../../../../README.md");
+    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let declared = declared();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    for row in rows {
+        let (name, _) = row.split_once('`').unwrap();
+        let is_setting = declared.iter().any(|(setting, _)| setting == name);
+        assert!(is_setting || name == "RUST_LOG", "{name}");
+    }
+}
+
+#[test]
+fn the_example_file_has_each_setting_with_its_default() {
+    let example = include_str!("../../../../.env.example");
+    let lines: Vec<_> = example.lines().collect();
+    for (name, default) in declared() {
+        match default {
+            Some(default) => {
+                let line = format!("#{name}={default}");
+                assert!(lines.contains(&line.as_str()), "{line}");
+            }
+            None => {
+                let start = format!("#{name}=");
+                assert!(lines.iter().any(|line| line.starts_with(&start)), "{start}");
+            }
+        }
+    }
+}

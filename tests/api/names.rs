@@ -1,0 +1,51 @@
+//! Which names and texts are taken, so that nobody hides in a listing or sits at its front.
+
+use serde_json::json;
+
+use crate::helpers::{TestRegistry, peer};
+
+#[actix_web::test]
+async fn a_filter_with_a_character_that_nobody_sees_is_told_so() {
+    let registry = TestRegistry::start().await;
+    for name in ["networkId", "version", "store"] {
+        let query = format!("{name}=a%E2%80%AEb");
+        let refused = registry.peers(&query).await.refused(400, "invalid_field");
+        assert_eq!(refused["field"], name);
+        let sentence = refused["error"].as_str().unwrap();
+        assert!(sentence.contains("without control or invisible characters"));
+    }
+}
+
+#[actix_web::test]
+async fn an_address_with_a_character_that_nobody_sees_is_no_address_under_any_policy() {
+    let registry = TestRegistry::start_with(&["--address-policy=any"]).await;
+    let body = json!({ "peerId": "a", "addresses": ["good", "evil\u{202e}moc.elpmaxe"] });
+    let refused = registry.register(&body).await.refused(400, "invalid_field");
+    assert_eq!(refused["field"], "addresses[1]");
+}
+
+#[actix_web::test]
+async fn a_new_id_begins_with_a_letter_or_digit_and_one_from_before_keeps_its_place() {
+    // Ids that come first in the order of ids would be the first page for everyone.
+    let mut registry = TestRegistry::start().await;
+    for id in ["-a", ".a", "_a"] {
+        let refused = registry
+            .register(&peer(id))
+            .await
+            .refused(400, "invalid_field");
+        assert_eq!(refused["field"], "peerId");
+        let sentence = refused["error"].as_str().unwrap();
+        assert!(sentence.contains("letter or digit"), "{sentence}");
+    }
+    registry.register(&peer("b")).await.ok();
+    registry.stop().await;
+    let mut database = registry.database().await;
+    let rename = "UPDATE peers SET peer_id = '-b' WHERE peer_id = 'b'";
+    sqlx::query(rename).execute(&mut database).await.unwrap();
+    drop(database);
+    registry.resume().await;
+    registry.heartbeat("-b").await.ok();
+    assert_eq!(registry.listed_ids().await, ["-b"]);
+    registry.peers("exclude=-b").await.ok();
+    registry.peers("cursor=-b").await.ok();
+}
