@@ -262,11 +262,13 @@ impl Registry {
         }
     }
 
-    /// The ids of every peer listed.
+    /// The ids of every peer listed, in order.
     pub async fn listed_ids(&self) -> Vec<String> {
         let peers = self.listed().await;
         let id = |peer: &Value| peer["peerId"].as_str().unwrap().to_owned();
-        peers.iter().map(id).collect()
+        let mut ids: Vec<String> = peers.iter().map(id).collect();
+        ids.sort_unstable();
+        ids
     }
 }
 

@@ -311,7 +311,7 @@ impl Journal {
                 Kind::Reloaded,
                 now_ms,
                 format_args!(
-                    "the database was changed from outside, comparing every row peers={peers}"
+                    "the peer table was changed from outside, comparing every row peers={peers}"
                 ),
             ),
         }

@@ -5,6 +5,8 @@
 //! directory right wherever a batch looks. Nothing is cleaned up until all rows have been compared,
 //! as a cleanup looks everywhere.
 
+use std::collections::HashSet;
+
 use super::batch::{Batch, Mutation};
 use super::state::State;
 use crate::protocol::PeerId;
@@ -57,10 +59,9 @@ pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer
     for row in rows {
         state.directory.compare(row);
     }
-    for id in ids {
-        if !rows.iter().any(|row| row.peer_id == *id) {
-            state.directory.remove_missing(id.as_str());
-        }
+    let found: HashSet<_> = rows.iter().map(|row| &row.peer_id).collect();
+    for id in ids.iter().filter(|id| !found.contains(id)) {
+        state.directory.remove_missing(id.as_str());
     }
 }
 

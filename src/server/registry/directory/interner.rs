@@ -14,7 +14,7 @@ const PAGE_SLOTS: usize = 1024;
 const TABLE_BYTES: usize = 8;
 
 /// Names a text for as long as somebody uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TextId(u32);
 
 /// Texts with the number of their users.
@@ -24,6 +24,8 @@ pub(super) struct Interner<V> {
     pages: Vec<Option<Page<V>>>,
     /// Pages that have a free slot.
     open: BTreeSet<usize>,
+    /// Places of pages that were dropped.
+    dropped: BTreeSet<usize>,
     hasher: RandomState,
     text_bytes: usize,
 }
@@ -47,6 +49,7 @@ impl<V> Default for Interner<V> {
             ids: ShardedTable::default(),
             pages: Vec::new(),
             open: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             hasher: RandomState::new(),
             text_bytes: 0,
         }
@@ -133,6 +136,7 @@ impl<V: Default> Interner<V> {
         if it.free.len() == it.slots.len() {
             self.pages[page] = None;
             self.open.remove(&page);
+            self.dropped.insert(page);
         } else {
             self.open.insert(page);
         }
@@ -187,8 +191,7 @@ impl<V: Default> Interner<V> {
     }
 
     fn add_page(&mut self) -> usize {
-        let dropped = self.pages.iter().position(Option::is_none);
-        let page = dropped.unwrap_or(self.pages.len());
+        let page = self.dropped.pop_first().unwrap_or(self.pages.len());
         if page == self.pages.len() {
             self.pages.push(None);
         }

@@ -217,15 +217,18 @@ impl Directory {
     /// Forgets the peers that a cleanup removed: all expired ones before a place in the order of
     /// leases but those in the rows `spared`, which ascend.
     pub(super) fn remove_expired(&mut self, before: LeaseKey, spared: &[i64]) {
-        let kept = self.expired.split_off(&before);
-        let removed = std::mem::replace(&mut self.expired, kept);
-        for (key, peer) in removed {
+        let mut kept = Vec::new();
+        while let Some(entry) = self.expired.first_entry()
+            && *entry.key() < before
+        {
+            let (key, peer) = entry.remove_entry();
             if spared.binary_search(&peer.row_id).is_ok() {
-                self.expired.insert(key, peer);
+                kept.push((key, peer));
             } else {
                 self.forget(&peer);
             }
         }
+        self.expired.extend(kept);
     }
 
     /// Removes the active peers whose leases run out first until all take at most `max_bytes`;

@@ -5,8 +5,8 @@
 //! or small enough to be looked through. Each set keeps its peers apart by their two flags. How
 //! much a change costs depends neither on the number of peers nor on how much they differ.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::mem;
 use std::sync::Arc;
 
@@ -23,8 +23,9 @@ const MIN_LARGE: usize = 32;
 
 /// What a peer takes in a roster, whose chunks are three quarters full on average, in bytes.
 const ROSTER_PEER_BYTES: usize = 11;
-/// What a set takes in the table of its parent, in bytes.
-const PART_BYTES: usize = 44;
+/// What a set takes in the tree of its parent, in bytes. (A tree, as a hash table of a million parts
+/// would stand still while it doubles.)
+const PART_BYTES: usize = 40;
 /// What a peer takes in a small set, and such a set itself, in bytes.
 const SMALL_PEER_BYTES: usize = 8;
 const SMALL_BYTES: usize = 40;
@@ -45,8 +46,8 @@ pub(super) struct Small(Vec<Arc<DirectoryPeer>>);
 #[derive(Debug, Default)]
 pub(super) struct Large {
     by_flags: [Roster; FLAGS],
-    by_network: HashMap<TextId, PeerSet>,
-    by_version: HashMap<TextId, PeerSet>,
+    by_network: BTreeMap<TextId, PeerSet>,
+    by_version: BTreeMap<TextId, PeerSet>,
     bytes: usize,
 }
 
@@ -205,9 +206,6 @@ impl Large {
             if part.get().len() == 0 {
                 part.remove();
                 replaced += PART_BYTES;
-                if parts.len() < parts.capacity() / 8 {
-                    parts.shrink_to(parts.len() * 2);
-                }
             }
         }
         self.bytes = self.bytes + added - replaced;
@@ -218,7 +216,7 @@ impl Large {
         &mut self,
         peer: &DirectoryPeer,
         split: Split,
-    ) -> impl Iterator<Item = (&mut HashMap<TextId, PeerSet>, TextId, Split)> {
+    ) -> impl Iterator<Item = (&mut BTreeMap<TextId, PeerSet>, TextId, Split)> {
         let network = peer.traits.network.filter(|_| split != Split::Nothing);
         let version = peer.traits.version;
         let version = version.filter(|_| split == Split::NetworkAndVersion);
@@ -298,13 +296,13 @@ mod tests {
                 DirectoryPeer::with_traits(&format!("p{number:04}"), network, version, number % FLAGS)
             };
             let mut set = PeerSet::default();
-            let mut model = std::collections::BTreeMap::new();
+            let mut model = BTreeMap::new();
             for (step, number) in steps {
                 // Phases of growth and of decay.
                 if step < 7 {
-                    if !model.contains_key(&number) {
-                        model.insert(number, peer(number));
-                        set.insert(&model[&number], Split::NetworkAndVersion);
+                    if let Entry::Vacant(place) = model.entry(number) {
+                        let peer = place.insert(peer(number));
+                        set.insert(peer, Split::NetworkAndVersion);
                     }
                 } else if let Some(peer) = model.remove(&number) {
                     set.remove(&peer, Split::NetworkAndVersion);

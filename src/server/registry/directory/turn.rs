@@ -1,6 +1,6 @@
 //! The active TURN servers, the least loaded first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Directory;
@@ -16,11 +16,11 @@ const FULL: LoadKey = 1 << 32;
 /// Active TURN servers in order of their load relative to their capacity.
 #[derive(Debug, Default)]
 pub(super) struct TurnServers {
-    by_id: HashMap<PeerId, Arc<DirectoryPeer>>,
+    by_id: BTreeMap<PeerId, Arc<DirectoryPeer>>,
     by_load: BTreeMap<(LoadKey, PeerId), Arc<DirectoryPeer>>,
     with_room: usize,
     /// Live sessions of each server that has any, active or not.
-    loads: HashMap<PeerId, u32>,
+    loads: BTreeMap<PeerId, u32>,
 }
 
 impl TurnServers {

@@ -20,7 +20,7 @@ use crate::server::policy::cost::{self, Bill, CostState, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
 use ledger::{Bookings, day_of, first_day_of_month};
-use sessions::Sessions;
+use sessions::{End, Sessions};
 
 pub use draft::Granted;
 pub(super) use draft::{Allocated, Draft};
@@ -57,8 +57,9 @@ pub(super) struct Relay {
     tiers: HashMap<PeerId, Tier>,
     state: CostState,
     today: i64,
-    /// Sessions that were live when the day began and are not in the books of the day before yet.
-    begun_today: Vec<Arc<str>>,
+    /// Whether what sessions relayed before today is still to be booked, and behind which of them.
+    is_day_open: bool,
+    booked_day: Option<End>,
     sent: SentBytes,
     /// How many of them are in the books, in a transaction under way, and on disk.
     sent_booked: i64,
@@ -135,7 +136,8 @@ impl Relay {
             // The first look books what live sessions had relayed before today, which may be more
             // than the tables say.
             today: i64::MIN,
-            begun_today: Vec::new(),
+            is_day_open: false,
+            booked_day: None,
             sent_booked: 0,
             sent_saving: 0,
             sent_saved: 0,
@@ -174,7 +176,7 @@ impl Relay {
         if relieved.len() < MAX_SETTLED {
             self.begin_day(today);
         }
-        if relieved.len() == MAX_SETTLED || !self.begun_today.is_empty() {
+        if relieved.len() == MAX_SETTLED || self.is_day_open {
             // The rest is for the next look.
             self.passed_ms = i64::MIN;
         }
@@ -196,18 +198,20 @@ impl Relay {
         if today > self.today {
             self.today = today;
             self.books.drop_before(first_day_of_month(midnight_ms));
-            self.begun_today = self.sessions.live_ids();
+            (self.is_day_open, self.booked_day) = (true, None);
         }
-        let rest = self.begun_today.len().saturating_sub(MAX_SETTLED);
-        for id in self.begun_today.split_off(rest) {
-            let session = self.sessions.get(&id).cloned();
-            if let Some(mut session) = session
-                && !session.is_settled()
-                && session.booked_until_ms < midnight_ms
-            {
+        if !self.is_day_open {
+            return;
+        }
+        let place = self.booked_day.as_ref();
+        let (sessions, next) = self.sessions.live_after(place, MAX_SETTLED);
+        for mut session in sessions {
+            if session.booked_until_ms < midnight_ms {
                 self.settle(&mut session, midnight_ms);
             }
         }
+        self.is_day_open = next.is_some();
+        self.booked_day = next;
     }
 
     /// Up to which moment time has passed, in Unix milliseconds.

@@ -1,6 +1,7 @@
 //! TURN sessions by all that is asked of them, with sums that are kept, not added up.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::protocol::{PeerId, Tier};
@@ -10,18 +11,21 @@ use crate::server::model::TurnSession;
 /// What a session takes in memory, its places in the sets included, in bytes.
 pub(super) const SESSION_BYTES: usize = 800;
 
+/// A place in the order in which sessions end.
+pub(super) type End = (i64, Arc<str>);
+
 /// The sessions that are not forgotten.
 #[derive(Debug)]
 pub(in super::super) struct Sessions {
-    by_id: HashMap<Arc<str>, TurnSession>,
+    by_id: BTreeMap<Arc<str>, TurnSession>,
     /// By their end: those that count as live, and those that have been settled.
     live: BTreeSet<(i64, Arc<str>)>,
     settled: BTreeSet<(i64, Arc<str>)>,
     /// Live ones.
-    of_peer: HashMap<PeerId, BTreeSet<Arc<str>>>,
-    on_server: HashMap<PeerId, BTreeSet<Arc<str>>>,
+    of_peer: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
+    on_server: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
     /// Settled ones, by their end.
-    settled_of_peer: HashMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
+    settled_of_peer: BTreeMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
     /// Peers that have more settled ones than are kept of a peer.
     over: BTreeSet<PeerId>,
     bounds: SessionConfig,
@@ -71,12 +75,12 @@ impl Meter {
 impl Sessions {
     pub(super) fn new(bounds: SessionConfig) -> Self {
         Self {
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
             live: BTreeSet::new(),
             settled: BTreeSet::new(),
-            of_peer: HashMap::new(),
-            on_server: HashMap::new(),
-            settled_of_peer: HashMap::new(),
+            of_peer: BTreeMap::new(),
+            on_server: BTreeMap::new(),
+            settled_of_peer: BTreeMap::new(),
             over: BTreeSet::new(),
             bounds,
             totals: Totals::default(),
@@ -175,9 +179,18 @@ impl Sessions {
         ids.take(max).cloned().collect()
     }
 
-    /// The ids of all that count as live.
-    pub(super) fn live_ids(&self) -> Vec<Arc<str>> {
-        self.live.iter().map(|(_, id)| Arc::clone(id)).collect()
+    /// Up to `max` of those that count as live behind a place in the order of their ends, and the
+    /// next place.
+    pub(super) fn live_after(
+        &self,
+        place: Option<&End>,
+        max: usize,
+    ) -> (Vec<TurnSession>, Option<End>) {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        let ends = self.live.range((from, Bound::Unbounded)).take(max);
+        let last = ends.clone().nth(max - 1).cloned();
+        let sessions = ends.filter_map(|(_, id)| self.by_id.get(id));
+        (sessions.cloned().collect(), last)
     }
 
     /// The ids of settled sessions that need not be kept any longer, `max` of them: those that
@@ -255,7 +268,7 @@ impl Sessions {
 }
 
 /// Strikes a session from the set of one peer.
-fn strike(sets: &mut HashMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
+fn strike(sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
     let Some(ids) = sets.get_mut(peer_id) else {
         return;
     };
