@@ -2,6 +2,7 @@
 
 mod allocation;
 mod bad_input;
+mod browsers;
 mod cost;
 mod coturn;
 mod credentials;

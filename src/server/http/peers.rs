@@ -69,6 +69,7 @@ pub(super) async fn list_peers(
     let (mut query, include) = read_query(&api, request.query_string())?;
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
+    let slot = api.listings.enter().await?;
     let peers = api.registry.list_peers(query).await?;
     // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
     let caching = if is_sample { "no-store" } else { "no-cache" };
@@ -85,7 +86,7 @@ pub(super) async fn list_peers(
     };
     let json = render(&peers, listing, include);
     response.content_type("application/json");
-    Ok(compression::send(&request, response, json).await)
+    Ok(compression::send(&request, response, json, slot).await)
 }
 
 fn read_query(api: &Api, text: &str) -> Result<(ListPeers, Include), RequestError> {
