@@ -23,7 +23,7 @@ async fn send(
     Answer::of(request.send().await.unwrap()).await
 }
 
-fn asks_for<'h>(method: &'h str) -> [(&'static str, &'h str); 2] {
+fn asks_for(method: &str) -> [(&'static str, &str); 2] {
     [FOREIGN, ("access-control-request-method", method)]
 }
 

@@ -141,13 +141,6 @@ impl Connection {
         assert!(is_cut_off(&error), "{error}");
     }
 
-    /// Whether nothing has come that was not read, not even the end.
-    pub fn is_silent(&self) -> bool {
-        let mut byte = [0];
-        let read = self.stream.get_ref().try_read(&mut byte);
-        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
-    }
-
     /// Seconds since the connection was opened.
     pub fn age_secs(&self) -> f64 {
         self.opened.elapsed().as_secs_f64()

@@ -9,7 +9,8 @@ use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    CONTENT_LENGTH, HeaderValue, ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HeaderValue,
+    ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::connection::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
@@ -35,9 +36,12 @@ where
         Some(exchange) => admit(&request, exchange),
         None => Ok(()),
     };
-    // Without an Origin no header of CORS is sent, and no preflight is answered.
-    if request.headers().contains_key(ORIGIN) && is_admin_path(request.uri()) {
-        request.headers_mut().remove(ORIGIN);
+    let is_admin_path = is_admin_path(request.uri());
+    if is_admin_path {
+        // Without these no preflight is answered.
+        let headers = request.headers_mut();
+        headers.remove(ORIGIN);
+        headers.remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
     let answer = match admitted {
         Ok(()) => Ok(app.call(request)),
@@ -52,6 +56,9 @@ where
         response
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if is_admin_path {
+            response.headers_mut().remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+        }
         if let Some(exchange) = &exchange {
             let has_unread_body = has_long_body && !exchange.has_read_body();
             let bytes = match response.body().size() {

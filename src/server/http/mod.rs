@@ -32,6 +32,7 @@ use crate::server::registry::Registry;
 use body::JsonBody;
 use budget::ByteBudget;
 use compression::Compressor;
+use connection::Connections;
 use errors::ApiError;
 use listings::Lane;
 
@@ -49,6 +50,7 @@ pub(super) struct Api {
     cost: CostConfig,
     turn_secrets: Vec<Secret>,
     admin_token: Option<Secret>,
+    connections: Connections,
     bodies: ByteBudget,
     listings: Lane,
     compressor: Compressor,
@@ -66,6 +68,7 @@ impl Api {
             cost: config.cost.clone(),
             turn_secrets: config.turn_secrets.clone(),
             admin_token: config.admin_token.clone(),
+            connections: serve::make_places(&config.http),
             bodies: body::budget(),
             listings: Lane::new(config.http.workers),
             compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),

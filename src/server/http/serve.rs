@@ -16,6 +16,7 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_s
 
 use super::connection::{Connection, Connections, Exchange};
 use super::{Api, app, cors, gate, open_files};
+use crate::server::config::HttpConfig;
 use crate::server::registry::SentBytes;
 
 /// How long a connection may take to close.
@@ -29,7 +30,18 @@ const BLOCKING_THREADS: usize = 4;
 const SEND_BUFFER_BYTES: usize = 16 << 10;
 
 /// Bytes that the kernel holds of what was not read yet; likewise.
-const RECEIVE_BUFFER_BYTES: usize = 32 << 10;
+const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Places for as many connections as were configured, if the system lets us open that many files.
+pub(super) fn make_places(http: &HttpConfig) -> Connections {
+    let max = open_files::make_room(http.max_connections, spare_connections(http));
+    Connections::new(max, http.max_connections_per_address)
+}
+
+/// Connections that were accepted and have no place yet, or none any more.
+fn spare_connections(http: &HttpConfig) -> usize {
+    http.max_connections / 8 + 64
+}
 
 /// Starts to serve on `listener`; the server runs until it is stopped by its handle.
 ///
@@ -40,10 +52,9 @@ pub(in crate::server) fn serve(
     sent: SentBytes,
 ) -> io::Result<Server> {
     let http = api.http;
-    // More than fit are let in, so that a newcomer is there while another one has to go.
-    let spare = http.max_connections / 8 + 64;
-    let max_connections = open_files::make_room(http.max_connections, spare);
-    let connections = Connections::new(max_connections, http.max_connections_per_address);
+    let connections = api.connections.clone();
+    // More than there are places, so that a newcomer is let in while another one has to go.
+    let most_accepted = connections.max() + spare_connections(&http);
     // Inherited by each connection that is accepted.
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES)?;
@@ -91,7 +102,7 @@ pub(in crate::server) fn serve(
     let server = builder
         .workers(http.workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .max_concurrent_connections((max_connections + spare).div_ceil(http.workers))
+        .max_concurrent_connections(most_accepted.div_ceil(http.workers))
         .shutdown_timeout(http.shutdown_timeout_secs)
         .disable_signals()
         .listen("http", listener, factory)?;

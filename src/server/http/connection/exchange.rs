@@ -270,8 +270,8 @@ impl Exchange {
         self.0.has_read_body.get()
     }
 
-    /// The response is known and will be sent: `bytes` of it as far as is known. Tells whether the
-    /// connection may be kept after it.
+    /// The response is known and will be sent: `bytes` of it, or a stream of any length. Tells
+    /// whether the connection may be kept after it.
     pub fn end_answer(&self, bytes: Option<u64>, has_unread_body: bool) -> bool {
         let shared = &self.0;
         let now = timer_now();
@@ -286,11 +286,12 @@ impl Exchange {
             }
         });
         let is_large = bytes.is_none_or(|bytes| bytes > LARGE_RESPONSE_BYTES);
-        let until = now + shared.response_timeout;
+        // A stream has no end that could be waited for.
+        let until = bytes.map(|_| now + shared.response_timeout);
         let before = shared.response.get();
         shared.response.set(Response {
-            oldest_until: before.oldest_until.or(Some(until)),
-            latest_until: Some(until),
+            oldest_until: before.oldest_until.or(until),
+            latest_until: until,
             has_more: true,
             is_large,
         });
@@ -368,3 +369,6 @@ pub enum BadHead {
     #[error(transparent)]
     OverBudget(OverBudget),
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,9 @@ const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// system would throw away the goodbye.
 const PARTING_TIME: Duration = Duration::from_secs(1);
 
+/// When a connection is looked at again that has no deadline now, as its request is being answered.
+const LOOK_AGAIN: Duration = HEAD_TIMEOUT;
+
 /// Bytes that the kernel holds for a client which is sent a large response. For all others the
 /// listener's setting holds.
 const LARGE_SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -171,6 +174,7 @@ impl Connection {
     /// Waits for the client to send something, but not for ever.
     fn wait_for_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some((until, lateness)) = self.exchange.deadline() else {
+            self.read_alarm.keep_set(cx, LOOK_AGAIN);
             return Poll::Pending;
         };
         ready!(self.read_alarm.poll(cx, until));
@@ -232,6 +236,7 @@ impl AsyncRead for Connection {
         if self.is_stalled {
             // Whoever takes no response need not ask for another one. The write that waits wakes
             // the task, which then comes here too.
+            self.read_alarm.keep_set(cx, LOOK_AGAIN);
             return Poll::Pending;
         }
         match self.exchange.reading() {
@@ -245,6 +250,9 @@ impl AsyncRead for Connection {
                 if self.stream.poll_read_ready(cx).is_ready() {
                     self.exchange.hold(cx.waker());
                 }
+                // When the answer is known, actix-http does not ask again before something is
+                // there to be read. Somebody has to look whether it comes in time.
+                self.read_alarm.keep_set(cx, LOOK_AGAIN);
                 Poll::Pending
             }
             Reading::HeadTooLong => {

@@ -145,6 +145,11 @@ impl Connections {
         })
     }
 
+    /// How many there are places for.
+    pub fn max(&self) -> usize {
+        self.0.max
+    }
+
     /// How many are open.
     #[cfg_attr(not(test), expect(dead_code, reason = "the metrics will show it"))]
     pub fn open(&self) -> usize {
