@@ -15,6 +15,7 @@ mod model;
 mod modes;
 mod operators;
 mod privacy;
+mod queries;
 mod registering;
 mod relay_faults;
 mod relay_input;

@@ -14,6 +14,7 @@ use super::Api;
 use super::budget::{ByteBudget, Charge};
 use super::connection::Exchange;
 use super::errors::ApiError;
+use super::lane::{Lane, LaneSlot};
 use crate::server::registry::RegistryError;
 
 /// How long a body may take to arrive, in seconds. A registration is one packet or two.
@@ -34,8 +35,15 @@ pub(super) fn budget() -> ByteBudget {
 /// The bytes of a body that says it is JSON. They count as in the works until it is dropped.
 pub(super) struct JsonBody(
     pub(super) Bytes,
-    #[expect(dead_code, reason = "dropped when the handler is done")] Option<Charge>,
+    #[expect(dead_code, reason = "dropped when the handler is done")] Option<Share>,
 );
+
+/// What a body over [`SMALL_BYTES`] takes of what all such bodies share.
+struct Share {
+    _charge: Charge,
+    /// Parsing it costs a worker up to a millisecond.
+    _slot: LaneSlot,
+}
 
 impl FromRequest for JsonBody {
     type Error = ApiError;
@@ -47,7 +55,7 @@ impl FromRequest for JsonBody {
         let checked = check_headers(request, most_bytes);
         let reader = Reader {
             most_bytes,
-            charge: api.map(|api| api.bodies.charge()),
+            shared: api.map(|api| (api.bodies.charge(), api.large_bodies.clone())),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
         let payload = payload.take();
@@ -88,7 +96,7 @@ fn check_headers(request: &HttpRequest, most_bytes: usize) -> Result<(), ApiErro
 /// Reads one body.
 struct Reader {
     most_bytes: usize,
-    charge: Option<Charge>,
+    shared: Option<(Charge, Lane)>,
     exchange: Option<Exchange>,
 }
 
@@ -103,7 +111,7 @@ impl Reader {
                 });
             }
             if bytes > SMALL_BYTES
-                && let Some(charge) = &mut self.charge
+                && let Some((charge, _)) = &mut self.shared
             {
                 charge
                     .raise_to(bytes)
@@ -121,7 +129,14 @@ impl Reader {
         if let Some(exchange) = &self.exchange {
             exchange.end_body();
         }
-        Ok(JsonBody(body, self.charge))
+        let share = match self.shared {
+            Some((charge, lane)) if body.len() > SMALL_BYTES => Some(Share {
+                _charge: charge,
+                _slot: lane.enter().await?,
+            }),
+            _ => None,
+        };
+        Ok(JsonBody(body, share))
     }
 
     async fn next_chunk(&self, payload: &mut dev::Payload) -> Result<Option<Bytes>, ApiError> {

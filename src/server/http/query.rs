@@ -6,6 +6,9 @@ use actix_web::web;
 
 use crate::protocol::{Limits, PeerId, RequestError};
 
+/// Parameters of a query, known ones or not. A head full of them would cost a hundred heartbeats.
+const MAX_PARAMETERS: usize = 32;
+
 /// The parameters of a query string; those nobody asks for are ignored.
 pub(super) struct Query(HashMap<String, String>);
 
@@ -23,6 +26,10 @@ fn repeated(name: String) -> RequestError {
 
 impl Query {
     pub(super) fn parse(text: &str) -> Result<Self, RequestError> {
+        if text.bytes().filter(|&byte| byte == b'&').count() >= MAX_PARAMETERS {
+            let form = format!("at most {MAX_PARAMETERS} parameters");
+            return Err(RequestError::invalid("query", &form));
+        }
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
             .map_err(|_| RequestError::invalid("query", "name=value pairs, URL-encoded"))?
             .into_inner();

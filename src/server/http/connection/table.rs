@@ -78,6 +78,10 @@ struct Entry {
     waker: AtomicWaker,
 }
 
+/// How long a connection may be idle and still count as one whose request is on its way. Otherwise
+/// a crowd that sends half a head at once would always be found less idle than honest newcomers.
+const FRESH_MS: u64 = 1000;
+
 const NOWHERE: usize = usize::MAX;
 const ACTIVITY_BITS: u64 = 0b11;
 
@@ -98,14 +102,18 @@ impl Connections {
 
     /// Enters a connection that was just opened, at the cost of others if there is no place.
     pub fn enter(&self, address: Option<IpAddr>) -> Result<Place, Reason> {
-        let entered = self.try_enter(address);
+        self.enter_at(address, timer_now())
+    }
+
+    fn enter_at(&self, address: Option<IpAddr>, now: Instant) -> Result<Place, Reason> {
+        let entered = self.try_enter(address, now);
         if let Err(reason) = entered {
             self.0.closed.add(reason, 1);
         }
         entered
     }
 
-    fn try_enter(&self, address: Option<IpAddr>) -> Result<Place, Reason> {
+    fn try_enter(&self, address: Option<IpAddr>, now: Instant) -> Result<Place, Reason> {
         let shared = &self.0;
         let block = address.and_then(AddressBlock::of);
         let mut table = shared.lock();
@@ -116,9 +124,14 @@ impl Connections {
         }
         let mut evicted = Vec::new();
         if table.entries.len() >= shared.max {
-            evicted = table.evict(shared.evicted_at_once, Activity::is_idle);
+            let idle_before_ms = ms_since(shared.started, now).saturating_sub(FRESH_MS);
+            evicted = table.evict(shared.evicted_at_once, |activity, since_ms| {
+                activity == Activity::Idle as u64 && since_ms <= idle_before_ms
+            });
             if evicted.is_empty() {
-                evicted = table.evict(shared.evicted_at_once, Activity::is_slow);
+                evicted = table.evict(shared.evicted_at_once, |activity, _| {
+                    activity != Activity::Busy as u64
+                });
             }
         }
         if table.entries.len() >= shared.max {
@@ -127,7 +140,7 @@ impl Connections {
         let entry = Arc::new(Entry {
             at: AtomicUsize::new(table.entries.len()),
             block,
-            mark: AtomicU64::new(shared.mark(Activity::Idle, timer_now())),
+            mark: AtomicU64::new(shared.mark(Activity::Idle, now)),
             is_evicted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -196,30 +209,22 @@ impl Shared {
                 return;
             }
             let count = surplus + MAX_STALLED_RESPONSES / 32;
-            table.evict(count, |activity| activity == Activity::Stalled as u64)
+            table.evict(count, |activity, _| activity == Activity::Stalled as u64)
         };
         self.tell(&evicted, Reason::SlowReader);
     }
 }
 
-impl Activity {
-    fn is_idle(activity: u64) -> bool {
-        activity == Self::Idle as u64
-    }
-
-    fn is_slow(activity: u64) -> bool {
-        activity == Self::Receiving as u64 || activity == Self::Stalled as u64
-    }
-}
-
 impl Table {
-    /// Takes out the `count` entries that have been doing what `is_eligible` says for longest.
-    fn evict(&mut self, count: usize, is_eligible: impl Fn(u64) -> bool) -> Vec<Arc<Entry>> {
+    /// Takes out the `count` entries that have been doing what they do for longest, of those which
+    /// `is_eligible` by what they do and since when.
+    fn evict(&mut self, count: usize, is_eligible: impl Fn(u64, u64) -> bool) -> Vec<Arc<Entry>> {
         let mut eligible: Vec<(u64, usize)> = Vec::new();
         for (at, entry) in self.entries.iter().enumerate() {
             let mark = entry.mark.load(Ordering::Relaxed);
-            if is_eligible(mark & ACTIVITY_BITS) {
-                eligible.push((mark >> 2, at));
+            let since_ms = mark >> 2;
+            if is_eligible(mark & ACTIVITY_BITS, since_ms) {
+                eligible.push((since_ms, at));
             }
         }
         if count < eligible.len() {

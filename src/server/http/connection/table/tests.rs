@@ -10,10 +10,19 @@ fn enter(connections: &Connections, address: Option<IpAddr>) -> Place {
     connections.enter(address).expect("a place")
 }
 
-/// Notes that `place` has been doing something for `secs` longer than the table is old.
-fn since(place: &Place, activity: Activity, secs: u64) {
-    let moment = place.shared.started + Duration::from_secs(1000 - secs);
+/// Some time after the start of `connections`.
+fn later(connections: &Connections) -> Instant {
+    connections.0.started + Duration::from_secs(1000)
+}
+
+/// Notes what `place` has been doing for `ms` when it is [`later`].
+fn since(place: &Place, activity: Activity, ms: u64) {
+    let moment = place.shared.started + Duration::from_millis(1_000_000 - ms);
     place.note(activity, moment);
+}
+
+fn evicted(places: &[Place]) -> Vec<bool> {
+    places.iter().map(Place::is_evicted).collect()
 }
 
 #[test]
@@ -36,13 +45,12 @@ fn a_public_address_has_its_cap_and_a_private_one_has_not() {
 fn the_longest_idle_connection_goes_first() {
     let connections = Connections::new(4, 100);
     let places: Vec<_> = (0..4).map(|at| enter(&connections, public(at))).collect();
-    since(&places[0], Activity::Idle, 1);
-    since(&places[1], Activity::Receiving, 100);
-    since(&places[2], Activity::Idle, 9);
-    since(&places[3], Activity::Busy, 200);
-    let _newcomer = enter(&connections, public(9));
-    let evicted: Vec<_> = places.iter().map(Place::is_evicted).collect();
-    assert_eq!(evicted, [false, false, true, false]);
+    since(&places[0], Activity::Idle, 1500);
+    since(&places[1], Activity::Receiving, 100_000);
+    since(&places[2], Activity::Idle, 9000);
+    since(&places[3], Activity::Busy, 200_000);
+    let _newcomer = connections.enter_at(public(9), later(&connections));
+    assert_eq!(evicted(&places), [false, false, true, false]);
     assert_eq!(connections.open(), 4);
 }
 
@@ -50,18 +58,30 @@ fn the_longest_idle_connection_goes_first() {
 fn without_an_idle_connection_the_slowest_goes_and_a_busy_one_never() {
     let connections = Connections::new(3, 100);
     let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
-    since(&places[0], Activity::Busy, 500);
-    since(&places[1], Activity::Receiving, 3);
-    since(&places[2], Activity::Stalled, 4);
-    let newcomer = enter(&connections, public(9));
-    let evicted: Vec<_> = places.iter().map(Place::is_evicted).collect();
-    assert_eq!(evicted, [false, false, true]);
+    since(&places[0], Activity::Busy, 500_000);
+    since(&places[1], Activity::Receiving, 3000);
+    since(&places[2], Activity::Stalled, 4000);
+    let newcomer = connections
+        .enter_at(public(9), later(&connections))
+        .unwrap();
+    assert_eq!(evicted(&places), [false, false, true]);
     newcomer.note_also(Activity::Busy);
     places[1].note_also(Activity::Busy);
     assert_eq!(connections.enter(public(8)).err(), Some(Reason::NoPlace));
     // Those that were evicted give their places back once only.
     drop(places);
     assert_eq!(connections.open(), 1);
+}
+
+#[test]
+fn a_newcomer_whose_request_is_on_its_way_outlasts_half_sent_heads() {
+    let connections = Connections::new(3, 100);
+    let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
+    since(&places[0], Activity::Receiving, 700);
+    since(&places[1], Activity::Idle, 300);
+    since(&places[2], Activity::Receiving, 200);
+    let _newcomer = connections.enter_at(public(9), later(&connections));
+    assert_eq!(evicted(&places), [true, false, false]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The lane of listings: how many are worked at together, and how many wait.
+//! Lanes for work that is long: how much of it is done at a time, and how much waits.
 //!
-//! A listing costs a worker some milliseconds, a heartbeat some microseconds, and both share the
-//! workers. With few listings at a time, a heartbeat waits for those few at most.
+//! A listing costs a worker some milliseconds, a large body one, a heartbeat some microseconds, and
+//! all share the workers. With few listings at a time, a heartbeat waits for those few at most.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,8 @@ use super::errors::ApiError;
 use crate::clock::timer_now;
 use crate::server::registry::RegistryError;
 
-/// Listings that each worker has in the works.
-const LISTINGS_PER_WORKER: usize = 2;
-
-/// Listings that wait for a slot. Beyond it the answer is 503 `overloaded`.
+/// How many wait for a slot. Beyond it the answer is 503 `overloaded`.
 const MAX_WAITING: usize = 256;
-
-/// How long a listing holds its slot at most. One whose client takes its time goes on without:
-/// it costs the workers little then, and with so short a time clients that never read pass the lane
-/// by the hundred a second.
-const MAX_HOLD: Duration = Duration::from_millis(25);
 
 /// The lane; clones share it.
 #[derive(Clone, Debug)]
@@ -32,6 +24,8 @@ pub(super) struct Lane(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     max_slots: usize,
+    /// How long a slot is held at most. Who takes longer goes on without.
+    max_hold: Duration,
     /// Slots in use, the oldest first: their numbers, and since when.
     held: VecDeque<(u64, Instant)>,
     next_number: u64,
@@ -39,7 +33,7 @@ struct State {
     waiting: VecDeque<oneshot::Sender<u64>>,
 }
 
-/// The right to work at a listing. To be kept until its client has taken it.
+/// The right to do some long work, to be kept until that is done.
 #[derive(Debug)]
 pub(super) struct LaneSlot {
     lane: Lane,
@@ -47,9 +41,10 @@ pub(super) struct LaneSlot {
 }
 
 impl Lane {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(super) fn new(max_slots: usize, max_hold: Duration) -> Self {
         Self(Arc::new(Mutex::new(State {
-            max_slots: workers * LISTINGS_PER_WORKER,
+            max_slots,
+            max_hold,
             held: VecDeque::new(),
             next_number: 0,
             waiting: VecDeque::new(),
@@ -124,7 +119,7 @@ impl State {
         while self
             .held
             .front()
-            .is_some_and(|&(_, since)| since + MAX_HOLD <= now)
+            .is_some_and(|&(_, since)| since + self.max_hold <= now)
         {
             self.held.pop_front();
         }
@@ -153,7 +148,7 @@ impl State {
     /// When the oldest slot in use is free at the latest.
     fn next_expiry(&self) -> Instant {
         let oldest = self.held.front().map(|&(_, since)| since);
-        oldest.unwrap_or_else(timer_now) + MAX_HOLD
+        oldest.unwrap_or_else(timer_now) + self.max_hold
     }
 }
 
@@ -170,8 +165,10 @@ mod tests {
 
     use super::*;
 
+    const MAX_HOLD: Duration = Duration::from_millis(25);
+
     fn state() -> (State, Instant) {
-        let lane = Lane::new(1);
+        let lane = Lane::new(2, MAX_HOLD);
         let state = Arc::into_inner(lane.0).unwrap().into_inner().unwrap();
         (state, timer_now())
     }
@@ -240,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_enters_when_a_slot_is_dropped() {
-        let lane = Lane::new(1);
+        let lane = Lane::new(2, MAX_HOLD);
         let held = (lane.enter().await.unwrap(), lane.enter().await.unwrap());
         let mut third = Box::pin(lane.enter());
         let early = poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_ready()));
