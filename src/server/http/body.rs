@@ -14,7 +14,7 @@ use super::Api;
 use super::budget::{ByteBudget, Charge};
 use super::connection::Exchange;
 use super::errors::ApiError;
-use super::lane::{Lane, LaneSlot};
+use super::lane::Lane;
 use crate::server::registry::RegistryError;
 
 /// How long a body may take to arrive, in seconds. A registration is one packet or two.
@@ -35,15 +35,8 @@ pub(super) fn budget() -> ByteBudget {
 /// The bytes of a body that says it is JSON. They count as in the works until it is dropped.
 pub(super) struct JsonBody(
     pub(super) Bytes,
-    #[expect(dead_code, reason = "dropped when the handler is done")] Option<Share>,
+    #[expect(dead_code, reason = "dropped when the handler is done")] Option<Charge>,
 );
-
-/// What a body over [`SMALL_BYTES`] takes of what all such bodies share.
-struct Share {
-    _charge: Charge,
-    /// Parsing it costs a worker up to a millisecond.
-    _slot: LaneSlot,
-}
 
 impl FromRequest for JsonBody {
     type Error = ApiError;
@@ -129,13 +122,16 @@ impl Reader {
         if let Some(exchange) = &self.exchange {
             exchange.end_body();
         }
-        let share = match self.shared {
-            Some((charge, lane)) if body.len() > SMALL_BYTES => Some(Share {
-                _charge: charge,
-                _slot: lane.enter().await?,
-            }),
-            _ => None,
-        };
+        let mut share = None;
+        if body.len() > SMALL_BYTES
+            && let Some((charge, lane)) = self.shared
+        {
+            share = Some(charge);
+            // Parsing it costs a worker up to a millisecond. The handler begins with that as soon
+            // as this returns, and a spawned task runs when the handler waits for the first time.
+            let slot = lane.enter(None).await?;
+            actix_web::rt::spawn(async move { drop(slot) });
+        }
         Ok(JsonBody(body, share))
     }
 

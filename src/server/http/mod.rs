@@ -21,7 +21,6 @@ mod turn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::http::header::{ETAG, RETRY_AFTER};
@@ -41,14 +40,6 @@ pub(super) use serve::serve;
 
 /// Listings that each worker works at together, and large bodies likewise.
 const SLOTS_PER_WORKER: usize = 2;
-
-/// How long a listing holds its slot at most. One whose client takes its time costs the workers
-/// little, and with so short a time clients that never read pass the lane by the hundred a second.
-const LISTING_HOLD: Duration = Duration::from_millis(25);
-
-/// How long a large body holds its slot at most. It is parsed as soon as it has one; the rest of
-/// the time it waits for the registry.
-const BODY_HOLD: Duration = Duration::from_millis(2);
 
 /// What the handlers work with; clones share the registry.
 #[derive(Clone)]
@@ -84,8 +75,8 @@ impl Api {
             admin_token: config.admin_token.clone(),
             connections: serve::make_places(&config.http),
             bodies: body::budget(),
-            large_bodies: Lane::new(slots, BODY_HOLD),
-            listings: Lane::new(slots, LISTING_HOLD),
+            large_bodies: Lane::new(slots),
+            listings: Lane::new(slots),
             compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn list_peers(
     let (mut query, include) = read_query(&api, request.query_string())?;
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
-    let slot = api.listings.enter().await?;
+    let slot = api.listings.enter(request.conn_data()).await?;
     let peers = api.registry.list_peers(query).await?;
     // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
     let caching = if is_sample { "no-store" } else { "no-cache" };

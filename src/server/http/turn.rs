@@ -1,7 +1,7 @@
 //! Offering relay capacity and listing who offers it.
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Api;
 use super::body::JsonBody;
@@ -35,8 +35,11 @@ pub(super) async fn register_turn_server(
 }
 
 /// `GET /turn-servers`
-pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
-    let slot = api.listings.enter().await?;
+pub(super) async fn list_turn_servers(
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let slot = api.listings.enter(request.conn_data()).await?;
     let listing = api.registry.list_turn_servers(api.http.max_listed).await?;
     let mut left_bytes = api.http.max_response_bytes;
     let servers = listing

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::table::{Activity, Place};
 use crate::clock::timer_now;
 use crate::server::http::budget::{Charge, OverBudget};
+use crate::server::http::lane::LaneSlot;
 
 /// How long the head of a request may take to arrive.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ struct Shared {
     held: RefCell<Option<Waker>>,
     input: RefCell<Charge>,
     response: Cell<Response>,
+    /// The slot that the response has in a lane.
+    slot: RefCell<Option<LaneSlot>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +144,7 @@ impl Exchange {
             held: RefCell::new(None),
             input,
             response: Cell::default(),
+            slot: RefCell::new(None),
         }))
     }
 
@@ -302,8 +306,24 @@ impl Exchange {
         !(is_large || is_long) || shared.place.grow()
     }
 
+    /// The response was given a slot in a lane, which it loses when its client lets it wait.
+    pub fn lend(&self, slot: LaneSlot) {
+        self.0.slot.replace(Some(slot));
+    }
+
+    /// Whether the response has a slot in a lane.
+    pub fn has_slot(&self) -> bool {
+        self.0.slot.borrow().is_some()
+    }
+
+    /// The slot of the response goes to the next one.
+    pub fn lose_slot(&self) {
+        self.0.slot.replace(None);
+    }
+
     /// Nothing more of the body of the latest response is to come.
     pub fn end_response(&self) {
+        self.lose_slot();
         let mut response = self.0.response.get();
         response.has_more = false;
         self.0.response.set(response);

@@ -35,6 +35,10 @@ pub use table::Connections;
 /// How long a client may take nothing of a response.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a response whose client lets it wait keeps its slot in a lane. It costs the workers
+/// little then, and with so short a time clients that never read pass by the hundred a second.
+const SLOT_TIME: Duration = Duration::from_millis(25);
+
 /// How long what a client still sends is thrown away after it was told goodbye. Without that, the
 /// system would throw away the goodbye.
 const PARTING_TIME: Duration = Duration::from_secs(1);
@@ -58,6 +62,8 @@ pub struct Connection {
     task: Option<Waker>,
     /// When the client must have taken something, while it takes nothing.
     take_until: Option<Instant>,
+    /// When the response loses its slot in a lane, once it has waited for the client.
+    slot_until: Option<Instant>,
     /// Whether the client has left something untaken since all was flushed.
     is_stalled: bool,
     /// Whether something was sent since all was flushed.
@@ -77,6 +83,7 @@ impl Connection {
             write_alarm: Alarm::default(),
             task: None,
             take_until: None,
+            slot_until: None,
             is_stalled: false,
             has_unflushed: false,
             has_large_send_buffer: false,
@@ -208,6 +215,15 @@ impl Connection {
         let until = *self
             .take_until
             .get_or_insert_with(|| deadline_in(TAKE_TIMEOUT));
+        if self.exchange.has_slot() {
+            // From the first time on that it waits, lest a client that takes a little now and then
+            // keeps others from their listings.
+            let until = *self
+                .slot_until
+                .get_or_insert_with(|| deadline_in(SLOT_TIME));
+            ready!(self.write_alarm.poll(cx, until));
+            self.exchange.lose_slot();
+        }
         let whole_until = self.exchange.response_until().unwrap_or(until);
         ready!(self.write_alarm.poll(cx, until.min(whole_until)));
         self.exchange.place().count_closed(Reason::SlowReader);
@@ -296,6 +312,9 @@ impl AsyncWrite for Connection {
         if self.has_unflushed {
             let had_stalled = std::mem::take(&mut self.is_stalled);
             self.exchange.flushed(had_stalled);
+            if !self.exchange.has_slot() {
+                self.slot_until = None;
+            }
             self.has_unflushed = false;
         }
         Pin::new(&mut self.stream).poll_flush(cx)
