@@ -112,6 +112,12 @@ pub(crate) fn deadline_in(limit: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + limit
 }
 
+/// The present moment on that timer.
+#[cfg(feature = "server")]
+pub(crate) fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// Writes `unix_ms` as RFC 3339 in UTC with milliseconds and `Z`, e.g. `2026-11-23T21:09:43.120Z`.
 ///
 /// A moment outside the range of [`chrono`] (some 262,000 years either way) reads as the epoch.

@@ -17,6 +17,8 @@ pub enum ErrorCode {
     InvalidField,
     /// An address would reveal more than the registry's address policy allows.
     PrivacyViolation,
+    /// A web page of another site writes to a registry on localhost.
+    ForeignOrigin,
     /// No registration is known for the peer.
     PeerNotFound,
     /// No such path.
@@ -27,6 +29,8 @@ pub enum ErrorCode {
     RequestTimeout,
     /// The body is larger than the registry accepts.
     PayloadTooLarge,
+    /// The head of the request is larger than the registry accepts.
+    HeadTooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
     /// The client is asked to slow down.
@@ -63,16 +67,18 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 27] = [
         Self::InvalidJson,
         Self::MissingField,
         Self::InvalidField,
         Self::PrivacyViolation,
+        Self::ForeignOrigin,
         Self::PeerNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::PayloadTooLarge,
+        Self::HeadTooLarge,
         Self::UnsupportedMediaType,
         Self::Throttled,
         Self::Overloaded,
@@ -98,11 +104,13 @@ impl ErrorCode {
             Self::MissingField => "missing_field",
             Self::InvalidField => "invalid_field",
             Self::PrivacyViolation => "privacy_violation",
+            Self::ForeignOrigin => "foreign_origin",
             Self::PeerNotFound => "peer_not_found",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::HeadTooLarge => "head_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Throttled => "throttled",
             Self::Overloaded => "overloaded",

@@ -3,6 +3,7 @@
 mod allocation;
 mod bad_input;
 mod bounds;
+mod browsers;
 mod cost;
 mod coturn;
 mod credentials;
@@ -16,6 +17,7 @@ mod modes;
 mod names;
 mod operators;
 mod privacy;
+mod queries;
 mod registering;
 mod relay_faults;
 mod relay_input;

@@ -281,6 +281,8 @@ async fn a_listing_is_compressed_for_those_who_ask_only() {
 }
 
 const ORIGIN: (&str, &str) = ("origin", "https://example.org");
+/// How pages know a registry that is not on their own machine.
+const HOST: (&str, &str) = ("host", "registry.example.org");
 
 #[actix_web::test]
 async fn web_pages_of_any_origin_may_read_every_answer_without_credentials() {
@@ -296,7 +298,7 @@ async fn web_pages_of_any_origin_may_read_every_answer_without_credentials() {
         (Method::POST, "/peers", 405),
         (Method::POST, "/heartbeat", 415),
     ] {
-        let answer = send(&registry, method, target, &[ORIGIN]).await;
+        let answer = send(&registry, method, target, &[HOST, ORIGIN]).await;
         assert_eq!(answer.status(), status, "{target}");
         let headers = answer.headers();
         assert_eq!(headers["access-control-allow-origin"], "*", "{target}");
@@ -307,8 +309,9 @@ async fn web_pages_of_any_origin_may_read_every_answer_without_credentials() {
     }
 }
 
-fn preflight<'h>(method: &'h str, headers: &'h str) -> [(&'static str, &'h str); 3] {
+fn preflight<'h>(method: &'h str, headers: &'h str) -> [(&'static str, &'h str); 4] {
     [
+        HOST,
         ORIGIN,
         ("access-control-request-method", method),
         ("access-control-request-headers", headers),
@@ -347,7 +350,7 @@ async fn a_method_that_nobody_takes_is_refused_in_the_one_error_shape_to_web_pag
     if !answer.status.is_success() {
         answer.refused(405, "method_not_allowed");
     }
-    let answer = send(&registry, Method::DELETE, "/register", &[ORIGIN]).await;
+    let answer = send(&registry, Method::DELETE, "/register", &[HOST, ORIGIN]).await;
     let answer = Answer::of(answer).await;
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(answer.header("allow"), Some("POST"));

@@ -135,7 +135,26 @@ impl Registry {
 
     /// Starts the binary in `folder` with an environment, and waits until it listens.
     pub async fn start_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = command(folder, args, env)
+        Self::start_command(command(folder, args, env)).await
+    }
+
+    /// Starts the binary in `folder` under limits that a shell sets, e.g. `ulimit -n 100`.
+    pub async fn start_limited(folder: &Path, args: &[&str], limits: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{limits} && exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_peer-registry"))
+            .args(args)
+            .current_dir(folder)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Self::start_command(shell).await
+    }
+
+    async fn start_command(mut command: Command) -> Self {
+        let mut child = command
             .arg("--listen-addr=127.0.0.1:0")
             .stdout(Stdio::null())
             .spawn()
@@ -188,6 +207,14 @@ impl Registry {
     /// The lines on stderr so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.borrow().clone()
+    }
+
+    /// The memory that the process takes, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.unwrap().parse().unwrap()
     }
 
     pub fn pid(&self) -> u32 {

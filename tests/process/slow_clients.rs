@@ -139,39 +139,3 @@ async fn an_idle_connection_is_closed() {
     idle.closed().await;
     assert_in(idle.age_secs(), &FIFTEEN_SECS);
 }
-
-#[tokio::test]
-async fn connections_beyond_the_most_wait_until_others_are_gone() {
-    let folder = folder();
-    let args = ["--max-connections=2", "--http-workers=1"];
-    let registry = Registry::start(folder.path(), &args).await;
-    let mut first = Connection::open(registry.addr).await;
-    let mut second = Connection::open(registry.addr).await;
-    assert_eq!(first.get("/health").await.status, 200);
-    assert_eq!(second.get("/health").await.status, 200);
-    let mut third = Connection::open(registry.addr).await;
-    third
-        .send("GET /stats HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await;
-    for _ in 0..50 {
-        assert_eq!(first.get("/health").await.status, 200);
-        assert!(third.is_silent());
-    }
-    drop(first);
-    let answer = third.answer().await.expect("an answer");
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(second.get("/health").await.status, 200);
-}
-
-#[tokio::test]
-async fn a_crowd_beyond_the_most_connections_leaves_the_server_well() {
-    let folder = folder();
-    let registry = Registry::start(folder.path(), &["--max-connections=8"]).await;
-    let mut crowd = Vec::new();
-    for _ in 0..200 {
-        crowd.push(Connection::open(registry.addr).await);
-    }
-    drop(crowd);
-    let mut after = Connection::open(registry.addr).await;
-    assert_eq!(after.get("/health").await.status, 200);
-}

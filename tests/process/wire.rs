@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::child::{is_cut_off, peer, soon};
@@ -32,6 +32,35 @@ impl Connection {
         }
     }
 
+    /// Opens a connection whose client takes little of what it does not read.
+    pub async fn open_narrow(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = soon("a connection", socket.connect(addr)).await;
+        Self {
+            stream: BufReader::new(stream.unwrap()),
+            opened: Instant::now(),
+        }
+    }
+
+    /// Sends as much of `text` as the server takes before it closes.
+    pub async fn send_if_open(&mut self, text: &str) {
+        match self.stream.write_all(text.as_bytes()).await {
+            Ok(()) => {}
+            Err(error) => assert!(is_cut_off(&error), "{error}"),
+        }
+    }
+
+    /// Reads at most `bytes`; 0 if the server has closed.
+    pub async fn read_some(&mut self, bytes: usize) -> usize {
+        let mut some = vec![0; bytes];
+        match soon("some bytes", self.stream.read(&mut some)).await {
+            Ok(read) => read,
+            Err(error) if is_cut_off(&error) => 0,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     pub async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
@@ -49,6 +78,18 @@ impl Connection {
             Err(error) if is_cut_off(&error) => None,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Sends a whole POST and returns the answer, or none if the server has closed.
+    pub async fn post(&mut self, path: &str, body: &Value) -> Option<Answer> {
+        let body = body.to_string();
+        self.send_if_open(&format!(
+            "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        self.answer().await
     }
 
     /// The next answer, or none if the server closes first.
@@ -98,13 +139,6 @@ impl Connection {
         })
         .await;
         assert!(is_cut_off(&error), "{error}");
-    }
-
-    /// Whether nothing has come that was not read, not even the end.
-    pub fn is_silent(&self) -> bool {
-        let mut byte = [0];
-        let read = self.stream.get_ref().try_read(&mut byte);
-        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Seconds since the connection was opened.

@@ -29,6 +29,17 @@ pub(super) enum ApiError {
     TooSlow { secs: u64 },
     #[error("the body could not be read to its end")]
     BrokenBody,
+    #[error("the head of a request must be at most {most_bytes} bytes")]
+    HeadTooLarge { most_bytes: usize },
+    #[error("the head of a request must arrive within {secs} seconds")]
+    HeadTooSlow { secs: u64 },
+    #[error("requests that have not arrived whole use all memory for such")]
+    InputBudget,
+    #[error(
+        "the header Origin must be a page of this machine: a page of another site may not write \
+         to a registry on localhost"
+    )]
+    ForeignOrigin,
     #[error("the operator's token is needed here")]
     NotTheOperator,
     #[error("too many wrong tokens were sent")]
@@ -88,12 +99,27 @@ impl ApiError {
             Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
             Self::NotJson => ErrorCode::UnsupportedMediaType,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
-            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::TooSlow { .. } | Self::HeadTooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::HeadTooLarge { .. } => ErrorCode::HeadTooLarge,
+            Self::InputBudget => ErrorCode::Overloaded,
+            Self::ForeignOrigin => ErrorCode::ForeignOrigin,
             Self::BrokenBody => ErrorCode::InvalidJson,
             Self::NotTheOperator => ErrorCode::Unauthorized,
             Self::WrongTokens { .. } => ErrorCode::Throttled,
             Self::Refused { refusal, .. } => refusal.code(),
             Self::Unexpected => ErrorCode::Internal,
+        }
+    }
+
+    fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error: self.to_string(),
+            code: self.code(),
+            suggestion: self.suggestion().map(str::to_owned),
+            field: match self {
+                Self::Request(error) => error.field.clone().map(Cow::into_owned),
+                _ => None,
+            },
         }
     }
 
@@ -124,6 +150,10 @@ impl ApiError {
             | ErrorCode::StorageUnavailable
             | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
             ErrorCode::Unauthorized => Some("send the header Authorization: Bearer and the token"),
+            ErrorCode::ForeignOrigin => {
+                Some("open the page from this machine, or reach the registry by its own name")
+            }
+            ErrorCode::HeadTooLarge => Some("send fewer or shorter headers"),
             ErrorCode::SessionNotFound => Some("allocate a session with POST /allocate-turn"),
             ErrorCode::AttemptP2pFirst => {
                 Some("try a direct connection, then ask again with p2pAttempted: true")
@@ -153,13 +183,14 @@ fn status_of(code: ErrorCode) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::PrivacyViolation => StatusCode::FORBIDDEN,
+        ErrorCode::PrivacyViolation | ErrorCode::ForeignOrigin => StatusCode::FORBIDDEN,
         ErrorCode::PeerNotFound | ErrorCode::NotFound | ErrorCode::SessionNotFound => {
             StatusCode::NOT_FOUND
         }
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::Throttled
         | ErrorCode::AttemptP2pFirst
@@ -209,7 +240,11 @@ impl ResponseError for ApiError {
         }
         if matches!(
             self,
-            Self::TooSlow { .. } | Self::TooLarge { .. } | Self::BrokenBody
+            Self::TooSlow { .. }
+                | Self::TooLarge { .. }
+                | Self::BrokenBody
+                | Self::HeadTooLarge { .. }
+                | Self::InputBudget
         ) {
             // What is still to come of the body is not waited for.
             response.force_close();
@@ -220,14 +255,23 @@ impl ResponseError for ApiError {
         if let Self::WrongMethod { allowed } = self {
             response.insert_header(("Allow", *allowed));
         }
-        response.json(ErrorBody {
-            error: self.to_string(),
-            code,
-            suggestion: self.suggestion().map(str::to_owned),
-            field: match self {
-                Self::Request(error) => error.field.clone().map(Cow::into_owned),
-                _ => None,
-            },
-        })
+        response.json(self.body())
     }
+}
+
+/// The whole response as bytes, for a client that is refused before its request is one.
+pub(super) fn goodbye(error: &ApiError) -> Vec<u8> {
+    let body = serde_json::to_string(&error.body()).unwrap_or_default();
+    let retry_after = match retry_after_secs(error.code()) {
+        Some(secs) => format!("retry-after: {secs}\r\n"),
+        None => String::new(),
+    };
+    format!(
+        "HTTP/1.1 {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\
+         {retry_after}\r\n{body}",
+        error.status(),
+        body.len()
+    )
+    .into_bytes()
 }

@@ -1,50 +1,47 @@
-//! The HTTP interface: routes, and nothing that a route could do without.
+//! The HTTP interface: what the handlers share, and the routes to them.
 
 mod body;
+mod budget;
 mod compression;
 mod connection;
 mod cost;
 mod errors;
+mod gate;
+mod lane;
+mod open_files;
+mod origin;
 mod peers;
 mod query;
+mod response;
+mod serve;
 mod sessions;
 mod status;
 mod turn;
 mod wrong_tokens;
 
-use std::future::ready;
-use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread::available_parallelism;
 
 use actix_cors::Cors;
-use actix_http::{HttpService, Request};
-use actix_server::Server;
-use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
-use actix_web::dev::{AppConfig, Service};
 use actix_web::http::header::{ETAG, RETRY_AFTER};
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, Handler, Resource, Responder, Route, guard, web};
+use actix_web::{Handler, Resource, Responder, Route, guard, web};
 
 use crate::protocol::Limits;
 use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, Secret};
-use crate::server::registry::{Registry, SentBytes};
+use crate::server::registry::Registry;
 use body::JsonBody;
-use connection::{Connection, Turn};
+use budget::ByteBudget;
+use compression::Compressor;
+use connection::Connections;
 use errors::ApiError;
+use lane::Lane;
 use wrong_tokens::WrongTokens;
 
-/// How long the head of a request may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) use serve::serve;
 
-/// How long an idle connection is kept. Heartbeats come every two minutes, so a connection serves
-/// one burst of requests, not a node's whole life.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How long a connection may take to close.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Listings that each worker works at together, and large bodies likewise.
+const SLOTS_PER_WORKER: usize = 2;
 
 /// What the handlers work with; clones share the registry.
 #[derive(Clone)]
@@ -59,10 +56,16 @@ pub(super) struct Api {
     turn_secrets: Vec<Secret>,
     admin_token: Option<Secret>,
     wrong_tokens: WrongTokens,
+    connections: Connections,
+    bodies: ByteBudget,
+    large_bodies: Lane,
+    listings: Lane,
+    compressor: Compressor,
 }
 
 impl Api {
     pub(super) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+        let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
             registry,
             draining,
@@ -74,6 +77,11 @@ impl Api {
             turn_secrets: config.turn_secrets.clone(),
             admin_token: config.admin_token.clone(),
             wrong_tokens: WrongTokens::default(),
+            connections: serve::make_places(&config.http),
+            bodies: body::budget(),
+            large_bodies: Lane::new(slots),
+            listings: Lane::new(slots),
+            compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),
         }
     }
 
@@ -82,68 +90,13 @@ impl Api {
     }
 }
 
-/// Starts to serve on `listener`; the server runs until it is stopped by its handle.
-///
-/// This does what `actix_web::HttpServer` does, which takes no sockets but its own.
-pub(super) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Result<Server> {
-    let http = api.http;
+/// All that is served.
+fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
     let has_operator = api.admin_token.is_some();
-    let api = web::Data::new(api);
-    let builder = Server::build();
-    let stopping = builder.graceful_shutdown_signal();
-    let app = move || {
-        let app = App::new()
-            .app_data(api.clone())
-            .wrap(cors())
-            .configure(routes)
-            .configure(|app| {
-                if has_operator {
-                    admin_routes(app);
-                }
-            });
-        let app = map_config(app, |()| AppConfig::default())
-            .map_err(|error: actix_web::Error| error.error_response());
-        let timed = apply_fn_factory(app, |request: Request, app: &_| {
-            let turn = request.conn_data::<Turn>().cloned();
-            if let Some(turn) = &turn {
-                turn.begin_answer();
-            }
-            let answer = Service::call(app, request);
-            async move {
-                let answer = answer.await;
-                if let Some(turn) = turn {
-                    turn.end_answer();
-                }
-                answer
-            }
-        });
-        let stopping = stopping.clone();
-        let http = HttpService::build()
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .on_connect_ext(|connection: &Connection, data| {
-                data.insert(connection.turn());
-            })
-            .h1(timed);
-        let sent = sent.clone();
-        fn_service(move |stream: TcpStream| {
-            let peer_addr = stream.peer_addr().ok();
-            ready(Ok((Connection::new(stream, sent.clone()), peer_addr)))
-        })
-        .and_then(http)
-    };
-    let server = builder
-        .workers(http.workers)
-        .max_concurrent_connections(http.max_connections.div_ceil(http.workers))
-        .shutdown_timeout(http.shutdown_timeout_secs)
-        .disable_signals()
-        .listen("http", listener, app)?;
-    Ok(server.run())
+    app.app_data(api).configure(routes);
+    if has_operator {
+        app.configure(admin_routes);
+    }
 }
 
 fn routes(app: &mut web::ServiceConfig) {

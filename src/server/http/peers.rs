@@ -1,7 +1,6 @@
 //! Registering, renewing and listing peers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::net::IpAddr;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
@@ -12,13 +11,16 @@ use super::body::JsonBody;
 use super::compression;
 use super::errors::ApiError;
 use super::query::Query;
+use super::response::LongBody;
 use crate::clock::rfc3339;
 use crate::protocol::{
     HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse, RequestError,
 };
 use crate::server::policy::privacy;
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
-use crate::server::registry::{Bounds, Include, ListPeers, Membership, PeerListing, Peers};
+use crate::server::registry::{
+    Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
+};
 
 /// `POST /register`
 pub(super) async fn register_peer(
@@ -71,6 +73,7 @@ pub(super) async fn list_peers(
     let mut query = read_query(&api, &request)?;
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
+    let slot = api.listings.enter(request.conn_data()).await?;
     let peers = api.registry.list_peers(&query).await?;
     // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
     let caching = if is_sample { "no-store" } else { "no-cache" };
@@ -82,12 +85,18 @@ pub(super) async fn list_peers(
         .insert_header((ETAG, entity_tag(peers.membership)))
         .insert_header((CACHE_CONTROL, caching))
         .insert_header((VARY, "Accept-Encoding"));
-    let Some(listing) = &peers.listing else {
+    let Peers {
+        listing,
+        total_registered,
+        now_ms,
+        ..
+    } = peers;
+    let Some(listing) = listing else {
         return Ok(response.finish());
     };
-    let json = render(&peers, listing, query.include);
     response.content_type("application/json");
-    Ok(compression::send(&request, response, json).await)
+    let body = Listing::new(listing, total_registered, now_ms, query.include);
+    Ok(compression::send(&request, response, body, slot).await)
 }
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
@@ -130,31 +139,61 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
     })
 }
 
-/// Writes a [`PeersResponse`](crate::protocol::PeersResponse), mostly by copying text.
-fn render(peers: &Peers, listing: &PeerListing, include: Include) -> Vec<u8> {
-    const FRAME_BYTES: usize = 512;
-    let mut out = Vec::with_capacity(FRAME_BYTES + listing.json_bytes);
-    out.extend_from_slice(b"{\"peers\":[");
-    for (at, peer) in listing.peers.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
+/// A [`PeersResponse`](crate::protocol::PeersResponse) that is written as its client takes it, mostly
+/// by copying text.
+struct Listing {
+    peers: std::vec::IntoIter<ListedEntry>,
+    include: Include,
+    /// What stands before the next peer.
+    before: &'static [u8],
+    /// What stands behind the last one.
+    tail: Vec<u8>,
+    total_bytes: usize,
+}
+
+impl Listing {
+    fn new(listing: PeerListing, total_registered: usize, now_ms: i64, include: Include) -> Self {
+        const BEGIN: &[u8] = b"{\"peers\":[";
+        let next = match &listing.next {
+            Some(start) => format!("\"{}\"", cursor_of(start)),
+            None => "null".to_owned(),
+        };
+        let tail = format!(
+            "],\"total\":{},\"totalRegistered\":{total_registered},\"timestamp\":\"{}\",\
+             \"returned\":{},\"nextCursor\":{next}}}",
+            listing.total,
+            rfc3339(now_ms),
+            listing.peers.len(),
+        );
+        let commas = listing.peers.len().saturating_sub(1);
+        Self {
+            total_bytes: BEGIN.len() + listing.json_bytes + commas + tail.len(),
+            peers: listing.peers.into_iter(),
+            include,
+            before: BEGIN,
+            tail: tail.into_bytes(),
         }
-        peer.write_json(&mut out, include);
     }
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        "],\"total\":{},\"totalRegistered\":{},\"timestamp\":\"{}\",\"returned\":{},\"nextCursor\":",
-        listing.total,
-        peers.total_registered,
-        rfc3339(peers.now_ms),
-        listing.peers.len(),
-    );
-    let _ = match &listing.next {
-        Some(start) => write!(out, "\"{}\"}}", cursor_of(start)),
-        None => write!(out, "null}}"),
-    };
-    out
+}
+
+impl LongBody for Listing {
+    fn total_bytes(&self) -> usize {
+        self.total_bytes
+    }
+
+    fn write_some(&mut self, out: &mut Vec<u8>) -> bool {
+        let peer = self.peers.next();
+        let is_first = self.before.len() > 1;
+        if peer.is_some() || is_first {
+            out.extend_from_slice(self.before);
+        }
+        self.before = b",";
+        match peer {
+            Some(peer) => peer.write_json(out, self.include),
+            None => out.append(&mut self.tail),
+        }
+        !self.tail.is_empty()
+    }
 }
 
 /// The text that leads to a page.

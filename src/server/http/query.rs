@@ -7,19 +7,37 @@ use actix_web::web;
 use crate::protocol::{Limits, PeerId, RequestError, is_visible};
 use crate::server::policy::selection::PageStart;
 
+/// Parameters of a query, known ones or not. A head full of them would cost a hundred heartbeats.
+const MAX_PARAMETERS: usize = 32;
+
 /// The parameters of a query string; those nobody asks for are ignored.
 pub(super) struct Query(HashMap<String, String>);
 
+/// Names the parameter only if that is harmless: the client, and whoever shows its errors, gets
+/// back what somebody put into a link.
+fn repeated(name: String) -> RequestError {
+    const MAX_NAME_CHARS: usize = 64;
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && (1..=MAX_NAME_CHARS).contains(&name.len()) {
+        RequestError::invalid(name, "given once")
+    } else {
+        RequestError::invalid("query", "parameters of different names")
+    }
+}
+
 impl Query {
     pub(super) fn parse(text: &str) -> Result<Self, RequestError> {
+        if text.bytes().filter(|&byte| byte == b'&').count() >= MAX_PARAMETERS {
+            let form = format!("at most {MAX_PARAMETERS} parameters");
+            return Err(RequestError::invalid("query", &form));
+        }
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
             .map_err(|_| RequestError::invalid("query", "name=value pairs, URL-encoded"))?
             .into_inner();
         let mut parameters = HashMap::with_capacity(pairs.len());
         for (name, value) in pairs {
             if parameters.insert(name.clone(), value).is_some() {
-                let name: String = name.escape_debug().take(64).collect();
-                return Err(RequestError::invalid(name, "given once"));
+                return Err(repeated(name));
             }
         }
         Ok(Self(parameters))

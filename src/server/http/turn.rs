@@ -1,11 +1,12 @@
 //! Offering relay capacity and listing who offers it.
 
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Api;
 use super::body::JsonBody;
 use super::errors::ApiError;
+use super::response::Pieces;
 use crate::clock::rfc3339;
 use crate::protocol::{
     ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnServersResponse,
@@ -34,8 +35,13 @@ pub(super) async fn register_turn_server(
 }
 
 /// `GET /turn-servers`
-pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list_turn_servers(
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let slot = api.listings.enter(request.conn_data()).await?;
     let listing = api.registry.list_turn_servers(api.http.max_listed).await?;
+    let mut left_bytes = api.http.max_response_bytes;
     let servers = listing
         .servers
         .iter()
@@ -50,12 +56,31 @@ pub(super) async fn list_turn_servers(api: web::Data<Api>) -> Result<HttpRespons
                 last_seen: peer.last_seen_ms(),
             })
         })
+        // The most loaded servers are left out if not all fit.
+        .take_while(|server| {
+            let bytes = about_bytes(server);
+            let fits = bytes <= left_bytes;
+            left_bytes = left_bytes.saturating_sub(bytes);
+            fits
+        })
         .collect();
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, "no-store"));
-    Ok(response.json(TurnServersResponse {
+    let response = TurnServersResponse {
         servers,
         total: listing.total as u64,
         timestamp: rfc3339(listing.now_ms),
-    }))
+    };
+    let json = serde_json::to_vec(&response).map_err(|_| ApiError::Unexpected)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type(ContentType::json())
+        .body(Pieces::of(json.into(), slot)))
+}
+
+/// About how long a server is in JSON.
+fn about_bytes(server: &ListedTurnServer) -> usize {
+    /// The names of the fields, and the numbers.
+    const FIXED_BYTES: usize = 192;
+    let addresses = server.turn_addresses.iter();
+    let address_bytes: usize = addresses.map(|address| address.len() + "\"\",".len()).sum();
+    FIXED_BYTES + server.peer_id.as_str().len() + address_bytes
 }

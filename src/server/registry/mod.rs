@@ -33,7 +33,7 @@ use inbox::Inbox;
 use messages::{Drain, TakeMutations, Ticket};
 use view::View;
 
-pub use directory::{Bounds, Include, Membership, PeerListing, TurnListing};
+pub use directory::{Bounds, Include, ListedEntry, Membership, PeerListing, TurnListing};
 pub use messages::{Accepted, ListPeers, Peers, RelayOutcome, RelayReply, Reply, Status};
 pub use pulse::{Pulse, Stuck};
 pub use relay::{CostStatus, Granted, SentBytes};

@@ -54,7 +54,7 @@ pub struct Bounds {
 pub struct PeerListing {
     /// The sample or page.
     pub peers: Vec<ListedEntry>,
-    /// Bytes that their JSON takes.
+    /// Bytes that their JSON takes, without the commas between them.
     pub json_bytes: usize,
     /// How many match, listed or not.
     pub total: usize,
@@ -66,6 +66,8 @@ pub struct PeerListing {
 #[derive(Debug)]
 pub struct ListedEntry {
     peer: Arc<DirectoryPeer>,
+    /// When its lease was last renewed as the listing was made, in Unix milliseconds.
+    last_seen_ms: i64,
     /// Its stores as JSON, if they are to be listed.
     stores: Option<Box<[u8]>>,
 }
@@ -73,7 +75,9 @@ pub struct ListedEntry {
 impl ListedEntry {
     /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
     pub fn write_json(&self, out: &mut Vec<u8>, include: Include) {
-        self.peer.write_json(out, self.stores.as_deref(), include);
+        let stores = self.stores.as_deref();
+        self.peer
+            .write_json(out, self.last_seen_ms, stores, include);
     }
 }
 
@@ -183,14 +187,16 @@ impl Directory {
             return false;
         }
         let stores = include.stores.then(|| self.stores_json(peer));
-        // The comma between two peers, too.
-        let bytes = peer.json_len(stores.as_deref(), include) + 1;
-        if listing.json_bytes + bytes > bounds.max_bytes && !listing.peers.is_empty() {
+        let last_seen_ms = peer.last_seen_ms();
+        let bytes = peer.json_len(last_seen_ms, stores.as_deref(), include);
+        let commas = listing.peers.len();
+        if listing.json_bytes + bytes + commas > bounds.max_bytes && commas > 0 {
             return false;
         }
         listing.json_bytes += bytes;
         listing.peers.push(ListedEntry {
             peer: Arc::clone(peer),
+            last_seen_ms,
             stores,
         });
         true

@@ -35,7 +35,7 @@ use pool::{ENTRY_BYTES, Pool};
 use sharded::ShardedTable;
 use turn::TurnServers;
 
-pub use listing::{Bounds, Membership, PeerListing, TurnListing};
+pub use listing::{Bounds, ListedEntry, Membership, PeerListing, TurnListing};
 pub use peer::{DirectoryPeer, Include};
 
 pub(super) use peer::turn_bytes;

@@ -162,24 +162,43 @@ impl DirectoryPeer {
 
     /// How long the peer is in JSON, in bytes; `stores` is what [`Directory`](super::Directory)
     /// wrote of its stores.
-    pub(super) fn json_len(&self, stores: Option<&[u8]>, include: Include) -> usize {
-        // Braces, `,"lastSeen":` and 13 digits, and a comma.
-        const FRAME_BYTES: usize = 2 + 12 + 13 + 1;
+    pub(super) fn json_len(
+        &self,
+        last_seen_ms: i64,
+        stores: Option<&[u8]>,
+        include: Include,
+    ) -> usize {
+        // Braces, `,"lastSeen":` and a comma.
+        const FRAME_BYTES: usize = 2 + 12 + 1;
+        let sign = usize::from(last_seen_ms < 0);
+        let digits = last_seen_ms.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
         let stores = stores.map_or(0, |stores| stores.len() + 10);
         let capabilities = if include.capabilities {
             self.capabilities.len() + 1
         } else {
             0
         };
-        FRAME_BYTES + self.head.len() + self.traits.json.len() + stores + capabilities
+        FRAME_BYTES
+            + sign
+            + digits
+            + self.head.len()
+            + self.traits.json.len()
+            + stores
+            + capabilities
     }
 
     /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
-    pub(super) fn write_json(&self, out: &mut Vec<u8>, stores: Option<&[u8]>, include: Include) {
+    pub(super) fn write_json(
+        &self,
+        out: &mut Vec<u8>,
+        last_seen_ms: i64,
+        stores: Option<&[u8]>,
+        include: Include,
+    ) {
         out.push(b'{');
         out.extend_from_slice(self.head.as_bytes());
         // Writing to a Vec cannot fail.
-        let _ = write!(out, ",\"lastSeen\":{},", self.last_seen_ms());
+        let _ = write!(out, ",\"lastSeen\":{last_seen_ms},");
         out.extend_from_slice(self.traits.json.as_bytes());
         if let Some(stores) = stores {
             out.extend_from_slice(b",\"stores\":");

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use super::*;
+
+fn public(last: u8) -> Option<IpAddr> {
+    Some(IpAddr::from([203, 0, 113, last]))
+}
+
+fn enter(connections: &Connections, address: Option<IpAddr>) -> Place {
+    connections.enter(address).expect("a place")
+}
+
+/// Some time after the start of `connections`.
+fn later(connections: &Connections) -> Instant {
+    connections.0.started + Duration::from_secs(1000)
+}
+
+/// Notes what `place` has been doing for `ms` when it is [`later`].
+fn since(place: &Place, activity: Activity, ms: u64) {
+    let moment = place.shared.started + Duration::from_millis(1_000_000 - ms);
+    place.note(activity, moment);
+}
+
+fn evicted(places: &[Place]) -> Vec<bool> {
+    places.iter().map(Place::is_evicted).collect()
+}
+
+#[test]
+fn a_public_address_has_its_cap_and_a_private_one_has_not() {
+    let connections = Connections::new(100, 2);
+    let first = enter(&connections, public(1));
+    let _second = enter(&connections, public(1));
+    let refused = connections.enter(public(1)).err();
+    assert_eq!(refused, Some(Reason::AddressCap));
+    let _other = enter(&connections, public(2));
+    let private = Some(IpAddr::from([10, 0, 0, 1]));
+    let _proxy: Vec<_> = (0..10).map(|_| enter(&connections, private)).collect();
+    drop(first);
+    let _third = enter(&connections, public(1));
+    assert_eq!(connections.closed().count(Reason::AddressCap), 1);
+    assert_eq!(connections.open(), 13);
+}
+
+#[test]
+fn the_longest_idle_connection_goes_first() {
+    let connections = Connections::new(4, 100);
+    let places: Vec<_> = (0..4).map(|at| enter(&connections, public(at))).collect();
+    since(&places[0], Activity::Idle, 1500);
+    since(&places[1], Activity::Receiving, 100_000);
+    since(&places[2], Activity::Idle, 9000);
+    since(&places[3], Activity::Busy, 200_000);
+    let _newcomer = connections.enter_at(public(9), later(&connections));
+    assert_eq!(evicted(&places), [false, false, true, false]);
+    assert_eq!(connections.open(), 4);
+}
+
+#[test]
+fn without_an_idle_connection_the_slowest_goes_and_a_busy_one_never() {
+    let connections = Connections::new(3, 100);
+    let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
+    since(&places[0], Activity::Busy, 500_000);
+    since(&places[1], Activity::Receiving, 3000);
+    since(&places[2], Activity::Stalled, 4000);
+    let newcomer = connections
+        .enter_at(public(9), later(&connections))
+        .unwrap();
+    assert_eq!(evicted(&places), [false, false, true]);
+    newcomer.note_also(Activity::Busy);
+    places[1].note_also(Activity::Busy);
+    assert_eq!(connections.enter(public(8)).err(), Some(Reason::NoPlace));
+    // Those that were evicted give their places back once only.
+    drop(places);
+    assert_eq!(connections.open(), 1);
+}
+
+#[test]
+fn a_newcomer_whose_request_is_on_its_way_outlasts_half_sent_heads() {
+    let connections = Connections::new(3, 100);
+    let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
+    since(&places[0], Activity::Receiving, 700);
+    since(&places[1], Activity::Idle, 300);
+    since(&places[2], Activity::Receiving, 200);
+    let _newcomer = connections.enter_at(public(9), later(&connections));
+    assert_eq!(evicted(&places), [true, false, false]);
+}
+
+#[test]
+fn an_evicted_connection_is_woken() {
+    use futures_util::task::noop_waker;
+
+    let connections = Connections::new(1, 100);
+    let place = enter(&connections, None);
+    place.wake_when_evicted(&noop_waker());
+    let _newcomer = enter(&connections, None);
+    assert!(place.is_evicted());
+    assert!(place.entry.waker.take().is_none(), "it was not woken");
+}
+
+#[test]
+fn beyond_the_cap_of_stalled_responses_the_first_one_goes() {
+    let connections = Connections::new(10_000, 10_000);
+    let places: Vec<_> = (0..=MAX_STALLED_RESPONSES)
+        .map(|_| enter(&connections, None))
+        .collect();
+    for (secs, place) in places.iter().enumerate() {
+        place.stall(place.shared.started + Duration::from_secs(secs as u64));
+    }
+    let evicted = places.iter().filter(|place| place.is_evicted()).count();
+    assert!(places[0].is_evicted());
+    assert!((1..20).contains(&evicted), "{evicted}");
+    assert!(!places[MAX_STALLED_RESPONSES].is_evicted());
+}
+
+#[test]
+fn few_connections_keep_large_buffers() {
+    let connections = Connections::new(10_000, 10_000);
+    let mut places: Vec<_> = (0..=MAX_LARGE_BUFFERS)
+        .map(|_| enter(&connections, None))
+        .collect();
+    let last = places.pop().unwrap();
+    assert!(places.iter().all(Place::grow));
+    assert!(!last.grow());
+    assert!(places[0].grow(), "once it may, it may always");
+    drop(places.pop());
+    assert!(last.grow());
+}

@@ -1,0 +1,53 @@
+//! The limit of open files, which bounds the connections.
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files that are open beside connections: the database, its log, sockets, timers.
+const OTHER_FILES: usize = 64;
+
+/// Raises the limit of open files to what the system allows, and returns how many connections fit:
+/// `max_connections`, or fewer if the limit is too low for those and `spare` more.
+pub(super) fn make_room(max_connections: usize, spare: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised.current,
+        Err(_) => limit.current,
+    };
+    let Some(allowed) = current else {
+        return max_connections;
+    };
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    let needed = max_connections + spare + OTHER_FILES;
+    if allowed >= needed {
+        return max_connections;
+    }
+    let fitting = fitting(max_connections, allowed, spare);
+    warn!(
+        "{max_connections} connections (MAX_CONNECTIONS) need {needed} open files, and the \
+         system allows {allowed} (ulimit -n, LimitNOFILE); {fitting} connections are taken"
+    );
+    fitting
+}
+
+fn fitting(max_connections: usize, allowed: usize, spare: usize) -> usize {
+    allowed
+        .saturating_sub(OTHER_FILES + spare)
+        .clamp(1, max_connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_connections_are_taken_as_fit() {
+        assert_eq!(fitting(10_000, 1024, 100), 860);
+        assert_eq!(fitting(10_000, 100_000, 100), 10_000);
+        assert_eq!(fitting(10_000, 20, 100), 1);
+    }
+}

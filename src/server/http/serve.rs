@@ -1,0 +1,110 @@
+//! Puts the parts of the HTTP server together: sockets below, the gate, the application above.
+
+use std::future::ready;
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Request};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+
+use super::connection::{Connection, Connections, Exchange};
+use super::{Api, app, cors, gate, open_files};
+use crate::server::config::HttpConfig;
+use crate::server::registry::SentBytes;
+
+/// How long a connection may take to close.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Threads of each worker for what would block it. Only compressing does, which has its own bound.
+const BLOCKING_THREADS: usize = 4;
+
+/// Bytes that the kernel holds for a client which does not read; it takes up to twice as much for
+/// its own use. Connections get more for a large response.
+const SEND_BUFFER_BYTES: usize = 16 << 10;
+
+/// Bytes that the kernel holds of what was not read yet; likewise.
+const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Places for as many connections as were configured, if the system lets us open that many files.
+pub(super) fn make_places(http: &HttpConfig) -> Connections {
+    let max = open_files::make_room(http.max_connections, spare_connections(http));
+    Connections::new(max, http.max_connections_per_address)
+}
+
+/// Connections that were accepted and have no place yet, or none any more.
+fn spare_connections(http: &HttpConfig) -> usize {
+    http.max_connections / 8 + 64
+}
+
+/// Starts to serve on `listener`; the server runs until it is stopped by its handle.
+///
+/// This does what `actix_web::HttpServer` does, which takes no sockets but its own.
+pub(in crate::server) fn serve(
+    api: Api,
+    listener: TcpListener,
+    sent: SentBytes,
+) -> io::Result<Server> {
+    let http = api.http;
+    let connections = api.connections.clone();
+    // More than there are places, so that a newcomer is let in while another one has to go.
+    let most_accepted = connections.max() + spare_connections(&http);
+    // Inherited by each connection that is accepted.
+    set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
+    set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES)?;
+
+    let api = web::Data::new(api);
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    let response_timeout = Duration::from_secs(http.response_timeout_secs);
+    let factory = move || {
+        let api = api.clone();
+        let app = App::new()
+            .wrap(cors())
+            .configure(move |config| app(config, api.clone()));
+        let app = map_config(app, |()| AppConfig::default());
+        let gated = apply_fn_factory(app, |request: Request, app: &_| gate::pass(request, app));
+        let stopping = stopping.clone();
+        let http_service = HttpService::build()
+            // The connection limits heads and idle stretches itself.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.exchange());
+            })
+            .h1(gated);
+        let (connections, sent) = (connections.clone(), sent.clone());
+        fn_service(move |stream: TcpStream| {
+            let address = stream.peer_addr().ok();
+            let entered = connections.enter(address.map(|address| address.ip()));
+            ready(match entered {
+                Ok(place) => {
+                    let exchange = Exchange::new(place, http.max_head_bytes, response_timeout);
+                    Ok((Connection::new(stream, sent.clone(), exchange), address))
+                }
+                // Dropping the stream closes it; the error goes nowhere.
+                Err(_) => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),
+            })
+        })
+        .and_then(http_service)
+    };
+    let server = builder
+        .workers(http.workers)
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .max_concurrent_connections(most_accepted.div_ceil(http.workers))
+        .shutdown_timeout(http.shutdown_timeout_secs)
+        .disable_signals()
+        .listen("http", listener, factory)?;
+    Ok(server.run())
+}

@@ -1,0 +1,163 @@
+//! A crowd of connections does not keep others out, nor the process from its end.
+
+use std::fs;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::child::{Registry, folder, peer};
+use crate::wire::Connection;
+
+async fn crowd(registry: &Registry, count: usize) -> Vec<Connection> {
+    let mut crowd = Vec::new();
+    for _ in 0..count {
+        crowd.push(Connection::open(registry.addr).await);
+    }
+    crowd
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_in_beside_a_full_house_and_the_longest_idle_goes() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &["--max-connections=20"]).await;
+    let mut crowd = crowd(&registry, 20).await;
+    for one in &mut crowd {
+        assert_eq!(one.get("/health").await.status, 200);
+    }
+    // The first one is idle for less time than the second one now.
+    assert_eq!(crowd[0].get("/health").await.status, 200);
+    let mut newcomer = Connection::open(registry.addr).await;
+    assert_eq!(newcomer.get("/health").await.status, 200);
+    assert!(newcomer.age_secs() < 4.0, "{} s", newcomer.age_secs());
+    crowd[1].closed().await;
+    registry.line("1 connections closed, idle or slow").await;
+    for (at, one) in crowd.iter_mut().enumerate() {
+        if at != 1 {
+            assert_eq!(one.get("/health").await.status, 200, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn newcomers_get_in_while_a_crowd_comes_back_and_back() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &["--max-connections=30"]).await;
+    registry.register(&peer("a")).await;
+    let mut crowd = crowd(&registry, 30).await;
+    for _ in 0..10 {
+        for one in &mut crowd {
+            if one.try_get("/health").await.is_none() {
+                *one = Connection::open(registry.addr).await;
+            }
+        }
+        let mut newcomer = Connection::open(registry.addr).await;
+        let answer = newcomer.post("/heartbeat", &json!({ "peerId": "a" })).await;
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+}
+
+#[tokio::test]
+async fn half_sent_requests_do_not_hold_all_places() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &["--max-connections=12"]).await;
+    let mut crowd = crowd(&registry, 12).await;
+    for (at, one) in crowd.iter_mut().enumerate() {
+        if at % 2 == 0 {
+            one.send("GET /health HTTP/1.1\r\nHost: te").await;
+        } else {
+            one.begin_registration("half").await;
+        }
+    }
+    let begun = Instant::now();
+    for _ in 0..6 {
+        let mut newcomer = Connection::open(registry.addr).await;
+        assert_eq!(newcomer.get("/health").await.status, 200);
+    }
+    assert!(begun.elapsed().as_secs_f64() < 4.0);
+}
+
+#[tokio::test]
+async fn a_crowd_beyond_the_most_connections_leaves_the_server_well() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &["--max-connections=8"]).await;
+    let crowd = crowd(&registry, 200).await;
+    drop(crowd);
+    let mut after = Connection::open(registry.addr).await;
+    assert_eq!(after.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn large_bodies_of_a_crowd_have_a_budget_and_heartbeats_need_none_of_it() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    registry.register(&peer("a")).await;
+    let before_kib = registry.memory_kib();
+    let half = "x".repeat(120_000);
+    let head = "POST /register HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+                Content-Length: 131072\r\n\r\n";
+    let mut crowd = crowd(&registry, 320).await;
+    for one in &mut crowd {
+        one.send_if_open(head).await;
+        one.send_if_open(&half).await;
+    }
+    let beat = registry.post("/heartbeat", &json!({ "peerId": "a" })).await;
+    assert_eq!(beat.0, 200);
+    let grown_kib = registry.memory_kib().saturating_sub(before_kib);
+    assert!(grown_kib < 80 << 10, "{grown_kib} KiB");
+    let mut refused = 0;
+    for one in &mut crowd {
+        let answer = one.answer().await;
+        refused += usize::from(answer.is_some_and(|answer| answer.status == 503));
+    }
+    assert!(refused >= 10, "{refused}");
+    registry.register(&peer("b")).await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_crowd_longer_than_it_may() {
+    let folder = folder();
+    let args = ["--shutdown-timeout-secs=2"];
+    let mut registry = Registry::start(folder.path(), &args).await;
+    let mut crowd = crowd(&registry, 600).await;
+    for (at, one) in crowd.iter_mut().enumerate() {
+        match at % 4 {
+            0 => {}
+            1 => one.send("GET /health HTTP/1.1\r\nHost: te").await,
+            2 => {
+                one.send(&"GET /peers HTTP/1.1\r\nHost: test\r\n\r\n".repeat(20))
+                    .await
+            }
+            _ => drop(one.begin_registration("half").await),
+        }
+    }
+    let begun = Instant::now();
+    registry.signal("TERM").await;
+    assert_eq!(registry.ended().await.code(), Some(0));
+    let secs = begun.elapsed().as_secs_f64();
+    assert!(secs < 6.0, "{secs} s");
+}
+
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
+    let folder = folder();
+    let limits = "ulimit -Sn 100";
+    let registry = Registry::start_limited(folder.path(), &["--max-connections=300"], limits).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", registry.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = line.unwrap().split_whitespace().skip(3).collect();
+    assert_eq!(numbers[0], numbers[1], "{line:?}");
+}
+
+#[tokio::test]
+async fn too_few_open_files_are_told_of_and_do_not_stop_the_server() {
+    let folder = folder();
+    let args = ["--max-connections=100"];
+    let registry = Registry::start_limited(folder.path(), &args, "ulimit -n 150").await;
+    registry.line("the system allows 150").await;
+    let _crowd = crowd(&registry, 140).await;
+    let mut newcomer = Connection::open(registry.addr).await;
+    assert_eq!(newcomer.get("/health").await.status, 200);
+    assert!(newcomer.age_secs() < 4.0, "{} s", newcomer.age_secs());
+}
