@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use log::LevelFilter;
+use log::{LevelFilter, info};
 use mimalloc::MiMalloc;
-use peer_registry::clock::SystemClock;
 use peer_registry::server::config::{Command, CommandLine, Config};
-use peer_registry::server::{Server, Signals, simulation};
+use peer_registry::server::{Server, Signals, simulation, system_clock};
 
 /// What one thread allocates another one frees here, from peer ids to answers, and threads of the
 /// system's allocator wait for each other at that: a tenth of a heartbeat's processor time.
@@ -20,8 +19,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The registry ran and failed.
 const FAILED: u8 = 1;
-/// The registry was told something it cannot do; nothing was started.
+/// The registry was told something it cannot do; a person must mend it.
 const MISCONFIGURED: u8 = 2;
+/// Something that the registry needs is not ready, which may pass by itself: `EX_TEMPFAIL`.
+const NOT_READY: u8 = 75;
 
 fn main() -> ExitCode {
     let config = match configure() {
@@ -30,12 +31,21 @@ fn main() -> ExitCode {
         Err(error) => return fail(MISCONFIGURED, &error),
     };
     actix::System::new().block_on(async {
-        let signals = match Signals::listen() {
+        let mut signals = match Signals::listen() {
             Ok(signals) => signals,
             Err(error) => return fail(FAILED, &error.into()),
         };
-        let server = match Server::start(&config, Arc::new(SystemClock::start())).await {
+        let start = async { Server::start(&config, Arc::new(system_clock().await?)).await };
+        let started = tokio::select! {
+            started = start => started,
+            name = signals.next() => {
+                info!("{name} received, the start is given up");
+                return ExitCode::SUCCESS;
+            }
+        };
+        let server = match started {
             Ok(server) => server,
+            Err(error) if error.may_pass() => return fail(NOT_READY, &error.into()),
             Err(error) => return fail(MISCONFIGURED, &error.into()),
         };
         match server.run(signals).await {

@@ -35,6 +35,8 @@ pub enum ErrorCode {
     Overloaded,
     /// The database cannot take a write at present.
     StorageUnavailable,
+    /// The registry has been started and reads its database.
+    Starting,
     /// The registry holds as many peers as it is allowed to.
     RegistryFull,
     /// The operator's token is missing or wrong.
@@ -63,7 +65,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 26] = [
         Self::InvalidJson,
         Self::MissingField,
         Self::InvalidField,
@@ -77,6 +79,7 @@ impl ErrorCode {
         Self::Throttled,
         Self::Overloaded,
         Self::StorageUnavailable,
+        Self::Starting,
         Self::RegistryFull,
         Self::Unauthorized,
         Self::SessionNotFound,
@@ -107,6 +110,7 @@ impl ErrorCode {
             Self::Throttled => "throttled",
             Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
+            Self::Starting => "starting",
             Self::RegistryFull => "registry_full",
             Self::Unauthorized => "unauthorized",
             Self::SessionNotFound => "session_not_found",

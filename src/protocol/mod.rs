@@ -33,7 +33,7 @@ pub use sessions::{
     HitLimit, IceServer, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
     ReportTurnUsageResponse, SessionLimits, SessionUsage,
 };
-pub use status::{HealthResponse, HealthStatus, StatsResponse};
+pub use status::{HealthResponse, HealthStatus, StartingResponse, StatsResponse};
 pub use turn::{
     ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnOffer,
     TurnServersResponse,

@@ -17,6 +17,8 @@ pub(super) enum ApiError {
     Request(#[from] RequestError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("the registry is starting: {loaded_rows} of {total_rows} peers are loaded")]
+    Starting { loaded_rows: u64, total_rows: u64 },
     #[error("there is no such path here")]
     NoSuchPath,
     #[error("the method must be {allowed}")]
@@ -78,6 +80,7 @@ impl ApiError {
             Self::Registry(RegistryError::StorageUnavailable | RegistryError::Stopped) => {
                 ErrorCode::StorageUnavailable
             }
+            Self::Starting { .. } => ErrorCode::Starting,
             Self::NoSuchPath => ErrorCode::NotFound,
             Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
             Self::NotJson => ErrorCode::UnsupportedMediaType,
@@ -115,6 +118,7 @@ impl ApiError {
             ErrorCode::Throttled
             | ErrorCode::Overloaded
             | ErrorCode::StorageUnavailable
+            | ErrorCode::Starting
             | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
             ErrorCode::Unauthorized => Some("send the header Authorization: Bearer and the token"),
             ErrorCode::SessionNotFound => Some("allocate a session with POST /allocate-turn"),
@@ -163,6 +167,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::RenewalsOnly => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Overloaded
         | ErrorCode::StorageUnavailable
+        | ErrorCode::Starting
         | ErrorCode::RegistryFull
         | ErrorCode::NoTurnServer
         | ErrorCode::RelayShutdown => StatusCode::SERVICE_UNAVAILABLE,
@@ -172,9 +177,9 @@ fn status_of(code: ErrorCode) -> StatusCode {
 
 /// Seconds to wait before trying again: a base and as much again at random, so that clients which
 /// were refused together do not come back together.
-fn retry_after_secs(code: ErrorCode) -> Option<u64> {
+pub(super) fn retry_after_secs(code: ErrorCode) -> Option<u64> {
     let base = match code {
-        ErrorCode::Overloaded => 1,
+        ErrorCode::Overloaded | ErrorCode::Starting => 1,
         ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
         ErrorCode::RegistryFull => 60,
         _ => return None,
@@ -196,7 +201,7 @@ impl ResponseError for ApiError {
         }
         if matches!(
             self,
-            Self::TooSlow { .. } | Self::TooLarge { .. } | Self::BrokenBody
+            Self::TooSlow { .. } | Self::TooLarge { .. } | Self::BrokenBody | Self::Starting { .. }
         ) {
             // What is still to come of the body is not waited for.
             response.force_close();

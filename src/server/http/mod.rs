@@ -8,6 +8,7 @@ mod errors;
 mod peers;
 mod query;
 mod sessions;
+mod starting;
 mod status;
 mod turn;
 
@@ -33,6 +34,8 @@ use crate::server::registry::{Registry, SentBytes};
 use body::JsonBody;
 use connection::{Connection, Turn};
 use errors::ApiError;
+
+pub(super) use starting::Starting;
 
 /// How long the head of a request may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,7 +12,10 @@ use crate::clock::rfc3339;
 use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
 use crate::server::model::Registration;
 use crate::server::policy::lease::Outage;
-use crate::server::storage::StorageError;
+use crate::server::storage::{FilesLost, Loaded, StorageError};
+
+/// Rows set aside that are named in the log; all of them are in the database.
+const MAX_NAMED_ROWS: usize = 20;
 
 pub(super) fn mutation(mutation: &Mutation, outcome: &Outcome) {
     match mutation {
@@ -147,4 +150,29 @@ pub(super) fn reloaded(peers: usize, credited: Option<Outage>) {
 
 pub(super) fn close_failed(error: &StorageError) {
     error!("could not close the database cleanly: {error}");
+}
+
+/// Names the rows that a load could not read.
+pub(super) fn set_aside(loaded: &Loaded) {
+    for row in loaded.set_aside.iter().take(MAX_NAMED_ROWS) {
+        warn!(
+            "set aside a row that cannot be read table={} rowid={} reason={:?}",
+            row.table, row.row_id, row.reason
+        );
+    }
+    if !loaded.set_aside.is_empty() {
+        warn!(
+            "set aside rows={}; the table peers_quarantine holds them, with earlier ones rows={}",
+            loaded.set_aside.len(),
+            loaded.quarantined
+        );
+    }
+}
+
+pub(super) fn files_lost(lost: &FilesLost) {
+    error!("{lost}");
+}
+
+pub(super) fn shrunk(pages: u64) {
+    info!("gave pages of the database back to the file system pages={pages}");
 }

@@ -1,82 +1,37 @@
 //! The peer table.
 
-use futures_util::TryStreamExt;
-use serde::de::DeserializeOwned;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::StorageError;
-use crate::protocol::{PeerId, TurnOffer};
-use crate::server::model::{Profile, StoredPeer};
+use crate::server::model::StoredPeer;
 
-/// Hands every row to `each`, in no particular order.
-pub(super) async fn load(
+/// Rows that one transaction of [`expire`] removes.
+const SLICE_ROWS: i64 = 2000;
+
+/// Removes the peers last seen before the cutoff, some at a time, so that no transaction is long.
+/// Returns how many.
+pub(super) async fn expire(
     connection: &mut SqliteConnection,
-    mut each: impl FnMut(StoredPeer),
-) -> Result<(), StorageError> {
-    let mut rows = sqlx::query(
-        "SELECT id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6,
-                addresses, privacy_mode, bootstrap_capable, turn_capable, turn_addresses,
-                turn_port, turn_capacity, software_version, server_port, node_type, stores,
-                capabilities, capability_list
-         FROM peers",
-    )
-    .fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        each(read(&row)?);
+    cutoff_ms: i64,
+) -> Result<u64, StorageError> {
+    let mut removed = 0;
+    loop {
+        let slice = sqlx::query(
+            "DELETE FROM peers WHERE id IN (
+                 SELECT id FROM peers WHERE last_seen < ? ORDER BY last_seen, id LIMIT ?
+             )",
+        )
+        .bind(cutoff_ms)
+        .bind(SLICE_ROWS)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+        removed += slice;
+        if slice == 0 {
+            return Ok(removed);
+        }
     }
-    Ok(())
-}
-
-fn read(row: &SqliteRow) -> Result<StoredPeer, StorageError> {
-    let peer_id: String = row.try_get("peer_id")?;
-    let turn_addresses: Option<Vec<String>> = read_json(row, &peer_id, "turn_addresses")?;
-    let turn = match turn_addresses {
-        None => None,
-        Some(addresses) => Some(TurnOffer {
-            addresses,
-            port: row.try_get("turn_port")?,
-            capacity: row.try_get("turn_capacity")?,
-        }),
-    };
-    Ok(StoredPeer {
-        row_id: row.try_get("id")?,
-        registered_at_ms: row.try_get("registered_at")?,
-        last_seen_ms: row.try_get("last_seen")?,
-        profile: Profile {
-            addresses: read_json(row, &peer_id, "addresses")?.unwrap_or_default(),
-            crypto_ipv6: row.try_get("crypto_ipv6")?,
-            stores: read_json(row, &peer_id, "stores")?.unwrap_or_default(),
-            version: row.try_get("version")?,
-            privacy_mode: row.try_get("privacy_mode")?,
-            capabilities: row.try_get("capabilities")?,
-            capability_list: row.try_get("capability_list")?,
-            bootstrap_capable: row.try_get("bootstrap_capable")?,
-            network_id: row.try_get("network_id")?,
-            software_version: row.try_get("software_version")?,
-            server_port: row.try_get("server_port")?,
-            node_type: row.try_get("node_type")?,
-            turn_capable: row.try_get("turn_capable")?,
-            turn,
-        },
-        peer_id: PeerId::from_trusted(&peer_id),
-    })
-}
-
-fn read_json<T: DeserializeOwned>(
-    row: &SqliteRow,
-    peer_id: &str,
-    column: &'static str,
-) -> Result<Option<T>, StorageError> {
-    let text: Option<String> = row.try_get(column)?;
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|error| StorageError::Row {
-            peer_id: peer_id.to_owned(),
-            column,
-            reason: error.to_string(),
-        })
 }
 
 /// Removes the peers that have expired: those last seen before a moment, but for some rows.

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::oneshot;
@@ -28,7 +28,8 @@ use crate::clock::Clock;
 use crate::protocol::PeerId;
 use crate::server::config::{Config, LeaseConfig};
 use crate::server::policy::lease::{self, Outage};
-use crate::server::storage::{DataVersion, Resumed, StorageError, Store};
+use crate::server::progress::Progress;
+use crate::server::storage::{DataVersion, FileGone, FilesLost, Resumed, StorageError, Store};
 
 use views::{RelayConfig, Views};
 
@@ -37,6 +38,12 @@ pub(super) use views::Written;
 /// The most mutations that share a transaction: enough to make the cost of the commit itself
 /// vanish, few enough that a transaction takes milliseconds.
 const BATCH_MUTATIONS: usize = 1024;
+
+/// Pages that a backup cleanup gives back at most: some 50 ms.
+const MAX_VACUUMED_PAGES: u32 = 2000;
+
+/// How often the files are compared with the ones that were opened.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Messages in the mailbox before their senders wait.
 const MAILBOX_MESSAGES: usize = 4096;
@@ -59,8 +66,9 @@ pub(super) struct RegistryActor {
     started_ms: i64,
     rng: SmallRng,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
-    /// Dropped with the actor, however it ends.
-    _alive: oneshot::Sender<()>,
+    /// Dropped with the actor, however it ends; tells why, if the files are lost.
+    alive: Option<oneshot::Sender<FilesLost>>,
+    is_checking_files: bool,
 }
 
 /// Whether the database takes writes.
@@ -80,7 +88,8 @@ impl RegistryActor {
         config: &Config,
         sent: SentBytes,
         inbox: Inbox,
-        alive: oneshot::Sender<()>,
+        alive: oneshot::Sender<FilesLost>,
+        progress: &Progress,
     ) -> Result<(Self, Resumed), StorageError> {
         let now_ms = clock.now_ms();
         let lease = config.lease;
@@ -90,7 +99,11 @@ impl RegistryActor {
             sent,
         };
         let (Views { directory, relay }, version) =
-            views::load(&store, &relay_config, now_ms).await?;
+            views::load(&store, &relay_config, now_ms, progress).await?;
+        let storage = match resumed.stalled_since_ms {
+            Some(since_ms) => Storage::Fails { since_ms },
+            None => Storage::Works(version),
+        };
         let mut actor = Self {
             store,
             clock,
@@ -98,7 +111,7 @@ impl RegistryActor {
             relay_config,
             directory,
             relay,
-            storage: Storage::Works(version),
+            storage,
             outages: resumed.outages.clone(),
             inbox,
             chores: Vec::new(),
@@ -107,7 +120,8 @@ impl RegistryActor {
             started_ms: now_ms,
             rng: SmallRng::from_rng(&mut rand::rng()),
             drained: None,
-            _alive: alive,
+            alive: Some(alive),
+            is_checking_files: false,
         };
         actor.look();
         Ok((actor, resumed))
@@ -321,6 +335,53 @@ impl RegistryActor {
         }
     }
 
+    /// Lets the file shrink a little, if much of it is free.
+    fn give_back_pages(&self) {
+        let store = self.store.clone();
+        actix::spawn(async move {
+            match store.vacuum_some(MAX_VACUUMED_PAGES).await {
+                Ok(0) => {}
+                Ok(pages) => journal::shrunk(pages),
+                Err(error) => journal::still_degraded(&error),
+            }
+        });
+    }
+
+    /// Looks whether the files are still there. If not, nothing is accepted any more, what is known
+    /// is written to a new file, and the actor ends.
+    fn check_files(&mut self, ctx: &mut Context<Self>) {
+        if mem::replace(&mut self.is_checking_files, true) {
+            return;
+        }
+        let store = self.store.clone();
+        let check = async move { store.check_files().await };
+        let checked = check.into_actor(self).map(|checked, actor, ctx| {
+            actor.is_checking_files = false;
+            if let Err(gone) = checked {
+                actor.give_up(gone, ctx);
+            }
+        });
+        ctx.spawn(checked);
+    }
+
+    fn give_up(&mut self, gone: FileGone, ctx: &mut Context<Self>) {
+        let now_ms = self.clock.now_ms();
+        self.is_checking_files = true;
+        // Health must say so at once.
+        self.storage = Storage::Fails { since_ms: now_ms };
+        let store = self.store.clone();
+        let rescue = async move { store.give_up(gone, now_ms).await };
+        let ended = rescue.into_actor(self).map(|lost, actor, ctx| {
+            journal::files_lost(&lost);
+            if let Some(alive) = actor.alive.take() {
+                // Nobody listens any more if the process is being torn down.
+                let _ = alive.send(lost);
+            }
+            ctx.stop();
+        });
+        ctx.spawn(ended);
+    }
+
     /// Closes the database once everything is written, if the registry is draining.
     fn finish_drain(&mut self) {
         let Some(drained) = self.drained.take() else {
@@ -357,10 +418,12 @@ impl Actor for RegistryActor {
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
             actor.add_chore(Chore::Cleanup, ctx);
+            actor.give_back_pages();
         });
         let alive_interval = Duration::from_secs(self.config.peer_timeout_secs) / 10;
         ctx.run_interval(alive_interval, |actor, ctx| {
             actor.add_chore(Chore::MarkAlive, ctx);
         });
+        ctx.run_interval(FILE_CHECK_INTERVAL, |actor, ctx| actor.check_files(ctx));
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::server::config::CostConfig;
 use crate::server::policy::lease::Outage;
+use crate::server::progress::Progress;
 use crate::server::registry::directory::Directory;
+use crate::server::registry::journal;
 use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, StorageError, Store};
 
@@ -61,7 +63,8 @@ pub(super) async fn write(
             Some(outage)
         }
     };
-    let (views, version) = load(store, relay_config, changes.now_ms).await?;
+    let progress = Progress::default();
+    let (views, version) = load(store, relay_config, changes.now_ms, &progress).await?;
     Ok(Written::Reloaded {
         views: Box::new(views),
         version,
@@ -73,14 +76,18 @@ pub(super) async fn load(
     store: &Store,
     relay_config: &RelayConfig,
     now_ms: i64,
+    progress: &Progress,
 ) -> Result<(Views, DataVersion), StorageError> {
     let mut directory = Directory::new();
     let put = |row| directory.put(&row);
-    let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
+    let loaded = store
+        .load(now_ms, put, Relay::first_day(now_ms), progress)
+        .await?;
+    journal::set_aside(&loaded);
     let RelayConfig { cost, sent } = relay_config.clone();
-    let relay = Relay::load(rows, cost, sent);
+    let relay = Relay::load(loaded.relay, cost, sent);
     for (server_id, load) in relay.sessions().loads() {
         directory.set_load(server_id, load);
     }
-    Ok((Views { directory, relay }, version))
+    Ok((Views { directory, relay }, loaded.version))
 }
