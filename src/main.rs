@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use log::info;
 use mimalloc::MiMalloc;
-use peer_registry::clock::SystemClock;
 use peer_registry::server::config::{Command, CommandLine, Config};
-use peer_registry::server::{Server, Signals, simulation};
+use peer_registry::server::{Server, Signals, simulation, system_clock};
 
 /// What one thread allocates another one frees here, from peer ids to answers, and threads of the
 /// system's allocator wait for each other at that: a tenth of a heartbeat's processor time.
@@ -24,8 +24,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const SUCCEEDED: i32 = 0;
 /// The registry ran and failed.
 const FAILED: i32 = 1;
-/// The registry was told something it cannot do; nothing was started.
+/// The registry was told something it cannot do; a person must mend it.
 const MISCONFIGURED: i32 = 2;
+/// Something that the registry needs is not ready, which may pass by itself: `EX_TEMPFAIL`.
+const NOT_READY: i32 = 75;
 
 fn main() {
     let code = match configure() {
@@ -49,12 +51,21 @@ fn end(code: i32) -> ! {
 
 /// Runs the server to its end and returns the exit code.
 async fn serve(config: &Config) -> i32 {
-    let signals = match Signals::listen() {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(FAILED, &error.into()),
     };
-    let server = match Server::start(config, Arc::new(SystemClock::start())).await {
+    let start = async { Server::start(config, Arc::new(system_clock().await?)).await };
+    let started = tokio::select! {
+        started = start => started,
+        name = signals.next() => {
+            info!("{name} received, the start is given up");
+            return SUCCEEDED;
+        }
+    };
+    let server = match started {
         Ok(server) => server,
+        Err(error) if error.may_pass() => return fail(NOT_READY, &error.into()),
         Err(error) => return fail(MISCONFIGURED, &error.into()),
     };
     match server.run(signals).await {

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     Overloaded,
     /// The database cannot take a write at present.
     StorageUnavailable,
+    /// The registry has been started and reads its database.
+    Starting,
     /// The registry holds as many peers as it is allowed to.
     RegistryFull,
     /// The operator's token is missing or wrong.
@@ -67,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 27] = [
+    pub const ALL: [ErrorCode; 28] = [
         Self::InvalidJson,
         Self::MissingField,
         Self::InvalidField,
@@ -83,6 +85,7 @@ impl ErrorCode {
         Self::Throttled,
         Self::Overloaded,
         Self::StorageUnavailable,
+        Self::Starting,
         Self::RegistryFull,
         Self::Unauthorized,
         Self::SessionNotFound,
@@ -115,6 +118,7 @@ impl ErrorCode {
             Self::Throttled => "throttled",
             Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
+            Self::Starting => "starting",
             Self::RegistryFull => "registry_full",
             Self::Unauthorized => "unauthorized",
             Self::SessionNotFound => "session_not_found",

@@ -34,7 +34,7 @@ pub use sessions::{
     HitLimit, IceServer, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
     ReportTurnUsageResponse, SessionLimits, SessionUsage,
 };
-pub use status::{HealthResponse, HealthStatus, StatsResponse};
+pub use status::{HealthResponse, HealthStatus, StartingResponse, StatsResponse};
 pub use text::is_visible;
 pub use turn::{
     ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnOffer,

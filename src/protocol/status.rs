@@ -38,6 +38,8 @@ pub struct StatsResponse {
 pub enum HealthStatus {
     /// All is well.
     Healthy,
+    /// The process has been started and reads its database; see [`StartingResponse`].
+    Starting,
     /// The process is shutting down.
     Draining,
     /// The database takes no writes, or the registry's actor is gone; with a 200: nothing is
@@ -66,4 +68,17 @@ pub struct HealthResponse {
     /// What relaying costs; null if the actor is gone.
     #[serde(default)]
     pub cost_info: Option<HealthCostInfo>,
+}
+
+/// The answer to `GET /health` while the database is read: always 503.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartingResponse {
+    /// What any health response holds; its numbers are 0.
+    #[serde(flatten)]
+    pub health: HealthResponse,
+    /// Peers read so far.
+    pub loaded_rows: u64,
+    /// Peers in the database; 0 until they are counted.
+    pub total_rows: u64,
 }

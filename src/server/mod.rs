@@ -8,9 +8,11 @@ mod http;
 pub mod log_lines;
 mod model;
 mod policy;
+mod progress;
 mod registry;
 pub mod simulation;
 mod storage;
+mod wall_clock;
 mod watchdog;
 
 use std::io;
@@ -28,13 +30,20 @@ use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
 use config::Config;
-use http::Api;
+use http::{Api, Starting};
+use progress::Progress;
 use registry::{Registry, RegistryError, SentBytes, Started};
 use storage::{OpenError, StorageError, Store};
 use watchdog::Watchdog;
 
+pub use storage::FilesLost;
+pub use wall_clock::system_clock;
+
 /// Connections that the system holds for us while all workers are busy.
 const BACKLOG: u32 = 1024;
+
+/// How often at most the log says that the file size limit is reached.
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the server did not start. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +55,12 @@ pub enum StartError {
         addr: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// The clock is not set.
+    #[error("the clock says {now}, which cannot be: it must be set to a time from 2020 to 2099")]
+    Clock {
+        /// What it says.
+        now: String,
     },
     /// The database cannot be used; the message says which file, why, and what to do.
     #[error(transparent)]
@@ -60,12 +75,31 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether a later start may succeed without anybody's doing: the address, the database, the
+    /// disk or the clock was not ready.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Listen { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+            ),
+            Self::Clock { .. } => true,
+            Self::Open(error) => error.may_pass(),
+            Self::Resume { source, .. } => source.may_pass(),
+        }
+    }
+}
+
 /// Why a server that ran came to an end other than the one asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The actor panicked; what it had acknowledged is on disk.
     #[error("the registry's actor has stopped; start again to take up the leases")]
     ActorStopped,
+    /// The database, or a file beside it, was taken away; the message says where the data is.
+    #[error(transparent)]
+    FilesLost(#[from] FilesLost),
     /// The last writes or the checkpoint failed; what was acknowledged is on disk all the same.
     #[error("the database could not be closed cleanly")]
     Close,
@@ -82,40 +116,50 @@ pub struct Server {
     drain_delay: Duration,
     http: ServerHandle,
     /// Resolves when the actor is gone.
-    stopped: oneshot::Receiver<()>,
+    stopped: oneshot::Receiver<FilesLost>,
     _watchdog: Watchdog,
 }
 
 impl Server {
-    /// Starts a server on the current actix system.
+    /// Starts a server on the current actix system, and returns when it serves.
+    ///
+    /// It listens from the beginning: while the database is read, every request is answered by 503
+    /// and how far that is. To drop the future ends the start.
     ///
     /// # Errors
     /// Names the setting that stands in the way.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let listener = listen(config.listen_addr).map_err(|source| StartError::Listen {
+        wall_clock::check(&*clock)?;
+        let cannot_listen = |source| StartError::Listen {
             addr: config.listen_addr,
             source,
-        })?;
+        };
+        let listener = listen(config.listen_addr).map_err(cannot_listen)?;
         let addr = listener.local_addr().unwrap_or(config.listen_addr);
+        let progress = Progress::default();
+        let shared = listener.try_clone().map_err(cannot_listen)?;
+        let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
         let store = Store::open(&config.database_path).await?;
+        for notice in store.notices() {
+            warn!("{notice}");
+        }
         let path = store.path().to_owned();
         let sent = SentBytes::default();
-        let (registry, started) = Registry::start(store, clock, config, sent.clone())
+        let (registry, started) = Registry::start(store, clock, config, sent.clone(), &progress)
             .await
             .map_err(|source| StartError::Resume {
                 path: path.clone(),
                 source,
             })?;
-        announce(config, addr, &path, &started);
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(registry.clone(), Arc::clone(&draining), config);
-        let http = http::serve(api, listener, sent).map_err(|source| StartError::Listen {
-            addr: config.listen_addr,
-            source,
-        })?;
+        starting.stop().await;
+        let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
         let handle = http.handle();
         actix::spawn(http);
+        // Last, as who reads that it listens will ask at once.
+        announce(config, addr, &path, &started);
         Ok(Self {
             addr,
             registry,
@@ -136,9 +180,9 @@ impl Server {
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
             name = signals.next() => info!("{name} received, stopping"),
-            _ = &mut self.stopped => {
+            lost = &mut self.stopped => {
                 self.http.stop(false).await;
-                return Err(RunError::ActorStopped);
+                return Err(lost.map_or(RunError::ActorStopped, RunError::FilesLost));
             }
         }
         tokio::select! {
@@ -167,7 +211,8 @@ impl Server {
 
 /// The signals that end a server: SIGTERM and SIGINT.
 ///
-/// To be listened for before the server starts, so that one that comes early is not missed.
+/// To be listened for before the server starts, so that one that comes early is not missed. From
+/// then on SIGXFSZ does not end the process: a write over the file size limit fails.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -176,6 +221,8 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen, on the current runtime.
     pub fn listen() -> io::Result<Self> {
+        let over_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        tokio::spawn(note_file_size_limit(signal(over_limit)?));
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -183,11 +230,20 @@ impl Signals {
     }
 
     /// Waits for the next one and tells its name.
-    async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// Says that a write went over the file size limit of the process. Unless somebody listens for this
+/// signal it ends the process; now the write fails, as it does on a full disk.
+async fn note_file_size_limit(mut over_limit: Signal) {
+    while over_limit.recv().await.is_some() {
+        warn!("a write was refused: disk full or file size limit (LimitFSIZE, ulimit -f)");
+        tokio::time::sleep(NOTE_INTERVAL).await;
     }
 }
 
@@ -278,6 +334,12 @@ fn announce(config: &Config, addr: SocketAddr, path: &std::path::Path, started: 
         "  loaded {} peers, {} of them active, at most {}",
         started.total_peers, started.active_peers, lease.max_peers
     );
+    if started.resumed.expired > 0 {
+        info!(
+            "  removed {} peers whose leases had run out",
+            started.resumed.expired
+        );
+    }
     info!("  credited an outage of {credited_secs} s");
     if let Some(outage) = started.resumed.credited {
         info!(

@@ -1,5 +1,9 @@
 //! When peers are listed, revived and removed: the rules of a lease.
 
+use std::sync::Arc;
+
+use peer_registry::clock::ManualClock;
+use peer_registry::server::Server;
 use serde_json::json;
 
 use crate::helpers::{START_MS, TestRegistry, peer};
@@ -189,6 +193,41 @@ async fn a_wall_clock_set_back_while_the_registry_was_down_moves_no_lease() {
     registry.resume().await;
     assert_eq!(registry.listed_ids().await, ["a"]);
     registry.advance_secs(500);
+    assert_eq!(registry.listed_ids().await, ["a"]);
+    registry.advance_ms(1);
+    assert!(registry.listed_ids().await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_clock_of_another_century_is_refused_for_now() {
+    let mut registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    registry.stop().await;
+    for now_ms in [0, 1_577_836_799_999, 4_102_444_800_000] {
+        let clock = Arc::new(ManualClock::new(now_ms));
+        let Err(error) = Server::start(&registry.config, clock).await else {
+            panic!("started at {now_ms}");
+        };
+        assert!(error.may_pass(), "{error}");
+    }
+    registry.resume().await;
+    assert_eq!(registry.listed_ids().await, ["a"]);
+}
+
+#[actix_web::test]
+async fn a_lease_keeps_what_it_has_left_across_a_run_decades_ahead() {
+    let mut registry = TestRegistry::start().await;
+    registry.register(&peer("a")).await.ok();
+    registry.advance_secs(100);
+    registry.stop().await;
+    registry.clock.set(START_MS + 70 * 365 * 86_400_000);
+    registry.resume().await;
+    registry.advance_secs(100);
+    registry.stop().await;
+    registry.clock.set(START_MS + 3_600_000);
+    registry.resume().await;
+    assert_eq!(registry.listed_ids().await, ["a"]);
+    registry.advance_secs(400);
     assert_eq!(registry.listed_ids().await, ["a"]);
     registry.advance_ms(1);
     assert!(registry.listed_ids().await.is_empty());

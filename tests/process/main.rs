@@ -1,18 +1,23 @@
 //! The real binary as a child process: what only a process can show.
 #![cfg(feature = "server")]
 
+mod bad_rows;
 mod child;
 mod crowds;
 mod database;
 mod deaf;
+mod disk;
 mod durability;
 mod faulty_databases;
+mod files;
 mod logs;
 mod long_heads;
 mod relay;
 mod shutdown;
 mod slow_clients;
 mod slow_readers;
+mod starting;
 mod startup;
 mod view;
 mod wire;
+mod wrong_clock;

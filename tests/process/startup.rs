@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::child::{Registry, folder, peer, refused, run};
+use crate::child::{Registry, folder, peer, refused, refused_for_now, run};
 use crate::database;
 
 /// Starts, registers a peer, and returns the interval that the answer names.
@@ -38,7 +38,8 @@ async fn a_port_in_use_stops_the_start_and_creates_no_database() {
     let addr = taken.local_addr().unwrap().to_string();
     let folder = folder();
     let args = [format!("--listen-addr={addr}")];
-    let message = refused(folder.path(), &[&args[0]], &[], &["LISTEN_ADDR", &addr]).await;
+    let parts = ["LISTEN_ADDR", &addr];
+    let message = refused_for_now(folder.path(), &[&args[0]], &[], &parts).await;
     assert_one_line(&message);
 }
 
@@ -47,7 +48,7 @@ async fn an_address_of_another_machine_stops_the_start() {
     let folder = folder();
     let args = ["--listen-addr=192.0.2.1:3000"];
     let parts = ["LISTEN_ADDR", "192.0.2.1:3000"];
-    assert_one_line(&refused(folder.path(), &args, &[], &parts).await);
+    assert_one_line(&refused_for_now(folder.path(), &args, &[], &parts).await);
 }
 
 #[tokio::test]
@@ -305,7 +306,8 @@ async fn the_start_up_block_says_all_that_an_operator_asks_first() {
         "heartbeat every 77 s",
         "cleanup every 333 s",
         "address policy any",
-        "loaded 3 peers, 2 of them active, at most 4321",
+        "loaded 2 peers, 2 of them active, at most 4321",
+        "removed 1 peers whose leases had run out",
         "credited an outage of 36",
         "4321 peers in 77 MiB, 78 requests at a time, 79 connections, 80 from one address",
         "8181 bytes of a head, 8282 of a body, 88383 of a listing; 84 peers on a page; 85 s",

@@ -78,6 +78,9 @@ impl fmt::Display for Finding {
         match self {
             Self::Serves { version } => write!(f, "a peer-registry {version} answers and serves"),
             Self::CannotServe { status } => match status {
+                HealthStatus::Starting => {
+                    f.write_str("the registry has just been started and reads its database")
+                }
                 HealthStatus::Draining => f.write_str("the registry is shutting down"),
                 _ => f.write_str("the registry cannot write, and says that it is degraded"),
             },

@@ -17,6 +17,8 @@ pub(super) enum ApiError {
     Request(#[from] RequestError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("the registry is starting: {loaded_rows} of {total_rows} peers are loaded")]
+    Starting { loaded_rows: u64, total_rows: u64 },
     #[error("there is no such path here")]
     NoSuchPath,
     #[error("the method must be {allowed}")]
@@ -95,6 +97,7 @@ impl ApiError {
             Self::Registry(
                 RegistryError::StorageUnavailable | RegistryError::Stopped | RegistryError::Stuck,
             ) => ErrorCode::StorageUnavailable,
+            Self::Starting { .. } => ErrorCode::Starting,
             Self::NoSuchPath => ErrorCode::NotFound,
             Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
             Self::NotJson => ErrorCode::UnsupportedMediaType,
@@ -148,6 +151,7 @@ impl ApiError {
             ErrorCode::Throttled
             | ErrorCode::Overloaded
             | ErrorCode::StorageUnavailable
+            | ErrorCode::Starting
             | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
             ErrorCode::Unauthorized => Some("send the header Authorization: Bearer and the token"),
             ErrorCode::ForeignOrigin => {
@@ -201,6 +205,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::RenewalsOnly => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Overloaded
         | ErrorCode::StorageUnavailable
+        | ErrorCode::Starting
         | ErrorCode::RegistryFull
         | ErrorCode::NoTurnServer
         | ErrorCode::RelayShutdown => StatusCode::SERVICE_UNAVAILABLE,
@@ -210,9 +215,9 @@ fn status_of(code: ErrorCode) -> StatusCode {
 
 /// Seconds to wait before trying again: a base and as much again at random, so that clients which
 /// were refused together do not come back together.
-fn retry_after_secs(code: ErrorCode) -> Option<u64> {
+pub(super) fn retry_after_secs(code: ErrorCode) -> Option<u64> {
     let base = match code {
-        ErrorCode::Overloaded => 1,
+        ErrorCode::Overloaded | ErrorCode::Starting => 1,
         ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
         ErrorCode::RegistryFull => 60,
         _ => return None,
@@ -245,6 +250,7 @@ impl ResponseError for ApiError {
                 | Self::BrokenBody
                 | Self::HeadTooLarge { .. }
                 | Self::InputBudget
+                | Self::Starting { .. }
         ) {
             // What is still to come of the body is not waited for.
             response.force_close();

@@ -15,6 +15,7 @@ mod query;
 mod response;
 mod serve;
 mod sessions;
+mod starting;
 mod status;
 mod turn;
 mod wrong_tokens;
@@ -39,6 +40,7 @@ use lane::Lane;
 use wrong_tokens::WrongTokens;
 
 pub(super) use serve::serve;
+pub(super) use starting::Starting;
 
 /// Listings that each worker works at together, and large bodies likewise.
 const SLOTS_PER_WORKER: usize = 2;

@@ -5,6 +5,13 @@
 //! stand `timeout` lower than now" has one answer for all peers, however many outages there were.
 //! That moment is the cutoff; a peer last seen before it has expired.
 
+/// The earliest moment that counts, in Unix milliseconds: some 8,000 years before 1970. Clocks that
+/// were set back by a century leave moments before 1970, and sums of what is later cannot overflow.
+pub const EARLIEST_MS: i64 = -253_402_300_799_999;
+
+/// Outages that are kept apart though they touch.
+const MAX_OUTAGES: usize = 1000;
+
 /// A stretch of time in which the registry took no heartbeats, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
@@ -39,6 +46,36 @@ pub fn is_expired(last_seen_ms: i64, cutoff_ms: i64) -> bool {
 /// Whether `outage` can no longer matter to any lease, given the present cutoff.
 pub fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
     outage.until_ms <= cutoff_ms
+}
+
+/// Makes sense of outages in any order and of any length, as a database may hold them after a clock
+/// was wrong or an operator was busy: disjoint, in order, from [`EARLIEST_MS`] to `now_ms`.
+///
+/// Outages that touch stay apart, since a peer may have been seen in the moment between them; but
+/// too many of them, as a crash loop leaves behind, become one.
+pub fn disjoint(mut outages: Vec<Outage>, now_ms: i64) -> Vec<Outage> {
+    for outage in &mut outages {
+        outage.from_ms = outage.from_ms.clamp(EARLIEST_MS, now_ms);
+        outage.until_ms = outage.until_ms.clamp(EARLIEST_MS, now_ms);
+    }
+    outages.retain(|outage| outage.from_ms < outage.until_ms);
+    outages.sort_unstable_by_key(|outage| outage.from_ms);
+    join(&mut outages, |next, last| next.from_ms < last.until_ms);
+    if outages.len() > MAX_OUTAGES {
+        join(&mut outages, |next, last| next.from_ms == last.until_ms);
+    }
+    outages
+}
+
+/// Makes one outage of neighbours that belong together.
+fn join(outages: &mut Vec<Outage>, belong: fn(&Outage, &Outage) -> bool) {
+    outages.dedup_by(|next, last| {
+        let is_one = belong(next, last);
+        if is_one {
+            last.until_ms = last.until_ms.max(next.until_ms);
+        }
+        is_one
+    });
 }
 
 /// When a lease renewed at `last_seen_ms` runs out unless it is renewed, in Unix milliseconds.
@@ -83,6 +120,29 @@ mod tests {
     fn a_peer_is_active_to_the_last_millisecond_of_its_lease() {
         assert!(!is_expired(400_000, 400_000));
         assert!(is_expired(399_999, 400_000));
+    }
+
+    #[test]
+    fn outages_of_a_wrong_clock_are_cut_to_what_can_have_been() {
+        let absurd = vec![
+            outage(5_000, i64::MAX),
+            outage(i64::MIN, EARLIEST_MS),
+            outage(100, 300),
+            outage(200, 400),
+            outage(400, 500),
+            outage(900, 700),
+        ];
+        assert_eq!(
+            disjoint(absurd, 6_000),
+            [outage(100, 400), outage(400, 500), outage(5_000, 6_000)]
+        );
+    }
+
+    #[test]
+    fn a_crash_loop_leaves_one_outage_behind() {
+        let touching: Vec<_> = (0..5_000).map(|at| outage(at, at + 1)).collect();
+        assert_eq!(disjoint(touching[..1_000].to_vec(), 5_000).len(), 1_000);
+        assert_eq!(disjoint(touching, 5_000), [outage(0, 5_000)]);
     }
 
     proptest! {

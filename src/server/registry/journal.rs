@@ -8,7 +8,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-use log::{Level, debug, error, log};
+use log::{Level, debug, error, info, log, warn};
 
 use super::batch::{Chore, Mutation, Outcome};
 use super::messages::RelayOutcome;
@@ -18,7 +18,10 @@ use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
 use crate::server::log_lines::{LineLimit, WINDOW_MS};
 use crate::server::model::Registration;
 use crate::server::policy::lease::Outage;
-use crate::server::storage::StorageError;
+use crate::server::storage::{FaultyRow, FilesLost, StorageError};
+
+/// Rows set aside that are named in the log; all of them are in the database.
+const MAX_NAMED_ROWS: usize = 20;
 
 /// What is limited together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +41,11 @@ enum Kind {
     Reloaded,
     Compared,
     StoodStill,
+    Constraint,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Registered,
         Self::Updated,
         Self::RegisteredAgain,
@@ -57,6 +61,7 @@ impl Kind {
         Self::Reloaded,
         Self::Compared,
         Self::StoodStill,
+        Self::Constraint,
     ];
 
     /// How its lines are written.
@@ -73,7 +78,7 @@ impl Kind {
             | Self::StorageWorks
             | Self::Compared => Level::Info,
             Self::RegistryFull | Self::CostMode | Self::Reloaded | Self::StoodStill => Level::Warn,
-            Self::StorageFails => Level::Error,
+            Self::StorageFails | Self::Constraint => Level::Error,
         }
     }
 
@@ -94,6 +99,7 @@ impl Kind {
             Self::Reloaded => "changed-from-outside",
             Self::Compared => "compared",
             Self::StoodStill => "stood-still",
+            Self::Constraint => "constraint",
         }
     }
 }
@@ -317,6 +323,22 @@ impl Journal {
         }
     }
 
+    /// Tells that the database takes a change of one peer no more than of any other, but not this
+    /// one: a trigger or a check stands in the way.
+    pub(super) fn constraint(&mut self, now_ms: i64, peer: Option<&PeerId>, error: &StorageError) {
+        match peer {
+            Some(peer) => {
+                let line =
+                    format_args!("the database refuses the write of one peer={peer}: {error}");
+                self.tell(Kind::Constraint, now_ms, line);
+            }
+            None => {
+                let line = format_args!("the database refuses a cleanup: {error}");
+                self.tell(Kind::Constraint, now_ms, line);
+            }
+        }
+    }
+
     /// Tells that memory equals the table again.
     pub(super) fn compared(&mut self, now_ms: i64, peers: usize) {
         let line = format_args!("every row was compared peers={peers}");
@@ -356,6 +378,39 @@ pub(super) fn still_degraded(error: &StorageError) {
 
 pub(super) fn close_failed(error: &StorageError) {
     error!("could not close the database cleanly: {error}");
+}
+
+/// Names rows that could not be read.
+pub(super) fn set_aside(rows: &[FaultyRow]) {
+    for row in rows.iter().take(MAX_NAMED_ROWS) {
+        warn!(
+            "set aside a row that cannot be read table={} rowid={} reason={:?}",
+            row.table, row.row_id, row.reason
+        );
+    }
+    if !rows.is_empty() {
+        warn!(
+            "set aside rows={}; the table peers_quarantine holds them",
+            rows.len()
+        );
+    }
+}
+
+pub(super) fn files_lost(lost: &FilesLost) {
+    error!("{lost}");
+}
+
+pub(super) fn shrunk(pages: u64) {
+    info!("gave pages of the database back to the file system pages={pages}");
+}
+
+/// Tells that there was no memory for all peers of the table.
+pub(super) fn shed(peers: usize, max_bytes: usize) {
+    warn!(
+        "removed the peers with the oldest leases, since all do not fit into {} MiB \
+         (MAX_MEMORY_MB) peers={peers}",
+        max_bytes >> 20
+    );
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ use crate::protocol::{
 };
 use crate::server::config::Config;
 use crate::server::model::Registration;
-use crate::server::storage::{Resumed, StorageError, Store};
+use crate::server::progress::Progress;
+use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 use actor::RegistryActor;
 use batch::Mutation;
@@ -83,8 +84,9 @@ pub struct Started {
     pub active_peers: usize,
     /// Outages credited.
     pub resumed: Resumed,
-    /// Resolves when the actor is gone, by panic or after a drain.
-    pub stopped: oneshot::Receiver<()>,
+    /// Resolves when the actor is gone: with what became of its files if they were taken away, and
+    /// with an error if it panicked or was drained.
+    pub stopped: oneshot::Receiver<FilesLost>,
 }
 
 impl Registry {
@@ -96,11 +98,13 @@ impl Registry {
         clock: Arc<dyn Clock>,
         config: &Config,
         sent: SentBytes,
+        progress: &Progress,
     ) -> Result<(Self, Started), StorageError> {
         let (alive, stopped) = oneshot::channel();
         let inbox = Inbox::new();
         let (actor, resumed) =
-            RegistryActor::resume(store, clock, config, sent, inbox.clone(), alive).await?;
+            RegistryActor::resume(store, clock, config, sent, inbox.clone(), alive, progress)
+                .await?;
         let (total_peers, active_peers) = actor.peers();
         let view = actor.view();
         let registry = Self {

@@ -7,10 +7,11 @@
 
 use std::collections::HashSet;
 
-use super::batch::{Batch, Mutation};
+use super::batch::Batch;
 use super::state::State;
 use crate::protocol::PeerId;
 use crate::server::model::StoredPeer;
+use crate::server::storage::PeerRows;
 
 /// Rows that are compared at a time: a few milliseconds.
 pub(super) const SLICE_ROWS: usize = 1_000;
@@ -36,19 +37,9 @@ impl Resync {
 
 /// The peers whose rows a batch may touch.
 pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
-    let mut ids: Vec<_> = batch
-        .mutations
-        .iter()
-        .filter_map(|(mutation, _)| match mutation {
-            Mutation::Register(registration) => Some(&registration.peer_id),
-            Mutation::Renew(peer_id) | Mutation::OfferTurn(peer_id, _) => Some(peer_id),
-            Mutation::Allocate(request) => Some(&request.peer_id),
-            Mutation::Release(request) => Some(&request.peer_id),
-            Mutation::Report(request) => Some(&request.peer_id),
-            Mutation::SetTier(..) | Mutation::SetSpend(_) | Mutation::SetMode(_) => None,
-        })
-        .cloned()
-        .collect();
+    let mutations = batch.mutations.iter();
+    let ids = mutations.filter_map(|(mutation, _)| mutation.peer_id());
+    let mut ids: Vec<_> = ids.cloned().collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -66,13 +57,13 @@ pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer
 }
 
 /// Follows the rows behind `after`. Returns the next step.
-pub(super) fn follow_rows(state: &mut State, rows: &[StoredPeer]) -> Resync {
-    for row in rows {
+pub(super) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
+    for row in &rows.peers {
         state.directory.compare(row);
     }
-    match rows.last() {
-        Some(last) if rows.len() == SLICE_ROWS => Resync::Rows { after: last.row_id },
-        _ => Resync::Peers { part: 0 },
+    match rows.next_after {
+        Some(after) => Resync::Rows { after },
+        None => Resync::Peers { part: 0 },
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Storage {
 pub(super) struct Changed {
     /// Everything about relaying.
     pub(super) relay: Relay,
+    /// How many rows are in `peers_quarantine`.
+    pub(super) quarantined: u64,
     pub(super) max_row_id: i64,
     pub(super) version: DataVersion,
     /// The outage that is over.
@@ -81,6 +83,8 @@ pub(super) struct State {
     pub(super) relay: Relay,
     pub(super) counters: Counters,
     pub(super) storage: Storage,
+    /// How many rows of the database were set aside, as they cannot be read.
+    pub(super) quarantined: u64,
     pub(super) started_ms: i64,
     lease: LeaseConfig,
     /// In order of time, and disjoint.
@@ -108,7 +112,7 @@ impl State {
     pub(super) fn new(
         directory: Directory,
         relay: Relay,
-        version: DataVersion,
+        storage: Storage,
         lease: LeaseConfig,
         outages: Vec<Outage>,
         now_ms: i64,
@@ -117,7 +121,8 @@ impl State {
             directory,
             relay,
             counters: Counters::default(),
-            storage: Storage::Works(version),
+            storage,
+            quarantined: 0,
             started_ms: now_ms,
             lease,
             outages,
@@ -237,10 +242,12 @@ impl State {
     pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64) {
         let Changed {
             relay,
+            quarantined,
             max_row_id,
             version,
             credited,
         } = changed;
+        self.quarantined = quarantined;
         self.outages.extend(credited);
         self.relay = relay.follow(&self.relay);
         self.directory.set_loads(self.relay.sessions().loads());

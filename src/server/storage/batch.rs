@@ -13,8 +13,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 use super::{
-    Changes, CommitOutcome, DataVersion, RelayChanges, StorageError, cost, peers, sessions, turn,
-    uptime,
+    Changes, CommitOutcome, RelayChanges, StorageError, cost, peers, sessions, turn, uptime,
 };
 
 /// Fails if somebody else has written to the database. SQLite has no `RAISE` outside of triggers,
@@ -23,12 +22,20 @@ const UNCHANGED: &str = "
 SELECT json_extract('{}', 'the database was changed from outside')
 FROM pragma_data_version WHERE data_version <> ?;";
 
+/// What the guards say of a statement that touched other rows than planned.
+const NOT_AS_PLANNED: &str = ", not as many as planned";
+
+/// Carries out `changes` as the transaction of number `batch`.
+///
+/// On an error nothing of it holds, unless the error is one of the disk: then the commit may yet
+/// stand in the log, see [`settle`](super::settle).
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     changes: &Changes,
-    version: DataVersion,
+    version: i64,
+    batch: i64,
 ) -> Result<CommitOutcome, StorageError> {
-    let script = Script::of(changes, version);
+    let script = Script::of(changes, version, batch);
     let result = sqlx::query_with(AssertSqlSafe(script.sql), script.arguments)
         .execute(&mut *connection)
         .await;
@@ -37,17 +44,33 @@ pub(super) async fn commit(
     };
     // What is left of the transaction, if anything.
     let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    let error = refused_row(error);
+    if error.stops_writes() {
+        return Err(error);
+    }
     match check(connection, version).await? {
         // Whatever the script ran into, it was made for other data.
         CommitOutcome::ChangedOutside => Ok(CommitOutcome::ChangedOutside),
-        CommitOutcome::Done => Err(error.into()),
+        CommitOutcome::Done => Err(error),
+    }
+}
+
+/// A guard that fails tells of a row that somebody else's trigger has kept from being written.
+fn refused_row(error: sqlx::Error) -> StorageError {
+    let is_guard = error
+        .as_database_error()
+        .is_some_and(|error| error.message().contains(NOT_AS_PLANNED));
+    if is_guard {
+        StorageError::Constraint(error)
+    } else {
+        error.into()
     }
 }
 
 /// Tells whether the data is still at `version`.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
-    version: DataVersion,
+    version: i64,
 ) -> Result<CommitOutcome, StorageError> {
     if data_version(connection).await? == version {
         Ok(CommitOutcome::Done)
@@ -56,13 +79,11 @@ pub(super) async fn check(
     }
 }
 
-pub(super) async fn data_version(
-    connection: &mut SqliteConnection,
-) -> Result<DataVersion, StorageError> {
+pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
     let version = sqlx::query_scalar("PRAGMA data_version")
         .fetch_one(connection)
         .await?;
-    Ok(DataVersion(version))
+    Ok(version)
 }
 
 /// SQL and its parameters, which it takes in a row.
@@ -72,15 +93,16 @@ struct Script {
 }
 
 impl Script {
-    fn of(changes: &Changes, version: DataVersion) -> Self {
+    fn of(changes: &Changes, version: i64, batch: i64) -> Self {
         let mut script = Self {
             sql: "BEGIN IMMEDIATE;".to_owned(),
             arguments: SqliteArguments::default(),
         };
         script.add(UNCHANGED);
-        script.bind(version.0);
+        script.bind(version);
         script.add(uptime::MARK_ALIVE);
         script.bind(changes.now_ms);
+        script.bind(batch);
         for outage in &changes.outages {
             script.add(uptime::CREDIT);
             script.bind(outage.from_ms);
@@ -164,7 +186,7 @@ impl Script {
         let _ = write!(
             self.sql,
             "
-SELECT json_extract('{{}}', '{what} touched ' || changes() || ' rows, not as many as planned')
+SELECT json_extract('{{}}', '{what} touched ' || changes() || ' rows{NOT_AS_PLANNED}')
 WHERE changes() <> ?;"
         );
         self.bind(rows as i64);

@@ -2,12 +2,18 @@
 
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
+use super::quarantine::FaultyRow;
 use crate::protocol::ModeOverride;
 use crate::server::model::DayTraffic;
 use crate::server::policy::cost::{Bill, CostState};
+use crate::server::policy::lease::EARLIEST_MS;
+
+/// More than any bill; sums of such are far from what a float can hold.
+const MAX_USD: f64 = 1e12;
 
 /// Adds to the traffic of days. A sum over the largest integer is a float to SQLite, which the table
 /// would not take, now or ever.
@@ -56,58 +62,97 @@ fn date_of(day: i64) -> NaiveDate {
         .unwrap_or_default()
 }
 
-/// The traffic of `first_day`, counted from 1970-01-01, and of the days after it.
+/// The traffic of `first_day`, counted from 1970-01-01, and of the days after it, but for the rows
+/// that are none.
 pub(super) async fn load_traffic(
     connection: &mut SqliteConnection,
     first_day: i64,
+    faulty: &mut Vec<FaultyRow>,
 ) -> Result<Vec<(i64, DayTraffic)>, StorageError> {
     let rows = sqlx::query(
-        "SELECT unixepoch(day) / 86400, http_bytes, relayed_bytes FROM traffic_days WHERE day >= ?",
+        "SELECT rowid, unixepoch(day) / 86400, http_bytes, relayed_bytes
+         FROM traffic_days WHERE day >= ?",
     )
     .bind(date_of(first_day).to_string())
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let traffic = DayTraffic {
-                http_bytes: row.try_get(1)?,
-                relayed_bytes: row.try_get(2)?,
-            };
-            Ok((row.try_get(0)?, traffic))
-        })
-        .collect()
+    let mut days = Vec::with_capacity(rows.len());
+    for row in rows {
+        let day: Option<i64> = row.try_get(1)?;
+        let traffic = DayTraffic {
+            http_bytes: row.try_get(2)?,
+            relayed_bytes: row.try_get(3)?,
+        };
+        let fault = match day {
+            None => "day is not a date",
+            Some(_) if traffic.http_bytes < 0 || traffic.relayed_bytes < 0 => "bytes are negative",
+            Some(day) => {
+                days.push((day, traffic));
+                continue;
+            }
+        };
+        faulty.push(FaultyRow {
+            table: "traffic_days",
+            row_id: row.try_get(0)?,
+            reason: fault.to_owned(),
+        });
+    }
+    Ok(days)
 }
 
-/// How tight the registry was, if it has ever said so.
+/// How tight the registry was, if it has ever said so in a way that can be read.
 pub(super) async fn load_state(
     connection: &mut SqliteConnection,
+    now_ms: i64,
+    faulty: &mut Vec<FaultyRow>,
 ) -> Result<CostState, StorageError> {
-    let row = sqlx::query("SELECT * FROM cost_state")
+    let row = sqlx::query("SELECT rowid, * FROM cost_state")
         .fetch_optional(connection)
         .await?;
     let Some(row) = row else {
         return Ok(CostState::default());
     };
-    let mode: String = row.try_get("mode")?;
-    let bill_usd: Option<f64> = row.try_get("bill_spend_usd")?;
-    let forced: Option<String> = row.try_get("forced_mode")?;
+    match read_state(&row, now_ms) {
+        Ok(state) => Ok(state),
+        Err(reason) => {
+            faulty.push(FaultyRow {
+                table: "cost_state",
+                row_id: row.try_get(0)?,
+                reason,
+            });
+            Ok(CostState::default())
+        }
+    }
+}
+
+fn read_state(row: &SqliteRow, now_ms: i64) -> Result<CostState, String> {
+    let said = |error: sqlx::Error| error.to_string();
+    let mode: String = row.try_get("mode").map_err(said)?;
+    let mode_since_ms: i64 = row.try_get("mode_since").map_err(said)?;
+    let bill_usd: Option<f64> = row.try_get("bill_spend_usd").map_err(said)?;
+    let forced: Option<String> = row.try_get("forced_mode").map_err(said)?;
+    let bill = match bill_usd {
+        None => None,
+        Some(spend_usd) => Some(Bill {
+            spend_usd,
+            as_of_ms: row.try_get("bill_as_of").map_err(said)?,
+            metered_usd: row.try_get("bill_metered_usd").map_err(said)?,
+        }),
+    };
+    let is_sum = |usd: f64| (0.0..=MAX_USD).contains(&usd);
+    if bill.is_some_and(|bill| !is_sum(bill.spend_usd) || !is_sum(bill.metered_usd)) {
+        return Err("the bill is not a sum of money".to_owned());
+    }
     Ok(CostState {
         // A mode that is none any more is found anew from the cost.
         mode: mode.parse().unwrap_or_default(),
-        mode_since_ms: row.try_get("mode_since")?,
-        bill: match bill_usd {
-            None => None,
-            Some(spend_usd) => Some(Bill {
-                spend_usd,
-                as_of_ms: row.try_get("bill_as_of")?,
-                metered_usd: row.try_get("bill_metered_usd")?,
-            }),
-        },
+        mode_since_ms: mode_since_ms.clamp(EARLIEST_MS, now_ms),
+        bill,
         forced: match forced.and_then(|mode| mode.parse().ok()) {
             None => None,
             Some(mode) => Some(ModeOverride {
                 mode,
-                until_ms: row.try_get("forced_until")?,
+                until_ms: row.try_get("forced_until").map_err(said)?,
             }),
         },
     })

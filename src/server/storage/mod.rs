@@ -3,39 +3,45 @@
 //! The registry commits in groups: a [`Changes`] is everything one transaction does, set by set
 //! rather than row by row. `synchronous=FULL` makes a commit survive kill -9 and power loss.
 
+mod access;
 mod batch;
 mod cost;
+mod error;
+mod files;
+mod load;
+mod lock;
 mod open;
 mod peers;
+mod quarantine;
 mod sessions;
+mod settle;
+mod slot;
+mod store;
 mod turn;
 mod uptime;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::protocol::{PeerId, Tier, TurnOffer};
 use crate::server::model::{DayTraffic, StoredPeer, TurnSession};
 use crate::server::policy::cost::CostState;
 use crate::server::policy::lease::Outage;
 
+pub use error::StorageError;
+pub use files::{FileGone, FilesLost};
 pub use open::OpenError;
+pub use quarantine::FaultyRow;
+pub use store::Store;
 pub use uptime::Resumed;
 
-/// The database; clones share it.
-#[derive(Clone, Debug)]
-pub struct Store {
-    pool: SqlitePool,
-    path: PathBuf,
-    lock: Arc<File>,
+/// What changes when somebody else writes to the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataVersion {
+    /// SQLite's number, which means something to one connection only.
+    number: i64,
+    /// Which connection that is; each new one counts up.
+    connection: u64,
 }
-
-/// A number that changes when somebody else writes to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataVersion(i64);
 
 /// Everything that one transaction does, in this order.
 #[derive(Debug, Default)]
@@ -73,6 +79,31 @@ pub struct RelayChanges {
     pub state: Option<CostState>,
 }
 
+/// What a load has found beside the peers.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is known of TURN sessions and of what they cost.
+    pub relay: RelayRows,
+    /// The version of the data.
+    pub version: DataVersion,
+    /// Rows that could not be read. If the database takes writes, they are in `peers_quarantine`
+    /// now and in their tables no more.
+    pub set_aside: Vec<FaultyRow>,
+    /// How many rows are in `peers_quarantine`, from whenever.
+    pub quarantined: u64,
+}
+
+/// Rows of peers that were read.
+#[derive(Debug, Default)]
+pub struct PeerRows {
+    /// The peers, in order of their rows.
+    pub peers: Vec<StoredPeer>,
+    /// Rows that could not be read, as in [`Loaded`].
+    pub set_aside: Vec<FaultyRow>,
+    /// The last row that was looked at, if there may be more behind it.
+    pub next_after: Option<i64>,
+}
+
 /// What is known of TURN sessions and of what they cost.
 #[derive(Debug, Default)]
 pub struct RelayRows {
@@ -107,174 +138,4 @@ pub enum CommitOutcome {
     Done,
     /// Somebody else has written to the database since the version given; nothing was changed.
     ChangedOutside,
-}
-
-/// A read or write that failed; nothing of it was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// SQLite or the file system refused.
-    #[error("the database failed: {0}")]
-    Database(sqlx::Error),
-    /// A row holds what the registry cannot have written.
-    #[error("peer {peer_id:?} has an unreadable {column}: {reason}")]
-    Row {
-        /// The row's `peer_id`.
-        peer_id: String,
-        /// The column at fault.
-        column: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl From<sqlx::Error> for StorageError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl Store {
-    /// Opens the database at `path`, creating the file and its folder if needed.
-    ///
-    /// # Errors
-    /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        open::open(path).await
-    }
-
-    /// The database file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Takes up the leases where the last process left them; credits the time since as an outage.
-    pub async fn resume(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
-        self.run(async |connection| {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
-            transaction.commit().await?;
-            Ok(resumed)
-        })
-        .await
-    }
-
-    /// Hands every peer to `each`; returns the rest, with the traffic since `first_day`, and the
-    /// version of the data.
-    pub async fn load(
-        &self,
-        each: impl FnMut(StoredPeer),
-        first_day: i64,
-    ) -> Result<(RelayRows, DataVersion), StorageError> {
-        self.run(async |connection| {
-            let mut transaction = connection.begin().await?;
-            peers::load(&mut transaction, each).await?;
-            let relay = load_relay(&mut transaction, first_day).await?;
-            let version = batch::data_version(&mut transaction).await?;
-            transaction.rollback().await?;
-            Ok((relay, version))
-        })
-        .await
-    }
-
-    /// What a comparison of the table with memory begins with: everything but the peers, the highest
-    /// row below `max_row_id`, and the version of the data.
-    pub async fn begin_resync(
-        &self,
-        first_day: i64,
-        max_row_id: i64,
-    ) -> Result<(RelayRows, i64, DataVersion), StorageError> {
-        self.run(async |connection| {
-            let mut transaction = connection.begin().await?;
-            let relay = load_relay(&mut transaction, first_day).await?;
-            let last_row_id = peers::max_row_id(&mut transaction, max_row_id).await?;
-            let version = batch::data_version(&mut transaction).await?;
-            transaction.rollback().await?;
-            Ok((relay, last_row_id, version))
-        })
-        .await
-    }
-
-    /// The rows of some peers.
-    pub async fn read_peers(&self, ids: &[PeerId]) -> Result<Vec<StoredPeer>, StorageError> {
-        self.run(async |connection| peers::read_peers(connection, ids).await)
-            .await
-    }
-
-    /// Up to `max` rows behind a key, in order of their keys.
-    pub async fn read_rows(&self, after: i64, max: usize) -> Result<Vec<StoredPeer>, StorageError> {
-        self.run(async |connection| peers::read_rows(connection, after, max).await)
-            .await
-    }
-
-    /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
-    pub async fn commit(
-        &self,
-        changes: &Changes,
-        version: DataVersion,
-    ) -> Result<CommitOutcome, StorageError> {
-        self.run(async |connection| {
-            if changes.is_alive {
-                batch::commit(connection, changes, version).await
-            } else {
-                batch::check(connection, version).await
-            }
-        })
-        .await
-    }
-
-    /// Takes up the leases after writes have failed, which credits the time since as an outage.
-    pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
-        self.run(async |connection| {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            uptime::credit(&mut transaction, outage).await?;
-            sqlx::query(uptime::MARK_ALIVE)
-                .bind(outage.until_ms)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Does some work on the connection, which is thrown away if that fails: without it, whatever
-    /// became of a transaction is undone, and the next one starts afresh.
-    async fn run<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let mut connection = self.pool.acquire().await?;
-        let result = work(&mut connection).await;
-        if result.is_err() {
-            // That it may also fail to close adds nothing to the error at hand.
-            let _ = connection.close().await;
-        }
-        result
-    }
-
-    /// Moves the write-ahead log into the database file and lets go of both.
-    pub async fn close(&self) -> Result<(), StorageError> {
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.pool)
-            .await;
-        self.pool.close().await;
-        let unlocked = self.lock.unlock().map_err(sqlx::Error::from);
-        checkpoint?;
-        Ok(unlocked?)
-    }
-}
-
-/// Everything about relaying, with the traffic since `first_day`.
-async fn load_relay(
-    connection: &mut SqliteConnection,
-    first_day: i64,
-) -> Result<RelayRows, StorageError> {
-    let mut relay = RelayRows {
-        traffic: cost::load_traffic(connection, first_day).await?,
-        tiers: sessions::load_tiers(connection).await?,
-        state: cost::load_state(connection).await?,
-        ..RelayRows::default()
-    };
-    sessions::load(connection, |session| relay.sessions.push(session)).await?;
-    Ok(relay)
 }

@@ -1,32 +1,29 @@
 //! Opens the database, or says why this one must not be opened.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 
-use super::Store;
+use super::StorageError;
+use super::access::{self, Access, READING};
+use super::error::{code, code_of, is_full};
+use super::lock;
+use super::store::Opened;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The first SQLite without the bug by which a reset of the write-ahead log could lose a commit.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// How long a write waits for an operator's own write to end.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest database that is written anew so that it can give room back, in bytes. It takes a
+/// second or so; a larger one stays as it is.
+const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 
-/// Pages of write-ahead log, of 4 KiB each, after which it is moved into the database file.
-///
-/// Heartbeats rewrite the same pages over and over; the longer the log, the more of those writes
-/// are merged before they reach the file. 10,000 pages take 40 MiB of disk.
-const CHECKPOINT_PAGES: &str = "10000";
-
-/// Memory for cached pages: negative is KiB. It bounds what a large table costs in memory.
-const PAGE_CACHE: &str = "-8192";
+/// What SQLite says of a value that breaks the rules of its column, which is no damage to the file.
+const VALUE_FAULT: &str = " value in ";
 
 /// Why a database was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +34,17 @@ pub enum OpenError {
          its folder exists or can be created, and that this user may write there"
     )]
     Unwritable {
+        /// The database file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The file cannot be used at present, which may pass by itself.
+    #[error(
+        "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
+         full, make room"
+    )]
+    Stalled {
         /// The database file.
         path: PathBuf,
         /// What went wrong.
@@ -91,105 +99,195 @@ pub enum OpenError {
     },
 }
 
-pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
-    let path = path.to_owned();
+impl OpenError {
+    /// Whether a later start may succeed without anybody's doing.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Stalled { .. } | Self::InUse { .. })
+    }
+
+    /// What an error of the file system means.
+    pub(super) fn of_io(path: &Path, error: &io::Error) -> Self {
+        let is_full = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        );
+        let (path, reason) = (path.to_owned(), error.to_string());
+        if is_full {
+            Self::Stalled { path, reason }
+        } else {
+            Self::Unwritable { path, reason }
+        }
+    }
+
+    /// What an error of SQLite means to an operator.
+    fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match code_of(error) {
+            Some(code::CORRUPT) => Self::Damaged {
+                path,
+                report: reason,
+            },
+            Some(code::NOT_A_DATABASE) => Self::Foreign { path },
+            Some(code::IO | code::BUSY) => Self::Stalled { path, reason },
+            _ if is_full(error) => Self::Stalled { path, reason },
+            _ => Self::Unwritable { path, reason },
+        }
+    }
+}
+
+pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        fs::create_dir_all(folder).map_err(|error| unwritable(&path, &error))?;
+        fs::create_dir_all(folder).map_err(|error| OpenError::of_io(path, &error))?;
     }
-    let lock = lock(&path)?;
-    check_before_writing(&path).await?;
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        .pragma("cache_size", PAGE_CACHE)
-        // A statement that may fail half-way keeps a journal, by default in a file of its own.
-        .pragma("temp_store", "MEMORY")
-        // A log that one burst made long does not stay long.
-        .pragma("journal_size_limit", "67108864")
-        .disable_statement_logging();
-    // The one connection lives as long as the process, since its `data_version` must.
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|error| explain(&path, &error))?;
-    let migrated = migrate(&pool, &path).await;
-    if let Err(error) = migrated {
-        pool.close().await;
-        return Err(error);
-    }
-    Ok(Store {
-        pool,
-        path,
-        lock: Arc::new(lock),
+    let file = lock::lock(path)?;
+    let real = fs::canonicalize(path).map_err(|error| OpenError::of_io(path, &error))?;
+    let (connection, access, notices) = match open_to_write(path, &real).await {
+        Ok((connection, notices)) => (connection, Access::Full, notices),
+        Err(error) => match open_to_read(path, &real, &error).await {
+            Some((connection, access)) => {
+                let notice = format!("serving reads only: {error}");
+                (connection, access, vec![notice])
+            }
+            None => return Err(error),
+        },
+    };
+    Ok(Opened {
+        path: path.to_owned(),
+        real,
+        file,
+        connection,
+        access,
+        notices,
     })
 }
 
-fn unwritable(path: &Path, error: &dyn std::error::Error) -> OpenError {
-    OpenError::Unwritable {
-        path: path.to_owned(),
-        reason: error.to_string(),
+/// Opens the file for all that the registry does; says what an operator should know of it.
+async fn open_to_write(
+    path: &Path,
+    real: &Path,
+) -> Result<(SqliteConnection, Vec<String>), OpenError> {
+    check_before_writing(path, real).await?;
+    let mut notices = lock::make_private(real);
+    let is_new = fs::metadata(real).is_ok_and(|file| file.len() == 0);
+    let access = if is_new { Access::First } else { Access::Full };
+    let mut connection = access::connect(real, access)
+        .await
+        .map_err(|error| OpenError::of_sqlite(path, &error))?;
+    let opened = async {
+        migrate(&mut connection, path).await?;
+        let converted = convert(&mut connection).await;
+        converted.map_err(|error| OpenError::of_sqlite(path, &error))
+    };
+    match opened.await {
+        Ok(true) => notices.push("wrote the database anew, so that it can shrink".to_owned()),
+        Ok(false) => {}
+        Err(error) => {
+            let _ = connection.close().await;
+            return Err(error);
+        }
     }
+    Ok((connection, notices))
 }
 
-/// Keeps a second registry away from the file. SQLite's own locks would let both write in turn,
-/// and each would list peers that the other has removed.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    // By whatever name it is called; a file that is not there yet has its folder's only.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut name = real.into_os_string();
-    name.push(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(name)
-        .map_err(|error| unwritable(path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(unwritable(path, &error)),
+/// Opens a database of this version that cannot be written, as `error` says, for reading; `None` if
+/// it cannot be read either.
+async fn open_to_read(
+    path: &Path,
+    real: &Path,
+    error: &OpenError,
+) -> Option<(SqliteConnection, Access)> {
+    let may_be_read = matches!(
+        error,
+        OpenError::Stalled { .. } | OpenError::Unwritable { .. }
+    );
+    if !may_be_read || fs::metadata(real).is_ok_and(|file| file.len() == 0) {
+        return None;
     }
+    for access in READING {
+        let [log, _] = lock::companions(real);
+        let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        if access == Access::Immutable && has_log {
+            continue;
+        }
+        let Ok(mut connection) = access::connect(real, access).await else {
+            continue;
+        };
+        if check(&mut connection, path).await.is_ok() && is_current(&mut connection).await {
+            return Some((connection, access));
+        }
+        let _ = connection.close().await;
+    }
+    None
 }
 
-/// Looks at a file, if there is one, in a way that cannot change it: merely to open a database for
-/// writing may switch its journal mode.
-async fn check_before_writing(path: &Path) -> Result<(), OpenError> {
-    if fs::metadata(path).map_or(true, |file| file.len() == 0) {
+/// Opens a database that was read only until now for writing.
+pub(super) async fn connect_to_write(real: &Path) -> Result<SqliteConnection, StorageError> {
+    let connection = access::connect(real, Access::Full).await?;
+    // Open to others until now, perhaps, as nothing could be written.
+    lock::make_private(real);
+    Ok(connection)
+}
+
+/// Whether all migrations were carried out, and no other ones.
+async fn is_current(connection: &mut SqliteConnection) -> bool {
+    let found: Result<Vec<i64>, _> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(connection)
+            .await;
+    found.is_ok_and(|found| MIGRATIONS.iter().map(|known| known.version).eq(found))
+}
+
+/// Lets a small database of an earlier version give room back; tells whether it could not before.
+async fn convert(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let (is_off, bytes): (bool, i64) = sqlx::query_as(
+        "SELECT auto_vacuum = 0, page_count * page_size
+         FROM pragma_auto_vacuum, pragma_page_count, pragma_page_size",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if is_off && bytes < MAX_CONVERTED_BYTES {
+        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL")
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("VACUUM").execute(connection).await?;
+    }
+    Ok(is_off && bytes < MAX_CONVERTED_BYTES)
+}
+
+/// Looks at a file, if there is one, in a way that cannot change it.
+async fn check_before_writing(path: &Path, real: &Path) -> Result<(), OpenError> {
+    if fs::metadata(real).map_or(true, |file| file.len() == 0) {
         return Ok(());
     }
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .disable_statement_logging()
-        .connect()
+    let mut connection = access::connect_to_check(real)
         .await
-        .map_err(|error| explain(path, &error))?;
+        .map_err(|error| OpenError::of_sqlite(path, &error))?;
     let checked = check(&mut connection, path).await;
     let closed = connection.close().await;
     checked?;
-    closed.map_err(|error| explain(path, &error))
+    closed.map_err(|error| OpenError::of_sqlite(path, &error))
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let fault = |error: sqlx::Error| OpenError::of_sqlite(path, &error);
+    // The checks of a million rows would take seconds. Rows that break them are set aside later.
+    sqlx::query("PRAGMA ignore_check_constraints = ON")
+        .execute(&mut *connection)
+        .await
+        .map_err(fault)?;
     let report: Vec<String> = sqlx::query_scalar("PRAGMA quick_check")
         .fetch_all(&mut *connection)
         .await
-        .map_err(|error| explain(path, &error))?;
-    if report != ["ok"] {
+        .map_err(fault)?;
+    sqlx::query("PRAGMA ignore_check_constraints = OFF")
+        .execute(&mut *connection)
+        .await
+        .map_err(fault)?;
+    let is_damage = |line: &String| line != "ok" && !line.contains(VALUE_FAULT);
+    if report.iter().any(is_damage) {
         return Err(OpenError::Damaged {
             path: path.to_owned(),
-            report: report.join("; "),
+            report: report.join("; ").replace('\n', "; "),
         });
     }
     let is_foreign: bool = sqlx::query_scalar(
@@ -198,7 +296,7 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
     )
     .fetch_one(connection)
     .await
-    .map_err(|error| explain(path, &error))?;
+    .map_err(fault)?;
     if is_foreign {
         return Err(OpenError::Foreign {
             path: path.to_owned(),
@@ -207,9 +305,9 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
     Ok(())
 }
 
-async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
-    check_sqlite_version(pool, path).await?;
-    match MIGRATIONS.run(pool).await {
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    check_sqlite_version(connection, path).await?;
+    match MIGRATIONS.run(connection).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => Err(OpenError::Newer {
             path: path.to_owned(),
@@ -218,40 +316,28 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
         Err(MigrateError::VersionMismatch(_)) => Err(OpenError::Foreign {
             path: path.to_owned(),
         }),
-        Err(error) => Err(unwritable(path, &error)),
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            Err(OpenError::of_sqlite(path, &error))
+        }
+        Err(error) => Err(OpenError::Unwritable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }),
     }
 }
 
-async fn check_sqlite_version(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+async fn check_sqlite_version(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), OpenError> {
     let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
-        .map_err(|error| explain(path, &error))?;
+        .map_err(|error| OpenError::of_sqlite(path, &error))?;
     let mut numbers = found.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     if (next(), next(), next()) < OLDEST_SQLITE {
         return Err(OpenError::OldSqlite { found });
     }
     Ok(())
-}
-
-/// Turns SQLite's primary result codes into what an operator can act on.
-fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
-    let path = path.to_owned();
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .and_then(|code| code.parse::<u32>().ok())
-        .map(|code| code & 0xff);
-    match code {
-        Some(11) => OpenError::Damaged {
-            path,
-            report: error.to_string(),
-        },
-        Some(26) => OpenError::Foreign { path },
-        _ => OpenError::Unwritable {
-            path,
-            reason: error.to_string(),
-        },
-    }
 }

@@ -1,52 +1,56 @@
 //! The peer table.
 
-use futures_util::TryStreamExt;
-use serde::de::DeserializeOwned;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::StorageError;
-use crate::protocol::{PeerId, TurnOffer};
-use crate::server::model::{Profile, StoredPeer};
+use crate::server::model::StoredPeer;
 
-/// Hands every row to `each`, in no particular order.
-pub(super) async fn load(
+/// Rows that one transaction removes.
+pub(super) const SLICE_ROWS: i64 = 2000;
+
+/// Removes the peers last seen before the cutoff, some at a time, so that no transaction is long.
+/// Returns how many.
+pub(super) async fn expire(
     connection: &mut SqliteConnection,
-    mut each: impl FnMut(StoredPeer),
-) -> Result<(), StorageError> {
-    let mut rows = sqlx::query("SELECT * FROM peers").fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        each(read(&row)?);
+    cutoff_ms: i64,
+) -> Result<u64, StorageError> {
+    let mut removed = 0;
+    loop {
+        let slice = sqlx::query(
+            "DELETE FROM peers WHERE id IN (
+                 SELECT id FROM peers WHERE last_seen < ? ORDER BY last_seen, id LIMIT ?
+             )",
+        )
+        .bind(cutoff_ms)
+        .bind(SLICE_ROWS)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+        removed += slice;
+        if slice == 0 {
+            return Ok(removed);
+        }
     }
+}
+
+/// Removes the peers that have expired, those last seen before the cutoff, but for some rows. The
+/// second condition bounds the number of rows: a place in the order of `last_seen` and `id`.
+pub(super) const CLEANUP: &str = "
+DELETE FROM peers
+WHERE last_seen < ? AND (last_seen, id) < (?, ?) AND id NOT IN (SELECT value FROM json_each(?));";
+
+/// Removes some rows.
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    rows: &[i64],
+) -> Result<(), StorageError> {
+    let rows = serde_json::to_string(rows).unwrap_or_default();
+    sqlx::query("DELETE FROM peers WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(rows)
+        .execute(connection)
+        .await?;
     Ok(())
-}
-
-/// The rows of some peers.
-pub(super) async fn read_peers(
-    connection: &mut SqliteConnection,
-    ids: &[PeerId],
-) -> Result<Vec<StoredPeer>, StorageError> {
-    let ids = serde_json::to_string(ids).unwrap_or_default();
-    let rows = sqlx::query("SELECT * FROM peers WHERE peer_id IN (SELECT value FROM json_each(?))")
-        .bind(ids)
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(read).collect()
-}
-
-/// Up to `max` rows behind a key, in order of their keys.
-pub(super) async fn read_rows(
-    connection: &mut SqliteConnection,
-    after: i64,
-    max: usize,
-) -> Result<Vec<StoredPeer>, StorageError> {
-    let rows = sqlx::query("SELECT * FROM peers WHERE id > ? ORDER BY id LIMIT ?")
-        .bind(after)
-        .bind(max as i64)
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(read).collect()
 }
 
 /// The highest key below `below`, or 0.
@@ -60,62 +64,6 @@ pub(super) async fn max_row_id(
         .await?;
     Ok(max.unwrap_or(0))
 }
-
-fn read(row: &SqliteRow) -> Result<StoredPeer, StorageError> {
-    let peer_id: String = row.try_get("peer_id")?;
-    let turn_addresses: Option<Vec<String>> = read_json(row, &peer_id, "turn_addresses")?;
-    let turn = match turn_addresses {
-        None => None,
-        Some(addresses) => Some(TurnOffer {
-            addresses,
-            port: row.try_get("turn_port")?,
-            capacity: row.try_get("turn_capacity")?,
-        }),
-    };
-    Ok(StoredPeer {
-        row_id: row.try_get("id")?,
-        registered_at_ms: row.try_get("registered_at")?,
-        last_seen_ms: row.try_get("last_seen")?,
-        profile: Profile {
-            addresses: read_json(row, &peer_id, "addresses")?.unwrap_or_default(),
-            crypto_ipv6: row.try_get("crypto_ipv6")?,
-            stores: read_json(row, &peer_id, "stores")?.unwrap_or_default(),
-            version: row.try_get("version")?,
-            privacy_mode: row.try_get("privacy_mode")?,
-            capabilities: row.try_get("capabilities")?,
-            capability_list: row.try_get("capability_list")?,
-            bootstrap_capable: row.try_get("bootstrap_capable")?,
-            network_id: row.try_get("network_id")?,
-            software_version: row.try_get("software_version")?,
-            server_port: row.try_get("server_port")?,
-            node_type: row.try_get("node_type")?,
-            turn_capable: row.try_get("turn_capable")?,
-            turn,
-        },
-        peer_id: PeerId::from_trusted(&peer_id),
-    })
-}
-
-fn read_json<T: DeserializeOwned>(
-    row: &SqliteRow,
-    peer_id: &str,
-    column: &'static str,
-) -> Result<Option<T>, StorageError> {
-    let text: Option<String> = row.try_get(column)?;
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|error| StorageError::Row {
-            peer_id: peer_id.to_owned(),
-            column,
-            reason: error.to_string(),
-        })
-}
-
-/// Removes the peers that have expired, those last seen before the cutoff, but for some rows. The
-/// second condition bounds the number of rows: a place in the order of `last_seen` and `id`.
-pub(super) const CLEANUP: &str = "
-DELETE FROM peers
-WHERE last_seen < ? AND (last_seen, id) < (?, ?) AND id NOT IN (SELECT value FROM json_each(?));";
 
 /// Inserts peers, or overwrites what they announced before.
 pub(super) const REGISTER: &str = "

@@ -6,8 +6,20 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
-use crate::protocol::{PeerId, Tier};
+use super::quarantine::FaultyRow;
+use crate::protocol::{Limits, PeerId, Tier};
 use crate::server::model::TurnSession;
+
+/// How far ahead a session may end. No tier grants as much.
+const MAX_AHEAD_MS: i64 = 366 * 86_400_000;
+
+/// How much of a session may be missing in the books. They are kept to the last midnight; only a
+/// registry that was down for that long has more to catch up with.
+const MAX_UNBOOKED_MS: i64 = 10 * MAX_AHEAD_MS;
+
+/// The bounds of the table.
+const MAX_MBPS: u32 = 100_000;
+const MAX_BYTES: i64 = 1 << 62;
 
 /// Inserts sessions, or overwrites what changes of them.
 pub(super) const PUT: &str = "
@@ -57,62 +69,130 @@ pub(super) fn row_of(session: &TurnSession) -> Value {
     ])
 }
 
-/// Hands every session to `each`.
+/// All sessions, and the rows that are none.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
-    mut each: impl FnMut(TurnSession),
-) -> Result<(), StorageError> {
-    let mut rows = sqlx::query("SELECT * FROM turn_sessions").fetch(connection);
+    now_ms: i64,
+    faulty: &mut Vec<FaultyRow>,
+) -> Result<Vec<TurnSession>, StorageError> {
+    let mut sessions = Vec::new();
+    let mut rows = sqlx::query("SELECT rowid, * FROM turn_sessions").fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        each(read(&row)?);
+        match read(&row, now_ms) {
+            Ok(session) => sessions.push(session),
+            Err(reason) => faulty.push(FaultyRow {
+                table: "turn_sessions",
+                row_id: row.try_get(0)?,
+                reason,
+            }),
+        }
     }
-    Ok(())
+    Ok(sessions)
 }
 
-fn read(row: &SqliteRow) -> Result<TurnSession, StorageError> {
-    let peer_id = peer_id(row, "peer_id")?;
-    let session_id: String = row.try_get("session_id")?;
-    Ok(TurnSession {
+/// A session, or what is wrong with its row.
+fn read(row: &SqliteRow, now_ms: i64) -> Result<TurnSession, String> {
+    let session_id: String = cell(row, "session_id")?;
+    let session = TurnSession {
         session_id: session_id.into(),
-        server_id: self::peer_id(row, "server_id")?,
-        tier: tier(row, &peer_id)?,
-        peer_id,
-        mbps: row.try_get("mbps")?,
-        granted_at_ms: row.try_get("granted_at")?,
-        expires_at_ms: row.try_get("expires_at")?,
-        rate_from_ms: row.try_get("rate_from")?,
-        accrued_bytes: row.try_get("accrued_bytes")?,
-        reported_bytes: row.try_get("reported_bytes")?,
-        booked_bytes: row.try_get("booked_bytes")?,
-        booked_until_ms: row.try_get("booked_until")?,
-    })
+        peer_id: peer_id(row, "peer_id")?,
+        server_id: peer_id(row, "server_id")?,
+        tier: tier(row)?,
+        mbps: cell(row, "mbps")?,
+        granted_at_ms: cell(row, "granted_at")?,
+        expires_at_ms: cell(row, "expires_at")?,
+        rate_from_ms: cell(row, "rate_from")?,
+        accrued_bytes: cell(row, "accrued_bytes")?,
+        reported_bytes: cell(row, "reported_bytes")?,
+        booked_bytes: cell(row, "booked_bytes")?,
+        booked_until_ms: cell(row, "booked_until")?,
+    };
+    check(&session, now_ms)?;
+    Ok(session)
 }
 
-/// The tiers that the operator has set.
+/// Holds a session to what the registry can have written, so that no sum of its numbers overflows
+/// and no book has more days than there were.
+fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
+    let granted_at_ms = session.granted_at_ms;
+    let times = granted_at_ms..=session.expires_at_ms;
+    let bytes = [
+        Some(session.accrued_bytes),
+        session.reported_bytes,
+        Some(session.booked_bytes),
+    ];
+    let fault = if session.expires_at_ms > now_ms.saturating_add(MAX_AHEAD_MS) {
+        "it ends in more than a year"
+    } else if granted_at_ms < 0
+        || !times.contains(&session.rate_from_ms)
+        || !times.contains(&session.booked_until_ms)
+    {
+        "its times are in no order"
+    } else if session.expires_at_ms - session.booked_until_ms > MAX_UNBOOKED_MS {
+        "years of it are not in the books"
+    } else if !(1..=MAX_MBPS).contains(&session.mbps) {
+        "its bandwidth is out of bounds"
+    } else if !bytes
+        .iter()
+        .flatten()
+        .all(|bytes| (0..=MAX_BYTES).contains(bytes))
+    {
+        "its bytes are out of bounds"
+    } else {
+        return Ok(());
+    };
+    Err(fault.to_owned())
+}
+
+/// The tiers that the operator has set, but for the rows that are none.
 pub(super) async fn load_tiers(
     connection: &mut SqliteConnection,
+    faulty: &mut Vec<FaultyRow>,
 ) -> Result<Vec<(PeerId, Tier)>, StorageError> {
-    let rows = sqlx::query("SELECT peer_id, tier FROM peer_tiers")
+    let rows = sqlx::query("SELECT rowid, peer_id, tier FROM peer_tiers")
         .fetch_all(connection)
         .await?;
-    rows.iter()
-        .map(|row| {
-            let peer_id = peer_id(row, "peer_id")?;
-            Ok((peer_id.clone(), tier(row, &peer_id)?))
-        })
-        .collect()
+    let mut tiers = Vec::with_capacity(rows.len());
+    for row in rows {
+        match peer_id(&row, "peer_id").and_then(|peer_id| Ok((peer_id, tier(&row)?))) {
+            Ok(tier) => tiers.push(tier),
+            Err(reason) => faulty.push(FaultyRow {
+                table: "peer_tiers",
+                row_id: row.try_get(0)?,
+                reason,
+            }),
+        }
+    }
+    Ok(tiers)
 }
 
-fn peer_id(row: &SqliteRow, column: &str) -> Result<PeerId, StorageError> {
-    let text: String = row.try_get(column)?;
-    Ok(PeerId::from_trusted(&text))
+/// The value of a column, or what is wrong with it.
+fn cell<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, String>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column)
+        .map_err(|error| format!("{column}: {error}"))
 }
 
-fn tier(row: &SqliteRow, peer_id: &PeerId) -> Result<Tier, StorageError> {
-    let text: String = row.try_get("tier")?;
-    text.parse().map_err(|()| StorageError::Row {
-        peer_id: peer_id.to_string(),
-        column: "tier",
-        reason: format!("{text:?} is none"),
-    })
+fn peer_id(row: &SqliteRow, column: &'static str) -> Result<PeerId, String> {
+    let text: String = cell(row, column)?;
+    if PeerId::is_well_formed(&text, &peer_id_limits()) {
+        Ok(PeerId::from_trusted(&text))
+    } else {
+        Err(format!("{column} is not a peer id"))
+    }
+}
+
+/// Ids may have been longer when they were written.
+pub(super) fn peer_id_limits() -> Limits {
+    Limits {
+        peer_id_chars: usize::MAX,
+        ..Limits::default()
+    }
+}
+
+fn tier(row: &SqliteRow) -> Result<Tier, String> {
+    let text: String = cell(row, "tier")?;
+    text.parse().map_err(|()| "tier is not a tier".to_owned())
 }

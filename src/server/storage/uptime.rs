@@ -1,9 +1,10 @@
 //! When the registry worked and when it did not.
 
+use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
-use crate::server::policy::lease::{self, Outage};
+use crate::server::policy::lease::{self, EARLIEST_MS, Outage};
 
 /// What the registry found when it took up its leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,18 @@ pub struct Resumed {
     pub credited: Option<Outage>,
     /// How far the wall clock was set back meanwhile, in milliseconds; 0 if it was not.
     pub set_back_ms: i64,
+    /// How many peers were removed, as their leases had run out.
+    pub expired: u64,
+    /// If the database takes no writes: when it was last alive, in Unix milliseconds. Leases stand
+    /// still since then, until `Store::recover` works.
+    pub stalled_since_ms: Option<i64>,
+}
+
+impl Resumed {
+    /// The moment, in Unix milliseconds, before which a peer last seen has expired.
+    pub(super) fn cutoff_ms(&self, now_ms: i64, timeout_ms: i64) -> i64 {
+        lease::cutoff_ms(now_ms, timeout_ms, &self.outages)
+    }
 }
 
 /// Takes up the leases at `now_ms` and records that the registry is alive.
@@ -22,32 +35,31 @@ pub(super) async fn resume(
     now_ms: i64,
     timeout_ms: i64,
 ) -> Result<Resumed, StorageError> {
-    let alive_at: Option<i64> = sqlx::query_scalar("SELECT alive_at FROM registry_state")
-        .fetch_optional(&mut *connection)
-        .await?;
     let mut resumed = Resumed::default();
-    if let Some(alive_at) = alive_at {
-        if alive_at > now_ms {
-            resumed.set_back_ms = alive_at - now_ms;
+    let mut outages = outages(connection).await?;
+    if let Some(alive_at_ms) = alive_at_ms(connection).await? {
+        if alive_at_ms > now_ms {
+            resumed.set_back_ms = alive_at_ms - now_ms;
             set_back(connection, resumed.set_back_ms, now_ms).await?;
-        } else if alive_at < now_ms {
+            for outage in &mut outages {
+                outage.from_ms = outage.from_ms.saturating_sub(resumed.set_back_ms);
+                outage.until_ms = outage.until_ms.saturating_sub(resumed.set_back_ms);
+            }
+        } else if alive_at_ms < now_ms {
             let outage = Outage {
-                from_ms: alive_at,
+                from_ms: alive_at_ms,
                 until_ms: now_ms,
             };
-            credit(connection, &outage).await?;
+            outages.push(outage);
             resumed.credited = Some(outage);
         }
     }
-    resumed.outages = outages(connection).await?;
-    let cutoff_ms = lease::cutoff_ms(now_ms, timeout_ms, &resumed.outages);
+    resumed.outages = lease::disjoint(outages, now_ms);
+    let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
     resumed
         .outages
         .retain(|outage| !lease::is_spent(outage, cutoff_ms));
-    sqlx::query("DELETE FROM outages WHERE ended_at <= ?1")
-        .bind(cutoff_ms)
-        .execute(&mut *connection)
-        .await?;
+    put_outages(connection, &resumed.outages).await?;
     sqlx::query(
         "INSERT INTO registry_state (id, alive_at, peer_timeout_ms) VALUES (1, ?1, ?2)
          ON CONFLICT (id) DO UPDATE SET alive_at = ?1, peer_timeout_ms = ?2",
@@ -59,38 +71,57 @@ pub(super) async fn resume(
     Ok(resumed)
 }
 
+/// Reads what a start needs that cannot write. The leases stand as they did when the registry was
+/// last alive.
+pub(super) async fn look(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+) -> Result<Resumed, StorageError> {
+    let since_ms = alive_at_ms(connection).await?.unwrap_or(now_ms);
+    let outages = outages(connection).await?;
+    Ok(Resumed {
+        outages: lease::disjoint(outages, since_ms),
+        stalled_since_ms: Some(since_ms),
+        ..Resumed::default()
+    })
+}
+
+/// When the registry was last known to be alive, in Unix milliseconds, if ever.
+async fn alive_at_ms(connection: &mut SqliteConnection) -> Result<Option<i64>, StorageError> {
+    let alive_at_ms: Option<i64> = sqlx::query_scalar("SELECT alive_at FROM registry_state")
+        .fetch_optional(connection)
+        .await?;
+    Ok(alive_at_ms.map(|moment_ms| moment_ms.max(EARLIEST_MS)))
+}
+
 /// Moves every moment in the database along with a wall clock that was set back, so that each
 /// lease keeps what it has left.
-async fn set_back(
+///
+/// By whatever the clock was wrong: no moment leaves the bounds of its column, and a row that
+/// cannot be moved, since somebody has written it with checks turned off, stays.
+pub(super) async fn set_back(
     connection: &mut SqliteConnection,
     by_ms: i64,
     now_ms: i64,
 ) -> Result<(), StorageError> {
+    // A difference below the least integer is a float, which `max` replaces.
     sqlx::query(
-        "UPDATE peers SET last_seen = last_seen - ?1, registered_at = min(registered_at, ?2)",
+        "UPDATE OR IGNORE peers
+         SET last_seen = max(last_seen - ?1, ?3), registered_at = min(registered_at, ?2)",
     )
     .bind(by_ms)
     .bind(now_ms)
+    .bind(EARLIEST_MS)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
-        "UPDATE turn_sessions SET granted_at = granted_at - ?1, expires_at = expires_at - ?1,
-             rate_from = rate_from - ?1, booked_until = booked_until - ?1",
+        "UPDATE OR IGNORE turn_sessions
+         SET granted_at = max(granted_at - ?1, 0), expires_at = max(expires_at - ?1, 0),
+             rate_from = max(rate_from - ?1, 0), booked_until = max(booked_until - ?1, 0)",
     )
     .bind(by_ms)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    let outages = outages(connection).await?;
-    sqlx::query("DELETE FROM outages")
-        .execute(&mut *connection)
-        .await?;
-    for outage in outages {
-        let moved = Outage {
-            from_ms: outage.from_ms - by_ms,
-            until_ms: outage.until_ms - by_ms,
-        };
-        credit(connection, &moved).await?;
-    }
     Ok(())
 }
 
@@ -106,6 +137,25 @@ async fn outages(connection: &mut SqliteConnection) -> Result<Vec<Outage>, Stora
             })
         })
         .collect()
+}
+
+/// Replaces the outages that are known.
+async fn put_outages(
+    connection: &mut SqliteConnection,
+    outages: &[Outage],
+) -> Result<(), StorageError> {
+    let rows: Vec<_> = outages
+        .iter()
+        .map(|outage| (outage.from_ms, outage.until_ms))
+        .collect();
+    sqlx::query("DELETE FROM outages")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT INTO outages SELECT value ->> 0, value ->> 1 FROM json_each(?)")
+        .bind(json!(rows).to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Records an outage, if it lasted at all.
@@ -132,6 +182,6 @@ pub(super) const CREDIT: &str = "
 INSERT INTO outages (started_at, ended_at) VALUES (?, ?)
 ON CONFLICT (started_at) DO UPDATE SET ended_at = max(ended_at, excluded.ended_at);";
 
-/// Records a moment at which the registry worked.
+/// Records a moment at which the registry worked, and the number of the transaction.
 pub(super) const MARK_ALIVE: &str = "
-UPDATE registry_state SET alive_at = ?;";
+UPDATE registry_state SET alive_at = ?, batch = ?;";

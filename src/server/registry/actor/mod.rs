@@ -4,10 +4,12 @@
 //! run outside the actor's context, as futures spawned on its context would all be polled at each
 //! wake, and report back by message.
 
+mod files;
 mod handlers;
 mod resyncing;
 mod views;
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,8 @@ use super::state::{News, State, Storage};
 use super::view::View;
 use crate::clock::{self, Clock};
 use crate::server::config::{Config, LeaseConfig};
-use crate::server::storage::{Resumed, StorageError, Store};
+use crate::server::progress::Progress;
+use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 use views::{RelayConfig, Views};
 
@@ -40,6 +43,12 @@ const BATCH_MUTATIONS: usize = 1024;
 
 /// How often the actor gives a sign of life.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often the files are compared with the ones that were opened.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long nothing is cleaned up after the database has refused a cleanup, in milliseconds.
+const CLEANUP_PAUSE_MS: i64 = 60_000;
 
 /// When the process first records that it is alive; then after twice as long, and so on, until it
 /// does so every tenth of a lease. A process that is killed soon after each start would otherwise
@@ -65,13 +74,16 @@ pub(super) struct RegistryActor {
     resync: Option<Resync>,
     /// Whether the comparison comes before the next batch: the two take turns.
     is_resync_next: bool,
-    /// A batch that is to be planned again.
-    retried: Option<Batch>,
+    /// Batches that are to be planned again, in this order.
+    retried: VecDeque<Batch>,
+    /// Until when nothing is cleaned up, in Unix milliseconds.
+    no_cleanup_until_ms: i64,
     journal: Journal,
     pulse: Arc<Pulse>,
     drained: Option<oneshot::Sender<Result<(), StorageError>>>,
-    /// Dropped with the actor, however it ends.
-    _alive: oneshot::Sender<()>,
+    /// Dropped with the actor, however it ends; tells why, if the files are lost.
+    alive: Option<oneshot::Sender<FilesLost>>,
+    is_checking_files: bool,
 }
 
 impl RegistryActor {
@@ -82,7 +94,8 @@ impl RegistryActor {
         config: &Config,
         sent: SentBytes,
         inbox: Inbox,
-        alive: oneshot::Sender<()>,
+        alive: oneshot::Sender<FilesLost>,
+        progress: &Progress,
     ) -> Result<(Self, Resumed), StorageError> {
         let now_ms = clock.now_ms();
         let lease = config.lease;
@@ -92,10 +105,20 @@ impl RegistryActor {
             sessions: config.sessions,
             sent,
         };
-        let (Views { directory, relay }, version) =
-            views::load(&store, &relay_config, now_ms).await?;
+        let max_bytes = lease.max_memory_bytes;
+        let Views {
+            directory,
+            relay,
+            version,
+            quarantined,
+        } = views::load(&store, &relay_config, max_bytes, now_ms, progress).await?;
+        let storage = match resumed.stalled_since_ms {
+            Some(since_ms) => Storage::Fails { since_ms },
+            None => Storage::Works(version),
+        };
         let outages = resumed.outages.clone();
-        let mut state = State::new(directory, relay, version, lease, outages, now_ms);
+        let mut state = State::new(directory, relay, storage, lease, outages, now_ms);
+        state.quarantined = quarantined;
         while !state.is_current(now_ms) {
             state.advance(now_ms);
         }
@@ -112,11 +135,13 @@ impl RegistryActor {
             is_writing: false,
             resync: None,
             is_resync_next: false,
-            retried: None,
+            retried: VecDeque::new(),
+            no_cleanup_until_ms: i64::MIN,
             journal: Journal::default(),
             pulse: Arc::new(Pulse::new(clock::machine_ms())),
             drained: None,
-            _alive: alive,
+            alive: Some(alive),
+            is_checking_files: false,
         };
         Ok((actor, resumed))
     }
@@ -200,11 +225,11 @@ impl RegistryActor {
     }
 
     fn has_work(&self) -> bool {
-        self.retried.is_some() || !self.inbox.is_empty() || !self.chores.is_empty()
+        !self.retried.is_empty() || !self.inbox.is_empty() || !self.chores.is_empty()
     }
 
     fn next_batch(&mut self) -> Batch {
-        self.retried.take().unwrap_or_else(|| Batch {
+        self.retried.pop_front().unwrap_or_else(|| Batch {
             mutations: self.inbox.take(BATCH_MUTATIONS),
             chores: mem::take(&mut self.chores),
             plan: Plan::default(),
@@ -216,7 +241,7 @@ impl RegistryActor {
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
-        let cleans_up = self.resync.is_none();
+        let cleans_up = self.resync.is_none() && now_ms >= self.no_cleanup_until_ms;
         let circumstances = self.advance(now_ms, |state| {
             // From here on readers leave alone what is planned on.
             state.begin_write(now_ms);
@@ -328,8 +353,42 @@ impl RegistryActor {
         self.log(news, now_ms);
     }
 
-    /// Answers everyone in a batch that failed; nothing of it is on disk.
+    /// Goes on after a batch that is not on disk.
     fn fail(&mut self, batch: Batch, error: &StorageError) {
+        match error {
+            StorageError::Constraint(_) => self.isolate(batch, error),
+            error => self.degrade(batch, error),
+        }
+    }
+
+    /// Finds whose write it is that a trigger or a check of an operator's stands in the way of, so
+    /// that everyone else goes on: without the cleanup first, then half by half.
+    fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
+        let now_ms = self.clock.now_ms();
+        if batch.plan.changes.cleanup.is_some() {
+            self.journal.constraint(now_ms, None, error);
+            self.no_cleanup_until_ms = now_ms + CLEANUP_PAUSE_MS;
+            self.retried.push_front(batch);
+            return;
+        }
+        if batch.mutations.len() > 1 {
+            let half = batch.mutations.split_off(batch.mutations.len() / 2);
+            let half = Batch {
+                mutations: half,
+                ..Batch::default()
+            };
+            self.retried.push_front(half);
+            self.retried.push_front(batch);
+            return;
+        }
+        for (mutation, ticket) in batch.mutations {
+            self.journal.constraint(now_ms, mutation.peer_id(), error);
+            ticket.answer(Err(RegistryError::StorageUnavailable));
+        }
+    }
+
+    /// Answers everyone in a batch that failed as the database takes no writes.
+    fn degrade(&mut self, batch: Batch, error: &StorageError) {
         let mut state = self.view.write();
         if let Storage::Works(_) = state.storage {
             // From its beginning, as it may have waited long for the database.
@@ -443,8 +502,10 @@ impl Actor for RegistryActor {
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
             actor.add_chore(Chore::Cleanup, ctx);
+            actor.give_back_pages();
         });
         ctx.run_interval(TICK, |actor, _| actor.tick());
+        ctx.run_interval(FILE_CHECK_INTERVAL, |actor, ctx| actor.check_files(ctx));
         mark_alive(ctx, FIRST_MARK);
     }
 }

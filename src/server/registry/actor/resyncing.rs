@@ -4,18 +4,18 @@ use actix::{AsyncContext, Context, Handler, Message};
 
 use super::RegistryActor;
 use crate::protocol::PeerId;
-use crate::server::model::StoredPeer;
 use crate::server::registry::batch::Batch;
+use crate::server::registry::journal;
 use crate::server::registry::resync::{self, Resync, SLICE_ROWS};
 use crate::server::registry::state::{Changed, Storage};
-use crate::server::storage::StorageError;
+use crate::server::storage::{PeerRows, StorageError, Store};
 
 /// Tells the actor which rows were found.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct RowsRead {
     sought: Sought,
-    result: Result<Vec<StoredPeer>, StorageError>,
+    result: Result<PeerRows, StorageError>,
 }
 
 /// Which rows were to be read.
@@ -39,7 +39,7 @@ impl RegistryActor {
         drop(state);
         self.journal.changed(now_ms, peers, credited);
         self.resync = Some(Resync::new());
-        self.retried = Some(batch);
+        self.retried.push_front(batch);
         self.is_resync_next = true;
     }
 
@@ -47,13 +47,16 @@ impl RegistryActor {
     pub(super) fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
         self.is_resync_next = false;
         match step {
-            Resync::Rows { after } => self.read(Sought::Next, ctx, async move |store| {
-                store.read_rows(after, SLICE_ROWS).await
-            }),
+            Resync::Rows { after } => {
+                let now_ms = self.clock.now_ms();
+                self.read(Sought::Next, ctx, async move |store| {
+                    store.read_rows(now_ms, after, SLICE_ROWS).await
+                });
+            }
             Resync::Peers { part } => self.read(Sought::Nothing { part }, ctx, async |_| {
                 // Whatever waits on this thread comes first.
                 tokio::task::yield_now().await;
-                Ok(Vec::new())
+                Ok(PeerRows::default())
             }),
         }
     }
@@ -63,13 +66,15 @@ impl RegistryActor {
         self.is_resync_next = true;
         let ids = resync::peers_of(&batch);
         let sought = Sought::OfBatch(Box::new(batch), ids.clone());
-        self.read(sought, ctx, async move |store| store.read_peers(&ids).await);
+        let now_ms = self.clock.now_ms();
+        self.read(sought, ctx, async move |store| {
+            store.read_peers(now_ms, &ids).await
+        });
     }
 
     fn read<F>(&mut self, sought: Sought, ctx: &mut Context<Self>, read: F)
     where
-        F: AsyncFnOnce(crate::server::storage::Store) -> Result<Vec<StoredPeer>, StorageError>
-            + 'static,
+        F: AsyncFnOnce(Store) -> Result<PeerRows, StorageError> + 'static,
     {
         self.begin_io();
         let (store, registry) = (self.store.clone(), ctx.address());
@@ -81,7 +86,7 @@ impl RegistryActor {
 
     /// Follows what was read. Small tables are done with at once, so that whoever wrote into one
     /// finds it followed by the next response.
-    fn follow_rows(&mut self, rows: &[StoredPeer]) {
+    fn follow_rows(&mut self, rows: &PeerRows) {
         let mut state = self.view.write();
         let mut next = Some(resync::follow_rows(&mut state, rows));
         if state.directory.registered() <= 2 * SLICE_ROWS {
@@ -121,10 +126,14 @@ impl Handler<RowsRead> for RegistryActor {
     fn handle(&mut self, message: RowsRead, ctx: &mut Self::Context) {
         self.end_io();
         let RowsRead { sought, result } = message;
+        if let Ok(rows) = &result {
+            journal::set_aside(&rows.set_aside);
+            self.view.write().quarantined += rows.set_aside.len() as u64;
+        }
         match (sought, result) {
             (sought, Err(error)) => self.fail_resync(sought, &error),
             (Sought::OfBatch(batch, ids), Ok(rows)) => {
-                resync::follow_peers(&mut self.view.write(), &ids, &rows);
+                resync::follow_peers(&mut self.view.write(), &ids, &rows.peers);
                 self.write_batch(*batch, ctx);
             }
             (Sought::Next, Ok(rows)) => self.follow_rows(&rows),

@@ -2,7 +2,9 @@
 
 use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
+use crate::server::progress::Progress;
 use crate::server::registry::directory::{Directory, MAX_OWN_ROW_ID};
+use crate::server::registry::journal;
 use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
@@ -26,9 +28,12 @@ pub(in super::super) enum Written {
 
 /// The tables as they are in memory.
 #[derive(Debug)]
-pub(in super::super) struct Views {
+pub(super) struct Views {
     pub(super) directory: Directory,
     pub(super) relay: Relay,
+    pub(super) version: DataVersion,
+    /// How many rows are in `peers_quarantine`.
+    pub(super) quarantined: u64,
 }
 
 /// Carries out `changes`, unless the directory may not equal the table.
@@ -56,9 +61,14 @@ pub(super) async fn write(
         }
     };
     let first_day = Relay::first_day(changes.now_ms);
-    let (rows, max_row_id, version) = store.begin_resync(first_day, MAX_OWN_ROW_ID).await?;
+    let (loaded, max_row_id) = store
+        .begin_resync(changes.now_ms, first_day, MAX_OWN_ROW_ID)
+        .await?;
+    journal::set_aside(&loaded.set_aside);
+    let version = loaded.version;
     Ok(Written::Changed(Box::new(Changed {
-        relay: relay_config.relay(rows),
+        relay: relay_config.relay(loaded.relay),
+        quarantined: loaded.quarantined,
         max_row_id,
         version,
         credited,
@@ -71,15 +81,35 @@ impl RelayConfig {
     }
 }
 
+/// Reads all tables, as far as there is memory for the peers: those whose leases run out first are
+/// removed if there is not.
 pub(super) async fn load(
     store: &Store,
     relay_config: &RelayConfig,
+    max_bytes: usize,
     now_ms: i64,
-) -> Result<(Views, DataVersion), StorageError> {
+    progress: &Progress,
+) -> Result<Views, StorageError> {
     let mut directory = Directory::new();
-    let put = |row| directory.put(&row);
-    let (rows, version) = store.load(put, Relay::first_day(now_ms)).await?;
-    let relay = relay_config.relay(rows);
+    let mut shed = Vec::new();
+    let put = |row| {
+        directory.put(&row);
+        shed.extend(directory.shed(max_bytes));
+    };
+    let loaded = store
+        .load(now_ms, put, Relay::first_day(now_ms), progress)
+        .await?;
+    journal::set_aside(&loaded.set_aside);
+    if !shed.is_empty() {
+        journal::shed(shed.len(), max_bytes);
+        store.delete_rows(&shed).await?;
+    }
+    let relay = relay_config.relay(loaded.relay);
     directory.set_loads(relay.sessions().loads());
-    Ok((Views { directory, relay }, version))
+    Ok(Views {
+        directory,
+        relay,
+        version: loaded.version,
+        quarantined: loaded.quarantined,
+    })
 }

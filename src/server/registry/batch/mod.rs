@@ -46,6 +46,22 @@ pub(super) enum Mutation {
     SetMode(SetModeRequest),
 }
 
+impl Mutation {
+    /// The peer that it is about.
+    pub(super) fn peer_id(&self) -> Option<&PeerId> {
+        match self {
+            Self::Register(registration) => Some(&registration.peer_id),
+            Self::Renew(peer_id) | Self::OfferTurn(peer_id, _) | Self::SetTier(peer_id, _) => {
+                Some(peer_id)
+            }
+            Self::Allocate(request) => Some(&request.peer_id),
+            Self::Release(request) => Some(&request.peer_id),
+            Self::Report(request) => Some(&request.peer_id),
+            Self::SetSpend(_) | Self::SetMode(_) => None,
+        }
+    }
+}
+
 /// Mutations and chores that share a transaction, and what it does for them.
 #[derive(Debug, Default)]
 pub(super) struct Batch {

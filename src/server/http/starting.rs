@@ -1,0 +1,101 @@
+//! What is answered while the database is read.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::KeepAlive;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+use super::errors::{ApiError, retry_after_secs};
+use super::{cors, get};
+use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse};
+use crate::server::progress::Progress;
+
+/// Connections at a time; others wait until the registry serves.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long the head of a request may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the end waits for requests under way, in seconds.
+const STOP_TIMEOUT_SECS: u64 = 1;
+
+/// A server that says how far the start is, until it is stopped or dropped.
+pub(in super::super) struct Starting(ServerHandle);
+
+impl Starting {
+    /// Starts to answer on `listener`.
+    pub(in super::super) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
+        let progress = web::Data::new(progress);
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(progress.clone())
+                .wrap(cors())
+                .route("/health", get().to(show_health))
+                .default_service(web::to(refuse))
+        })
+        .workers(1)
+        .max_connections(MAX_CONNECTIONS)
+        // Who is answered must connect anew to be served.
+        .keep_alive(KeepAlive::Disabled)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(STOP_TIMEOUT_SECS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Ok(Self(handle))
+    }
+
+    /// Answers what is under way, and leaves the listener to others.
+    pub(in super::super) async fn stop(self) {
+        self.0.stop(true).await;
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        // The command is sent by the call; only its end would have to be waited for.
+        drop(self.0.stop(false));
+    }
+}
+
+/// `GET /health`
+async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
+    let (loaded_rows, total_rows) = progress.rows();
+    HttpResponse::ServiceUnavailable()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((
+            RETRY_AFTER,
+            retry_after_secs(ErrorCode::Starting).unwrap_or(1),
+        ))
+        .force_close()
+        .json(StartingResponse {
+            health: HealthResponse {
+                status: HealthStatus::Starting,
+                service: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                timestamp: None,
+                uptime: 0,
+                peers: 0,
+                turn_servers: 0,
+                cost_info: None,
+            },
+            loaded_rows,
+            total_rows,
+        })
+}
+
+/// Any other path
+async fn refuse(progress: web::Data<Progress>) -> HttpResponse {
+    let (loaded_rows, total_rows) = progress.rows();
+    ApiError::Starting {
+        loaded_rows,
+        total_rows,
+    }
+    .into_response()
+}

@@ -1,0 +1,35 @@
+//! How far a start is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts the rows that a start has read; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    loaded_rows: AtomicU64,
+    total_rows: AtomicU64,
+}
+
+impl Progress {
+    /// Says how many rows there are, and that none is read yet.
+    pub(super) fn begin(&self, total_rows: u64) {
+        self.0.loaded_rows.store(0, Ordering::Relaxed);
+        self.0.total_rows.store(total_rows, Ordering::Relaxed);
+    }
+
+    /// Counts rows that were read.
+    pub(super) fn add(&self, rows: u64) {
+        self.0.loaded_rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows read so far, and rows there are.
+    pub(super) fn rows(&self) -> (u64, u64) {
+        (
+            self.0.loaded_rows.load(Ordering::Relaxed),
+            self.0.total_rows.load(Ordering::Relaxed),
+        )
+    }
+}

@@ -1,0 +1,348 @@
+//! Reads the peer table, which may have a million rows.
+//!
+//! A row through the driver costs some 10 µs: each of its twenty values is copied and sent to this
+//! thread. So SQLite's thread makes JSON text of a hundred rows at a time, and this one parses it
+//! meanwhile, which costs some 2 µs each.
+
+use std::borrow::Cow;
+
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+
+use super::StorageError;
+use super::error::{code, code_of};
+use super::quarantine::FaultyRow;
+use super::sessions::peer_id_limits;
+use crate::protocol::{PeerId, TurnOffer};
+use crate::server::model::{Profile, StoredPeer};
+use crate::server::policy::lease::EARLIEST_MS;
+use crate::server::progress::Progress;
+
+/// Rows of a chunk: few enough that a hundred of the largest fit into memory several times.
+const CHUNK_ROWS: i64 = 100;
+
+/// The largest key that is left alone: half of what the table takes, so that there are always keys
+/// for new peers.
+const MAX_ROW_ID: i64 = 1 << 52;
+
+/// The columns in the order of [`Row`].
+const COLUMNS: &str = "
+    id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
+    privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
+    software_version, server_port, node_type, stores, capabilities, capability_list";
+
+/// A row as JSON: an array of its columns.
+#[derive(Deserialize)]
+struct Row<'a> {
+    id: i64,
+    #[serde(borrow)]
+    peer_id: Cow<'a, str>,
+    last_seen: i64,
+    registered_at: i64,
+    network_id: Option<String>,
+    version: Option<String>,
+    crypto_ipv6: Option<String>,
+    #[serde(borrow)]
+    addresses: Cow<'a, str>,
+    privacy_mode: u8,
+    bootstrap_capable: u8,
+    turn_capable: u8,
+    turn_addresses: Option<String>,
+    turn_port: Option<u16>,
+    turn_capacity: Option<u32>,
+    software_version: Option<String>,
+    server_port: Option<u16>,
+    node_type: Option<u16>,
+    #[serde(borrow)]
+    stores: Cow<'a, str>,
+    capabilities: Option<String>,
+    capability_list: Option<String>,
+}
+
+impl Row<'_> {
+    /// The peer, or what is wrong with the row.
+    fn read(self) -> Result<StoredPeer, String> {
+        if !(1..=MAX_ROW_ID).contains(&self.id) {
+            return Err(format!("id {} is not from 1 to 2^52", self.id));
+        }
+        if !PeerId::is_well_formed(&self.peer_id, &peer_id_limits()) {
+            return Err("peer_id is not a peer id".to_owned());
+        }
+        let turn = match (self.turn_addresses, self.turn_port, self.turn_capacity) {
+            (None, None, None) => None,
+            (Some(addresses), Some(port), Some(capacity)) => Some(TurnOffer {
+                addresses: list("turn_addresses", &addresses)?,
+                port,
+                capacity,
+            }),
+            _ => return Err("one of the TURN columns is null and another is not".to_owned()),
+        };
+        json("capabilities", self.capabilities.as_deref())?;
+        json("capability_list", self.capability_list.as_deref())?;
+        Ok(StoredPeer {
+            row_id: self.id,
+            peer_id: PeerId::from_trusted(&self.peer_id),
+            registered_at_ms: self.registered_at,
+            last_seen_ms: self.last_seen,
+            profile: Profile {
+                addresses: list("addresses", &self.addresses)?,
+                crypto_ipv6: self.crypto_ipv6,
+                stores: list("stores", &self.stores)?,
+                version: self.version,
+                privacy_mode: self.privacy_mode != 0,
+                capabilities: self.capabilities,
+                capability_list: self.capability_list,
+                bootstrap_capable: self.bootstrap_capable != 0,
+                network_id: self.network_id,
+                software_version: self.software_version,
+                server_port: self.server_port,
+                node_type: self.node_type,
+                turn_capable: self.turn_capable != 0,
+                turn,
+            },
+        })
+    }
+}
+
+/// A list of texts, as its column holds it.
+fn list(column: &str, text: &str) -> Result<Vec<String>, String> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
+}
+
+/// Checks a column that is sent on as it is.
+fn json(column: &str, text: Option<&str>) -> Result<(), String> {
+    let Some(text) = text else {
+        return Ok(());
+    };
+    let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_str(text);
+    parsed
+        .map(|_| ())
+        .map_err(|error| format!("{column}: {error}"))
+}
+
+/// Brings moments that a clock of another time has left into bounds, as far as somebody else's
+/// triggers allow.
+pub(super) async fn clamp(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+) -> Result<(), StorageError> {
+    for clamp in [
+        "UPDATE OR IGNORE peers SET last_seen = ?1 WHERE last_seen > ?1",
+        "UPDATE OR IGNORE peers SET last_seen = ?2 WHERE last_seen < ?2",
+    ] {
+        sqlx::query(clamp)
+            .bind(now_ms)
+            .bind(EARLIEST_MS)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Hands every peer to `each`, in no particular order, and returns the rows that are none.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    progress: &Progress,
+    mut each: impl FnMut(StoredPeer),
+) -> Result<Vec<FaultyRow>, StorageError> {
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM peers")
+        .fetch_one(&mut *connection)
+        .await?;
+    progress.begin(u64::try_from(total).unwrap_or(0));
+    let mut faulty = Vec::new();
+    let mut unread = Vec::new();
+    let mut after = i64::MIN;
+    while let Err(error) = stream(
+        connection,
+        &mut after,
+        progress,
+        &mut each,
+        &mut faulty,
+        &mut unread,
+    )
+    .await
+    {
+        // A chunk that is too large as a whole is read row by row.
+        let until = match &error {
+            StorageError::Database(cause) if code_of(cause) == Some(code::TOO_BIG) => {
+                end_of_chunk(connection, after).await?
+            }
+            _ => None,
+        };
+        let Some(until) = until else {
+            return Err(error);
+        };
+        unread.push((after, until));
+        after = until;
+    }
+    for (after, until) in unread {
+        for row_id in row_ids(connection, after, until).await? {
+            match read_one(connection, row_id).await? {
+                Ok(peer) => each(peer),
+                Err(reason) => faulty.push(faulty_peer(row_id, reason)),
+            }
+            progress.add(1);
+        }
+    }
+    Ok(faulty)
+}
+
+fn faulty_peer(row_id: i64, reason: String) -> FaultyRow {
+    FaultyRow {
+        table: "peers",
+        row_id,
+        reason,
+    }
+}
+
+/// Reads chunk by chunk from the key behind `after`, which follows. A chunk that is not JSON, since
+/// one of its texts is not UTF-8, is noted in `unread`.
+async fn stream(
+    connection: &mut SqliteConnection,
+    after: &mut i64,
+    progress: &Progress,
+    each: &mut impl FnMut(StoredPeer),
+    faulty: &mut Vec<FaultyRow>,
+    unread: &mut Vec<(i64, i64)>,
+) -> Result<(), StorageError> {
+    let query = format!(
+        "WITH RECURSIVE chunk (after, until) AS (
+             SELECT ?1, {end}
+             UNION ALL
+             SELECT until, (
+                 SELECT max(id) FROM (
+                     SELECT id FROM peers WHERE id > until ORDER BY id LIMIT {CHUNK_ROWS}
+                 )
+             )
+             FROM chunk WHERE until IS NOT NULL
+         )
+         SELECT until, (
+             SELECT json_group_array(json_array({COLUMNS}))
+             FROM (SELECT * FROM peers WHERE id > after AND id <= until ORDER BY id)
+         )
+         FROM chunk WHERE until IS NOT NULL",
+        end = END_OF_CHUNK,
+    );
+    let mut chunks = sqlx::query(AssertSqlSafe(query))
+        .bind(*after)
+        .fetch(connection);
+    while let Some(chunk) = chunks.try_next().await? {
+        let until: i64 = chunk.try_get(0)?;
+        let text: Result<&str, _> = chunk.try_get(1);
+        let rows: Option<Vec<Row<'_>>> = text.ok().and_then(|text| serde_json::from_str(text).ok());
+        match rows {
+            Some(rows) => {
+                progress.add(rows.len() as u64);
+                for row in rows {
+                    let row_id = row.id;
+                    match row.read() {
+                        Ok(peer) => each(peer),
+                        Err(reason) => faulty.push(faulty_peer(row_id, reason)),
+                    }
+                }
+            }
+            None => unread.push((*after, until)),
+        }
+        *after = until;
+        // Whatever else this thread has to do, such as to hear a signal, need not wait for the end.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// The last key of the chunk behind a key.
+const END_OF_CHUNK: &str = "
+(SELECT max(id) FROM (SELECT id FROM peers WHERE id > ?1 ORDER BY id LIMIT 100))";
+
+async fn end_of_chunk(
+    connection: &mut SqliteConnection,
+    after: i64,
+) -> Result<Option<i64>, StorageError> {
+    let end = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {END_OF_CHUNK}")))
+        .bind(after)
+        .fetch_one(connection)
+        .await?;
+    Ok(end)
+}
+
+async fn row_ids(
+    connection: &mut SqliteConnection,
+    after: i64,
+    until: i64,
+) -> Result<Vec<i64>, StorageError> {
+    let ids = sqlx::query_scalar("SELECT id FROM peers WHERE id > ? AND id <= ? ORDER BY id")
+        .bind(after)
+        .bind(until)
+        .fetch_all(connection)
+        .await?;
+    Ok(ids)
+}
+
+/// Reads some rows, in order of their keys.
+pub(super) async fn rows(
+    connection: &mut SqliteConnection,
+    row_ids: &[i64],
+) -> Result<(Vec<StoredPeer>, Vec<FaultyRow>), StorageError> {
+    let (mut peers, mut faulty) = (Vec::with_capacity(row_ids.len()), Vec::new());
+    for row_ids in row_ids.chunks(CHUNK_ROWS as usize) {
+        let keys = serde_json::to_string(row_ids).unwrap_or_default();
+        let text = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
+            "SELECT json_group_array(json_array({COLUMNS})) FROM (
+                 SELECT * FROM peers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
+             )"
+        )))
+        .bind(keys)
+        .fetch_one(&mut *connection)
+        .await;
+        let text = text.unwrap_or_default();
+        match serde_json::from_str::<Vec<Row<'_>>>(&text) {
+            Ok(rows) => {
+                for row in rows {
+                    let row_id = row.id;
+                    match row.read() {
+                        Ok(peer) => peers.push(peer),
+                        Err(reason) => faulty.push(faulty_peer(row_id, reason)),
+                    }
+                }
+            }
+            // One of them is not to be read, or all are too large together.
+            Err(_) => {
+                for row_id in row_ids {
+                    match read_one(connection, *row_id).await? {
+                        Ok(peer) => peers.push(peer),
+                        Err(reason) => faulty.push(faulty_peer(*row_id, reason)),
+                    }
+                }
+            }
+        }
+    }
+    Ok((peers, faulty))
+}
+
+/// Reads a row by itself: a peer, or what is wrong with it.
+async fn read_one(
+    connection: &mut SqliteConnection,
+    row_id: i64,
+) -> Result<Result<StoredPeer, String>, StorageError> {
+    let text = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
+        "SELECT json_array({COLUMNS}) FROM peers WHERE id = ?"
+    )))
+    .bind(row_id)
+    .fetch_one(connection)
+    .await;
+    let text = match text {
+        Ok(text) => text,
+        Err(error @ sqlx::Error::ColumnDecode { .. }) => return Ok(Err(error.to_string())),
+        Err(error) if code_of(&error) == Some(code::TOO_BIG) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let row: Result<Row<'_>, _> = serde_json::from_str(&text);
+    Ok(match row {
+        Ok(row) => row.read(),
+        Err(error) => Err(error.to_string()),
+    })
+}

@@ -1,0 +1,86 @@
+//! Rows that the registry cannot read, which must stand in nobody's way.
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::StorageError;
+
+/// Rows that are kept at most.
+const MAX_ROWS: i64 = 10_000;
+
+/// A row that was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultyRow {
+    /// Its table.
+    pub table: &'static str,
+    /// Its key: `id` of a peer, `rowid` of any other.
+    pub row_id: i64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Moves rows out of their tables.
+pub(super) async fn set_aside(
+    connection: &mut SqliteConnection,
+    rows: &[FaultyRow],
+    now_ms: i64,
+) -> Result<(), StorageError> {
+    for row in rows {
+        // A row that is too large to be kept is not.
+        if let Err(error) = keep(connection, row, now_ms).await
+            && !matches!(error, StorageError::Database(_))
+        {
+            return Err(error);
+        }
+        let delete = format!("DELETE FROM {} WHERE rowid = ?", row.table);
+        sqlx::query(AssertSqlSafe(delete))
+            .bind(row.row_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !rows.is_empty() {
+        sqlx::query(
+            "DELETE FROM peers_quarantine
+             WHERE id <= (SELECT max(id) FROM peers_quarantine) - ?",
+        )
+        .bind(MAX_ROWS)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Copies a row, as JSON text, with whatever columns its table has by now.
+async fn keep(
+    connection: &mut SqliteConnection,
+    row: &FaultyRow,
+    now_ms: i64,
+) -> Result<(), StorageError> {
+    let columns: String = sqlx::query_scalar(
+        "SELECT group_concat(quote(name) || ', \"' || replace(name, '\"', '\"\"') || '\"')
+         FROM pragma_table_info(?)",
+    )
+    .bind(row.table)
+    .fetch_one(&mut *connection)
+    .await?;
+    let copy = format!(
+        "INSERT INTO peers_quarantine (source, row, reason, set_aside_at)
+         SELECT ?, json_object({columns}), ?, ? FROM {} WHERE rowid = ?",
+        row.table
+    );
+    sqlx::query(AssertSqlSafe(copy))
+        .bind(row.table)
+        .bind(&row.reason)
+        .bind(now_ms)
+        .bind(row.row_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// How many rows are kept.
+pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, StorageError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM peers_quarantine")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}

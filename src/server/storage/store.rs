@@ -1,0 +1,316 @@
+//! The database as the registry uses it: one connection, which one piece of work has at a time.
+
+mod resync;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use log::warn;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::Mutex;
+
+use super::access::Access;
+use super::files::{self, Companions};
+use super::slot::Slot;
+use super::{
+    Changes, CommitOutcome, DataVersion, FileGone, FilesLost, StorageError, batch, open, settle,
+    uptime,
+};
+use crate::server::policy::lease::Outage;
+
+/// Free pages below which a file is not worth shortening.
+const MIN_FREE_PAGES: i64 = 1000;
+
+/// The database; clones share it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    /// As the operator calls it.
+    path: PathBuf,
+    /// Without symbolic links; SQLite's other files are named after it.
+    real: PathBuf,
+    /// Holds the lock. Closed last, see [`lock`](super::lock).
+    file: File,
+    slot: Mutex<Slot>,
+    last_batch: AtomicI64,
+    timeout_ms: AtomicI64,
+    has_other_names: AtomicBool,
+    notices: Vec<String>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.path).finish()
+    }
+}
+
+/// What [`open`](super::open) has opened.
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) real: PathBuf,
+    pub(super) file: File,
+    pub(super) connection: SqliteConnection,
+    pub(super) access: Access,
+    pub(super) notices: Vec<String>,
+}
+
+impl Store {
+    /// Opens the database at `path`, creating the file and its folder if needed.
+    ///
+    /// # Errors
+    /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
+    pub async fn open(path: &Path) -> Result<Self, super::OpenError> {
+        let opened = open::open(path).await?;
+        Ok(Self(Arc::new(Inner {
+            path: opened.path,
+            real: opened.real,
+            file: opened.file,
+            slot: Mutex::new(Slot {
+                connection: Some(opened.connection),
+                generation: 0,
+                access: opened.access,
+                beside: Companions::default(),
+                is_closed: false,
+            }),
+            last_batch: AtomicI64::new(0),
+            timeout_ms: AtomicI64::new(0),
+            has_other_names: AtomicBool::new(false),
+            notices: opened.notices,
+        })))
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What the operator should know of how the file was found.
+    pub fn notices(&self) -> &[String] {
+        &self.0.notices
+    }
+
+    /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
+    ///
+    /// # Errors
+    /// Nothing of it was changed, nor will a restart find it; but for [`StorageError::Unsettled`].
+    pub async fn commit(
+        &self,
+        changes: &Changes,
+        version: DataVersion,
+    ) -> Result<CommitOutcome, StorageError> {
+        let mut slot = self.0.slot.lock().await;
+        let mut connection = slot.take(&self.0.real).await?;
+        if version.connection != slot.generation {
+            slot.put(&self.0.real, connection, true).await;
+            return Ok(CommitOutcome::ChangedOutside);
+        }
+        let version = version.number;
+        if !changes.is_alive {
+            let outcome = batch::check(&mut connection, version).await;
+            slot.put(&self.0.real, connection, outcome.is_ok()).await;
+            return outcome;
+        }
+        let number = self.next_batch();
+        let outcome = batch::commit(&mut connection, changes, version, number).await;
+        match outcome {
+            Err(error) if error.may_have_committed() => {
+                self.settle(&mut slot, connection, number, error).await
+            }
+            // The data is as it was, and the connection knows it.
+            Err(error @ StorageError::Constraint(_)) => {
+                slot.put(&self.0.real, connection, true).await;
+                Err(error)
+            }
+            outcome => {
+                slot.put(&self.0.real, connection, outcome.is_ok()).await;
+                outcome
+            }
+        }
+    }
+
+    fn timeout_ms(&self) -> i64 {
+        self.0.timeout_ms.load(Ordering::Relaxed)
+    }
+
+    fn next_batch(&self) -> i64 {
+        self.0.last_batch.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Finds out, or sees to it, what became of the transaction of number `batch`.
+    async fn settle(
+        &self,
+        slot: &mut Slot,
+        mut connection: SqliteConnection,
+        batch: i64,
+        error: StorageError,
+    ) -> Result<CommitOutcome, StorageError> {
+        let taken_back = settle::take_back(&mut connection, self.next_batch()).await;
+        slot.put(&self.0.real, connection, false).await;
+        if taken_back.is_ok() {
+            return Err(error);
+        }
+        let truth = async {
+            let mut connection = slot.take(&self.0.real).await?;
+            let is_committed = settle::last_batch(&mut connection).await? == batch;
+            let is_forced = is_committed && settle::force(&mut connection).await?;
+            // The next transaction must not be held to the version of another connection.
+            slot.put(&self.0.real, connection, false).await;
+            Ok::<_, StorageError>((is_committed, is_forced))
+        };
+        match truth.await {
+            Ok((false, _)) => Err(error),
+            Ok((true, true)) => Ok(CommitOutcome::Done),
+            Ok((true, false)) | Err(_) => Err(match error {
+                StorageError::Full(cause) | StorageError::Database(cause) => {
+                    StorageError::Unsettled(cause)
+                }
+                error => error,
+            }),
+        }
+    }
+
+    /// Takes up the leases after writes have failed, which credits the time since as an outage.
+    pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
+        self.regain().await?;
+        let batch = self.next_batch();
+        self.run(async |connection| {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let set_back_ms = outage.from_ms.saturating_sub(outage.until_ms);
+            if set_back_ms > 0 {
+                uptime::set_back(&mut transaction, set_back_ms, outage.until_ms).await?;
+            }
+            uptime::credit(&mut transaction, outage).await?;
+            sqlx::query(uptime::MARK_ALIVE)
+                .bind(outage.until_ms)
+                .bind(batch)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Connects for writing, if a start could not.
+    async fn regain(&self) -> Result<(), StorageError> {
+        let mut slot = self.0.slot.lock().await;
+        if slot.access == Access::Full || slot.is_closed {
+            return Ok(());
+        }
+        // It would keep the new connection out.
+        if let Some(connection) = slot.connection.take() {
+            let _ = connection.close().await;
+        }
+        let connection = open::connect_to_write(&self.0.real).await?;
+        slot.generation += 1;
+        slot.access = Access::Full;
+        slot.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Compares the files with the ones that were opened.
+    ///
+    /// # Errors
+    /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
+    pub async fn check_files(&self) -> Result<(), FileGone> {
+        // Held, as a connection that is replaced may replace the files beside the database.
+        let slot = self.0.slot.lock().await;
+        if slot.is_closed {
+            return Ok(());
+        }
+        let (inner, beside) = (Arc::clone(&self.0), slot.beside);
+        let checked = tokio::task::spawn_blocking(move || {
+            files::check(&inner.path, &inner.real, &inner.file, beside)
+        })
+        .await;
+        // A check that panicked has seen nothing.
+        let names = checked.unwrap_or(Ok(1))?;
+        drop(slot);
+        if names > 1 && !self.0.has_other_names.swap(true, Ordering::Relaxed) {
+            let path = self.path().display();
+            warn!("the database {path} has {names} names (hard links), none of which is a backup");
+        }
+        Ok(())
+    }
+
+    /// Writes all that the connection still sees to a new file beside the database, when files are
+    /// gone, and takes no more work: nothing that comes later would be in that file.
+    pub async fn give_up(&self, gone: FileGone, now_ms: i64) -> FilesLost {
+        let mut slot = self.0.slot.lock().await;
+        let rescued = match slot.take(&self.0.real).await {
+            Ok(mut connection) => {
+                let rescued = files::rescue(&mut connection, &self.0.real, now_ms).await;
+                slot.put(&self.0.real, connection, false).await;
+                rescued
+            }
+            Err(error) => Err(error),
+        };
+        slot.is_closed = true;
+        match rescued {
+            Ok(rescued) => FilesLost::Rescued { gone, rescued },
+            Err(error) => FilesLost::NotRescued { gone, error },
+        }
+    }
+
+    /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
+    /// and more than a thousand pages are free. Returns how many.
+    pub async fn vacuum_some(&self, max_pages: u32) -> Result<u64, StorageError> {
+        self.run(async |connection| {
+            let (pages, free): (i64, i64) = sqlx::query_as(
+                "SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count",
+            )
+            .fetch_one(&mut *connection)
+            .await?;
+            if free <= MIN_FREE_PAGES || free <= pages / 4 {
+                return Ok(0);
+            }
+            let vacuum = format!("PRAGMA incremental_vacuum({max_pages})");
+            sqlx::query(sqlx::AssertSqlSafe(vacuum))
+                .fetch_all(&mut *connection)
+                .await?;
+            let left: i64 = sqlx::query_scalar("PRAGMA freelist_count")
+                .fetch_one(connection)
+                .await?;
+            Ok(u64::try_from(free - left).unwrap_or(0))
+        })
+        .await
+    }
+
+    /// Does some work on the connection, which is thrown away if that fails: without it, whatever
+    /// became of a transaction is undone, and the next one starts afresh.
+    async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut slot = self.0.slot.lock().await;
+        let mut connection = slot.take(&self.0.real).await?;
+        let result = work(&mut connection).await;
+        slot.put(&self.0.real, connection, result.is_ok()).await;
+        result
+    }
+
+    /// Moves the write-ahead log into the database file and lets go of both.
+    pub async fn close(&self) -> Result<(), StorageError> {
+        let mut slot = self.0.slot.lock().await;
+        slot.is_closed = true;
+        let Some(mut connection) = slot.connection.take() else {
+            return Ok(self.0.file.unlock().map_err(sqlx::Error::from)?);
+        };
+        let checkpoint = match slot.access {
+            Access::Full | Access::First => settle::force(&mut connection).await.map(|_| ()),
+            Access::Alone | Access::Immutable => Ok(()),
+        };
+        let closed = connection.close().await;
+        let unlocked = self.0.file.unlock().map_err(sqlx::Error::from);
+        checkpoint?;
+        closed?;
+        Ok(unlocked?)
+    }
+}

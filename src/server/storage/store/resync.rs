@@ -1,0 +1,112 @@
+//! Reads what somebody else may have changed, some rows at a time.
+
+use sqlx::{Connection, SqliteConnection};
+
+use super::Store;
+use super::start::{begin, read_relay, repair, tolerate};
+use crate::protocol::PeerId;
+use crate::server::storage::access::Access;
+use crate::server::storage::{
+    DataVersion, Loaded, PeerRows, StorageError, batch, load, peers, quarantine,
+};
+
+impl Store {
+    /// What a comparison of the table with memory begins with: everything but the peers, and the
+    /// highest row below `max_row_id`. Repairs what [`load`](Store::load) repairs.
+    pub async fn begin_resync(
+        &self,
+        now_ms: i64,
+        first_day: i64,
+        max_row_id: i64,
+    ) -> Result<(Loaded, i64), StorageError> {
+        let timeout_ms = self.timeout_ms();
+        let mut slot = self.0.slot.lock().await;
+        let mut connection = slot.take(&self.0.real).await?;
+        let generation = slot.generation;
+        let read = async {
+            begin(&mut connection).await?;
+            repair(&mut connection, now_ms, timeout_ms).await?;
+            let mut set_aside = Vec::new();
+            let relay = read_relay(&mut connection, now_ms, first_day, &mut set_aside).await?;
+            let moved = quarantine::set_aside(&mut connection, &set_aside, now_ms).await;
+            tolerate("set aside what cannot be read", moved)?;
+            let loaded = Loaded {
+                relay,
+                set_aside,
+                quarantined: quarantine::count(&mut connection).await?,
+                version: DataVersion {
+                    number: batch::data_version(&mut connection).await?,
+                    connection: generation,
+                },
+            };
+            let max_row_id = peers::max_row_id(&mut connection, max_row_id).await?;
+            sqlx::query("COMMIT").execute(&mut connection).await?;
+            Ok((loaded, max_row_id))
+        };
+        let read = read.await;
+        slot.put(&self.0.real, connection, read.is_ok()).await;
+        read
+    }
+
+    /// The rows of some peers.
+    pub async fn read_peers(&self, now_ms: i64, ids: &[PeerId]) -> Result<PeerRows, StorageError> {
+        let ids = serde_json::to_string(ids).unwrap_or_default();
+        self.read_rows_of(now_ms, usize::MAX, async |connection| {
+            let query = "SELECT id FROM peers
+                         WHERE peer_id IN (SELECT value FROM json_each(?)) ORDER BY id";
+            let keys = sqlx::query_scalar(query).bind(ids);
+            Ok(keys.fetch_all(connection).await?)
+        })
+        .await
+    }
+
+    /// Up to `max` rows behind a key, in order of their keys.
+    pub async fn read_rows(
+        &self,
+        now_ms: i64,
+        after: i64,
+        max: usize,
+    ) -> Result<PeerRows, StorageError> {
+        self.read_rows_of(now_ms, max, async |connection| {
+            let query = "SELECT id FROM peers WHERE id > ? ORDER BY id LIMIT ?";
+            let keys = sqlx::query_scalar(query).bind(after).bind(max as i64);
+            Ok(keys.fetch_all(connection).await?)
+        })
+        .await
+    }
+
+    /// Reads rows, and sets aside those that cannot be read.
+    async fn read_rows_of(
+        &self,
+        now_ms: i64,
+        max: usize,
+        keys: impl AsyncFnOnce(&mut SqliteConnection) -> Result<Vec<i64>, StorageError>,
+    ) -> Result<PeerRows, StorageError> {
+        let may_write = self.0.slot.lock().await.access == Access::Full;
+        self.run(async |connection| {
+            let mut transaction = connection.begin().await?;
+            let keys = keys(&mut transaction).await?;
+            let (peers, set_aside) = load::rows(&mut transaction, &keys).await?;
+            if may_write && !set_aside.is_empty() {
+                let moved = quarantine::set_aside(&mut transaction, &set_aside, now_ms).await;
+                tolerate("set aside what cannot be read", moved)?;
+            }
+            transaction.commit().await?;
+            Ok(PeerRows {
+                peers,
+                set_aside,
+                next_after: keys.last().copied().filter(|_| keys.len() == max),
+            })
+        })
+        .await
+    }
+
+    /// Removes some rows, for which there is no memory, bit by bit.
+    pub async fn delete_rows(&self, rows: &[i64]) -> Result<(), StorageError> {
+        for rows in rows.chunks(peers::SLICE_ROWS as usize) {
+            self.run(async |connection| peers::delete(connection, rows).await)
+                .await?;
+        }
+        Ok(())
+    }
+}

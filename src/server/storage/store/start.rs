@@ -1,0 +1,171 @@
+//! Takes up what is in the database, at a start and whenever it was changed from outside.
+
+use std::sync::atomic::Ordering;
+
+use log::warn;
+use sqlx::{Connection, SqliteConnection};
+
+use super::Store;
+use crate::server::model::StoredPeer;
+use crate::server::progress::Progress;
+use crate::server::storage::access::Access;
+use crate::server::storage::{
+    DataVersion, FaultyRow, Loaded, RelayRows, Resumed, StorageError, batch, cost, load, peers,
+    quarantine, sessions, settle, uptime,
+};
+
+impl Store {
+    /// Takes up the leases where the last process left them, credits the time since as an outage,
+    /// and removes the peers whose leases had run out.
+    ///
+    /// If the database takes no writes, the leases stand as they did when it was last alive.
+    pub async fn resume(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
+        self.0.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+        if self.0.slot.lock().await.access == Access::Full {
+            match self.resume_fully(now_ms, timeout_ms).await {
+                Err(error) if error.stops_writes() => {
+                    warn!("cannot write to the database, leases stand still: {error}");
+                }
+                resumed => return resumed,
+            }
+        }
+        self.run(async |connection| uptime::look(connection, now_ms).await)
+            .await
+    }
+
+    async fn resume_fully(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
+        self.run(async |connection| {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
+            let batch = settle::last_batch(&mut transaction).await?;
+            transaction.commit().await?;
+            self.0.last_batch.store(batch, Ordering::Relaxed);
+            let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
+            match peers::expire(connection, cutoff_ms).await {
+                Ok(expired) => resumed.expired = expired,
+                // Somebody's trigger protects a row; the cleanups will meet it too.
+                Err(StorageError::Constraint(error)) => {
+                    warn!("cannot remove all peers whose leases have run out: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(resumed)
+        })
+        .await
+    }
+
+    /// Hands every peer to `each`, and returns the rest, with the traffic since `first_day`.
+    ///
+    /// Rows that cannot be read are set aside, and moments that lie ahead become `now_ms`. None of
+    /// that is written if the database takes no writes.
+    pub async fn load(
+        &self,
+        now_ms: i64,
+        each: impl FnMut(StoredPeer),
+        first_day: i64,
+        progress: &Progress,
+    ) -> Result<Loaded, StorageError> {
+        let timeout_ms = self.0.timeout_ms.load(Ordering::Relaxed);
+        let mut slot = self.0.slot.lock().await;
+        let mut connection = slot.take(&self.0.real).await?;
+        let generation = slot.generation;
+        let may_write = slot.access == Access::Full && begin(&mut connection).await.is_ok();
+        let loaded = async {
+            if may_write {
+                repair(&mut connection, now_ms, timeout_ms).await?;
+            } else {
+                sqlx::query("BEGIN").execute(&mut connection).await?;
+            }
+            let mut loaded = read(&mut connection, now_ms, each, first_day, progress).await?;
+            if may_write {
+                let moved = quarantine::set_aside(&mut connection, &loaded.set_aside, now_ms).await;
+                tolerate("set aside what cannot be read", moved)?;
+            }
+            loaded.quarantined = quarantine::count(&mut connection).await?;
+            // Within the transaction, so that no write of others comes between.
+            loaded.version = DataVersion {
+                number: batch::data_version(&mut connection).await?,
+                connection: generation,
+            };
+            let ended = sqlx::query("COMMIT").execute(&mut connection).await;
+            tolerate(
+                "keep what was set aside",
+                ended.map(drop).map_err(Into::into),
+            )?;
+            Ok(loaded)
+        };
+        let loaded = loaded.await;
+        // A transaction that could not be ended is not left open.
+        let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
+        slot.put(&self.0.real, connection, loaded.is_ok()).await;
+        loaded
+    }
+}
+
+/// Begins a transaction that writes, if the database takes writes.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), StorageError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
+    Ok(())
+}
+
+/// Goes on where a full disk or somebody else's trigger lets a repair fail: what can be read is
+/// worth more.
+pub(super) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(), StorageError> {
+    match result {
+        Err(error) if error.stops_writes() || matches!(error, StorageError::Constraint(_)) => {
+            warn!("cannot {what}: {error}");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Brings what a wrong clock or an operator has left into bounds, before it is read.
+pub(super) async fn repair(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+    timeout_ms: i64,
+) -> Result<(), StorageError> {
+    let clamped = load::clamp(connection, now_ms).await;
+    tolerate("bring leases from a time to come to now", clamped)?;
+    // Without this row the transactions would not be marked.
+    sqlx::query(
+        "INSERT OR IGNORE INTO registry_state (id, alive_at, peer_timeout_ms) VALUES (1, ?, ?)",
+    )
+    .bind(now_ms)
+    .bind(timeout_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn read(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+    each: impl FnMut(StoredPeer),
+    first_day: i64,
+    progress: &Progress,
+) -> Result<Loaded, StorageError> {
+    let mut set_aside = load::load(connection, progress, each).await?;
+    Ok(Loaded {
+        relay: read_relay(connection, now_ms, first_day, &mut set_aside).await?,
+        version: DataVersion::default(),
+        quarantined: 0,
+        set_aside,
+    })
+}
+
+/// Everything about relaying, with the traffic since `first_day`.
+pub(super) async fn read_relay(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+    first_day: i64,
+    set_aside: &mut Vec<FaultyRow>,
+) -> Result<RelayRows, StorageError> {
+    Ok(RelayRows {
+        traffic: cost::load_traffic(connection, first_day, set_aside).await?,
+        tiers: sessions::load_tiers(connection, set_aside).await?,
+        state: cost::load_state(connection, now_ms, set_aside).await?,
+        sessions: sessions::load(connection, now_ms, set_aside).await?,
+    })
+}
