@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -102,25 +102,41 @@ impl Arena {
             .stderr(Stdio::piped());
         let began = Instant::now();
         let mut child = command.spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                return Err((child.wait().unwrap(), lines.join("\n")));
-            }
-            lines.push(line.trim_end().to_owned());
-            if let Some((_, rest)) = line.split_once("listening on http://") {
-                let addr = rest.split_whitespace().next().unwrap_or_default();
-                let addr = addr.parse().unwrap();
-                return Ok(Starting {
-                    child,
-                    stderr,
-                    lines,
-                    addr,
-                    began,
-                });
-            }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(read_until_listening(stderr)));
+        let Ok((stderr, lines, addr)) = receiver.recv_timeout(PATIENCE) else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the server neither listens nor ends");
+        };
+        match addr {
+            Some(addr) => Ok(Starting {
+                child,
+                stderr,
+                lines,
+                addr,
+                began,
+            }),
+            None => Err((child.wait().unwrap(), lines.join("\n"))),
+        }
+    }
+}
+
+/// Reads the log up to the line that says where the server listens, or to its end.
+fn read_until_listening(
+    mut stderr: BufReader<ChildStderr>,
+) -> (BufReader<ChildStderr>, Vec<String>, Option<SocketAddr>) {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stderr.read_line(&mut line).unwrap_or(0) == 0 {
+            return (stderr, lines, None);
+        }
+        lines.push(line.trim_end().to_owned());
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            let addr = rest.split_whitespace().next().unwrap_or_default();
+            return (stderr, lines, addr.parse().ok());
         }
     }
 }
@@ -256,6 +272,11 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kib.unwrap_or(0) / 1024
+    }
+
+    /// Files and sockets that the process has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
     }
 
     /// Whether the memory falls to `most_mib` within 20 seconds.

@@ -9,7 +9,7 @@ use crate::bodies::{everything_full, register_tiny};
 use crate::database;
 use crate::honest::Honest;
 use crate::load::{Load, Plan};
-use crate::verdict::{Verdict, eventually};
+use crate::verdict::{Verdict, eventually, scaled};
 use crate::wire::post;
 
 /// Lets an operator change a row while honest peers send heartbeats.
@@ -70,6 +70,83 @@ fn a_row_seen_in_the_far_future_stops_nobody() {
 }
 
 #[test]
+fn a_row_seen_in_the_far_future_expires_like_others() {
+    let arena = Arena::enter();
+    let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
+    crate::honest::register(&server, 3);
+    let edit = "UPDATE peers SET last_seen = 9000000000000000";
+    assert_eq!(database::execute(&arena.path("peers.db"), edit), 3);
+    let mut verdict = Verdict::default();
+    let is_gone = eventually(Duration::from_secs(12), || {
+        // A write, since that is when an edit is noticed at the latest.
+        let other = json!({ "peerId": "other", "addresses": [], "cryptoIPv6": "fd00::1" });
+        server.post("/register", &other);
+        server.listed_ids() == ["other"]
+    });
+    verdict.check(is_gone, format!("still listed: {:?}", server.listed_ids()));
+    verdict.finish();
+}
+
+#[test]
+fn outages_of_all_time_stop_nobody() {
+    survive_operator(
+        "INSERT INTO outages VALUES (-9223372036854775807, 9223372036854775807), \
+         (1, 9000000000000000000)",
+    );
+}
+
+#[test]
+fn a_cost_mode_that_does_not_exist_stops_nobody() {
+    survive_operator(
+        "INSERT OR REPLACE INTO cost_state (id, mode, mode_since) VALUES (1, 'absurd', -1)",
+    );
+}
+
+#[test]
+fn traffic_of_absurd_days_stops_nobody() {
+    survive_operator(
+        "INSERT INTO traffic_days VALUES \
+         (date('now'), 9223372036854775807, -9223372036854775807), \
+         ('9999-12-31', 9223372036854775807, 9223372036854775807)",
+    );
+}
+
+#[test]
+fn a_session_whose_id_is_no_text_stops_nobody() {
+    survive_operator(
+        "INSERT INTO turn_sessions VALUES (CAST(x'ff00fe' AS TEXT), CAST(x'ff' AS TEXT), \
+         'odd', 'free', 1, 0, 253402300799999, 0, 0, NULL, 0, 0)",
+    );
+}
+
+#[test]
+fn a_tier_of_a_peer_that_is_no_text_stops_nobody() {
+    survive_operator("INSERT INTO peer_tiers VALUES (CAST(x'ff00fe' AS TEXT), 'premium')");
+}
+
+#[test]
+fn a_trigger_that_refuses_one_peer_refuses_that_one_only() {
+    let arena = Arena::enter();
+    let server = arena.start(&[]);
+    let odd = json!({ "peerId": "odd", "addresses": [], "cryptoIPv6": "fd00::1" });
+    assert_eq!(server.post("/register", &odd).status, 200);
+    let honest = Honest::begin(&server);
+    database::execute(
+        &arena.path("peers.db"),
+        "CREATE TRIGGER refuse BEFORE UPDATE ON peers WHEN old.peer_id = 'odd' \
+         BEGIN SELECT raise(ABORT, 'not this one'); END",
+    );
+    let odd = Load::begin(server.addr, Plan::closed_loop(1), |_| {
+        crate::wire::heartbeat("odd")
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    let mut verdict = Verdict::default();
+    honest.end().judge(&mut verdict);
+    verdict.measured("the one", format!("{:?}", odd.stop().kinds));
+    verdict.finish();
+}
+
+#[test]
 fn a_row_with_the_last_id_there_is_stops_nobody() {
     survive_operator("UPDATE peers SET id = 9007199254740992 WHERE peer_id = 'odd'");
 }
@@ -86,7 +163,7 @@ fn a_session_with_absurd_numbers_stops_nobody() {
 fn a_file_size_limit_refuses_writes_and_kills_nobody() {
     let arena = Arena::enter();
     // Blocks of 512 bytes in some shells, of 1,024 in others.
-    let mut server = arena.start_under(Ulimit("-f 16384"), &[("RUST_LOG", "warn")]);
+    let mut server = arena.start_under(Ulimit("-f 16384"), &[]);
     let honest = crate::honest::register(&server, 50);
     let load = Load::begin(server.addr, Plan::large(600, 503), |number| {
         post("/register", &everything_full(number))
@@ -113,15 +190,12 @@ fn a_file_size_limit_refuses_writes_and_kills_nobody() {
 
 #[test]
 fn an_operators_edits_do_not_stop_writes_for_long() {
-    const PEERS: usize = if cfg!(debug_assertions) {
-        20_000
-    } else {
-        80_000
-    };
+    const PEERS: usize = 80_000;
     let arena = Arena::enter();
-    let server = arena.start(&[("RUST_LOG", "warn"), ("MAX_MEMORY_MB", "512")]);
-    let load = Load::begin(server.addr, Plan::all(PEERS), register_tiny);
-    assert_eq!(load.done().count("200"), PEERS);
+    let server = arena.start(&[("MAX_MEMORY_MB", "512")]);
+    let peers = scaled(PEERS);
+    let load = Load::begin(server.addr, Plan::all(peers), register_tiny);
+    assert_eq!(load.done().count("200"), peers);
     let honest = Honest::begin(&server);
     let before = server.rss_mib();
     for round in 0..8 {

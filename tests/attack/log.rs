@@ -34,6 +34,9 @@ fn a_log_that_nobody_reads_stops_nothing() {
     verdict.finish();
 }
 
+/// Makes the n-th request.
+type Request = fn(usize) -> Vec<u8>;
+
 /// How many lines at info or above `count` requests may leave, whatever they are.
 const MOST_LINES: usize = 200;
 
@@ -43,7 +46,7 @@ fn a_storm_becomes_a_few_lines_and_a_count() {
     let arena = Arena::enter();
     let server = arena.start(&[]);
     let mut verdict = Verdict::default();
-    let storms: [(&str, fn(usize) -> Vec<u8>); 4] = [
+    let storms: [(&str, Request); 4] = [
         ("registrations", register_tiny),
         ("changed registrations", |number| {
             let body = crate::bodies::tiny(&format!("tiny-{number:07}"));

@@ -18,7 +18,7 @@ const RESTART: Duration = Duration::from_secs(10);
 /// Registers peers of one kind until the budget is used up, and lives on with them.
 fn fill((kind, body, most): (&str, Costly, usize)) {
     let arena = Arena::enter();
-    let settings = [("MAX_MEMORY_MB", "64"), ("RUST_LOG", "warn")];
+    let settings = [("MAX_MEMORY_MB", "64")];
     let mut server = arena.start(&settings);
     let honest = Honest::begin(&server);
     let plan = Plan::large(most, 503);
@@ -90,7 +90,7 @@ fn turn_servers_with_many_addresses_stay_within_the_budget() {
 fn under_half_a_gigabyte_the_worst_bodies_kill_nobody() {
     let arena = Arena::enter();
     let limit = Ulimit("-v 524288");
-    let settings = [("RUST_LOG", "warn")];
+    let settings = [];
     let mut server = arena.start_under(limit, &settings);
     let honest = Honest::begin(&server);
     let load = Load::begin(server.addr, Plan::large(usize::MAX, 0), |number| {
@@ -128,7 +128,7 @@ fn under_half_a_gigabyte_the_worst_bodies_kill_nobody() {
 #[test]
 fn a_full_registry_renews_and_tells_newcomers_when_to_come_back() {
     let arena = Arena::enter();
-    let server = arena.start(&[("MAX_PEERS", "300"), ("RUST_LOG", "warn")]);
+    let server = arena.start(&[("MAX_PEERS", "300")]);
     let ids = register(&server, 200);
     let load = Load::begin(server.addr, Plan::all(5_000), crate::bodies::register_tiny);
     let honest = Honest::go_on(&server, ids);

@@ -80,7 +80,7 @@ fn allocate_and_release(server: &Server, time: Duration) -> Looped {
 #[test]
 fn a_peer_gets_so_many_new_sessions_a_minute_and_no_more() {
     let arena = Arena::enter();
-    let server = arena.start(&[("RUST_LOG", "warn"), ("MAX_ALLOCATIONS_PER_MINUTE", "10")]);
+    let server = arena.start(&[("MAX_ALLOCATIONS_PER_MINUTE", "10")]);
     register_relay_and_peers(&server);
     let honest = Honest::begin(&server);
     let looped = allocate_and_release(&server, Duration::from_secs(5));
@@ -113,7 +113,6 @@ fn ended_sessions_have_a_cap_in_all_and_by_peer() {
     const BY_PEER: i64 = 8;
     let arena = Arena::enter();
     let server = arena.start(&[
-        ("RUST_LOG", "warn"),
         ("MAX_ALLOCATIONS_PER_MINUTE", "1000000"),
         ("MAX_ENDED_SESSIONS", "300"),
         ("MAX_ENDED_SESSIONS_PER_PEER", "8"),

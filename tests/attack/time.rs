@@ -13,11 +13,7 @@ use crate::verdict::Verdict;
 #[test]
 fn a_process_that_was_stopped_loses_nobody() {
     let arena = Arena::enter();
-    let server = arena.start(&[
-        ("PEER_TIMEOUT_SECS", "4"),
-        ("HEARTBEAT_INTERVAL_SECS", "2"),
-        ("RUST_LOG", "warn"),
-    ]);
+    let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
     let ids = register(&server, 100);
     server.signal("STOP");
     std::thread::sleep(Duration::from_secs(8));
@@ -42,11 +38,7 @@ fn a_process_that_was_stopped_loses_nobody() {
 #[test]
 fn a_stop_is_credited_and_no_more() {
     let arena = Arena::enter();
-    let server = arena.start(&[
-        ("PEER_TIMEOUT_SECS", "4"),
-        ("HEARTBEAT_INTERVAL_SECS", "2"),
-        ("RUST_LOG", "warn"),
-    ]);
+    let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
     register(&server, 10);
     server.signal("STOP");
     std::thread::sleep(Duration::from_secs(6));
@@ -70,11 +62,7 @@ fn a_crash_loop_does_not_keep_the_dead() {
     const TIMEOUT: Duration = Duration::from_secs(8);
     const LIFE: Duration = Duration::from_millis(700);
     const MOST: Duration = Duration::from_secs(34);
-    let settings = [
-        ("PEER_TIMEOUT_SECS", "8"),
-        ("HEARTBEAT_INTERVAL_SECS", "4"),
-        ("RUST_LOG", "warn"),
-    ];
+    let settings = [("PEER_TIMEOUT_SECS", "8"), ("HEARTBEAT_INTERVAL_SECS", "4")];
     let arena = Arena::enter();
     let mut server = arena.start(&settings);
     register(&server, 20);

@@ -16,6 +16,11 @@ pub fn slack() -> u32 {
         .unwrap_or(default)
 }
 
+/// A count that a slower build or machine is given less of.
+pub fn scaled(count: usize) -> usize {
+    count / slack() as usize
+}
+
 /// Collects faults, so that a test that fails says all that is wrong.
 #[derive(Default)]
 pub struct Verdict {
