@@ -11,7 +11,7 @@ use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, scaled};
 use crate::wire::{Connection, heartbeat, post};
 
-const PEERS: usize = 1_200;
+const PEERS: usize = 2_000;
 /// Registrations that are timed together.
 const BATCH: usize = 100;
 /// Each registration is larger than this, so that its cost is not all in its transaction.
@@ -19,10 +19,8 @@ const STORES: usize = 1_024;
 /// After this long the server is taken to have failed.
 const MOST: Duration = Duration::from_secs(24);
 
-/// Peers in all, in whole batches.
-fn peers() -> usize {
-    scaled(PEERS).max(6 * BATCH)
-}
+/// Peers whose leases run out together.
+const EXPIRING: usize = 1_200;
 
 /// A registration with the same stores as all others and a version of its own.
 fn body(number: usize) -> String {
@@ -33,11 +31,11 @@ fn body(number: usize) -> String {
 }
 
 /// Registers one after the other; returns how long each batch took, as far as it came.
-fn register_in_turn(server: &Server) -> Vec<Duration> {
+fn register_in_turn(server: &Server, peers: usize) -> Vec<Duration> {
     let began = Instant::now();
     let mut connection = Connection::open(server.addr).unwrap();
     let mut batches = Vec::new();
-    for first in (0..peers()).step_by(BATCH) {
+    for first in (0..peers).step_by(BATCH) {
         let batch = Instant::now();
         for number in first..first + BATCH {
             let response = connection.exchange(&post("/register", &body(number)));
@@ -57,21 +55,21 @@ fn the_same_stores_do_not_make_each_registration_dearer_than_the_one_before() {
     let arena = Arena::enter();
     let server = arena.start(&[("MAX_MEMORY_MB", "512")]);
     let honest = Honest::begin(&server);
-    let batches = register_in_turn(&server);
+    let peers = scaled(PEERS).max(10 * BATCH);
+    let batches = register_in_turn(&server, peers);
     let mut verdict = Verdict::default();
     honest.end().judge(&mut verdict);
     verdict.measured("batches of registrations", format!("{batches:.0?}"));
     verdict.check(
-        batches.len() == peers() / BATCH,
+        batches.len() == peers / BATCH,
         format!("only {} batches of {BATCH} in {MOST:?}", batches.len()),
     );
-    // The second batch finds warm caches, as the last one does.
-    let (early, late) = (
-        batches[1.min(batches.len() - 1)],
-        batches[batches.len() - 1],
-    );
+    // The quickest of some, since the machine has hiccups of its own.
+    let early = batches.iter().take(4).min().copied().unwrap_or_default();
+    let late = batches.iter().rev().take(4).min().copied();
+    let late = late.unwrap_or_default();
     verdict.check(
-        late < early * 2 + Duration::from_millis(100),
+        late < early * 2,
         format!("a batch takes {late:.0?} at the end and {early:.0?} at the beginning"),
     );
     verdict.finish();
@@ -87,7 +85,7 @@ fn leases_that_run_out_together_hold_nobody_up() {
         ("HEARTBEAT_INTERVAL_SECS", "5"),
     ]);
     let began = Instant::now();
-    let peers = register_in_turn(&server).len() * BATCH;
+    let peers = register_in_turn(&server, scaled(EXPIRING).max(6 * BATCH)).len() * BATCH;
     let took = began.elapsed();
     let renewals = Load::begin(server.addr, Plan::all(peers), |number| {
         heartbeat(&format!("same-{number:05}"))

@@ -20,10 +20,10 @@ fn survive_operator(edit: &str) {
     let odd = json!({ "peerId": "odd", "addresses": [], "cryptoIPv6": "fd00::1",
                       "stores": ["a"], "version": "1" });
     assert_eq!(server.post("/register", &odd).status, 200);
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_millis(500));
     let touched = database::execute(&arena.path("peers.db"), edit);
     assert!(touched > 0, "{edit}");
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(2));
     let mut verdict = Verdict::default();
     verdict.measured(edit, "");
     let ids = honest.ids.clone();
@@ -65,11 +65,6 @@ fn a_row_with_bytes_that_are_no_text_stops_nobody() {
 }
 
 #[test]
-fn a_row_seen_in_the_far_future_stops_nobody() {
-    survive_operator("UPDATE peers SET last_seen = 9000000000000000 WHERE peer_id = 'odd'");
-}
-
-#[test]
 fn a_row_seen_in_the_far_future_expires_like_others() {
     let arena = Arena::enter();
     let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
@@ -88,26 +83,16 @@ fn a_row_seen_in_the_far_future_expires_like_others() {
 }
 
 #[test]
-fn outages_of_all_time_stop_nobody() {
+fn absurd_numbers_beside_the_peers_stop_nobody() {
     survive_operator(
         "INSERT INTO outages VALUES (-9223372036854775807, 9223372036854775807), \
-         (1, 9000000000000000000)",
-    );
-}
-
-#[test]
-fn a_cost_mode_that_does_not_exist_stops_nobody() {
-    survive_operator(
-        "INSERT OR REPLACE INTO cost_state (id, mode, mode_since) VALUES (1, 'absurd', -1)",
-    );
-}
-
-#[test]
-fn traffic_of_absurd_days_stops_nobody() {
-    survive_operator(
-        "INSERT INTO traffic_days VALUES \
+         (1, 9000000000000000000); \
+         INSERT OR REPLACE INTO cost_state (id, mode, mode_since) VALUES (1, 'absurd', -1); \
+         INSERT OR REPLACE INTO traffic_days VALUES \
          (date('now'), 9223372036854775807, -9223372036854775807), \
-         ('9999-12-31', 9223372036854775807, 9223372036854775807)",
+         ('9999-12-31', 9223372036854775807, 9223372036854775807); \
+         INSERT INTO turn_sessions VALUES ('absurd', 'odd', 'nobody', 'free', 1, 0, \
+         253402300799999, 0, 4611686018427387904, 4611686018427387904, 0, 0)",
     );
 }
 
@@ -149,14 +134,6 @@ fn a_trigger_that_refuses_one_peer_refuses_that_one_only() {
 #[test]
 fn a_row_with_the_last_id_there_is_stops_nobody() {
     survive_operator("UPDATE peers SET id = 9007199254740992 WHERE peer_id = 'odd'");
-}
-
-#[test]
-fn a_session_with_absurd_numbers_stops_nobody() {
-    survive_operator(
-        "INSERT INTO turn_sessions VALUES ('absurd', 'odd', 'nobody', 'free', 1, 0, \
-         253402300799999, 0, 4611686018427387904, 4611686018427387904, 0, 0)",
-    );
 }
 
 #[test]
