@@ -11,7 +11,7 @@ use crate::wire::{get, get_with};
 
 /// Peers with a version each.
 const PEERS: usize = 20_000;
-const ATTACK: Duration = Duration::from_secs(8);
+const ATTACK: Duration = Duration::from_secs(6);
 const SHUTDOWN_SECS: u64 = 5;
 
 fn server_with_many_versions(arena: &Arena) -> Server {
@@ -63,7 +63,7 @@ fn filters_of_each_kind_stop_nobody() {
 
 #[test]
 fn cheap_reads_in_long_pipelines_stop_nobody() {
-    survive(16, 32, |number| match number % 6 {
+    survive(8, 32, |number| match number % 6 {
         0 => get("/health"),
         1 => get("/stats"),
         2 => get("/cost-stats"),

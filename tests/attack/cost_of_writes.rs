@@ -11,7 +11,7 @@ use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, scaled};
 use crate::wire::{Connection, heartbeat, post};
 
-const PEERS: usize = 2_000;
+const PEERS: usize = 1_600;
 /// Registrations that are timed together.
 const BATCH: usize = 100;
 /// Each registration is larger than this, so that its cost is not all in its transaction.

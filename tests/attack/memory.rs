@@ -97,7 +97,7 @@ fn under_half_a_gigabyte_the_worst_bodies_kill_nobody() {
         let (_, body, _) = KINDS[number % 2];
         post("/register", &body(number))
     });
-    let died = server.ended_within(Duration::from_secs(20));
+    let died = server.ended_within(Duration::from_secs(15));
     let mut verdict = Verdict::default();
     verdict.check(died.is_none(), format!("the process died: {died:?}"));
     let ids = honest.ids.clone();

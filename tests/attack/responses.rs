@@ -156,7 +156,7 @@ fn compressing_for_hundreds_holds_nobody_up() {
         let load = Load::begin(server.addr, plan, |_| {
             get_with(FULL, "Accept-Encoding: gzip\r\n")
         });
-        attack_for(server, Duration::from_secs(6));
+        attack_for(server, Duration::from_secs(5));
         verdict.measured("responses", format!("{:?}", load.stop().kinds));
     });
 }
@@ -169,7 +169,7 @@ fn listings_in_long_pipelines_hold_nobody_up() {
             ..Plan::closed_loop(8)
         };
         let load = Load::begin(server.addr, plan, |_| get(FULL));
-        attack_for(server, Duration::from_secs(6));
+        attack_for(server, Duration::from_secs(5));
         let tally = load.stop();
         verdict.measured("responses", format!("{:?}", tally.kinds));
     });

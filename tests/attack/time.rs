@@ -16,7 +16,7 @@ fn a_process_that_was_stopped_loses_nobody() {
     let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
     let ids = register(&server, 100);
     server.signal("STOP");
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(Duration::from_secs(6));
     server.signal("CONT");
     let mut verdict = Verdict::default();
     let listed: HashSet<_> = server.listed_ids().into_iter().collect();
@@ -59,10 +59,10 @@ fn a_stop_is_credited_and_no_more() {
 
 #[test]
 fn a_crash_loop_does_not_keep_the_dead() {
-    const TIMEOUT: Duration = Duration::from_secs(8);
+    const TIMEOUT: Duration = Duration::from_secs(6);
     const LIFE: Duration = Duration::from_millis(700);
-    const MOST: Duration = Duration::from_secs(34);
-    let settings = [("PEER_TIMEOUT_SECS", "8"), ("HEARTBEAT_INTERVAL_SECS", "4")];
+    const MOST: Duration = Duration::from_secs(26);
+    let settings = [("PEER_TIMEOUT_SECS", "6"), ("HEARTBEAT_INTERVAL_SECS", "3")];
     let arena = Arena::enter();
     let mut server = arena.start(&settings);
     register(&server, 20);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// its attackers on the same few cores is slower than the promise is about; `ATTACK_SLACK` sets
 /// another factor.
 pub fn slack() -> u32 {
-    let default = if cfg!(debug_assertions) { 4 } else { 1 };
+    let default = if cfg!(debug_assertions) { 6 } else { 1 };
     std::env::var("ATTACK_SLACK")
         .ok()
         .and_then(|text| text.parse().ok())
