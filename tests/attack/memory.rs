@@ -99,7 +99,12 @@ fn under_half_a_gigabyte_the_worst_bodies_kill_nobody() {
     });
     let died = server.ended_within(Duration::from_secs(15));
     let mut verdict = Verdict::default();
-    verdict.check(died.is_none(), format!("the process died: {died:?}"));
+    let said = server.lines();
+    let last = &said[said.len().saturating_sub(4)..];
+    verdict.check(
+        died.is_none(),
+        format!("the process died: {died:?}, after saying {last:#?}"),
+    );
     let ids = honest.ids.clone();
     verdict.measured("peak MiB", server.peak_mib());
     honest.end().judge(&mut verdict);
