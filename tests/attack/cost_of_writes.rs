@@ -1,0 +1,111 @@
+//! A registration costs what it holds, and so does its end, however many share its stores.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::arena::{Arena, Server};
+use crate::honest::Honest;
+use crate::load::{Load, Plan};
+use crate::verdict::{Verdict, eventually, scaled};
+use crate::wire::{Connection, heartbeat, post};
+
+const PEERS: usize = 1_600;
+/// Registrations that are timed together.
+const BATCH: usize = 100;
+/// Each registration is larger than this, so that its cost is not all in its transaction.
+const STORES: usize = 1_024;
+/// After this long the server is taken to have failed.
+const MOST: Duration = Duration::from_secs(24);
+
+/// Peers whose leases run out together.
+const EXPIRING: usize = 1_200;
+
+/// A registration with the same stores as all others and a version of its own.
+fn body(number: usize) -> String {
+    let stores: Vec<_> = (0..STORES).map(|at| format!("s{at}")).collect();
+    json!({ "peerId": format!("same-{number:05}"), "addresses": [], "cryptoIPv6": "fd00::1",
+            "version": format!("v{number}"), "stores": stores })
+    .to_string()
+}
+
+/// Registers one after the other; returns how long each batch took, as far as it came.
+fn register_in_turn(server: &Server, peers: usize) -> Vec<Duration> {
+    let began = Instant::now();
+    let mut connection = Connection::open(server.addr).unwrap();
+    let mut batches = Vec::new();
+    for first in (0..peers).step_by(BATCH) {
+        let batch = Instant::now();
+        for number in first..first + BATCH {
+            let response = connection.exchange(&post("/register", &body(number)));
+            let response = response.unwrap();
+            assert_eq!(response.status, 200, "{}", response.json());
+        }
+        batches.push(batch.elapsed());
+        if began.elapsed() > MOST {
+            break;
+        }
+    }
+    batches
+}
+
+#[test]
+fn the_same_stores_do_not_make_each_registration_dearer_than_the_one_before() {
+    let arena = Arena::enter();
+    let server = arena.start(&[("MAX_MEMORY_MB", "512")]);
+    let honest = Honest::begin(&server);
+    let peers = scaled(PEERS).max(10 * BATCH);
+    let batches = register_in_turn(&server, peers);
+    let mut verdict = Verdict::default();
+    honest.end().judge(&mut verdict);
+    verdict.measured("batches of registrations", format!("{batches:.0?}"));
+    verdict.check(
+        batches.len() == peers / BATCH,
+        format!("only {} batches of {BATCH} in {MOST:?}", batches.len()),
+    );
+    // The quickest of some, since the machine has hiccups of its own.
+    let early = batches.iter().take(4).min().copied().unwrap_or_default();
+    let late = batches.iter().rev().take(4).min().copied();
+    let late = late.unwrap_or_default();
+    verdict.check(
+        late < early * 2,
+        format!("a batch takes {late:.0?} at the end and {early:.0?} at the beginning"),
+    );
+    verdict.finish();
+}
+
+#[test]
+fn leases_that_run_out_together_hold_nobody_up() {
+    const TIMEOUT_SECS: u64 = 14;
+    let arena = Arena::enter();
+    let server = arena.start(&[
+        ("MAX_MEMORY_MB", "512"),
+        ("PEER_TIMEOUT_SECS", "14"),
+        ("HEARTBEAT_INTERVAL_SECS", "5"),
+    ]);
+    let began = Instant::now();
+    let peers = register_in_turn(&server, scaled(EXPIRING).max(6 * BATCH)).len() * BATCH;
+    let took = began.elapsed();
+    let renewals = Load::begin(server.addr, Plan::all(peers), |number| {
+        heartbeat(&format!("same-{number:05}"))
+    });
+    let tally = renewals.done();
+    // The honest peers are watched while the leases run out, and not for long before.
+    std::thread::sleep(Duration::from_secs(TIMEOUT_SECS - 2));
+    let honest = Honest::begin(&server);
+    let all_cleaned = eventually(Duration::from_secs(20), || {
+        let total = server.get("/stats").json()["totalPeers"].as_u64();
+        total.is_some_and(|total| total as usize <= honest.ids.len())
+    });
+    let mut verdict = Verdict::default();
+    verdict.measured("registered in", format!("{took:.1?}"));
+    verdict.measured("renewed together", format!("{:?}", tally.kinds));
+    verdict.check(
+        tally.count("200") == peers,
+        "the registrations took longer than their leases last",
+    );
+    verdict.check(all_cleaned, "the peers did not all expire");
+    honest.end().judge(&mut verdict);
+    verdict.finish();
+}

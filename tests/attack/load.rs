@@ -1,0 +1,222 @@
+//! Attackers: connections that send what they are told to, from a thread of their own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::sleep;
+
+use crate::wire::AsyncConnection;
+
+/// How a load is sent.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    pub connections: usize,
+    /// Requests that are written before the first response is read.
+    pub depth: usize,
+    /// Requests in all.
+    pub most: usize,
+    /// The status that ends the load, 0 for none.
+    pub until: u16,
+}
+
+impl Plan {
+    /// Each connection sends its next request when the last one is answered, until it is stopped.
+    pub fn closed_loop(connections: usize) -> Self {
+        Self {
+            connections,
+            depth: 1,
+            most: usize::MAX,
+            until: 0,
+        }
+    }
+
+    /// Sends `most` requests, quickly.
+    pub fn all(most: usize) -> Self {
+        Self {
+            connections: 16,
+            depth: 16,
+            most,
+            until: 0,
+        }
+    }
+
+    /// Sends at most `most` requests of which each is large, until the status `until` comes.
+    pub fn large(most: usize, until: u16) -> Self {
+        Self {
+            connections: 4,
+            depth: 1,
+            most,
+            until,
+        }
+    }
+}
+
+/// How the requests were answered.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub kinds: BTreeMap<String, usize>,
+    /// Connections that failed or were closed.
+    pub cut_off: usize,
+    /// The longest body of a 200.
+    pub longest_bytes: usize,
+}
+
+impl Tally {
+    pub fn count(&self, kind: &str) -> usize {
+        self.kinds.get(kind).copied().unwrap_or(0)
+    }
+}
+
+/// A load that is being sent.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Tally>,
+}
+
+impl Load {
+    /// Begins to send; `request` makes the bytes of the n-th request.
+    pub fn begin(
+        addr: SocketAddr,
+        plan: Plan,
+        request: impl Fn(usize) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            LocalSet::new().block_on(&runtime, run(addr, plan, request, stopped))
+        });
+        Self { stop, thread }
+    }
+
+    /// Waits until all was sent.
+    pub fn done(self) -> Tally {
+        self.thread.join().unwrap()
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Stops to send and waits for the responses under way.
+    pub fn stop(self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        self.done()
+    }
+}
+
+struct Sender<R> {
+    addr: SocketAddr,
+    plan: Plan,
+    request: R,
+    next: AtomicUsize,
+    stop: Arc<AtomicBool>,
+}
+
+async fn run<R: Fn(usize) -> Vec<u8> + 'static>(
+    addr: SocketAddr,
+    plan: Plan,
+    request: R,
+    stop: Arc<AtomicBool>,
+) -> Tally {
+    let sender = Rc::new(Sender {
+        addr,
+        plan,
+        request,
+        next: AtomicUsize::new(0),
+        stop,
+    });
+    let tasks: Vec<_> = (0..plan.connections)
+        .map(|_| spawn_local(Rc::clone(&sender).send_all()))
+        .collect();
+    let mut all = Tally::default();
+    for task in tasks {
+        let tally = task.await.unwrap();
+        all.cut_off += tally.cut_off;
+        all.longest_bytes = all.longest_bytes.max(tally.longest_bytes);
+        for (kind, count) in tally.kinds {
+            *all.kinds.entry(kind).or_default() += count;
+        }
+    }
+    all
+}
+
+impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.next.load(Ordering::Relaxed) >= self.plan.most
+    }
+
+    async fn send_all(self: Rc<Self>) -> Tally {
+        let mut tally = Tally::default();
+        while !self.is_over() {
+            match AsyncConnection::open(self.addr).await {
+                Ok(mut connection) => {
+                    let stopped = self.stopped();
+                    tokio::select! {
+                        () = self.drive(&mut connection, &mut tally) => {}
+                        () = stopped => {}
+                    }
+                }
+                Err(_) => {
+                    tally.cut_off += 1;
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        tally
+    }
+
+    /// Resolves when the load is to stop, so that a response that never comes is not waited for.
+    async fn stopped(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(50)).await;
+        }
+        // Responses under way are still of interest.
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Sends over one connection until it is closed or all is sent.
+    async fn drive(&self, connection: &mut AsyncConnection, tally: &mut Tally) {
+        while !self.is_over() {
+            let mut batch = Vec::new();
+            let mut heads = Vec::new();
+            for _ in 0..self.plan.depth {
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                if number >= self.plan.most {
+                    break;
+                }
+                let request = (self.request)(number);
+                heads.push(request.starts_with(b"HEAD"));
+                batch.extend_from_slice(&request);
+            }
+            if connection.send(&batch).await.is_err() {
+                tally.cut_off += 1;
+                return;
+            }
+            for is_head_only in heads {
+                let Ok(response) = connection.receive(is_head_only).await else {
+                    tally.cut_off += 1;
+                    return;
+                };
+                if response.status == 200 {
+                    tally.longest_bytes = tally.longest_bytes.max(response.body.len());
+                    *tally.kinds.entry("200".to_owned()).or_default() += 1;
+                } else {
+                    *tally.kinds.entry(response.kind()).or_default() += 1;
+                }
+                if response.status == self.plan.until {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! HTTP/1.1 by hand: requests as bytes, responses cut out of a buffer.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// How long a request of a test itself may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A response read off the wire.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The status and, for an error, its code.
+    pub fn kind(&self) -> String {
+        match self.json()["code"].as_str() {
+            Some(code) => format!("{} {code}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+}
+
+pub fn get(target: &str) -> Vec<u8> {
+    get_with(target, "")
+}
+
+/// A GET with more headers, each ending in CRLF.
+pub fn get_with(target: &str, headers: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n").into_bytes()
+}
+
+pub fn post(path: &str, body: &str) -> Vec<u8> {
+    post_with(path, "Host: test\r\n", body)
+}
+
+/// A POST with headers, each ending in CRLF, `Host` among them.
+pub fn post_with(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\n{headers}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+pub fn heartbeat(id: &str) -> Vec<u8> {
+    post("/heartbeat", &format!(r#"{{"peerId":"{id}"}}"#))
+}
+
+/// Cuts the first whole response out of `buffer`, if it is there.
+pub fn cut(buffer: &mut Vec<u8>, is_head_only: bool) -> io::Result<Option<Response>> {
+    let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = String::from_utf8_lossy(&buffer[..at]).into_owned();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("no status in {head:?}")))?;
+    let mut response = Response {
+        status,
+        head,
+        body: Vec::new(),
+    };
+    let body_at = at + 4;
+    let end = if is_head_only || status == 304 || status == 204 || status < 200 {
+        body_at
+    } else if let Some(length) = response.header("content-length") {
+        body_at + length.parse::<usize>().map_err(io::Error::other)?
+    } else if response.header("transfer-encoding").is_some() {
+        match unchunk(&buffer[body_at..], &mut response.body)? {
+            Some(taken) => body_at + taken,
+            None => return Ok(None),
+        }
+    } else {
+        body_at
+    };
+    if buffer.len() < end {
+        // The rest comes in one piece less often than the buffer would grow by itself.
+        buffer.reserve(end - buffer.len());
+        return Ok(None);
+    }
+    if response.body.is_empty() {
+        response.body = buffer[body_at..end].to_vec();
+    }
+    buffer.drain(..end);
+    Ok(Some(response))
+}
+
+/// Copies the chunks of a body; returns how many bytes they took, or none if the last is missing.
+fn unchunk(bytes: &[u8], body: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    let mut at = 0;
+    loop {
+        let Some(line_end) = bytes[at..].windows(2).position(|two| two == b"\r\n") else {
+            return Ok(None);
+        };
+        let line = String::from_utf8_lossy(&bytes[at..at + line_end]).into_owned();
+        let length = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        let data_at = at + line_end + 2;
+        let end = data_at + length + 2;
+        if bytes.len() < end {
+            return Ok(None);
+        }
+        body.extend_from_slice(&bytes[data_at..data_at + length]);
+        if length == 0 {
+            return Ok(Some(end));
+        }
+        at = end;
+    }
+}
+
+/// A connection that blocks: for what a test itself asks.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub fn open(addr: SocketAddr) -> io::Result<Self> {
+        Self::open_within(addr, PATIENCE)
+    }
+
+    /// Opens a connection on which nothing may take longer than `patience`.
+    pub fn open_within(addr: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+        })
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    pub fn receive(&mut self) -> io::Result<Response> {
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            if let Some(response) = cut(&mut self.buffer, false)? {
+                return Ok(response);
+            }
+            let read = self.stream.read(&mut piece)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.buffer.extend_from_slice(&piece[..read]);
+        }
+    }
+
+    pub fn exchange(&mut self, request: &[u8]) -> io::Result<Response> {
+        self.send(request)?;
+        self.receive()
+    }
+}
+
+/// A connection that does not block: for many at a time.
+pub struct AsyncConnection {
+    pub stream: tokio::net::TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl AsyncConnection {
+    pub async fn open(addr: SocketAddr) -> io::Result<Self> {
+        let stream = tokio::net::TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::new(stream))
+    }
+
+    pub fn new(stream: tokio::net::TcpStream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    pub async fn receive(&mut self, is_head_only: bool) -> io::Result<Response> {
+        loop {
+            if let Some(response) = cut(&mut self.buffer, is_head_only)? {
+                return Ok(response);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Response> {
+        self.send(request).await?;
+        self.receive(false).await
+    }
+}
