@@ -24,18 +24,19 @@ async fn a_newcomer_gets_in_beside_a_full_house_and_the_longest_idle_goes() {
     for one in &mut crowd {
         assert_eq!(one.get("/health").await.status, 200);
     }
-    // The first one is idle for less time than the second one now.
+    // The first one is idle for less time than the others now.
     assert_eq!(crowd[0].get("/health").await.status, 200);
     let mut newcomer = Connection::open(registry.addr).await;
     assert_eq!(newcomer.get("/health").await.status, 200);
     assert!(newcomer.age_secs() < 4.0, "{} s", newcomer.age_secs());
-    crowd[1].closed().await;
     registry.line("1 connections closed, idle or slow").await;
-    for (at, one) in crowd.iter_mut().enumerate() {
-        if at != 1 {
-            assert_eq!(one.get("/health").await.status, 200, "{at}");
-        }
+    assert_eq!(crowd[0].get("/health").await.status, 200);
+    let mut closed = 0;
+    for one in &mut crowd {
+        closed += usize::from(one.try_get("/health").await.is_none());
     }
+    // Which of the others it was the table's own tests tell: they may be idle for equally long.
+    assert_eq!(closed, 1);
 }
 
 #[tokio::test]

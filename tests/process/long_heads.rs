@@ -93,9 +93,9 @@ async fn many_small_requests_in_a_row_are_all_answered() {
 #[tokio::test]
 async fn half_heads_of_a_crowd_cost_little_memory() {
     let folder = folder();
-    let registry = Registry::start(folder.path(), &["--max-head-bytes=1048576"]).await;
+    let registry = Registry::start(folder.path(), &["--max-head-bytes=98304"]).await;
     let before_kib = registry.memory_kib();
-    let head = long_head(100_000);
+    let head = long_head(90_000);
     let mut crowd = Vec::new();
     for _ in 0..800 {
         let mut half = Connection::open(registry.addr).await;

@@ -99,7 +99,8 @@ pub struct HttpConfig {
     /// `MAX_CONNECTIONS_PER_ADDRESS`. Loopback and private addresses are exempt, since a proxy is
     /// most likely behind them.
     pub max_connections_per_address: usize,
-    /// Bytes of the head of a request. Default 16,384, `MAX_HEAD_BYTES`.
+    /// Bytes of the head of a request. Default 16,384, `MAX_HEAD_BYTES`, at most 98,304, since
+    /// actix-http holds 128 KiB of what it cannot decode yet.
     pub max_head_bytes: usize,
     /// Bytes of a listing before compression. Default 1 MiB, `MAX_RESPONSE_BYTES`. A page ends
     /// before it would be longer; the rest is on the next page.

@@ -377,7 +377,7 @@ impl Settings {
                 &self.max_connections_per_address,
                 1..=1 << 20,
             ),
-            max_head_bytes: checker.size("MAX_HEAD_BYTES", &self.max_head_bytes, 1024..=1 << 20),
+            max_head_bytes: checker.size("MAX_HEAD_BYTES", &self.max_head_bytes, 1024..=98_304),
             max_response_bytes: checker.size(
                 "MAX_RESPONSE_BYTES",
                 &self.max_response_bytes,

@@ -29,6 +29,7 @@ pub(super) fn pass<S, B, E>(
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = E>,
     B: MessageBody + 'static,
+    E: Into<Response<BoxBody>>,
 {
     let exchange = request.conn_data::<Exchange>().cloned();
     let has_long_body = has_long_body(&request);
@@ -48,10 +49,14 @@ where
         Err(error) => Err(error),
     };
     async move {
+        let refused =
+            |response: Response<BoxBody>| response.map_body(|_, body| EitherBody::right(body));
         let mut response = match answer {
-            Ok(answer) => Response::from(answer.await?).map_body(|_, body| EitherBody::left(body)),
-            Err(error) => Response::<BoxBody>::from(error.into_response())
-                .map_body(|_, body| EitherBody::right(body)),
+            Ok(answer) => match answer.await {
+                Ok(response) => Response::from(response).map_body(|_, body| EitherBody::left(body)),
+                Err(error) => refused(error.into()),
+            },
+            Err(error) => refused(error.into_response().into()),
         };
         response
             .headers_mut()
