@@ -30,6 +30,9 @@ const MISCONFIGURED: i32 = 2;
 const NOT_READY: i32 = 75;
 
 fn main() {
+    // A huge page for each connection's few KiB would double what ten thousand of them take, and is
+    // kept when they are gone. Older kernels cannot; then it stays as it is.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let code = match configure() {
         Ok(Some(config)) => {
             let system = actix::System::new();

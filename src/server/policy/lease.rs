@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn outages_of_a_wrong_clock_are_cut_to_what_can_have_been() {
+    fn outages_at_impossible_times_are_cut_to_what_can_have_been() {
         let absurd = vec![
             outage(5_000, i64::MAX),
             outage(i64::MIN, EARLIEST_MS),

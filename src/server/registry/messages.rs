@@ -136,6 +136,8 @@ pub struct Status {
 pub(super) struct BatchFinished {
     pub(super) batch: super::batch::Batch,
     pub(super) result: Result<super::actor::Written, StorageError>,
+    /// Whether the database would refuse the same of any other peer.
+    pub(super) refuses_everyone: bool,
 }
 
 /// Tells the actor to finish what it has, close the database and stop.

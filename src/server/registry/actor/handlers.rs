@@ -9,6 +9,7 @@ use super::super::journal;
 use super::super::messages::{BatchFinished, Drain, TakeMutations};
 use super::super::pulse::Phase;
 use super::{RegistryActor, Written};
+use crate::server::storage::StorageError;
 
 impl Handler<TakeMutations> for RegistryActor {
     type Result = ();
@@ -22,7 +23,11 @@ impl Handler<BatchFinished> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, message: BatchFinished, ctx: &mut Self::Context) {
-        let BatchFinished { batch, result } = message;
+        let BatchFinished {
+            batch,
+            result,
+            refuses_everyone,
+        } = message;
         self.end_write(result.is_ok());
         match result {
             Ok(Written::Committed) => {
@@ -31,6 +36,9 @@ impl Handler<BatchFinished> for RegistryActor {
                 self.enter(Phase::Waiting);
             }
             Ok(Written::Changed(changed)) => self.begin_resync(*changed, batch),
+            Err(error @ StorageError::Constraint(_)) if !refuses_everyone => {
+                self.isolate(batch, &error);
+            }
             Err(error) => self.fail(batch, &error),
         }
         self.go_on(ctx);

@@ -252,10 +252,13 @@ impl RegistryActor {
             batch.plan(&state.directory, &state.relay, circumstances)
         };
         self.inbox.put_back(rest);
-        let storage = {
+        let is_alone = batch.mutations.len() <= 1 && batch.plan.changes.cleanup.is_none();
+        let (storage, other_row) = {
             let mut state = self.view.write();
             batch.add_passed_time(drafted, &mut state);
-            state.storage
+            let sender = batch.mutations.first().and_then(|(it, _)| it.peer_id());
+            let other_row = is_alone.then(|| state.directory.row_of_another(sender));
+            (state.storage, other_row.flatten())
         };
         self.enter(Phase::Waiting);
         self.begin_io();
@@ -264,7 +267,18 @@ impl RegistryActor {
         let registry = ctx.address();
         actix::spawn(async move {
             let result = views::write(&store, &batch.plan.changes, storage, &relay_config).await;
-            registry.do_send(BatchFinished { batch, result });
+            let refuses_everyone = match (&result, other_row) {
+                (Err(StorageError::Constraint(_)), Some(other)) => {
+                    store.probe(other).await.is_err()
+                }
+                (Err(StorageError::Constraint(_)), None) => is_alone,
+                _ => false,
+            };
+            registry.do_send(BatchFinished {
+                batch,
+                result,
+                refuses_everyone,
+            });
         });
     }
 
@@ -353,14 +367,6 @@ impl RegistryActor {
         self.log(news, now_ms);
     }
 
-    /// Goes on after a batch that is not on disk.
-    fn fail(&mut self, batch: Batch, error: &StorageError) {
-        match error {
-            StorageError::Constraint(_) => self.isolate(batch, error),
-            error => self.degrade(batch, error),
-        }
-    }
-
     /// Finds whose write it is that a trigger or a check of an operator's stands in the way of, so
     /// that everyone else goes on: without the cleanup first, then half by half.
     fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
@@ -388,7 +394,7 @@ impl RegistryActor {
     }
 
     /// Answers everyone in a batch that failed as the database takes no writes.
-    fn degrade(&mut self, batch: Batch, error: &StorageError) {
+    fn fail(&mut self, batch: Batch, error: &StorageError) {
         let mut state = self.view.write();
         if let Storage::Works(_) = state.storage {
             // From its beginning, as it may have waited long for the database.

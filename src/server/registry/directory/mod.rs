@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::TurnOffer;
+use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{Profile, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::selection::Traits;
@@ -139,6 +139,13 @@ impl Directory {
     /// What the peer would free if it left and nobody else had anything in common with it, in bytes.
     pub(super) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
         peer.bytes() + peer.capabilities.len()
+    }
+
+    /// The row of the active peer that was heard of last, other than this one.
+    pub(super) fn row_of_another(&self, peer_id: Option<&PeerId>) -> Option<i64> {
+        let mut peers = self.active.values().rev();
+        let other = peers.find(|peer| Some(&peer.peer_id) != peer_id);
+        other.map(|peer| peer.row_id)
     }
 
     /// The row id for the `nth` new peer of a batch, counted from 1.

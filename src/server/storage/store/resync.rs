@@ -101,6 +101,18 @@ impl Store {
         .await
     }
 
+    /// Tries whether a row of the peer table takes a write, which changes nothing.
+    pub async fn probe(&self, row_id: i64) -> Result<(), StorageError> {
+        self.run(async |connection| {
+            sqlx::query("UPDATE peers SET last_seen = last_seen WHERE id = ?")
+                .bind(row_id)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Removes some rows, for which there is no memory, bit by bit.
     pub async fn delete_rows(&self, rows: &[i64]) -> Result<(), StorageError> {
         for rows in rows.chunks(peers::SLICE_ROWS as usize) {
