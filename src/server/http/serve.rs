@@ -12,7 +12,9 @@ use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config}
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::net::sockopt::{
+    set_socket_recv_buffer_size, set_socket_send_buffer_size, set_tcp_nodelay,
+};
 
 use super::connection::{Connection, Connections, Exchange};
 use super::{Api, app, cors, gate, open_files};
@@ -58,6 +60,9 @@ pub(in crate::server) fn serve(
     // Inherited by each connection that is accepted.
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES)?;
+    // A response goes out piece by piece: the last piece must not wait until the client has
+    // acknowledged the one before, which takes it up to 40 ms.
+    set_tcp_nodelay(&listener, true)?;
 
     let api = web::Data::new(api);
     let builder = Server::build();

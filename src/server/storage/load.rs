@@ -5,10 +5,12 @@
 //! meanwhile, which costs some 2 µs each.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use tokio::task::spawn_blocking;
 
 use super::StorageError;
 use super::error::{code, code_of};
@@ -18,6 +20,9 @@ use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{Profile, StoredPeer};
 use crate::server::policy::lease::EARLIEST_MS;
 use crate::server::progress::Progress;
+
+/// Chunks that are parsed while others are read.
+const MAX_PARSING: usize = 8;
 
 /// Rows of a chunk: few enough that a hundred of the largest fit into memory several times.
 const CHUNK_ROWS: i64 = 100;
@@ -230,28 +235,50 @@ async fn stream(
     let mut chunks = sqlx::query(AssertSqlSafe(query))
         .bind(*after)
         .fetch(connection);
-    while let Some(chunk) = chunks.try_next().await? {
-        let until: i64 = chunk.try_get(0)?;
-        let text: Result<&str, _> = chunk.try_get(1);
-        let rows: Option<Vec<Row<'_>>> = text.ok().and_then(|text| serde_json::from_str(text).ok());
-        match rows {
-            Some(rows) => {
-                progress.add(rows.len() as u64);
-                for row in rows {
-                    let row_id = row.id;
-                    match row.read() {
-                        Ok(peer) => each(peer),
-                        Err(reason) => faulty.push(faulty_peer(row_id, reason)),
+    let mut parsing = VecDeque::new();
+    let mut is_end = false;
+    while !is_end || !parsing.is_empty() {
+        match chunks.try_next().await? {
+            None => is_end = true,
+            Some(chunk) => {
+                let until: i64 = chunk.try_get(0)?;
+                let text: Result<String, _> = chunk.try_get(1);
+                // On a thread of its own, as this one has the directory to fill meanwhile.
+                parsing.push_back((until, spawn_blocking(move || parse(&text.ok()?))));
+            }
+        }
+        while parsing.len() > if is_end { 0 } else { MAX_PARSING } {
+            let Some((until, rows)) = parsing.pop_front() else {
+                break;
+            };
+            match rows.await.ok().flatten() {
+                Some(rows) => {
+                    progress.add(rows.len() as u64);
+                    for row in rows {
+                        match row {
+                            Ok(peer) => each(peer),
+                            Err(row) => faulty.push(row),
+                        }
                     }
                 }
+                None => unread.push((*after, until)),
             }
-            None => unread.push((*after, until)),
+            *after = until;
         }
-        *after = until;
         // Whatever else this thread has to do, such as to hear a signal, need not wait for the end.
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// The rows of a chunk; `None` if it is not JSON.
+fn parse(text: &str) -> Option<Vec<Result<StoredPeer, FaultyRow>>> {
+    let rows: Vec<Row<'_>> = serde_json::from_str(text).ok()?;
+    let read = |row: Row<'_>| {
+        let row_id = row.id;
+        row.read().map_err(|reason| faulty_peer(row_id, reason))
+    };
+    Some(rows.into_iter().map(read).collect())
 }
 
 /// The last key of the chunk behind a key.

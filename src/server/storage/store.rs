@@ -259,6 +259,17 @@ impl Store {
         }
     }
 
+    /// Moves what it can of the write-ahead log into the database file, without waiting for readers.
+    pub async fn checkpoint(&self) -> Result<(), StorageError> {
+        self.run(async |connection| {
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+                .fetch_all(connection)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
     /// and more than a thousand pages are free. Returns how many.
     pub async fn vacuum_some(&self, max_pages: u32) -> Result<u64, StorageError> {

@@ -25,6 +25,16 @@ impl RegistryActor {
         });
     }
 
+    /// Moves the log into the file, so that there is little to read after a crash.
+    pub(super) fn checkpoint(&self) {
+        let store = self.store.clone();
+        actix::spawn(async move {
+            if let Err(error) = store.checkpoint().await {
+                journal::still_degraded(&error);
+            }
+        });
+    }
+
     /// Looks whether the files are still there. If not, nothing is accepted any more, what is known
     /// is written to a new file, and the actor ends.
     pub(super) fn check_files(&mut self, ctx: &mut Context<Self>) {

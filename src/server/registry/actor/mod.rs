@@ -521,6 +521,9 @@ fn mark_alive(ctx: &mut Context<RegistryActor>, wait: Duration) {
     ctx.run_later(wait, move |actor, ctx| {
         actor.add_chore(Chore::MarkAlive, ctx);
         let longest = Duration::from_secs(actor.config.peer_timeout_secs) / 10;
+        if wait >= longest {
+            actor.checkpoint();
+        }
         mark_alive(ctx, (wait * 2).min(longest));
     });
 }

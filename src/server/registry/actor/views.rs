@@ -3,7 +3,7 @@
 use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
 use crate::server::progress::Progress;
-use crate::server::registry::directory::{Directory, MAX_OWN_ROW_ID};
+use crate::server::registry::directory::{Directory, Filling, MAX_OWN_ROW_ID};
 use crate::server::registry::journal;
 use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::registry::state::{Changed, Storage};
@@ -90,16 +90,13 @@ pub(super) async fn load(
     now_ms: i64,
     progress: &Progress,
 ) -> Result<Views, StorageError> {
-    let mut directory = Directory::new();
-    let mut shed = Vec::new();
-    let put = |row| {
-        directory.put(&row);
-        shed.extend(directory.shed(max_bytes));
-    };
+    let mut filling = Filling::new(max_bytes);
+    let add = |row| filling.add(&row);
     let loaded = store
-        .load(now_ms, put, Relay::first_day(now_ms), progress)
+        .load(now_ms, add, Relay::first_day(now_ms), progress)
         .await?;
     journal::set_aside(&loaded.set_aside);
+    let (mut directory, shed) = filling.finish();
     if !shed.is_empty() {
         journal::shed(shed.len(), max_bytes);
         store.delete_rows(&shed).await?;

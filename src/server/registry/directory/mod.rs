@@ -5,6 +5,7 @@
 //! peer crosses it at most once per renewal.
 
 mod compact_text;
+mod fill;
 mod index;
 mod interner;
 mod listing;
@@ -38,6 +39,7 @@ use turn::TurnServers;
 pub use listing::{Bounds, ListedEntry, Membership, PeerListing, TurnListing};
 pub use peer::{DirectoryPeer, Include};
 
+pub(super) use fill::Filling;
 pub(super) use peer::turn_bytes;
 
 /// A peer's place in the order in which leases run out: its last renewal and its row.
@@ -240,7 +242,7 @@ impl Directory {
 
     /// Removes the active peers whose leases run out first until all take at most `max_bytes`;
     /// returns the rows of those removed.
-    pub(super) fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
+    fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
         let mut rows = Vec::new();
         while self.bytes() > max_bytes
             && let Some((_, peer)) = self.active.pop_first()
@@ -256,7 +258,7 @@ impl Directory {
     pub(super) fn put(&mut self, row: &StoredPeer) {
         let before = self.get(row.peer_id.as_str()).cloned();
         // The new one first, so that what both have in common is not freed and made again.
-        let peer = Arc::new(self.peer_of(row));
+        let peer = self.peer_of_row(row);
         if let Some(before) = before {
             self.remove(&before);
         }
@@ -265,10 +267,14 @@ impl Directory {
         if let Some(other) = self.active.get(&key).or(self.expired.get(&key)).cloned() {
             self.remove(&other);
         }
+        self.insert(peer);
+    }
+
+    fn peer_of_row(&mut self, row: &StoredPeer) -> Arc<DirectoryPeer> {
         if row.row_id < MAX_OWN_ROW_ID {
             self.last_row_id = self.last_row_id.max(row.row_id);
         }
-        self.insert(peer);
+        Arc::new(self.peer_of(row))
     }
 
     /// Replaces the TURN offer of a registered peer.
@@ -315,12 +321,17 @@ impl Directory {
         self.active.insert((now_ms, peer.row_id), current);
     }
 
-    fn insert(&mut self, peer: Arc<DirectoryPeer>) {
+    /// Makes a peer known by its id.
+    fn enter(&mut self, peer: &Arc<DirectoryPeer>) {
         self.peer_bytes += peer.bytes();
         let hash = self.hasher.hash_one(peer.id());
         let hasher = &self.hasher;
         self.peers
-            .insert(hash, Arc::clone(&peer), |it| hasher.hash_one(it.id()));
+            .insert(hash, Arc::clone(peer), |it| hasher.hash_one(it.id()));
+    }
+
+    fn insert(&mut self, peer: Arc<DirectoryPeer>) {
+        self.enter(&peer);
         self.announce(&peer);
         self.active.insert((peer.last_seen_ms(), peer.row_id), peer);
     }

@@ -50,6 +50,17 @@ impl Roster {
             self.chunks = vec![vec![peer]];
             return;
         }
+        // Whoever comes in order goes to the end, and fills one chunk after another.
+        if let Some(last) = self.chunks.last_mut()
+            && last.last().is_some_and(|last| last.id() < peer.id())
+        {
+            if last.len() < CHUNK_PEERS {
+                last.push(peer);
+            } else {
+                self.chunks.push(vec![peer]);
+            }
+            return;
+        }
         let at = self.chunk_of(peer.id()).min(self.chunks.len() - 1);
         let mut at = at;
         if self.chunks[at].len() == CHUNK_PEERS {
