@@ -30,6 +30,19 @@ pub struct StatsResponse {
     pub peers_cleaned: u64,
     /// When the last cleanup ran, RFC 3339; null before the first.
     pub last_cleanup: Option<String>,
+    /// Memory that peers and sessions take, in bytes. Zero from a registry that does not say.
+    #[serde(default)]
+    pub peer_bytes: u64,
+    /// How much they may take (`MAX_MEMORY_MB`), in bytes. Zero from a registry that does not say.
+    #[serde(default)]
+    pub max_peer_bytes: u64,
+    /// Seconds in which the process lived but nobody could renew, so that leases stood still: it
+    /// was stopped, or a commit took long.
+    #[serde(default)]
+    pub outage_credit_secs: u64,
+    /// Log lines that could not be written, as nobody read them.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
 }
 
 /// Whether the registry can serve.
@@ -68,6 +81,9 @@ pub struct HealthResponse {
     /// What relaying costs; null if the actor is gone.
     #[serde(default)]
     pub cost_info: Option<HealthCostInfo>,
+    /// Rows of the database that were set aside, as they cannot be read (`peers_quarantine`).
+    #[serde(default)]
+    pub rows_set_aside: u64,
 }
 
 /// The answer to `GET /health` while the database is read: always 503.

@@ -44,6 +44,10 @@ async fn stats_of_a_new_registry_are_zero_in_every_field() {
         "cleanups": 0,
         "peersCleaned": 0,
         "lastCleanup": null,
+        "peerBytes": 0,
+        "maxPeerBytes": registry.config.lease.max_memory_bytes,
+        "outageCreditSecs": 0,
+        "logLinesDropped": 0,
     });
     assert_eq!(registry.stats().await.ok(), expected);
 }
@@ -87,8 +91,14 @@ async fn stats_count_what_happened_in_every_field() {
         "cleanups": stats["cleanups"],
         "peersCleaned": 1,
         "lastCleanup": "2026-01-01T00:10:00.001Z",
+        "peerBytes": stats["peerBytes"],
+        "maxPeerBytes": registry.config.lease.max_memory_bytes,
+        "outageCreditSecs": 0,
+        "logLinesDropped": 0,
     });
     assert_eq!(stats, expected);
+    let peer_bytes = stats["peerBytes"].as_u64().unwrap();
+    assert!((500..5_000).contains(&peer_bytes), "{peer_bytes}");
 }
 
 #[actix_web::test]

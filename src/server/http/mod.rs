@@ -45,6 +45,9 @@ pub(super) use starting::Starting;
 /// Listings that each worker works at together, and large bodies likewise.
 const SLOTS_PER_WORKER: usize = 2;
 
+/// Memory for the stores in listings that are on their way, in bytes.
+const LISTED_STORES_BYTES: usize = 32 << 20;
+
 /// What the handlers work with; clones share the registry.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -57,10 +60,12 @@ pub(super) struct Api {
     cost: CostConfig,
     turn_secrets: Vec<Secret>,
     admin_token: Option<Secret>,
+    max_memory_bytes: usize,
     wrong_tokens: WrongTokens,
     connections: Connections,
     bodies: ByteBudget,
     large_bodies: Lane,
+    listed_stores: ByteBudget,
     listings: Lane,
     compressor: Compressor,
 }
@@ -78,10 +83,12 @@ impl Api {
             cost: config.cost.clone(),
             turn_secrets: config.turn_secrets.clone(),
             admin_token: config.admin_token.clone(),
+            max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
             connections: serve::make_places(&config.http),
             bodies: body::budget(),
             large_bodies: Lane::new(slots),
+            listed_stores: ByteBudget::new(LISTED_STORES_BYTES),
             listings: Lane::new(slots),
             compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),
         }

@@ -22,6 +22,9 @@ use crate::server::registry::{
     Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
 };
 
+/// Bytes of a page with stores while there is no memory for longer ones.
+const SHORT_PAGE_BYTES: usize = 64 << 10;
+
 /// `POST /register`
 pub(super) async fn register_peer(
     api: web::Data<Api>,
@@ -74,6 +77,12 @@ pub(super) async fn list_peers(
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
     let slot = api.listings.enter(request.conn_data()).await?;
+    // The stores of all listed peers are written out at once, and kept until the client has taken
+    // them. While many clients take their time, pages are short.
+    let mut stores = api.listed_stores.charge();
+    if query.include.stores && stores.raise_to(query.bounds.max_bytes).is_err() {
+        query.bounds.max_bytes = query.bounds.max_bytes.min(SHORT_PAGE_BYTES);
+    }
     let peers = api.registry.list_peers(&query).await?;
     // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
     let caching = if is_sample { "no-store" } else { "no-cache" };
@@ -96,7 +105,7 @@ pub(super) async fn list_peers(
     };
     response.content_type("application/json");
     let body = Listing::new(listing, total_registered, now_ms, query.include);
-    Ok(compression::send(&request, response, body, slot).await)
+    Ok(compression::send(&request, response, body, (slot, stores)).await)
 }
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {

@@ -84,6 +84,7 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
                 peers: 0,
                 turn_servers: 0,
                 cost_info: None,
+                rows_set_aside: 0,
             },
             loaded_rows,
             total_rows,

@@ -8,6 +8,7 @@ use super::cost::health_cost_info;
 use super::errors::ApiError;
 use crate::clock::{self, rfc3339};
 use crate::protocol::{CostMode, HealthResponse, HealthStatus, StatsResponse};
+use crate::server::log_lines;
 use crate::server::registry::Status;
 
 /// `GET /stats`
@@ -28,6 +29,10 @@ pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiE
             cleanups: counters.cleanups,
             peers_cleaned: counters.peers_cleaned,
             last_cleanup: counters.last_cleanup_ms.map(rfc3339),
+            peer_bytes: status.peer_bytes as u64,
+            max_peer_bytes: api.max_memory_bytes as u64,
+            outage_credit_secs: counters.outage_credit_ms / 1000,
+            log_lines_dropped: log_lines::dropped(),
         }))
 }
 
@@ -69,5 +74,6 @@ pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
             cost_info: status
                 .as_ref()
                 .map(|status| health_cost_info(&api, &status.cost)),
+            rows_set_aside: status.as_ref().map_or(0, |status| status.rows_set_aside),
         })
 }

@@ -124,6 +124,8 @@ pub struct Status {
     pub counters: Counters,
     /// What the month costs and how tight that makes the registry.
     pub cost: CostStatus,
+    /// Rows of the database that were set aside, as they cannot be read.
+    pub rows_set_aside: u64,
     /// Whether the last attempt to write to the database failed.
     pub is_degraded: bool,
     /// When the actor was asked, in Unix milliseconds.

@@ -97,6 +97,7 @@ impl View {
             uptime_secs: u64::try_from((now_ms - state.started_ms) / 1000).unwrap_or(0),
             counters: state.counters.clone(),
             cost: state.relay.status(now_ms),
+            rows_set_aside: state.quarantined,
             is_degraded: matches!(state.storage, Storage::Fails { .. }),
             now_ms,
         }
