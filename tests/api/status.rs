@@ -213,6 +213,7 @@ async fn health_tells_every_field_of_the_contract() {
             "mode": "normal",
             "activeSessions": 0,
         },
+        "rowsSetAside": 0,
     });
     assert_eq!(health, expected);
 }

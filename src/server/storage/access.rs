@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode,
-    SqliteSynchronous,
+    SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Sqlite};
 
 /// How long a write waits for an operator's own write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +27,9 @@ const PAGE_CACHE: &str = "-8192";
 /// Results that wait to be taken from SQLite's thread. A load takes a hundred rows in each.
 const WAITING_RESULTS: usize = 4;
 
+/// The connection of a pool that has no other.
+pub(super) type Handle = PoolConnection<Sqlite>;
+
 /// What a connection can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -43,7 +47,9 @@ pub(super) enum Access {
 pub(super) const READING: [Access; 2] = [Access::Alone, Access::Immutable];
 
 /// Opens a connection to the file at `path`.
-pub(super) async fn connect(path: &Path, access: Access) -> Result<SqliteConnection, sqlx::Error> {
+///
+/// It is the only one of its pool, and lives until it is closed, since its `data_version` must.
+pub(super) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -70,7 +76,14 @@ pub(super) async fn connect(path: &Path, access: Access) -> Result<SqliteConnect
             .pragma("journal_size_limit", "67108864"),
         Access::Alone | Access::Immutable => options,
     };
-    options.connect().await
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await?;
+    pool.acquire().await
 }
 
 /// Opens a connection that cannot change the file, whatever the file is: merely to open a database

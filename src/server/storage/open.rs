@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 
 use super::StorageError;
-use super::access::{self, Access, READING};
+use super::access::{self, Access, Handle, READING};
 use super::error::{code, code_of, is_full};
 use super::lock;
 use super::store::Opened;
@@ -162,10 +162,7 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
 }
 
 /// Opens the file for all that the registry does; says what an operator should know of it.
-async fn open_to_write(
-    path: &Path,
-    real: &Path,
-) -> Result<(SqliteConnection, Vec<String>), OpenError> {
+async fn open_to_write(path: &Path, real: &Path) -> Result<(Handle, Vec<String>), OpenError> {
     check_before_writing(path, real).await?;
     let mut notices = lock::make_private(real);
     let is_new = fs::metadata(real).is_ok_and(|file| file.len() == 0);
@@ -191,11 +188,7 @@ async fn open_to_write(
 
 /// Opens a database of this version that cannot be written, as `error` says, for reading; `None` if
 /// it cannot be read either.
-async fn open_to_read(
-    path: &Path,
-    real: &Path,
-    error: &OpenError,
-) -> Option<(SqliteConnection, Access)> {
+async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Handle, Access)> {
     let may_be_read = matches!(
         error,
         OpenError::Stalled { .. } | OpenError::Unwritable { .. }
@@ -221,7 +214,7 @@ async fn open_to_read(
 }
 
 /// Opens a database that was read only until now for writing.
-pub(super) async fn connect_to_write(real: &Path) -> Result<SqliteConnection, StorageError> {
+pub(super) async fn connect_to_write(real: &Path) -> Result<Handle, StorageError> {
     let connection = access::connect(real, Access::Full).await?;
     // Open to others until now, perhaps, as nothing could be written.
     lock::make_private(real);

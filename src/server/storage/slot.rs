@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use sqlx::{Connection, SqliteConnection};
-
 use super::StorageError;
-use super::access::{self, Access};
+use super::access::{self, Access, Handle};
 use super::files::Companions;
 
 /// The connection while nobody uses it. It is kept, since its `data_version` must be.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) connection: Option<SqliteConnection>,
+    pub(super) connection: Option<Handle>,
     /// Counts the connections.
     pub(super) generation: u64,
     pub(super) access: Access,
@@ -22,7 +20,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Takes the connection, so that it is gone, and its transaction undone, if the work on it is
     /// dropped half-way.
-    pub(super) async fn take(&mut self, real: &Path) -> Result<SqliteConnection, StorageError> {
+    pub(super) async fn take(&mut self, real: &Path) -> Result<Handle, StorageError> {
         if self.is_closed {
             return Err(sqlx::Error::PoolClosed.into());
         }
@@ -35,7 +33,7 @@ impl Slot {
         }
     }
 
-    pub(super) async fn put(&mut self, real: &Path, connection: SqliteConnection, is_sound: bool) {
+    pub(super) async fn put(&mut self, real: &Path, connection: Handle, is_sound: bool) {
         if !is_sound {
             // The last connection to close deletes the log, which the next one creates.
             self.beside = Companions::default();

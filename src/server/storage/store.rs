@@ -15,7 +15,7 @@ use log::warn;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::access::Access;
+use super::access::{Access, Handle};
 use super::files::{self, Companions};
 use super::slot::Slot;
 use super::{
@@ -56,7 +56,7 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) real: PathBuf,
     pub(super) file: File,
-    pub(super) connection: SqliteConnection,
+    pub(super) connection: Handle,
     pub(super) access: Access,
     pub(super) notices: Vec<String>,
 }
@@ -147,7 +147,7 @@ impl Store {
     async fn settle(
         &self,
         slot: &mut Slot,
-        mut connection: SqliteConnection,
+        mut connection: Handle,
         batch: i64,
         error: StorageError,
     ) -> Result<CommitOutcome, StorageError> {

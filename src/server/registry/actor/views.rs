@@ -101,7 +101,11 @@ pub(super) async fn load(
         journal::shed(shed.len(), max_bytes);
         store.delete_rows(&shed).await?;
     }
-    let relay = relay_config.relay(loaded.relay);
+    let mut relay = relay_config.relay(loaded.relay);
+    relay.end_on_missing(now_ms, |server_id| {
+        let server = directory.get(server_id.as_str());
+        server.is_some_and(|server| server.turn().is_some())
+    });
     directory.set_loads(relay.sessions().loads());
     Ok(Views {
         directory,

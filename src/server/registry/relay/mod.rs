@@ -219,6 +219,21 @@ impl Relay {
         self.passed_ms
     }
 
+    /// Ends the sessions on servers that are not there any more: a start removes who has run out.
+    pub(super) fn end_on_missing(&mut self, now_ms: i64, is_there: impl Fn(&PeerId) -> bool) {
+        let servers = self.sessions.loads();
+        let missing = servers.filter(|(server_id, _)| !is_there(server_id));
+        let missing: Vec<_> = missing.map(|(server_id, _)| server_id.clone()).collect();
+        for server_id in missing {
+            let sessions = self.sessions.on_server(server_id.as_str());
+            for mut session in sessions.cloned().collect::<Vec<_>>() {
+                session.expires_at_ms = session.expires_at_ms.min(now_ms);
+                let end_ms = session.expires_at_ms;
+                self.settle(&mut session, end_ms);
+            }
+        }
+    }
+
     /// Memory of all sessions, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.sessions.bytes()

@@ -40,7 +40,7 @@ impl Store {
                 },
             };
             let max_row_id = peers::max_row_id(&mut connection, max_row_id).await?;
-            sqlx::query("COMMIT").execute(&mut connection).await?;
+            sqlx::query("COMMIT").execute(&mut *connection).await?;
             Ok((loaded, max_row_id))
         };
         let read = read.await;

@@ -74,7 +74,7 @@ impl Store {
             if may_write {
                 repair(&mut connection, now_ms, timeout_ms).await?;
             } else {
-                sqlx::query("BEGIN").execute(&mut connection).await?;
+                sqlx::query("BEGIN").execute(&mut *connection).await?;
             }
             let mut loaded = read(&mut connection, now_ms, each, first_day, progress).await?;
             if may_write {
@@ -87,7 +87,7 @@ impl Store {
                 number: batch::data_version(&mut connection).await?,
                 connection: generation,
             };
-            let ended = sqlx::query("COMMIT").execute(&mut connection).await;
+            let ended = sqlx::query("COMMIT").execute(&mut *connection).await;
             tolerate(
                 "keep what was set aside",
                 ended.map(drop).map_err(Into::into),
@@ -96,7 +96,7 @@ impl Store {
         };
         let loaded = loaded.await;
         // A transaction that could not be ended is not left open.
-        let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
+        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
         slot.put(&self.0.real, connection, loaded.is_ok()).await;
         loaded
     }
