@@ -83,8 +83,15 @@ async fn a_crowd_beyond_the_most_connections_leaves_the_server_well() {
     let registry = Registry::start(folder.path(), &["--max-connections=8"]).await;
     let crowd = crowd(&registry, 200).await;
     drop(crowd);
-    let mut after = Connection::open(registry.addr).await;
-    assert_eq!(after.get("/health").await.status, 200);
+    // Those of the crowd that are let in late may take the place of one that has not asked yet.
+    for _ in 0..20 {
+        let mut after = Connection::open(registry.addr).await;
+        if let Some(answer) = after.try_get("/health").await {
+            assert_eq!(answer.status, 200);
+            return;
+        }
+    }
+    panic!("nobody gets in");
 }
 
 #[tokio::test]

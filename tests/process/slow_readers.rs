@@ -29,7 +29,8 @@ async fn assert_lists(registry: &Registry, peers: usize) {
 async fn who_reads_a_little_now_and_then_is_cut_off_in_time() {
     let folder = folder();
     let args = ["--response-timeout-secs=3"];
-    let registry = start_with_list(folder.path(), 60, &args).await;
+    // More than the kernel holds for a client.
+    let registry = start_with_list(folder.path(), 115, &args).await;
     let mut slow = Connection::open_narrow(registry.addr).await;
     slow.send(LIST).await;
     let mut ticks = interval(Duration::from_millis(200));
@@ -43,7 +44,7 @@ async fn who_reads_a_little_now_and_then_is_cut_off_in_time() {
         }
         assert!(begun.elapsed().as_secs() < 20, "{taken} bytes so far");
     }
-    assert!(taken < 200_000, "{taken} bytes");
+    assert!(taken < 400_000, "{taken} bytes");
     registry
         .line("over a response that was not received in time")
         .await;

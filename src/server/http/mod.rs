@@ -42,8 +42,9 @@ use wrong_tokens::WrongTokens;
 pub(super) use serve::serve;
 pub(super) use starting::Starting;
 
-/// Listings that each worker works at together, and large bodies likewise.
-const SLOTS_PER_WORKER: usize = 2;
+/// Listings that each worker works at together, and large bodies likewise. With two of them a worker
+/// is idle while the kernel takes their pieces.
+const SLOTS_PER_WORKER: usize = 4;
 
 /// Memory for the stores in listings that are on their way, in bytes.
 const LISTED_STORES_BYTES: usize = 32 << 20;

@@ -13,7 +13,7 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use rustix::net::sockopt::{
-    set_socket_recv_buffer_size, set_socket_send_buffer_size, set_tcp_nodelay,
+    set_socket_recv_buffer_size, set_socket_send_buffer_size, set_tcp_nodelay, set_tcp_user_timeout,
 };
 
 use super::connection::{Connection, Connections, Exchange};
@@ -63,6 +63,9 @@ pub(in crate::server) fn serve(
     // A response goes out piece by piece: the last piece must not wait until the client has
     // acknowledged the one before, which takes it up to 40 ms.
     set_tcp_nodelay(&listener, true)?;
+    // What the kernel holds of a response is forgotten if its client takes nothing of it for as long.
+    let timeout_ms = http.response_timeout_secs.saturating_mul(1000);
+    set_tcp_user_timeout(&listener, u32::try_from(timeout_ms).unwrap_or(u32::MAX))?;
 
     let api = web::Data::new(api);
     let builder = Server::build();

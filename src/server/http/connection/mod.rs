@@ -48,7 +48,7 @@ const LOOK_AGAIN: Duration = HEAD_TIMEOUT;
 
 /// Bytes that the kernel holds for a client which is sent a large response. For all others the
 /// listener's setting holds.
-const LARGE_SEND_BUFFER_BYTES: usize = 512 << 10;
+const LARGE_SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// A socket that is closed when its client dawdles, or when its place is needed.
 #[derive(Debug)]
