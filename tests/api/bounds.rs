@@ -35,12 +35,12 @@ async fn new_peers_are_refused_over_the_memory_budget_and_renewals_go_on() {
     }
     // Announced again, or less than before, is taken; more is not.
     registry.register(&body_of("p00007")).await.ok();
-    let larger = registry.register(&peer_with_stores("p00008", 200)).await;
+    let mut larger = peer("p00008");
+    larger["stores"] = (0..900)
+        .map(|number| format!("p00008-{number:0100}"))
+        .collect();
+    let larger = registry.register(&larger).await;
     larger.refused(503, "registry_full");
-    let host = format!("{}example.org", "long-name.".repeat(20));
-    let offer = json!({"peerId": "p00009", "turnAddresses": vec![host; 16], "turnPort": 1});
-    let offered = registry.register_turn_server(&offer).await;
-    offered.refused(503, "registry_full");
     assert_eq!(registry.listed_ids().await.len(), taken);
     // Who leaves makes room.
     registry.advance_ms(600_001);

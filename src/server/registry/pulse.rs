@@ -122,7 +122,7 @@ impl Pulse {
         self.phase.store(phase as u8, Ordering::Release);
     }
 
-    /// Notes that the actor has come to its timers. To be called every second.
+    /// Notes that the actor has come to its timers. To be called at least every second.
     pub fn turn(&self, now_ms: i64) {
         self.turned_ms.store(now_ms, Ordering::Relaxed);
     }

@@ -14,10 +14,10 @@ use crate::server::model::StoredPeer;
 use crate::server::storage::PeerRows;
 
 /// Rows that are compared at a time: a few milliseconds.
-pub(super) const SLICE_ROWS: usize = 1_000;
+pub(super) const SLICE_ROWS: usize = 250;
 
 /// Parts of the directory that are looked through at a time for peers without a row.
-const SLICE_PARTS: usize = 16;
+const SLICE_PARTS: usize = 4;
 
 /// How far the comparison has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

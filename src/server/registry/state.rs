@@ -193,7 +193,14 @@ impl State {
             }
             _ => now_ms,
         };
-        lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
+        let mut outages = &self.outages[..];
+        // Those that are over after the moment at which leases stand still.
+        while let Some((last, earlier)) = outages.split_last()
+            && last.until_ms > as_of_ms
+        {
+            outages = earlier;
+        }
+        lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), outages)
     }
 
     /// In what circumstances a batch is planned now.
@@ -248,7 +255,9 @@ impl State {
             credited,
         } = changed;
         self.quarantined = quarantined;
-        self.outages.extend(credited);
+        if let Some(outage) = credited {
+            self.add_outage(outage, now_ms);
+        }
         self.relay = relay.follow(&self.relay);
         self.directory.set_loads(self.relay.sessions().loads());
         self.directory.begin_sweep(max_row_id);
@@ -283,12 +292,34 @@ impl State {
         self.sign_of_life = Sign::given_at(now_ms);
     }
 
-    fn credit(&mut self, mut outage: Outage) {
-        let until_ms = self.outages.last().map_or(i64::MIN, |last| last.until_ms);
-        outage.from_ms = outage.from_ms.max(until_ms);
+    /// Credits the time that it took to read the tables, in which nobody was heard, if it was long.
+    pub(super) fn credit_load(&mut self, now_ms: i64) {
+        if now_ms - self.started_ms > SLOW_COMMIT_MS {
+            self.credit(Outage {
+                from_ms: self.started_ms,
+                until_ms: now_ms,
+            });
+        }
+    }
+
+    /// Ends the sessions on servers that are not there any more.
+    pub(super) fn end_sessions_on_missing(&mut self, now_ms: i64) {
+        let Self {
+            directory, relay, ..
+        } = self;
+        relay.end_on_missing(now_ms, |server_id| directory.is_turn_server(server_id));
+        directory.set_loads(relay.sessions().loads());
+    }
+
+    fn add_outage(&mut self, outage: Outage, now_ms: i64) {
+        self.outages.push(outage);
+        self.outages = lease::disjoint(std::mem::take(&mut self.outages), now_ms);
+    }
+
+    fn credit(&mut self, outage: Outage) {
         if outage.from_ms < outage.until_ms {
             self.counters.outage_credit_ms += (outage.until_ms - outage.from_ms) as u64;
-            self.outages.push(outage);
+            self.add_outage(outage, outage.until_ms);
             self.unsaved_outages.push(outage);
             self.unlogged_outages.push(outage);
         }

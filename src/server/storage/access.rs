@@ -83,7 +83,10 @@ pub(super) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx:
         .test_before_acquire(false)
         .connect_with(options)
         .await?;
-    pool.acquire().await
+    let mut connection = pool.acquire().await?;
+    // Dropped half-way, it must not come back with its transaction open.
+    connection.close_on_drop();
+    Ok(connection)
 }
 
 /// Opens a connection that cannot change the file, whatever the file is: merely to open a database

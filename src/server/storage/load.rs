@@ -5,7 +5,7 @@
 //! meanwhile, which costs some 2 µs each.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -93,7 +93,7 @@ impl Row<'_> {
             profile: Profile {
                 addresses: list("addresses", &self.addresses)?,
                 crypto_ipv6: self.crypto_ipv6,
-                stores: list("stores", &self.stores)?,
+                stores: each_once(list("stores", &self.stores)?),
                 version: self.version,
                 privacy_mode: self.privacy_mode != 0,
                 capabilities: self.capabilities,
@@ -116,6 +116,21 @@ fn list(column: &str, text: &str) -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     }
     serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
+}
+
+/// The texts, each once, in the order of their first places.
+fn each_once(mut texts: Vec<String>) -> Vec<String> {
+    if texts.len() < 2 {
+        return texts;
+    }
+    let mut seen = HashSet::new();
+    let keep: Vec<bool> = texts
+        .iter()
+        .map(|text| seen.insert(text.as_str()))
+        .collect();
+    let mut keep = keep.into_iter();
+    texts.retain(|_| keep.next().unwrap_or(true));
+    texts
 }
 
 /// Checks a column that is sent on as it is.

@@ -36,9 +36,9 @@ struct Inner {
     path: PathBuf,
     /// Without symbolic links; SQLite's other files are named after it.
     real: PathBuf,
-    /// Holds the lock. Closed last, see [`lock`](super::lock).
-    file: File,
     slot: Mutex<Slot>,
+    /// Holds the lock. Closed after the connection, see [`lock`](super::lock).
+    file: File,
     last_batch: AtomicI64,
     timeout_ms: AtomicI64,
     has_other_names: AtomicBool,

@@ -28,7 +28,7 @@ impl Handler<BatchFinished> for RegistryActor {
             result,
             refuses_everyone,
         } = message;
-        self.end_write(result.is_ok());
+        self.end_io();
         match result {
             Ok(Written::Committed) => {
                 self.enter(Phase::Applying);
@@ -39,7 +39,10 @@ impl Handler<BatchFinished> for RegistryActor {
             Err(error @ StorageError::Constraint(_)) if !refuses_everyone => {
                 self.isolate(batch, &error);
             }
-            Err(error) => self.fail(batch, &error),
+            Err(error) => {
+                let since_ms = batch.plan.changes.now_ms;
+                self.fail(batch, &error, since_ms);
+            }
         }
         self.go_on(ctx);
     }

@@ -111,14 +111,20 @@ impl RegistryActor {
             relay,
             version,
             quarantined,
+            is_whole,
         } = views::load(&store, &relay_config, max_bytes, now_ms, progress).await?;
         let storage = match resumed.stalled_since_ms {
             Some(since_ms) => Storage::Fails { since_ms },
-            None => Storage::Works(version),
+            None if is_whole => Storage::Works(version),
+            None => Storage::Fails { since_ms: now_ms },
         };
         let outages = resumed.outages.clone();
         let mut state = State::new(directory, relay, storage, lease, outages, now_ms);
         state.quarantined = quarantined;
+        let now_ms = clock.now_ms();
+        if let Storage::Works(_) = state.storage {
+            state.credit_load(now_ms);
+        }
         while !state.is_current(now_ms) {
             state.advance(now_ms);
         }
@@ -294,17 +300,12 @@ impl RegistryActor {
         self.pulse.end_commit();
     }
 
-    /// The transaction under way has ended.
-    fn end_write(&mut self, is_committed: bool) {
-        self.end_io();
-        let now_ms = self.clock.now_ms();
-        self.view.write().end_write(is_committed, now_ms);
-    }
-
     /// Makes the state follow a transaction, and answers everyone in it.
     fn apply(&mut self, batch: Batch) {
         let view = self.view.clone();
         let mut state = view.write();
+        // In one with what follows: a reader in between would let time pass over what was planned.
+        state.end_write(true, self.clock.now_ms());
         let Plan {
             changes,
             renewed,
@@ -371,6 +372,13 @@ impl RegistryActor {
     /// that everyone else goes on: without the cleanup first, then half by half.
     fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
         let now_ms = self.clock.now_ms();
+        {
+            let mut state = self.view.write();
+            state.end_write(false, now_ms);
+            if let Some(unsaved) = batch.plan.unsaved.take() {
+                state.relay.put_back(&unsaved);
+            }
+        }
         if batch.plan.changes.cleanup.is_some() {
             self.journal.constraint(now_ms, None, error);
             self.no_cleanup_until_ms = now_ms + CLEANUP_PAUSE_MS;
@@ -387,18 +395,21 @@ impl RegistryActor {
             self.retried.push_front(batch);
             return;
         }
+        if batch.mutations.is_empty() {
+            self.journal.constraint(now_ms, None, error);
+        }
         for (mutation, ticket) in batch.mutations {
             self.journal.constraint(now_ms, mutation.peer_id(), error);
             ticket.answer(Err(RegistryError::StorageUnavailable));
         }
     }
 
-    /// Answers everyone in a batch that failed as the database takes no writes.
-    fn fail(&mut self, batch: Batch, error: &StorageError) {
+    /// Answers everyone in a batch that failed as the database takes no writes: since its beginning,
+    /// as it may have waited long for the database.
+    fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
         let mut state = self.view.write();
+        state.end_write(false, since_ms);
         if let Storage::Works(_) = state.storage {
-            // From its beginning, as it may have waited long for the database.
-            let since_ms = batch.plan.changes.now_ms;
             state.storage = Storage::Fails { since_ms };
             self.journal.degraded(since_ms, error);
         } else {

@@ -10,6 +10,9 @@ use crate::server::registry::resync::{self, Resync, SLICE_ROWS};
 use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::{PeerRows, StorageError, Store};
 
+/// A table that is compared as a whole before the next batch.
+const SMALL_TABLE_ROWS: usize = 2_000;
+
 /// Tells the actor which rows were found.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -34,6 +37,7 @@ impl RegistryActor {
     pub(super) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
+        state.end_write(false, now_ms);
         let (peers, credited) = (state.directory.registered(), changed.credited);
         state.begin_resync(changed, now_ms);
         drop(state);
@@ -89,7 +93,7 @@ impl RegistryActor {
     fn follow_rows(&mut self, rows: &PeerRows) {
         let mut state = self.view.write();
         let mut next = Some(resync::follow_rows(&mut state, rows));
-        if state.directory.registered() <= 2 * SLICE_ROWS {
+        if state.directory.registered() <= SMALL_TABLE_ROWS {
             while let Some(Resync::Peers { part }) = next {
                 next = resync::remove_unknown(&mut state, part);
             }
@@ -101,7 +105,10 @@ impl RegistryActor {
     fn end_step(&mut self, next: Option<Resync>) {
         self.resync = next;
         if next.is_none() {
-            let peers = self.view.read().directory.registered();
+            let mut state = self.view.write();
+            state.end_sessions_on_missing(self.clock.now_ms());
+            let peers = state.directory.registered();
+            drop(state);
             self.journal.compared(self.clock.now_ms(), peers);
         }
     }
@@ -109,10 +116,10 @@ impl RegistryActor {
     /// The database cannot be read; the comparison begins anew when it works again.
     fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
         self.resync = None;
+        let since_ms = self.clock.now_ms();
         match sought {
-            Sought::OfBatch(batch, _) => self.fail(*batch, error),
+            Sought::OfBatch(batch, _) => self.fail(*batch, error, since_ms),
             Sought::Next | Sought::Nothing { .. } => {
-                let since_ms = self.clock.now_ms();
                 self.view.write().storage = Storage::Fails { since_ms };
                 self.journal.degraded(since_ms, error);
             }

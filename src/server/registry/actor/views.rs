@@ -34,6 +34,8 @@ pub(super) struct Views {
     pub(super) version: DataVersion,
     /// How many rows are in `peers_quarantine`.
     pub(super) quarantined: u64,
+    /// Whether memory holds all rows of the table.
+    pub(super) is_whole: bool,
 }
 
 /// Carries out `changes`, unless the directory may not equal the table.
@@ -97,20 +99,20 @@ pub(super) async fn load(
         .await?;
     journal::set_aside(&loaded.set_aside);
     let (mut directory, shed) = filling.finish();
+    let mut is_whole = true;
     if !shed.is_empty() {
         journal::shed(shed.len(), max_bytes);
-        store.delete_rows(&shed).await?;
+        // With rows that memory does not hold, the start goes on as if writes failed.
+        is_whole = store.delete_rows(&shed).await.is_ok();
     }
     let mut relay = relay_config.relay(loaded.relay);
-    relay.end_on_missing(now_ms, |server_id| {
-        let server = directory.get(server_id.as_str());
-        server.is_some_and(|server| server.turn().is_some())
-    });
+    relay.end_on_missing(now_ms, |server_id| directory.is_turn_server(server_id));
     directory.set_loads(relay.sessions().loads());
     Ok(Views {
         directory,
         relay,
         version: loaded.version,
         quarantined: loaded.quarantined,
+        is_whole,
     })
 }

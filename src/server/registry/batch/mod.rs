@@ -17,7 +17,7 @@ use crate::protocol::{
     SetSpendRequest, Tier, TurnOffer,
 };
 use crate::server::model::Registration;
-use crate::server::storage::Changes;
+use crate::server::storage::{Changes, RelayChanges};
 
 use planner::Planner;
 
@@ -114,6 +114,8 @@ pub(super) struct Plan {
     pub(super) offered: Vec<PeerId>,
     /// What of `changes.relay` is new to the view, if anything of the kind is written.
     pub(super) relay: Option<Planned>,
+    /// What of `changes.relay` time has changed, which is still to be written if this is not.
+    pub(super) unsaved: Option<Box<RelayChanges>>,
 }
 
 /// The circumstances in which a batch is planned.
@@ -161,6 +163,7 @@ impl Batch {
     pub(super) fn add_passed_time(&mut self, drafted: Drafted, state: &mut State) {
         if !drafted.is_empty() || !self.chores.is_empty() {
             let unsaved = state.relay.take_unsaved(self.plan.changes.now_ms);
+            self.plan.unsaved = Some(Box::new(unsaved.clone()));
             let (changes, planned) = drafted.merge(unsaved);
             self.plan.changes.relay = changes;
             self.plan.relay = Some(planned);

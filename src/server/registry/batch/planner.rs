@@ -23,6 +23,9 @@ const MAX_CLEANED: usize = 2_000;
 /// bytes to write. Planned, written and applied in some 10 ms each.
 const MAX_WEIGHT: usize = 8_192;
 
+/// What it takes to end a session, in changes of sets of peers.
+const SESSION_WEIGHT: usize = 4;
+
 /// Bytes that count as much as a change of a set.
 const BYTES_PER_WEIGHT: usize = 512;
 
@@ -63,7 +66,13 @@ pub(super) struct Planner<'d> {
 impl<'d> Planner<'d> {
     pub(super) fn new(directory: &'d Directory, relay: &'d Relay, at: Circumstances) -> Self {
         let max_cleaned = if at.cleans_up { MAX_CLEANED } else { 0 };
-        let (cleanup_before, expired) = directory.cleanup_before(at.cutoff_ms, max_cleaned);
+        let draft = Draft::new(relay, at.now_ms);
+        // With the sessions that end on it.
+        let weight_of = |peer: &DirectoryPeer| {
+            peer.weight() + SESSION_WEIGHT * draft.load(peer.peer_id().as_str())
+        };
+        let (cleanup_before, expired) =
+            directory.cleanup_before(at.cutoff_ms, max_cleaned, MAX_WEIGHT, weight_of);
         Self {
             directory,
             at,
@@ -77,7 +86,7 @@ impl<'d> Planner<'d> {
             inserted: 0,
             added_bytes: 0,
             weight: 0,
-            draft: Draft::new(relay, at.now_ms),
+            draft,
         }
     }
 
@@ -227,6 +236,7 @@ impl<'d> Planner<'d> {
         touch.turn = profile.turn.clone();
         touch.profile = Some(profile);
         if withdraws {
+            self.weight += SESSION_WEIGHT * self.draft.load(peer_id.as_str());
             self.draft.end_server(peer_id);
         }
         Outcome::Updated
@@ -260,7 +270,13 @@ impl<'d> Planner<'d> {
     fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
-        if more_bytes > 0 && taken_bytes + more_bytes > self.at.max_bytes {
+        // What a peer takes is reckoned a little high, which must not keep it from a change.
+        let reserve_bytes = if old_bytes > 0 {
+            self.at.max_bytes / 16
+        } else {
+            0
+        };
+        if more_bytes > 0 && taken_bytes + more_bytes > self.at.max_bytes + reserve_bytes {
             return false;
         }
         self.added_bytes += more_bytes;

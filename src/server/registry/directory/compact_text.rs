@@ -37,11 +37,6 @@ impl CompactText {
         self.0.len().next_multiple_of(8)
     }
 
-    /// Most of the memory that `text` will take besides the value itself, in bytes.
-    pub(super) fn max_heap_bytes(text: &str) -> usize {
-        (text.len() + 1).next_multiple_of(8)
-    }
-
     /// Writes the text as a JSON string to the end of `out`.
     pub(super) fn write_json(&self, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.

@@ -14,11 +14,16 @@ use crate::server::model::StoredPeer;
 /// Bytes of an id that are compared at once.
 const KEY_BYTES: usize = 16;
 
+/// What a peer takes in the sets of one store, or in those of all peers, at most, in bytes.
+const LIST_BYTES: usize = 44;
+
 /// A directory that lists nobody yet.
 #[derive(Debug)]
 pub(in super::super) struct Filling {
     directory: Directory,
     max_bytes: usize,
+    /// Memory that the lists will take, in bytes.
+    list_bytes: usize,
     /// Rows for whose peers there was no memory.
     shed: Vec<i64>,
 }
@@ -28,6 +33,7 @@ impl Filling {
         Self {
             directory: Directory::new(),
             max_bytes,
+            list_bytes: 0,
             shed: Vec::new(),
         }
     }
@@ -41,12 +47,13 @@ impl Filling {
         }
         let peer = directory.peer_of_row(row);
         directory.enter(&peer);
-        directory
-            .active
-            .insert((row.last_seen_ms, row.row_id), peer);
-        while directory.bytes() > self.max_bytes
+        self.list_bytes += peer.weight() * LIST_BYTES;
+        let key = (row.last_seen_ms, row.row_id);
+        directory.active.insert(key, peer);
+        while directory.bytes() + self.list_bytes > self.max_bytes
             && let Some((_, peer)) = directory.active.pop_first()
         {
+            self.list_bytes -= peer.weight() * LIST_BYTES;
             directory.forget(&peer);
             self.shed.push(peer.row_id);
         }

@@ -43,6 +43,12 @@ impl Index {
         Interner::<PeerSet>::max_bytes_of(store) + size_of::<TextId>()
     }
 
+    /// Most of what a peer with a store that somebody uses takes for that store, in bytes.
+    pub(super) fn max_bytes_of_text(&self, store: TextId) -> usize {
+        let heap_bytes = self.stores.text(store).map_or(0, CompactText::heap_bytes);
+        heap_bytes + Interner::<PeerSet>::PLACE_BYTES
+    }
+
     /// The shared copy of `traits`, which has one more user.
     pub(super) fn acquire_traits(&mut self, traits: Traits) -> Arc<SharedTraits> {
         let Self {

@@ -59,12 +59,15 @@ impl<V> Default for Interner<V> {
 impl<V: Default> Interner<V> {
     /// Memory of the texts and of their places, in bytes; values that point elsewhere come on top.
     pub(super) fn bytes(&self) -> usize {
-        self.text_bytes + self.ids.len() * (mem::size_of::<Slot<V>>() + TABLE_BYTES)
+        self.text_bytes + self.ids.len() * Self::PLACE_BYTES
     }
 
-    /// Most of what one more text of this length takes, in bytes.
+    /// What the place of a text takes, in bytes.
+    pub(super) const PLACE_BYTES: usize = mem::size_of::<Slot<V>>() + TABLE_BYTES;
+
+    /// What one more text takes, in bytes.
     pub(super) fn max_bytes_of(text: &str) -> usize {
-        mem::size_of::<Slot<V>>() + TABLE_BYTES + CompactText::max_heap_bytes(text)
+        Self::PLACE_BYTES + CompactText::new(text).heap_bytes()
     }
 
     /// The text's id, if anybody uses it.

@@ -140,7 +140,17 @@ impl Directory {
 
     /// What the peer would free if it left and nobody else had anything in common with it, in bytes.
     pub(super) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
-        peer.bytes() + peer.capabilities.len()
+        let stores = peer
+            .stores
+            .iter()
+            .map(|id| self.index.max_bytes_of_text(*id));
+        peer.bytes() + peer.capabilities.len() + stores.sum::<usize>()
+    }
+
+    /// Whether a peer is registered, active or not, and offers to relay.
+    pub(super) fn is_turn_server(&self, id: &PeerId) -> bool {
+        self.get(id.as_str())
+            .is_some_and(|peer| peer.turn.is_some())
     }
 
     /// The row of the active peer that was heard of last, other than this one.
@@ -203,16 +213,28 @@ impl Directory {
         }
     }
 
-    /// The place behind the first `max` peers that a cleanup at `cutoff_ms` is to remove, and their
-    /// number; what [`expire`](Self::expire) has not moved yet is for a later cleanup.
-    pub(super) fn cleanup_before(&self, cutoff_ms: i64, max: usize) -> (LeaseKey, usize) {
+    /// The place behind the first peers that a cleanup at `cutoff_ms` is to remove, up to `max` or to a
+    /// weight, and their number; what [`expire`](Self::expire) has not moved yet is for a later cleanup.
+    pub(super) fn cleanup_before(
+        &self,
+        cutoff_ms: i64,
+        max: usize,
+        max_weight: usize,
+        weight_of: impl Fn(&DirectoryPeer) -> usize,
+    ) -> (LeaseKey, usize) {
         let mut end = (cutoff_ms, i64::MIN);
         if let Some((first, _)) = self.active.first_key_value() {
             end = end.min(*first);
         }
-        let mut keys = self.expired.range(..end).map(|(key, _)| *key);
-        let count = keys.by_ref().take(max).count();
-        (keys.next().unwrap_or(end), count)
+        let (mut count, mut weight) = (0, 0);
+        for (key, peer) in self.expired.range(..end) {
+            if count >= max || weight >= max_weight {
+                return (*key, count);
+            }
+            count += 1;
+            weight += weight_of(peer);
+        }
+        (end, count)
     }
 
     /// The expired peers before a place in the order of leases.

@@ -28,6 +28,9 @@ pub(in super::super) struct Draft<'r> {
     sessions: BTreeMap<Arc<str>, TurnSession>,
     /// New sessions of each peer.
     new_of_peer: HashMap<PeerId, Vec<Arc<str>>>,
+    /// New sessions on each server, and of all.
+    on_server: HashMap<PeerId, Vec<Arc<str>>>,
+    new_sessions: usize,
     /// How the loads of servers will have changed.
     loads: HashMap<PeerId, i64>,
     /// Servers that the batch takes from the directory.
@@ -67,6 +70,8 @@ impl<'r> Draft<'r> {
             now_ms,
             sessions: BTreeMap::new(),
             new_of_peer: HashMap::new(),
+            on_server: HashMap::new(),
+            new_sessions: 0,
             loads: HashMap::new(),
             left: HashSet::new(),
             mbps: 0,
@@ -136,7 +141,7 @@ impl<'r> Draft<'r> {
 
     /// Memory of all sessions after the batch, in bytes.
     fn bytes(&self) -> usize {
-        self.relay.bytes() + self.new_of_peer.len() * SESSION_BYTES
+        self.relay.bytes() + self.new_sessions * SESSION_BYTES
     }
 
     fn granted_in_last_minute(&self, peer_id: &PeerId) -> usize {
@@ -202,7 +207,8 @@ impl<'r> Draft<'r> {
         self.left.insert(server_id.clone());
         let of_view = self.relay.sessions.on_server(server_id.as_str());
         let ids = of_view.map(|session| &session.session_id);
-        let mut ids: Vec<_> = ids.chain(self.sessions.keys()).cloned().collect();
+        let drafted = self.on_server.get(server_id).into_iter().flatten();
+        let mut ids: Vec<_> = ids.chain(drafted).cloned().collect();
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
@@ -262,6 +268,11 @@ impl<'r> Draft<'r> {
     pub(in super::super) fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
         let forced = forced.map(|(mode, until_ms)| ModeOverride { mode, until_ms });
         self.state.get_or_insert(self.relay.state).forced = forced;
+    }
+
+    /// How many live sessions a server relays, before the batch.
+    pub(in super::super) fn load(&self, server_id: &str) -> usize {
+        self.relay.sessions.load(server_id) as usize
     }
 
     /// What the batch will have changed.
@@ -399,6 +410,10 @@ impl<'r> Draft<'r> {
         if is_new {
             let of_peer = self.new_of_peer.entry(session.peer_id.clone()).or_default();
             of_peer.push(Arc::clone(&id));
+            let server_id = session.server_id.clone();
+            let on_server = self.on_server.entry(server_id).or_default();
+            on_server.push(Arc::clone(&id));
+            self.new_sessions += 1;
         }
         self.sessions.insert(id, session);
     }

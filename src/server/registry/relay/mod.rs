@@ -326,6 +326,16 @@ impl Relay {
         }
     }
 
+    /// What was handed over to be written was not written.
+    pub(super) fn put_back(&mut self, unsaved: &RelayChanges) {
+        for session in &unsaved.sessions {
+            let id = Arc::clone(&session.session_id);
+            self.unsaved.sessions.entry(id).or_insert(session.clone());
+        }
+        self.unsaved.books.extend(&unsaved.traffic);
+        self.unsaved.state |= unsaved.state.is_some();
+    }
+
     /// Follows a transaction: what time had changed before it is known here already.
     pub(super) fn apply(&mut self, changes: &RelayChanges, planned: &Planned) {
         self.sent_saved = self.sent_saving;
