@@ -10,6 +10,7 @@ mod model;
 mod policy;
 mod progress;
 mod registry;
+mod resident;
 pub mod simulation;
 mod storage;
 mod wall_clock;

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::protocol::CostMode;
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
+use crate::server::resident;
 use crate::server::storage::DataVersion;
 
 use super::batch::Circumstances;
@@ -20,6 +21,9 @@ pub(super) const EXPIRE_WEIGHT: usize = 4096;
 
 /// A commit that takes longer, in milliseconds, is an outage: nobody could renew.
 const SLOW_COMMIT_MS: i64 = 2_000;
+
+/// What the process may take beside peers and sessions before no new ones are taken, in bytes.
+const OVERHEAD_BYTES: usize = 112 << 20;
 
 /// How much time may pass before a reader brings sessions and spend up to date, in milliseconds.
 const RELAY_LAG_MS: i64 = 100;
@@ -85,6 +89,10 @@ pub(super) struct State {
     pub(super) storage: Storage,
     /// How many rows of the database were set aside, as they cannot be read.
     pub(super) quarantined: u64,
+    /// Resident memory at the start, in bytes, and whether much more has come than is counted: what
+    /// peers have left behind in pieces that are too small for others, for example.
+    resident_bytes: usize,
+    is_swollen: bool,
     pub(super) started_ms: i64,
     lease: LeaseConfig,
     /// In order of time, and disjoint.
@@ -123,6 +131,8 @@ impl State {
             counters: Counters::default(),
             storage,
             quarantined: 0,
+            resident_bytes: resident::bytes().unwrap_or(usize::MAX),
+            is_swollen: false,
             started_ms: now_ms,
             lease,
             outages,
@@ -210,6 +220,7 @@ impl State {
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.lease.max_peers,
             max_bytes: self.lease.max_memory_bytes,
+            is_swollen: self.is_swollen,
             cleans_up,
         }
     }
@@ -246,7 +257,7 @@ impl State {
 
     /// Goes on with a database that was changed from outside, or that works again. Its peers are to
     /// be compared with the directory.
-    pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64) {
+    pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
         let Changed {
             relay,
             quarantined,
@@ -260,7 +271,11 @@ impl State {
         }
         self.relay = relay.follow(&self.relay);
         self.directory.set_loads(self.relay.sessions().loads());
-        self.directory.begin_sweep(max_row_id);
+        if begins_sweep {
+            self.directory.begin_sweep(max_row_id);
+        } else {
+            self.directory.skip_rows(max_row_id);
+        }
         self.storage = Storage::Works(version);
         let cutoff_ms = self.cutoff_ms(now_ms);
         self.outages
@@ -284,6 +299,13 @@ impl State {
                 self.credit(outage);
             }
         }
+    }
+
+    /// Compares the memory of the process with what is allowed.
+    pub(super) fn weigh(&mut self) {
+        let bytes = resident::bytes().unwrap_or(0);
+        let grown_bytes = bytes.saturating_sub(self.resident_bytes);
+        self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 
     /// The actor works.

@@ -8,6 +8,8 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::RegistryError;
 use super::directory::{Bounds, TurnListing};
 use super::messages::{ListPeers, Peers, Status};
@@ -21,10 +23,16 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits between two looks.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long a reader leaves the state alone between two steps of bringing it up to now.
+const ADVANCE_PAUSE: Duration = Duration::from_millis(1);
+
 /// The state; clones share it.
 #[derive(Clone)]
 pub(super) struct View {
     state: Arc<RwLock<State>>,
+    /// Held by the reader that brings the state up to now, so that one at most competes with the
+    /// actor for the state.
+    advancing: Arc<Mutex<()>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -32,6 +40,7 @@ impl View {
     pub(super) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
         Self {
             state: Arc::new(RwLock::new(state)),
+            advancing: Arc::default(),
             clock,
         }
     }
@@ -108,6 +117,13 @@ impl View {
     /// meanwhile.
     async fn advance(&self) -> i64 {
         let mut now_ms = self.clock.now_ms();
+        {
+            let state = self.read();
+            if state.is_current(now_ms) && !state.is_relay_stale(now_ms) {
+                return now_ms;
+            }
+        }
+        let _advancing = self.advancing.lock().await;
         let mut is_relay_asked = true;
         loop {
             {
@@ -119,7 +135,10 @@ impl View {
             }
             is_relay_asked = false;
             self.write().advance(now_ms);
-            tokio::task::yield_now().await;
+            if self.read().directory.lists_expired(now_ms) {
+                // The lock is not fair: without a pause the actor might never get it.
+                tokio::time::sleep(ADVANCE_PAUSE).await;
+            }
             now_ms = self.clock.now_ms();
         }
     }

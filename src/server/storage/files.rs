@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sqlx::SqliteConnection;
@@ -63,6 +63,9 @@ impl Companions {
     }
 }
 
+/// What every SQLite database begins with.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
 /// Compares the files with the ones that were opened. Returns how many names the database has.
 ///
 /// A file system that gives no answer takes no file away.
@@ -84,6 +87,15 @@ pub(super) fn check(
         Ok(None) => return Err(gone(path, "moved away")),
         Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, "replaced")),
         Ok(Some(_)) | Err(_) => {}
+    }
+    // Truncated or overwritten where it lies, it keeps its name and number.
+    let mut magic = [0; MAGIC.len()];
+    if file
+        .read_exact_at(&mut magic, 0)
+        .is_ok_and(|()| magic != *MAGIC)
+        || opened.len() == 0
+    {
+        return Err(gone(path, "emptied or overwritten"));
     }
     for (path, known) in companions(real).iter().zip(beside.0) {
         match (FileId::at(path), known) {

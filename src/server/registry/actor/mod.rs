@@ -24,12 +24,12 @@ use super::inbox::Inbox;
 use super::journal::{self, Journal};
 use super::messages::{Accepted, BatchFinished, RelayOutcome, RelayReply, Reply, Ticket};
 use super::pulse::{Phase, Pulse};
-use super::relay::{Relay, SentBytes};
+use super::relay::{Relay, SESSION_BYTES, SentBytes};
 use super::resync::Resync;
 use super::state::{News, State, Storage};
 use super::view::View;
 use crate::clock::{self, Clock};
-use crate::server::config::{Config, LeaseConfig};
+use crate::server::config::{Config, LeaseConfig, SessionConfig};
 use crate::server::progress::Progress;
 use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
@@ -43,6 +43,9 @@ const BATCH_MUTATIONS: usize = 1024;
 
 /// How often the actor gives a sign of life.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long comparisons with the table may put off cleanups, in milliseconds.
+const MAX_RESYNC_MS: i64 = 5_000;
 
 /// How often the files are compared with the ones that were opened.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -72,6 +75,10 @@ pub(super) struct RegistryActor {
     is_writing: bool,
     /// How far the comparison with the table has come, if one is under way.
     resync: Option<Resync>,
+    /// Since when there has always been one, in machine milliseconds.
+    resync_since_ms: Option<i64>,
+    /// Whether the table has changed since it began.
+    is_resync_stale: bool,
     /// Whether the comparison comes before the next batch: the two take turns.
     is_resync_next: bool,
     /// Batches that are to be planned again, in this order.
@@ -102,7 +109,14 @@ impl RegistryActor {
         let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
         let relay_config = RelayConfig {
             cost: config.cost.clone(),
-            sessions: config.sessions,
+            sessions: SessionConfig {
+                // Those that have ended must not keep newcomers out.
+                max_ended: config
+                    .sessions
+                    .max_ended
+                    .min(lease.max_memory_bytes / 8 / SESSION_BYTES),
+                ..config.sessions
+            },
             sent,
         };
         let max_bytes = lease.max_memory_bytes;
@@ -140,6 +154,8 @@ impl RegistryActor {
             untold: 0,
             is_writing: false,
             resync: None,
+            resync_since_ms: None,
+            is_resync_stale: false,
             is_resync_next: false,
             retried: VecDeque::new(),
             no_cleanup_until_ms: i64::MIN,
@@ -177,7 +193,7 @@ impl RegistryActor {
         let now_ms = self.clock.now_ms();
         self.pulse.turn(clock::machine_ms());
         self.enter(Phase::Expiring);
-        self.advance(now_ms, |_| ());
+        self.advance(now_ms, State::weigh);
         self.journal.flush(now_ms);
         self.enter(Phase::Waiting);
     }
@@ -247,7 +263,13 @@ impl RegistryActor {
     fn write_batch(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
-        let cleans_up = self.resync.is_none() && now_ms >= self.no_cleanup_until_ms;
+        // While somebody writes again and again, no comparison comes to its end. Then a cleanup is
+        // tried all the same: if it meets other rows than it should, it fails, and is put off.
+        let is_compared = match self.resync_since_ms {
+            Some(since_ms) => clock::machine_ms() - since_ms > MAX_RESYNC_MS,
+            None => true,
+        };
+        let cleans_up = is_compared && now_ms >= self.no_cleanup_until_ms;
         let circumstances = self.advance(now_ms, |state| {
             // From here on readers leave alone what is planned on.
             state.begin_write(now_ms);

@@ -3,6 +3,7 @@
 use actix::{AsyncContext, Context, Handler, Message};
 
 use super::RegistryActor;
+use crate::clock;
 use crate::protocol::PeerId;
 use crate::server::registry::batch::Batch;
 use crate::server::registry::journal;
@@ -39,10 +40,13 @@ impl RegistryActor {
         let mut state = self.view.write();
         state.end_write(false, now_ms);
         let (peers, credited) = (state.directory.registered(), changed.credited);
-        state.begin_resync(changed, now_ms);
+        // One under way goes on, and another one follows, lest none ever ends.
+        self.is_resync_stale = self.resync.is_some();
+        state.begin_resync(changed, now_ms, !self.is_resync_stale);
         drop(state);
         self.journal.changed(now_ms, peers, credited);
-        self.resync = Some(Resync::new());
+        self.resync.get_or_insert_with(Resync::new);
+        self.resync_since_ms.get_or_insert_with(clock::machine_ms);
         self.retried.push_front(batch);
         self.is_resync_next = true;
     }
@@ -104,7 +108,11 @@ impl RegistryActor {
 
     fn end_step(&mut self, next: Option<Resync>) {
         self.resync = next;
-        if next.is_none() {
+        if next.is_none() && std::mem::take(&mut self.is_resync_stale) {
+            self.view.write().directory.begin_sweep(0);
+            self.resync = Some(Resync::new());
+        } else if next.is_none() {
+            self.resync_since_ms = None;
             let mut state = self.view.write();
             state.end_sessions_on_missing(self.clock.now_ms());
             let peers = state.directory.registered();
@@ -116,6 +124,7 @@ impl RegistryActor {
     /// The database cannot be read; the comparison begins anew when it works again.
     fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
         self.resync = None;
+        self.is_resync_stale = false;
         let since_ms = self.clock.now_ms();
         match sought {
             Sought::OfBatch(batch, _) => self.fail(*batch, error, since_ms),

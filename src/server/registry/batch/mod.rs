@@ -126,6 +126,8 @@ pub(super) struct Circumstances {
     pub(super) max_peers: usize,
     /// Memory that all peers and sessions may take, in bytes.
     pub(super) max_bytes: usize,
+    /// Whether the process takes more memory than all that is counted accounts for.
+    pub(super) is_swollen: bool,
     /// Whether the directory equals the table everywhere, which a cleanup rests on.
     pub(super) cleans_up: bool,
 }

@@ -163,6 +163,7 @@ impl<'d> Planner<'d> {
     /// Takes up what a TURN server reports, which may have left meanwhile.
     fn report(&mut self, request: &ReportTurnUsageRequest) -> Outcome {
         let mut accepted = 0;
+        self.weight += request.sessions.len();
         for usage in &request.sessions {
             accepted += usize::from(self.draft.report(&request.peer_id, usage));
         }
@@ -208,7 +209,7 @@ impl<'d> Planner<'d> {
         let mut profile = Box::new(registration.profile.clone());
         let directory = self.directory;
         let before = directory.get(peer_id.as_str());
-        let new_bytes = Directory::max_bytes_of(peer_id.as_str(), &profile);
+        let new_bytes = self.directory.max_bytes_of(peer_id.as_str(), &profile);
         let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
         self.weight += profile.stores.len() + new_bytes / BYTES_PER_WEIGHT;
         let Some(touch) = self.touch(peer_id) else {
@@ -248,8 +249,12 @@ impl<'d> Planner<'d> {
         mut profile: Box<Profile>,
         asked: Option<bool>,
     ) -> Outcome {
-        let staying = self.directory.registered() - self.expired + self.spared.len();
-        let new_bytes = Directory::max_bytes_of(peer_id.as_str(), &profile);
+        let expired = self
+            .directory
+            .count_expired()
+            .saturating_sub(self.revived.len());
+        let staying = self.directory.registered() - expired;
+        let new_bytes = self.directory.max_bytes_of(peer_id.as_str(), &profile);
         if staying + self.inserted >= self.at.max_peers || !self.has_memory(new_bytes, 0) {
             return Outcome::RegistryFull;
         }
@@ -276,7 +281,8 @@ impl<'d> Planner<'d> {
         } else {
             0
         };
-        if more_bytes > 0 && taken_bytes + more_bytes > self.at.max_bytes + reserve_bytes {
+        let is_over = taken_bytes + more_bytes > self.at.max_bytes + reserve_bytes;
+        if more_bytes > 0 && (is_over || self.at.is_swollen) {
             return false;
         }
         self.added_bytes += more_bytes;

@@ -9,6 +9,9 @@ use super::peer_set::{Matching, PeerSet, Split, Wanted};
 use super::pool::Pool;
 use crate::server::policy::selection::{PeerFilter, Traits};
 
+/// What a peer takes for a store that others serve, too, at most, in bytes: its places in the sets.
+const SHARED_STORE_BYTES: usize = 48;
+
 /// The active peers, all of them and by store, and the texts by which listings are filtered.
 ///
 /// Heartbeats do not come here.
@@ -39,12 +42,18 @@ impl Index {
     }
 
     /// Most of what one more peer with a store takes for that store, in bytes.
-    pub(super) fn max_bytes_of_store(store: &str) -> usize {
-        Interner::<PeerSet>::max_bytes_of(store) + size_of::<TextId>()
+    pub(super) fn max_bytes_of_store(&self, store: &str) -> usize {
+        match self.stores.find(store) {
+            Some(_) => SHARED_STORE_BYTES,
+            None => Interner::<PeerSet>::max_bytes_of(store) + size_of::<TextId>(),
+        }
     }
 
-    /// Most of what a peer with a store that somebody uses takes for that store, in bytes.
-    pub(super) fn max_bytes_of_text(&self, store: TextId) -> usize {
+    /// What a peer would free with a store, in bytes.
+    pub(super) fn bytes_of_store(&self, store: TextId) -> usize {
+        if self.stores.users(store) > 1 {
+            return 0;
+        }
         let heap_bytes = self.stores.text(store).map_or(0, CompactText::heap_bytes);
         heap_bytes + Interner::<PeerSet>::PLACE_BYTES
     }

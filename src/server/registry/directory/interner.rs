@@ -57,9 +57,12 @@ impl<V> Default for Interner<V> {
 }
 
 impl<V: Default> Interner<V> {
-    /// Memory of the texts and of their places, in bytes; values that point elsewhere come on top.
+    /// Memory of the texts and of all places, used or not, in bytes; values that point elsewhere
+    /// come on top.
     pub(super) fn bytes(&self) -> usize {
-        self.text_bytes + self.ids.len() * Self::PLACE_BYTES
+        let pages = self.pages.len() - self.dropped.len();
+        let places = pages * PAGE_SLOTS * mem::size_of::<Slot<V>>();
+        self.text_bytes + places + self.ids.len() * TABLE_BYTES
     }
 
     /// What the place of a text takes, in bytes.
@@ -68,6 +71,11 @@ impl<V: Default> Interner<V> {
     /// What one more text takes, in bytes.
     pub(super) fn max_bytes_of(text: &str) -> usize {
         Self::PLACE_BYTES + CompactText::new(text).heap_bytes()
+    }
+
+    /// How many use a text.
+    pub(super) fn users(&self, id: TextId) -> u32 {
+        self.slot(id).map_or(0, |slot| slot.users)
     }
 
     /// The text's id, if anybody uses it.

@@ -114,15 +114,19 @@ impl Directory {
         self.peer_bytes + self.capabilities.bytes() + self.index.bytes()
     }
 
-    /// Most of what a peer that announces `profile` takes, in bytes: as if it shared nothing.
-    pub(super) fn max_bytes_of(peer_id: &str, profile: &Profile) -> usize {
+    /// Most of what a peer that announces `profile` takes beyond what others have in common with it,
+    /// in bytes.
+    pub(super) fn max_bytes_of(&self, peer_id: &str, profile: &Profile) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let addresses = profile.addresses.iter().map(|address| address.len() + 3);
-        let stores = profile
-            .stores
-            .iter()
-            .map(|store| Index::max_bytes_of_store(store));
-        // The names of the members that listings show, and the texts of traits twice.
+        let stores = profile.stores.iter();
+        let stores = stores.map(|store| self.index.max_bytes_of_store(store));
+        let capabilities = capabilities_json(profile);
+        let capabilities = match self.capabilities.users(&capabilities) {
+            0 => capabilities.len() + ENTRY_BYTES,
+            _ => 0,
+        };
+        // The names of the members that listings show, and the texts of traits three times.
         const NAMES_BYTES: usize = 400;
         let traits = text(&profile.version) + text(&profile.network_id);
         PEER_BYTES
@@ -132,19 +136,19 @@ impl Directory {
             + stores.sum::<usize>()
             + text(&profile.crypto_ipv6)
             + 3 * traits
-            + text(&profile.capabilities)
-            + text(&profile.capability_list)
-            + 3 * ENTRY_BYTES
+            + capabilities
+            + 2 * ENTRY_BYTES
             + profile.turn.as_ref().map_or(0, turn_bytes)
     }
 
-    /// What the peer would free if it left and nobody else had anything in common with it, in bytes.
+    /// What would be free if a peer left, in bytes.
     pub(super) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
-        let stores = peer
-            .stores
-            .iter()
-            .map(|id| self.index.max_bytes_of_text(*id));
-        peer.bytes() + peer.capabilities.len() + stores.sum::<usize>()
+        let stores = peer.stores.iter().map(|id| self.index.bytes_of_store(*id));
+        let capabilities = match self.capabilities.users(&peer.capabilities) {
+            0 | 1 => peer.capabilities.len() + ENTRY_BYTES,
+            _ => 0,
+        };
+        peer.bytes() + capabilities + stores.sum::<usize>()
     }
 
     /// Whether a peer is registered, active or not, and offers to relay.
@@ -190,6 +194,11 @@ impl Directory {
             (capabilities, capability_list, bootstrap_capable),
             (network_id, software_version, server_port, node_type),
         ))
+    }
+
+    /// How many peers are known to have expired and are still registered.
+    pub(super) fn count_expired(&self) -> usize {
+        self.expired.len()
     }
 
     /// Whether peers that have run out by `cutoff_ms` are still among the active ones.

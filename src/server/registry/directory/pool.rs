@@ -39,6 +39,13 @@ impl<T: Pooled + ?Sized> Pool<T> {
         self.bytes
     }
 
+    /// How many use the value with this key.
+    pub(super) fn users(&self, key: &T::Key) -> usize {
+        let hash = self.hasher.hash_one(key);
+        let entry = self.entries.get(hash, |(it, _)| it.key() == key);
+        entry.map_or(0, |(_, users)| *users)
+    }
+
     /// Adds a user of the value with this key; `make` makes one that nobody uses yet.
     pub(super) fn acquire(&mut self, key: &T::Key, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         let hash = self.hasher.hash_one(key);

@@ -14,6 +14,11 @@ impl Directory {
     /// Begins a sweep: from now on each peer is known by its row, or is removed at the end.
     pub(in super::super) fn begin_sweep(&mut self, max_row_id: i64) {
         self.sweep = self.sweep.wrapping_add(1);
+        self.skip_rows(max_row_id);
+    }
+
+    /// Gives no new peer a row up to this one.
+    pub(in super::super) fn skip_rows(&mut self, max_row_id: i64) {
         self.last_row_id = self.last_row_id.max(max_row_id);
     }
 

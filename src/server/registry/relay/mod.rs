@@ -22,6 +22,8 @@ use crate::server::storage::{RelayChanges, RelayRows};
 use ledger::{Bookings, day_of, first_day_of_month};
 use sessions::{End, Sessions};
 
+pub(super) use sessions::SESSION_BYTES;
+
 pub use draft::Granted;
 pub(super) use draft::{Allocated, Draft};
 pub(super) use drafted::{Drafted, Planned};

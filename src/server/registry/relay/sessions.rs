@@ -9,7 +9,7 @@ use crate::server::config::SessionConfig;
 use crate::server::model::TurnSession;
 
 /// What a session takes in memory, its places in the sets included, in bytes.
-pub(super) const SESSION_BYTES: usize = 800;
+pub(in super::super) const SESSION_BYTES: usize = 800;
 
 /// A place in the order in which sessions end.
 pub(super) type End = (i64, Arc<str>);

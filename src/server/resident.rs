@@ -1,0 +1,18 @@
+//! How much memory the process takes, as the system counts it.
+
+/// Resident memory of this process, in bytes; `None` where the system does not tell.
+pub(super) fn bytes() -> Option<usize> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(rustix::param::page_size()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_takes_some_memory() {
+        let bytes = super::bytes().unwrap();
+        assert!((1 << 20..1 << 40).contains(&bytes), "{bytes}");
+    }
+}
