@@ -21,6 +21,17 @@ pub fn registration(number: usize, round: usize) -> Vec<u8> {
     post("/register", &body)
 }
 
+/// A registration of the `number`-th peer with `stores`, JSON strings with commas in between.
+pub fn announcement(number: usize, version: usize, stores: &str) -> Vec<u8> {
+    let id = peer_id(number);
+    let network = ["mainnet", "testnet"][number % 2];
+    let bootstraps = number % 4 < 2;
+    let body = format!(
+        r#"{{"peerId":"{id}","addresses":[],"cryptoIPv6":"fd00::1","stores":[{stores}],"version":"v{version}","turnCapable":false,"bootstrapCapable":{bootstraps},"networkId":"{network}"}}"#
+    );
+    post("/register", &body)
+}
+
 /// A heartbeat of the `number`-th peer.
 pub fn heartbeat(number: usize) -> Vec<u8> {
     post(
