@@ -15,14 +15,13 @@ mod support;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use support::command_line::is_wanted;
 use support::load::{Until, drive, fetch, median};
-use support::peers::{announcement, get, heartbeat, registration};
+use support::peers::{announcement, get, heartbeat, next_version, registration};
 use support::servers::{Answers, bare, registry};
 
 // The allocator of the server's binary.
@@ -38,8 +37,8 @@ const MANY: usize = 100_000;
 const SHARED: usize = 1_024;
 /// Stores of a peer that is held against the bare server.
 const STORES: usize = 64;
-/// Peers that all have the shared stores, in the two registries that are compared.
-const FEW_SHARERS: usize = 30;
+/// Peers that all have the shared stores, in the registries that are compared.
+const FEWER_SHARERS: [usize; 2] = [30, 300];
 const MANY_SHARERS: usize = 3_000;
 /// Peers that send heartbeats while the others expire.
 const HONEST: usize = 16;
@@ -158,32 +157,35 @@ fn compare_with_bare() {
 }
 
 /// Registrations with the stores that all other peers have too, among many such peers and among
-/// few. Each one changes the version of its peer, so it takes the peer out of all its sets and
-/// adds it again.
+/// fewer. Each one changes the version of its peer, so it takes the peer out of all its sets and
+/// adds it again. A set of at most 64 peers is not split, so the fewest tell what splitting costs.
 fn compare_sharing() {
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let flags = ["--max-memory-mb=2048"];
-    let servers = [&folders[0], &folders[1]].map(|folder| registry(folder.path(), &flags));
-    let [few, many] = servers.each_ref().map(|server| server.addr);
-    for (addr, peers) in [(few, FEW_SHARERS), (many, MANY_SHARERS)] {
-        drive(addr, HONEST, Until::Requests(peers), |number| {
+    let sharers = |peers: usize| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = registry(folder.path(), &["--max-memory-mb=2048"]);
+        drive(server.addr, HONEST, Until::Requests(peers), |number| {
             announcement(number, next_version(), &SHORT_STORES)
         });
-    }
+        (folder, server)
+    };
     let register = |addr: SocketAddr, peers: usize| {
         drive(addr, HONEST, Until::Elapsed(ROUND), move |number| {
             announcement(number % peers, next_version(), &SHORT_STORES)
         })
     };
-    let (ratio, dear, cheap) = median(
-        ROUNDS,
-        || register(many, MANY_SHARERS),
-        || register(few, FEW_SHARERS),
-    );
-    println!(
-        "cost of a registration, {MANY_SHARERS} peers sharing {SHARED} stores against \
-         {FEW_SHARERS}: {ratio:.2} (goal at most 2; {dear:.0}/s against {cheap:.0}/s)"
-    );
+    let (_folder, many) = sharers(MANY_SHARERS);
+    for fewer in FEWER_SHARERS {
+        let (_folder, few) = sharers(fewer);
+        let (ratio, dear, cheap) = median(
+            ROUNDS,
+            || register(many.addr, MANY_SHARERS),
+            || register(few.addr, fewer),
+        );
+        println!(
+            "cost of a registration, {MANY_SHARERS} peers sharing {SHARED} stores against \
+             {fewer}: {ratio:.2} (goal at most 2; {dear:.0}/s against {cheap:.0}/s)"
+        );
+    }
 }
 
 /// The longest heartbeat while leases run out together, until their peers are removed.
@@ -226,12 +228,6 @@ fn measure_expiry() {
         before.as_secs_f64() * 1e3,
         took.as_secs_f64()
     );
-}
-
-/// A version that no peer had before, so that no registration repeats what is known.
-fn next_version() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    NEXT.fetch_add(1, Relaxed)
 }
 
 /// Copies the one peer there is, each copy with a version of its own.

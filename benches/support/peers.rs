@@ -1,5 +1,7 @@
 //! Peers as nodes in the field announce themselves.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 /// The id of the `number`-th peer; neighbours in number are not neighbours in order of id.
 pub fn peer_id(number: usize) -> String {
     let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -30,6 +32,12 @@ pub fn announcement(number: usize, version: usize, stores: &str) -> Vec<u8> {
         r#"{{"peerId":"{id}","addresses":[],"cryptoIPv6":"fd00::1","stores":[{stores}],"version":"v{version}","turnCapable":false,"bootstrapCapable":{bootstraps},"networkId":"{network}"}}"#
     );
     post("/register", &body)
+}
+
+/// A version that no peer had before, so that no registration repeats what is known.
+pub fn next_version() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    NEXT.fetch_add(1, Relaxed)
 }
 
 /// A heartbeat of the `number`-th peer.
