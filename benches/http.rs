@@ -9,11 +9,13 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[allow(dead_code)] // the other benchmarks use the rest
 mod support;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use support::command_line::is_wanted;
 use support::load::{Measured, Until, drive, fetch};
 use support::peers::{get, heartbeat, registration};
 use support::servers::{Answers, bare, registry};
@@ -89,15 +91,6 @@ fn main() {
     if is_wanted("cost by size") {
         compare_sizes();
     }
-}
-
-/// Whether the command line asks for a load: it names a part of its name, or nothing at all.
-fn is_wanted(name: &str) -> bool {
-    let mut wanted = std::env::args()
-        .skip(1)
-        .filter(|arg| arg != "--bench")
-        .peekable();
-    wanted.peek().is_none() || wanted.any(|part| name.contains(&part))
 }
 
 /// What a heartbeat costs among many peers, against what it costs among few.

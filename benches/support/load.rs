@@ -13,6 +13,7 @@ pub struct Measured {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
+    pub max: Duration,
 }
 
 /// How long a run lasts.
@@ -89,7 +90,25 @@ pub fn drive_on(
         per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
         p50: at(0.5),
         p99: at(0.99),
+        max: at(1.0),
     }
+}
+
+/// The round with the median of `cheap` over `dear`, both in requests per second: how much more
+/// the dear one costs, and the two.
+pub fn median(
+    rounds: usize,
+    mut dear: impl FnMut() -> Measured,
+    mut cheap: impl FnMut() -> Measured,
+) -> (f64, f64, f64) {
+    let mut all: Vec<_> = (0..rounds)
+        .map(|_| {
+            let (cheap, dear) = (cheap().per_second, dear().per_second);
+            (cheap / dear, dear, cheap)
+        })
+        .collect();
+    all.sort_by(|left, right| left.0.total_cmp(&right.0));
+    all[rounds / 2]
 }
 
 /// The body of one answer.

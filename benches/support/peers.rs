@@ -1,5 +1,7 @@
 //! Peers as nodes in the field announce themselves.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 /// The id of the `number`-th peer; neighbours in number are not neighbours in order of id.
 pub fn peer_id(number: usize) -> String {
     let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -19,6 +21,23 @@ pub fn registration(number: usize, round: usize) -> Vec<u8> {
         r#"{{"peerId":"{id}","addresses":["/ip6/{ip}/tcp/4001/p2p/{id}"],"realAddresses":["/ip4/198.51.100.7/tcp/4001"],"cryptoIPv6":"{ip}","stores":["{store}"],"version":"1.0.0","privacyMode":true,"capabilities":{{"storeSync":true,"turnServer":false,"bootstrapServer":false,"byteRangeDownload":true}},"turnCapable":false,"bootstrapCapable":false,"networkId":"mainnet","softwareVersion":"1.0.{round}","serverPort":4001,"nodeType":0,"capabilityList":[[1,"Store synchronization"],[4,"End-to-end encryption"],[5,"Byte-range downloads"]],"zkProofSupported":true,"onionRoutingSupported":true}}"#
     );
     post("/register", &body)
+}
+
+/// A registration of the `number`-th peer with `stores`, JSON strings with commas in between.
+pub fn announcement(number: usize, version: usize, stores: &str) -> Vec<u8> {
+    let id = peer_id(number);
+    let network = ["mainnet", "testnet"][number % 2];
+    let bootstraps = number % 4 < 2;
+    let body = format!(
+        r#"{{"peerId":"{id}","addresses":[],"cryptoIPv6":"fd00::1","stores":[{stores}],"version":"v{version}","turnCapable":false,"bootstrapCapable":{bootstraps},"networkId":"{network}"}}"#
+    );
+    post("/register", &body)
+}
+
+/// A version that no peer had before, so that no registration repeats what is known.
+pub fn next_version() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    NEXT.fetch_add(1, Relaxed)
 }
 
 /// A heartbeat of the `number`-th peer.
