@@ -9,6 +9,9 @@ use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 
+/// What the peers of a table may take beyond the budget at a start, at most, in bytes.
+const MAX_EXCESS_BYTES: usize = 64 << 20;
+
 /// What the view of what was granted is made with.
 #[derive(Clone, Debug)]
 pub(super) struct RelayConfig {
@@ -92,7 +95,9 @@ pub(super) async fn load(
     now_ms: i64,
     progress: &Progress,
 ) -> Result<Views, StorageError> {
-    let mut filling = Filling::new(max_bytes);
+    // A little more than while it runs, where peers may exceed the budget a little: whoever had a place
+    // keeps it over a restart.
+    let mut filling = Filling::new(max_bytes + (max_bytes / 8).min(MAX_EXCESS_BYTES));
     let add = |row| filling.add(&row);
     let loaded = store
         .load(now_ms, add, Relay::first_day(now_ms), progress)

@@ -26,6 +26,9 @@ const MAX_WEIGHT: usize = 8_192;
 /// What it takes to end a session, in changes of sets of peers.
 const SESSION_WEIGHT: usize = 4;
 
+/// What peers that are registered may take beyond the budget, at most, in bytes.
+const MAX_RESERVE_BYTES: usize = 32 << 20;
+
 /// Bytes that count as much as a change of a set.
 const BYTES_PER_WEIGHT: usize = 512;
 
