@@ -279,10 +279,9 @@ impl<'d> Planner<'d> {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
         // What a peer takes is reckoned a little high, which must not keep it from a change.
-        let reserve_bytes = if old_bytes > 0 {
-            self.at.max_bytes / 16
-        } else {
-            0
+        let reserve_bytes = match old_bytes {
+            0 => 0,
+            _ => (self.at.max_bytes / 16).min(MAX_RESERVE_BYTES),
         };
         let is_over = taken_bytes + more_bytes > self.at.max_bytes + reserve_bytes;
         if more_bytes > 0 && (is_over || self.at.is_swollen) {
