@@ -123,15 +123,6 @@ impl Checker {
         PathBuf::from(path)
     }
 
-    /// A count that must not be above another one; zero stands for a count that is wrong by itself.
-    pub(super) fn at_most(&mut self, name: &str, count: usize, other: &str, max: usize) {
-        if max > 0 && count > max {
-            self.faults.push(format!(
-                "{name} must be at most {other}, which is {max}, not {count}"
-            ));
-        }
-    }
-
     /// Nothing, if the two are wrong by themselves (zero stands in for such a number).
     pub(super) fn interval_within_timeout(&mut self, interval_secs: u64, timeout_secs: u64) {
         // A timeout of one second, the least, has no half in whole seconds.

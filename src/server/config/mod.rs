@@ -126,7 +126,8 @@ pub struct HttpConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// New sessions of a peer in a minute. Default 10, `MAX_ALLOCATIONS_PER_MINUTE`. Over it the
-    /// response is 429 `throttled`.
+    /// response is 429 `throttled`. Sessions that are forgotten are not counted, so a number above
+    /// `max_ended_per_peer` limits nothing.
     pub max_new_per_minute: usize,
     /// Ended sessions that are kept for late reports. Default 50,000, `MAX_ENDED_SESSIONS`. Over
     /// it the one that ended first is forgotten.
