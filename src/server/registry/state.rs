@@ -4,7 +4,7 @@
 //! where time has passed, a reader change it for a moment.
 
 use crate::clock;
-use crate::protocol::CostMode;
+use crate::protocol::{CostMode, PeerId};
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
 use crate::server::resident;
@@ -168,21 +168,23 @@ impl State {
 
     fn advance_relay(&mut self, now_ms: i64) {
         let (servers, mode_before) = self.relay.advance(now_ms);
-        for server_id in &servers {
-            let load = self.relay.sessions().load(server_id.as_str());
-            self.directory.set_load(server_id, load);
-        }
+        self.follow_loads(&servers);
         self.mode_before = self.mode_before.or(mode_before);
     }
 
-    /// Follows sessions that a transaction has changed.
-    pub(super) fn follow_loads(&mut self, servers: &[crate::protocol::PeerId], now_ms: i64) {
+    /// Goes on from what a transaction has changed about the sessions on `servers`.
+    pub(super) fn follow_relay(&mut self, servers: &[PeerId], now_ms: i64) {
+        self.follow_loads(servers);
+        // A bill or a report may ask for another mode, which the responses must tell.
+        self.advance_relay(now_ms);
+    }
+
+    /// Makes the directory list `servers` with the sessions they carry now.
+    fn follow_loads(&mut self, servers: &[PeerId]) {
         for server_id in servers {
             let load = self.relay.sessions().load(server_id.as_str());
             self.directory.set_load(server_id, load);
         }
-        // A bill or a report may ask for another mode, which the responses must tell.
-        self.advance_relay(now_ms);
     }
 
     /// What has happened since this was asked last.

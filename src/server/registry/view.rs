@@ -116,30 +116,30 @@ impl View {
     /// listed bit by bit, with whatever else waits done in between; nobody is told of them
     /// meanwhile.
     async fn advance(&self) -> i64 {
-        let mut now_ms = self.clock.now_ms();
-        {
-            let state = self.read();
-            if state.is_current(now_ms) && !state.is_relay_stale(now_ms) {
-                return now_ms;
-            }
+        let now_ms = self.clock.now_ms();
+        if self.is_up_to(now_ms) {
+            return now_ms;
         }
         let _advancing = self.advancing.lock().await;
-        let mut is_relay_asked = true;
+        // Another reader may have done it meanwhile.
+        let mut now_ms = self.clock.now_ms();
+        if self.is_up_to(now_ms) {
+            return now_ms;
+        }
         loop {
-            {
-                let state = self.read();
-                let is_relay_stale = is_relay_asked && state.is_relay_stale(now_ms);
-                if state.is_current(now_ms) && !is_relay_stale {
-                    return now_ms;
-                }
-            }
-            is_relay_asked = false;
             self.write().advance(now_ms);
-            if self.read().directory.lists_expired(now_ms) {
-                // The lock is not fair: without a pause the actor might never get it.
-                tokio::time::sleep(ADVANCE_PAUSE).await;
+            now_ms = self.clock.now_ms();
+            if self.read().is_current(now_ms) {
+                return now_ms;
             }
+            // The lock is not fair: without a pause the actor might never get it.
+            tokio::time::sleep(ADVANCE_PAUSE).await;
             now_ms = self.clock.now_ms();
         }
+    }
+
+    fn is_up_to(&self, now_ms: i64) -> bool {
+        let state = self.read();
+        state.is_current(now_ms) && !state.is_relay_stale(now_ms)
     }
 }

@@ -363,7 +363,7 @@ impl RegistryActor {
         }
         if let Some(planned) = relay {
             state.relay.apply(&changes.relay, planned);
-            state.follow_loads(&planned.servers, changes.now_ms);
+            state.follow_relay(&planned.servers, changes.now_ms);
         }
         state.saved_outages(changes.outages.len());
         let now_ms = changes.now_ms;
