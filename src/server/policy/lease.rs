@@ -23,17 +23,18 @@ pub struct Outage {
 
 /// The moment before which a peer must have been last seen to have expired at `now_ms`.
 ///
-/// `outages` are disjoint and in order of time, none of them later than `now_ms`.
+/// `outages` are disjoint and in order of time. What of them is later than `now_ms` does not count:
+/// leases may stand still at a time that is past.
 pub fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
     let mut moment_ms = now_ms;
     let mut left_ms = timeout_ms;
     for outage in outages.iter().rev() {
-        let up_ms = moment_ms - outage.until_ms;
+        let up_ms = (moment_ms - outage.until_ms).max(0);
         if up_ms > left_ms {
             break;
         }
         left_ms -= up_ms;
-        moment_ms = outage.from_ms;
+        moment_ms = moment_ms.min(outage.from_ms);
     }
     moment_ms - left_ms
 }
@@ -114,6 +115,15 @@ mod tests {
         assert_eq!(cutoff_ms(5_200_001, TIMEOUT_MS, &[hour]), 4_600_001);
         assert!(is_spent(&hour, 4_600_001));
         assert!(!is_spent(&hour, 4_599_999));
+    }
+
+    /// Leases may stand still at a time that a stretch of standstill already covers.
+    #[test]
+    fn an_outage_counts_up_to_the_time_that_is_asked_for() {
+        let hour = outage(1_000_000, 4_600_000);
+        assert_eq!(cutoff_ms(1_000_000, TIMEOUT_MS, &[hour]), 400_000);
+        assert_eq!(cutoff_ms(2_000_000, TIMEOUT_MS, &[hour]), 400_000);
+        assert_eq!(cutoff_ms(900_000, TIMEOUT_MS, &[hour]), 300_000);
     }
 
     #[test]
