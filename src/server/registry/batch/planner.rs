@@ -212,9 +212,7 @@ impl<'d> Planner<'d> {
         let mut profile = Box::new(registration.profile.clone());
         let directory = self.directory;
         let before = directory.get(peer_id.as_str());
-        let new_bytes = self.directory.max_bytes_of(peer_id.as_str(), &profile);
-        let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
-        self.weight += profile.stores.len() + new_bytes / BYTES_PER_WEIGHT;
+        self.weight += profile.stores.len();
         let Some(touch) = self.touch(peer_id) else {
             return self.insert(peer_id, profile, asked);
         };
@@ -222,7 +220,7 @@ impl<'d> Planner<'d> {
         let withdraws = touch.turn.is_some() && profile.turn.is_none();
         let is_known = touch.profile.is_none()
             && !touch.offers
-            && directory.get(peer_id.as_str()).is_some_and(|peer| {
+            && before.is_some_and(|peer| {
                 peer.digest() == directory.digest(&profile)
                     && peer.turn() == profile.turn.as_ref()
                     && peer.is_turn_capable() == profile.turn_capable
@@ -230,6 +228,8 @@ impl<'d> Planner<'d> {
         if is_known {
             return Outcome::Confirmed;
         }
+        let new_bytes = self.weigh(peer_id, &profile);
+        let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
         if !self.has_memory(new_bytes, old_bytes) {
             return Outcome::RegistryFull;
         }
@@ -257,7 +257,7 @@ impl<'d> Planner<'d> {
             .count_expired()
             .saturating_sub(self.revived.len());
         let staying = self.directory.registered() - expired;
-        let new_bytes = self.directory.max_bytes_of(peer_id.as_str(), &profile);
+        let new_bytes = self.weigh(peer_id, &profile);
         if staying + self.inserted >= self.at.max_peers || !self.has_memory(new_bytes, 0) {
             return Outcome::RegistryFull;
         }
@@ -272,6 +272,14 @@ impl<'d> Planner<'d> {
         };
         self.touched.insert(peer_id.clone(), touch);
         Outcome::Registered
+    }
+
+    /// Adds the work of writing a profile to that of the batch. Returns the memory that its peer
+    /// takes, in bytes.
+    fn weigh(&mut self, peer_id: &PeerId, profile: &Profile) -> usize {
+        let bytes = self.directory.max_bytes_of(peer_id.as_str(), profile);
+        self.weight += bytes / BYTES_PER_WEIGHT;
+        bytes
     }
 
     /// Whether there is memory for `new_bytes` in the place of `old_bytes`, which it then takes.
