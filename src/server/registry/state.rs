@@ -7,7 +7,6 @@ use crate::clock;
 use crate::protocol::{CostMode, PeerId};
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
-use crate::server::resident;
 use crate::server::storage::DataVersion;
 
 use super::batch::Circumstances;
@@ -89,9 +88,10 @@ pub(super) struct State {
     pub(super) storage: Storage,
     /// How many rows of the database were set aside, as they cannot be read.
     pub(super) quarantined: u64,
-    /// Resident memory at the start, in bytes, and whether much more has come than is counted: what
-    /// peers have left behind in pieces that are too small for others, for example.
-    resident_bytes: usize,
+    /// Resident memory before any peer was in memory, in bytes.
+    resident_bytes_before: usize,
+    /// Whether resident memory has grown by much more than the peers account for: by pieces that
+    /// peers have freed and that are too small for others, for example.
     is_swollen: bool,
     pub(super) started_ms: i64,
     lease: LeaseConfig,
@@ -123,6 +123,7 @@ impl State {
         storage: Storage,
         lease: LeaseConfig,
         outages: Vec<Outage>,
+        resident_bytes_before: usize,
         now_ms: i64,
     ) -> Self {
         Self {
@@ -131,7 +132,7 @@ impl State {
             counters: Counters::default(),
             storage,
             quarantined: 0,
-            resident_bytes: resident::bytes().unwrap_or(usize::MAX),
+            resident_bytes_before,
             is_swollen: false,
             started_ms: now_ms,
             lease,
@@ -205,14 +206,7 @@ impl State {
             }
             _ => now_ms,
         };
-        let mut outages = &self.outages[..];
-        // Those that are over after the moment at which leases stand still.
-        while let Some((last, earlier)) = outages.split_last()
-            && last.until_ms > as_of_ms
-        {
-            outages = earlier;
-        }
-        lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), outages)
+        lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
     }
 
     /// In what circumstances a batch is planned now.
@@ -303,10 +297,9 @@ impl State {
         }
     }
 
-    /// Compares the memory of the process with what is allowed.
-    pub(super) fn weigh(&mut self) {
-        let bytes = resident::bytes().unwrap_or(0);
-        let grown_bytes = bytes.saturating_sub(self.resident_bytes);
+    /// Compares the resident memory of the process with the budget.
+    pub(super) fn weigh(&mut self, resident_bytes: usize) {
+        let grown_bytes = resident_bytes.saturating_sub(self.resident_bytes_before);
         self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 

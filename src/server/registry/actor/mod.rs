@@ -31,6 +31,7 @@ use super::view::View;
 use crate::clock::{self, Clock};
 use crate::server::config::{Config, LeaseConfig, SessionConfig};
 use crate::server::progress::Progress;
+use crate::server::resident;
 use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 use views::{RelayConfig, Views};
@@ -104,6 +105,7 @@ impl RegistryActor {
         alive: oneshot::Sender<FilesLost>,
         progress: &Progress,
     ) -> Result<(Self, Resumed), StorageError> {
+        let resident_bytes_before = resident::bytes().unwrap_or(0);
         let now_ms = clock.now_ms();
         let lease = config.lease;
         let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
@@ -133,7 +135,15 @@ impl RegistryActor {
             None => Storage::Fails { since_ms: now_ms },
         };
         let outages = resumed.outages.clone();
-        let mut state = State::new(directory, relay, storage, lease, outages, now_ms);
+        let mut state = State::new(
+            directory,
+            relay,
+            storage,
+            lease,
+            outages,
+            resident_bytes_before,
+            now_ms,
+        );
         state.quarantined = quarantined;
         let now_ms = clock.now_ms();
         if let Storage::Works(_) = state.storage {
@@ -193,7 +203,13 @@ impl RegistryActor {
         let now_ms = self.clock.now_ms();
         self.pulse.turn(clock::machine_ms());
         self.enter(Phase::Expiring);
-        self.advance(now_ms, State::weigh);
+        // Read before the lock is taken: readers need not wait for a file of the system.
+        let resident_bytes = resident::bytes();
+        self.advance(now_ms, |state| {
+            if let Some(bytes) = resident_bytes {
+                state.weigh(bytes);
+            }
+        });
         self.journal.flush(now_ms);
         self.enter(Phase::Waiting);
     }
