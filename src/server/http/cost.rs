@@ -18,7 +18,7 @@ use crate::protocol::{
     SetTierRequest, SpendSource, Tier,
 };
 use crate::server::policy::cost::Month;
-use crate::server::registry::{CostStatus, Reply, Status};
+use crate::server::registry::{CostStatus, SettingSaved, Status};
 
 /// Bears witness that a request carries the operator's token.
 pub(super) struct Operator;
@@ -64,7 +64,7 @@ pub(super) async fn set_tier(
 ) -> Result<HttpResponse, ApiError> {
     let peer_id = PeerId::parse(&peer_id, "peerId", &api.limits)?;
     let SetTierRequest { tier } = SetTierRequest::parse(&body.0, &api.limits)?;
-    Ok(noted(api.registry.set_tier(peer_id, tier).await?))
+    Ok(saved(api.registry.set_tier(peer_id, tier).await?))
 }
 
 /// `PUT /admin/spend`
@@ -80,7 +80,7 @@ pub(super) async fn set_spend(
         let form = "a moment of this month, in UTC, not in the future and not before the last bill";
         return Err(RequestError::invalid("asOf", form).into());
     }
-    Ok(noted(api.registry.set_spend(bill).await?))
+    Ok(saved(api.registry.set_spend(bill).await?))
 }
 
 /// `PUT /admin/mode`
@@ -97,19 +97,17 @@ pub(super) async fn set_mode(
     {
         return Err(RequestError::invalid("until", "a moment in the future").into());
     }
-    Ok(noted(api.registry.set_mode(request).await?))
+    Ok(saved(api.registry.set_mode(request).await?))
 }
 
-fn noted(reply: Reply) -> HttpResponse {
+fn saved(saved: SettingSaved) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(AdminResponse {
             success: true,
-            mode: reply
-                .relay
-                .map_or_else(CostMode::default, |relay| relay.cost.mode),
-            cleaned_expired_peers: reply.accepted.cleaned as u64,
-            timestamp: rfc3339(reply.accepted.last_seen_ms),
+            mode: saved.cost.mode,
+            cleaned_expired_peers: saved.receipt.cleaned as u64,
+            timestamp: rfc3339(saved.receipt.last_seen_ms),
         })
 }
 

@@ -48,8 +48,6 @@ pub(super) enum ApiError {
     WrongTokens { retry_after_secs: u64 },
     #[error("{}", in_words(*.refusal, *.mode))]
     Refused { refusal: Refusal, mode: CostMode },
-    #[error("the registry has made a mistake")]
-    Unexpected,
 }
 
 /// Which limit stands in the way of an allocation.
@@ -110,7 +108,6 @@ impl ApiError {
             Self::NotTheOperator => ErrorCode::Unauthorized,
             Self::WrongTokens { .. } => ErrorCode::Throttled,
             Self::Refused { refusal, .. } => refusal.code(),
-            Self::Unexpected => ErrorCode::Internal,
         }
     }
 

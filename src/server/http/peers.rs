@@ -33,15 +33,15 @@ pub(super) async fn register_peer(
     let request = RegisterRequest::parse(&body.0, &api.limits)?;
     let registration = privacy::admit(request, api.address_policy)?;
     let peer_id = registration.peer_id.clone();
-    let accepted = api.registry.register(registration).await?;
+    let receipt = api.registry.register(registration).await?;
     Ok(HttpResponse::Ok().json(RegisterResponse {
         success: true,
         peer_id,
-        total_peers: accepted.total_peers as u64,
-        cleaned_expired_peers: accepted.cleaned as u64,
-        timestamp: rfc3339(accepted.last_seen_ms),
-        last_seen: accepted.last_seen_ms,
-        expires_at: accepted.expires_at_ms,
+        total_peers: receipt.total_peers as u64,
+        cleaned_expired_peers: receipt.cleaned as u64,
+        timestamp: rfc3339(receipt.last_seen_ms),
+        last_seen: receipt.last_seen_ms,
+        expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     }))
 }
@@ -51,21 +51,22 @@ pub(super) async fn renew_lease(
     api: web::Data<Api>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let HeartbeatRequest { peer_id } = HeartbeatRequest::parse(&body.0, &api.limits)?;
-    let accepted = api.registry.renew(peer_id.clone()).await?;
-    let answer = HeartbeatResponse {
+    let request = HeartbeatRequest::parse(&body.0, &api.limits)?;
+    let peer_id = request.peer_id.clone();
+    let receipt = api.registry.renew(request).await?;
+    let response = HeartbeatResponse {
         success: true,
         peer_id,
-        last_seen: accepted.last_seen_ms,
-        total_peers: accepted.total_peers as u64,
-        cleaned_expired_peers: accepted.cleaned as u64,
-        timestamp: rfc3339(accepted.last_seen_ms),
-        expires_at: accepted.expires_at_ms,
+        last_seen: receipt.last_seen_ms,
+        total_peers: receipt.total_peers as u64,
+        cleaned_expired_peers: receipt.cleaned as u64,
+        timestamp: rfc3339(receipt.last_seen_ms),
+        expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     };
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
-        .body(answer.to_json()))
+        .body(response.to_json()))
 }
 
 /// `GET /peers`

@@ -15,9 +15,7 @@ use crate::protocol::{
 };
 use crate::server::policy::allocation::Refusal;
 use crate::server::policy::credentials;
-use crate::server::registry::{
-    Accepted, CostStatus, Granted, RegistryError, RelayOutcome, RelayReply, Reply,
-};
+use crate::server::registry::{Allocation, CostStatus, GrantedSession, Reported};
 
 /// `POST /allocate-turn`
 pub(super) async fn allocate_turn(
@@ -25,35 +23,20 @@ pub(super) async fn allocate_turn(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let request = AllocateTurnRequest::parse(&body.0, &api.limits)?;
-    let reply = api.registry.allocate_turn(request).await?;
-    let accepted = reply.accepted;
-    match relay_reply(reply)? {
-        RelayReply {
-            outcome: RelayOutcome::Granted(granted),
-            cost,
-        } => Ok(granted_response(&api, &granted, &cost, &accepted)),
-        RelayReply {
-            outcome: RelayOutcome::Refused(refusal),
-            cost,
-        } => Ok(refused_response(&api, refusal, &cost)),
-        _ => Err(ApiError::Unexpected),
-    }
+    let allocation = api.registry.allocate_turn(request).await?;
+    Ok(match &allocation.result {
+        Ok(granted) => granted_response(&api, granted, &allocation),
+        Err(refusal) => refused_response(&api, *refusal, &allocation.cost),
+    })
 }
 
-fn granted_response(
-    api: &Api,
-    granted: &Granted,
-    cost: &CostStatus,
-    accepted: &Accepted,
-) -> HttpResponse {
-    let Granted {
+fn granted_response(api: &Api, granted: &GrantedSession, allocation: &Allocation) -> HttpResponse {
+    let GrantedSession {
         session,
         duration_secs,
-        server,
+        offer,
     } = granted;
-    let Some(offer) = server.turn() else {
-        return ApiError::Unexpected.into_response();
-    };
+    let Allocation { receipt, cost, .. } = allocation;
     no_store(HttpResponse::Ok()).json(AllocateTurnResponse {
         success: true,
         peer_id: session.peer_id.clone(),
@@ -77,8 +60,8 @@ fn granted_response(
             session.expires_at_ms,
             api.turn_secrets.first(),
         )],
-        cleaned_expired_peers: accepted.cleaned as u64,
-        timestamp: rfc3339(accepted.last_seen_ms),
+        cleaned_expired_peers: receipt.cleaned as u64,
+        timestamp: rfc3339(receipt.last_seen_ms),
     })
 }
 
@@ -116,20 +99,15 @@ pub(super) async fn release_turn(
 ) -> Result<HttpResponse, ApiError> {
     let request = ReleaseTurnRequest::parse(&body.0, &api.limits)?;
     let session_id = request.session_id.clone();
-    let reply = api.registry.release_turn(request).await?;
-    let accepted = reply.accepted;
-    match relay_reply(reply)?.outcome {
-        RelayOutcome::Released(bytes) => {
-            Ok(no_store(HttpResponse::Ok()).json(ReleaseTurnResponse {
-                success: true,
-                session_id,
-                bytes_transferred: bytes,
-                cleaned_expired_peers: accepted.cleaned as u64,
-                timestamp: rfc3339(accepted.last_seen_ms),
-            }))
-        }
-        _ => Err(ApiError::Unexpected),
-    }
+    let released = api.registry.release_turn(request).await?;
+    let receipt = released.receipt;
+    Ok(no_store(HttpResponse::Ok()).json(ReleaseTurnResponse {
+        success: true,
+        session_id,
+        bytes_transferred: released.bytes,
+        cleaned_expired_peers: receipt.cleaned as u64,
+        timestamp: rfc3339(receipt.last_seen_ms),
+    }))
 }
 
 /// `POST /report-turn-usage`
@@ -138,29 +116,14 @@ pub(super) async fn report_turn_usage(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let request = ReportTurnUsageRequest::parse(&body.0, &api.limits)?;
-    let reply = api.registry.report_turn_usage(request).await?;
-    let accepted = reply.accepted;
-    match relay_reply(reply)?.outcome {
-        RelayOutcome::Reported {
-            accepted: taken_up,
-            unknown,
-        } => Ok(no_store(HttpResponse::Ok()).json(ReportTurnUsageResponse {
-            success: true,
-            accepted: taken_up as u64,
-            unknown: unknown as u64,
-            cleaned_expired_peers: accepted.cleaned as u64,
-            timestamp: rfc3339(accepted.last_seen_ms),
-        })),
-        _ => Err(ApiError::Unexpected),
-    }
-}
-
-fn relay_reply(reply: Reply) -> Result<RelayReply, RegistryError> {
-    // The registry answers a mutation about relaying with one.
-    reply
-        .relay
-        .map(|relay| *relay)
-        .ok_or(RegistryError::Stopped)
+    let Reported { receipt, usage } = api.registry.report_turn_usage(request).await?;
+    Ok(no_store(HttpResponse::Ok()).json(ReportTurnUsageResponse {
+        success: true,
+        accepted: usage.accepted as u64,
+        unknown: usage.unknown as u64,
+        cleaned_expired_peers: receipt.cleaned as u64,
+        timestamp: rfc3339(receipt.last_seen_ms),
+    }))
 }
 
 /// Names of sessions are all it takes to end them, and credentials to be relayed.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::mutation::Mutation;
 use crate::protocol::ErrorCode;
 
 /// Counters that only go up.
@@ -25,4 +26,24 @@ pub struct Counters {
     pub allocations_granted: u64,
     /// Allocations refused, by their code.
     pub allocations_refused: HashMap<ErrorCode, u64>,
+}
+
+impl Counters {
+    /// Counts a mutation that was decided.
+    pub(super) fn count(&mut self, mutation: &Mutation) {
+        let counter = match mutation {
+            Mutation::Register(pending) if pending.decision().is_ok() => &mut self.registrations,
+            Mutation::Renew(pending) => match pending.decision() {
+                Ok(()) => &mut self.heartbeats,
+                Err(_) => &mut self.heartbeats_refused,
+            },
+            Mutation::Allocate(pending) => match pending.decision() {
+                Ok(Ok(_)) => &mut self.allocations_granted,
+                Ok(Err(refusal)) => self.allocations_refused.entry(refusal.code()).or_default(),
+                Err(_) => return,
+            },
+            _ => return,
+        };
+        *counter += 1;
+    }
 }

@@ -7,27 +7,26 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::RegistryError;
-use super::batch::Mutation;
-use super::messages::Ticket;
+use super::error::RegistryError;
+use super::mutation::Mutation;
 
-/// A queue in order of arrival; clones share it. The permits that the tickets hold bound it.
+/// A queue in order of arrival; clones share it. The permits of the mutations bound its length.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox(Arc<Mutex<Queue>>);
 
-/// None once the actor is gone.
-type Queue = Option<Vec<(Mutation, Ticket)>>;
+/// `None` once the actor is gone.
+type Queue = Option<Vec<Mutation>>;
 
 impl Inbox {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Some(Vec::new()))))
     }
 
-    /// Adds a mutation; tells whether it is the first, so that the actor must be told.
-    pub(super) fn push(&self, mutation: Mutation, ticket: Ticket) -> Result<bool, RegistryError> {
+    /// Adds a mutation. Returns whether it is the first, of which the actor must be told.
+    pub(super) fn push(&self, mutation: Mutation) -> Result<bool, RegistryError> {
         let mut queue = self.lock();
         let queue = queue.as_mut().ok_or(RegistryError::Stopped)?;
-        queue.push((mutation, ticket));
+        queue.push(mutation);
         Ok(queue.len() == 1)
     }
 
@@ -35,18 +34,18 @@ impl Inbox {
         self.lock().as_ref().is_none_or(Vec::is_empty)
     }
 
-    /// Takes the first `most` mutations.
-    pub(super) fn take(&self, most: usize) -> Vec<(Mutation, Ticket)> {
+    /// Takes the first mutations, `max` at most.
+    pub(super) fn take(&self, max: usize) -> Vec<Mutation> {
         let mut queue = self.lock();
         let Some(queue) = queue.as_mut() else {
             return Vec::new();
         };
-        let rest = queue.split_off(queue.len().min(most));
+        let rest = queue.split_off(queue.len().min(max));
         mem::replace(queue, rest)
     }
 
     /// Puts mutations back that were taken, before those that have come since.
-    pub(super) fn put_back(&self, mut taken: Vec<(Mutation, Ticket)>) {
+    pub(super) fn put_back(&self, mut taken: Vec<Mutation>) {
         if let Some(queue) = self.lock().as_mut() {
             taken.append(queue);
             *queue = taken;

@@ -10,11 +10,14 @@ use std::num::NonZeroU64;
 
 use log::{Level, debug, error, info, log, warn};
 
-use super::batch::{Chore, Mutation, Outcome};
-use super::messages::RelayOutcome;
-use super::relay::CostStatus;
+use super::error::RegistryError;
+use super::mutation::{Mutation, Registered, SetPeerTier};
+use super::relay::{CostStatus, GrantedSession};
+use super::reply::ReportedUsage;
 use crate::clock::rfc3339;
-use crate::protocol::{AllocateTurnRequest, CostMode, PeerId};
+use crate::protocol::{
+    CostMode, PeerId, RegisterTurnServerRequest, SetModeRequest, SetSpendRequest,
+};
 use crate::server::log_lines::{LineLimit, WINDOW_MS};
 use crate::server::model::Registration;
 use crate::server::policy::lease::Outage;
@@ -111,19 +114,19 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Tells what was left out in windows that are over. To be called every second or so.
+    /// Logs what was left out in windows that are over. To be called every second or so.
     pub(super) fn flush(&mut self, now_ms: i64) {
         for kind in Kind::ALL {
             if let Some(count) = self.limits[kind as usize].end_window(now_ms) {
-                tell_left_out(kind, count);
+                log_left_out(kind, count);
             }
         }
     }
 
-    fn tell(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
+    fn log(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
         let admission = self.limits[kind as usize].admit(now_ms);
         if let Some(count) = admission.left_out {
-            tell_left_out(kind, count);
+            log_left_out(kind, count);
         }
         let level = if admission.is_admitted {
             kind.level()
@@ -133,76 +136,59 @@ impl Journal {
         log!(level, "{line}");
     }
 
-    /// Tells what became of a mutation.
-    pub(super) fn mutation(&mut self, now_ms: i64, mutation: &Mutation, outcome: &Outcome) {
+    /// Logs how a mutation was decided.
+    pub(super) fn mutation(&mut self, now_ms: i64, mutation: &Mutation) {
         match mutation {
-            Mutation::Register(registration) => self.register(now_ms, registration, outcome),
-            Mutation::Renew(peer) => renew(peer, outcome),
-            Mutation::OfferTurn(peer, offer) => match outcome {
-                Outcome::OfferedTurn => self.tell(
-                    Kind::TurnServer,
-                    now_ms,
-                    format_args!(
-                        "registered TURN server peer={peer} addresses={} port={} capacity={}",
-                        offer.addresses.len(),
-                        offer.port,
-                        offer.capacity,
-                    ),
-                ),
-                outcome => renew(peer, outcome),
+            Mutation::Register(it) => match it.decision() {
+                Ok(registered) => self.registered(now_ms, &it.request, *registered),
+                Err(error) => self.registration_refused(now_ms, &it.request.peer_id, *error),
             },
-            Mutation::Allocate(request) => self.allocate(now_ms, request, outcome),
-            Mutation::Release(request) => {
-                if let Outcome::Relay(RelayOutcome::Released(bytes)) = outcome {
-                    let peer = &request.peer_id;
-                    self.tell(
-                        Kind::Released,
-                        now_ms,
-                        format_args!("released TURN session peer={peer} bytes={bytes}"),
-                    );
+            Mutation::Renew(it) => heartbeat(&it.request.peer_id, it.decision().is_ok()),
+            Mutation::OfferTurn(it) => match it.decision() {
+                Ok(()) => self.turn_server(now_ms, &it.request),
+                Err(_) => heartbeat(&it.request.peer_id, false),
+            },
+            Mutation::Allocate(it) => {
+                let peer = &it.request.peer_id;
+                match it.decision() {
+                    Ok(Ok(granted)) => {
+                        self.granted(now_ms, granted, it.request.session_id.is_some());
+                    }
+                    Ok(Err(refusal)) => {
+                        debug!("refused TURN session peer={peer} reason={}", refusal.code());
+                    }
+                    Err(error) => debug!("refused TURN session peer={peer} reason={error:?}"),
                 }
             }
-            Mutation::Report(request) => {
-                if let Outcome::Relay(RelayOutcome::Reported { accepted, unknown }) = outcome {
-                    let server = &request.peer_id;
+            Mutation::Release(it) => {
+                if let Ok(bytes) = it.decision() {
+                    let peer = &it.request.peer_id;
+                    let line = format_args!("released TURN session peer={peer} bytes={bytes}");
+                    self.log(Kind::Released, now_ms, line);
+                }
+            }
+            Mutation::Report(it) => {
+                if let Ok(ReportedUsage { accepted, unknown }) = it.decision() {
+                    let server = &it.request.peer_id;
                     debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
                 }
             }
-            Mutation::SetTier(peer, tier) => self.tell(
-                Kind::Operator,
-                now_ms,
-                format_args!("operator set tier peer={peer} tier={tier}"),
-            ),
-            Mutation::SetSpend(bill) => self.tell(
-                Kind::Operator,
-                now_ms,
-                format_args!(
-                    "operator fed a bill spend_usd={:.2} as_of={}",
-                    bill.current_spend_usd,
-                    rfc3339(bill.as_of),
-                ),
-            ),
-            Mutation::SetMode(request) => match request.forced {
-                Some((mode, until_ms)) => self.tell(
-                    Kind::Operator,
-                    now_ms,
-                    format_args!("operator forced mode={mode} until={}", rfc3339(until_ms)),
-                ),
-                None => self.tell(
-                    Kind::Operator,
-                    now_ms,
-                    format_args!("operator ended the forced mode"),
-                ),
-            },
+            Mutation::SetTier(it) => {
+                let SetPeerTier { peer_id, tier } = &it.request;
+                let line = format_args!("operator set tier peer={peer_id} tier={tier}");
+                self.log(Kind::Operator, now_ms, line);
+            }
+            Mutation::SetSpend(it) => self.bill(now_ms, &it.request),
+            Mutation::SetMode(it) => self.forced_mode(now_ms, &it.request),
         }
     }
 
-    fn register(&mut self, now_ms: i64, registration: &Registration, outcome: &Outcome) {
+    fn registered(&mut self, now_ms: i64, registration: &Registration, registered: Registered) {
         let peer = &registration.peer_id;
-        match outcome {
-            Outcome::Registered => {
+        match registered {
+            Registered::New => {
                 let profile = &registration.profile;
-                self.tell(
+                self.log(
                     Kind::Registered,
                     now_ms,
                     format_args!(
@@ -214,53 +200,86 @@ impl Journal {
                     ),
                 );
             }
-            Outcome::Updated => {
-                self.tell(Kind::Updated, now_ms, format_args!("updated peer={peer}"));
+            Registered::Updated => {
+                self.log(Kind::Updated, now_ms, format_args!("updated peer={peer}"));
             }
-            Outcome::Confirmed => self.tell(
+            Registered::Unchanged => self.log(
                 Kind::RegisteredAgain,
                 now_ms,
                 format_args!("registered again, unchanged peer={peer}"),
             ),
-            Outcome::RegistryFull => self.tell(
-                Kind::RegistryFull,
-                now_ms,
-                format_args!("refused a new peer, the registry is full peer={peer}"),
+        }
+    }
+
+    fn registration_refused(&mut self, now_ms: i64, peer: &PeerId, error: RegistryError) {
+        if error == RegistryError::RegistryFull {
+            let line = format_args!("refused a new peer, the registry is full peer={peer}");
+            self.log(Kind::RegistryFull, now_ms, line);
+        }
+    }
+
+    fn turn_server(&mut self, now_ms: i64, request: &RegisterTurnServerRequest) {
+        let RegisterTurnServerRequest { peer_id, offer } = request;
+        self.log(
+            Kind::TurnServer,
+            now_ms,
+            format_args!(
+                "registered TURN server peer={peer_id} addresses={} port={} capacity={}",
+                offer.addresses.len(),
+                offer.port,
+                offer.capacity,
             ),
-            _ => {}
+        );
+    }
+
+    fn granted(&mut self, now_ms: i64, granted: &GrantedSession, is_renewed: bool) {
+        let session = &granted.session;
+        self.log(
+            Kind::Granted,
+            now_ms,
+            format_args!(
+                "granted TURN session peer={} server={} tier={} mbps={} secs={} \
+                 renewed={is_renewed}",
+                session.peer_id,
+                session.server_id,
+                session.tier,
+                session.mbps,
+                granted.duration_secs,
+            ),
+        );
+    }
+
+    fn bill(&mut self, now_ms: i64, bill: &SetSpendRequest) {
+        self.log(
+            Kind::Operator,
+            now_ms,
+            format_args!(
+                "operator fed a bill spend_usd={:.2} as_of={}",
+                bill.current_spend_usd,
+                rfc3339(bill.as_of),
+            ),
+        );
+    }
+
+    fn forced_mode(&mut self, now_ms: i64, request: &SetModeRequest) {
+        match request.forced {
+            Some((mode, until_ms)) => self.log(
+                Kind::Operator,
+                now_ms,
+                format_args!("operator forced mode={mode} until={}", rfc3339(until_ms)),
+            ),
+            None => self.log(
+                Kind::Operator,
+                now_ms,
+                format_args!("operator ended the forced mode"),
+            ),
         }
     }
 
-    fn allocate(&mut self, now_ms: i64, request: &AllocateTurnRequest, outcome: &Outcome) {
-        let peer = &request.peer_id;
-        match outcome {
-            Outcome::Relay(RelayOutcome::Granted(granted)) => {
-                let session = &granted.session;
-                self.tell(
-                    Kind::Granted,
-                    now_ms,
-                    format_args!(
-                        "granted TURN session peer={peer} server={} tier={} mbps={} secs={} \
-                         renewed={}",
-                        session.server_id,
-                        session.tier,
-                        session.mbps,
-                        granted.duration_secs,
-                        request.session_id.is_some(),
-                    ),
-                );
-            }
-            Outcome::Relay(RelayOutcome::Refused(refusal)) => {
-                debug!("refused TURN session peer={peer} reason={}", refusal.code());
-            }
-            _ => debug!("refused TURN session of an unknown peer or session peer={peer}"),
-        }
-    }
-
-    /// Tells that the budget asks for another mode.
+    /// Logs that the budget asks for another mode.
     pub(super) fn mode(&mut self, now_ms: i64, before: CostMode, cost: &CostStatus) {
         let forecast = &cost.forecast;
-        self.tell(
+        self.log(
             Kind::CostMode,
             now_ms,
             format_args!(
@@ -275,15 +294,11 @@ impl Journal {
         );
     }
 
-    /// Tells what a cleanup has removed.
-    pub(super) fn cleanup(&mut self, now_ms: i64, cleaned: usize, chores: &[Chore]) {
-        let trigger = if chores.contains(&Chore::Cleanup) {
-            "interval"
-        } else {
-            "mutation"
-        };
-        if cleaned > 0 || trigger == "interval" {
-            self.tell(
+    /// Logs what a cleanup has removed.
+    pub(super) fn cleanup(&mut self, now_ms: i64, cleaned: usize, is_backup: bool) {
+        let trigger = if is_backup { "interval" } else { "mutation" };
+        if cleaned > 0 || is_backup {
+            self.log(
                 Kind::Cleanup,
                 now_ms,
                 format_args!("cleanup removed={cleaned} trigger={trigger}"),
@@ -291,9 +306,9 @@ impl Journal {
         }
     }
 
-    /// Tells that the database takes no writes from now on.
+    /// Logs that the database takes no writes from now on.
     pub(super) fn degraded(&mut self, now_ms: i64, error: &StorageError) {
-        self.tell(
+        self.log(
             Kind::StorageFails,
             now_ms,
             format_args!(
@@ -302,10 +317,10 @@ impl Journal {
         );
     }
 
-    /// Tells that the table is compared with memory, and why.
+    /// Logs that the table is compared with memory, and why.
     pub(super) fn changed(&mut self, now_ms: i64, peers: usize, credited: Option<Outage>) {
         match credited {
-            Some(outage) => self.tell(
+            Some(outage) => self.log(
                 Kind::StorageWorks,
                 now_ms,
                 format_args!(
@@ -313,7 +328,7 @@ impl Journal {
                     (outage.until_ms - outage.from_ms) / 1000
                 ),
             ),
-            None => self.tell(
+            None => self.log(
                 Kind::Reloaded,
                 now_ms,
                 format_args!(
@@ -323,32 +338,32 @@ impl Journal {
         }
     }
 
-    /// Tells that the database takes a change of one peer no more than of any other, but not this
+    /// Logs that the database takes a change of one peer no more than of any other, but not this
     /// one: a trigger or a check stands in the way.
     pub(super) fn constraint(&mut self, now_ms: i64, peer: Option<&PeerId>, error: &StorageError) {
         match peer {
             Some(peer) => {
                 let line =
                     format_args!("the database refuses the write of one peer={peer}: {error}");
-                self.tell(Kind::Constraint, now_ms, line);
+                self.log(Kind::Constraint, now_ms, line);
             }
             None => {
                 let line = format_args!("the database refuses a cleanup: {error}");
-                self.tell(Kind::Constraint, now_ms, line);
+                self.log(Kind::Constraint, now_ms, line);
             }
         }
     }
 
-    /// Tells that memory equals the table again.
+    /// Logs that memory equals the table again.
     pub(super) fn compared(&mut self, now_ms: i64, peers: usize) {
         let line = format_args!("every row was compared peers={peers}");
-        self.tell(Kind::Compared, now_ms, line);
+        self.log(Kind::Compared, now_ms, line);
     }
 
-    /// Tells that leases stood still while the process did, or while a commit took long.
+    /// Logs that leases stood still while the process did, or while a commit took long.
     pub(super) fn stood_still(&mut self, now_ms: i64, outage: Outage) {
         let millis = outage.until_ms - outage.from_ms;
-        self.tell(
+        self.log(
             Kind::StoodStill,
             now_ms,
             format_args!("nobody could renew for {millis} ms, which no lease is charged for"),
@@ -356,7 +371,7 @@ impl Journal {
     }
 }
 
-fn tell_left_out(kind: Kind, count: NonZeroU64) {
+fn log_left_out(kind: Kind, count: NonZeroU64) {
     let secs = WINDOW_MS / 1000;
     log!(
         kind.level(),
@@ -365,10 +380,11 @@ fn tell_left_out(kind: Kind, count: NonZeroU64) {
     );
 }
 
-fn renew(peer: &PeerId, outcome: &Outcome) {
-    match outcome {
-        Outcome::UnknownPeer => debug!("refused an unknown peer={peer}"),
-        _ => debug!("heartbeat peer={peer}"),
+fn heartbeat(peer: &PeerId, is_known: bool) {
+    if is_known {
+        debug!("heartbeat peer={peer}");
+    } else {
+        debug!("refused an unknown peer={peer}");
     }
 }
 
@@ -404,7 +420,7 @@ pub(super) fn shrunk(pages: u64) {
     info!("gave pages of the database back to the file system pages={pages}");
 }
 
-/// Tells that there was no memory for all peers of the table.
+/// Logs that there was no memory for all peers of the table.
 pub(super) fn shed(peers: usize, max_bytes: usize) {
     warn!(
         "removed the peers with the oldest leases, since all do not fit into {} MiB \

@@ -8,37 +8,50 @@
 use std::collections::HashSet;
 
 use super::batch::Batch;
+use super::mutation::Mutation;
 use super::state::State;
 use crate::protocol::PeerId;
 use crate::server::model::StoredPeer;
 use crate::server::storage::PeerRows;
 
 /// Rows that are compared at a time: a few milliseconds.
-pub(super) const SLICE_ROWS: usize = 250;
+pub const SLICE_ROWS: usize = 250;
 
 /// Parts of the directory that are looked through at a time for peers without a row.
 const SLICE_PARTS: usize = 4;
 
 /// How far the comparison has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resync {
+pub enum Resync {
     /// Rows behind this key are to be read.
     Rows { after: i64 },
     /// All rows have been read; peers without one are to be removed from this part on.
     Peers { part: usize },
 }
 
+/// The comparison under way, if there is one.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// How far it has come.
+    pub step: Option<Resync>,
+    /// Since when there has always been one, in machine milliseconds.
+    pub since_ms: Option<i64>,
+    /// Whether the table has changed since it began.
+    pub is_stale: bool,
+    /// Whether its next step comes before the next batch: the two take turns.
+    pub is_next: bool,
+}
+
 impl Resync {
     /// The first step.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self::Rows { after: i64::MIN }
     }
 }
 
 /// The peers whose rows a batch may touch.
-pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
-    let mutations = batch.mutations.iter();
-    let ids = mutations.filter_map(|(mutation, _)| mutation.peer_id());
+pub fn peers_of(batch: &Batch) -> Vec<PeerId> {
+    let ids = batch.mutations.iter().filter_map(Mutation::peer_id);
     let mut ids: Vec<_> = ids.cloned().collect();
     ids.sort_unstable();
     ids.dedup();
@@ -46,7 +59,7 @@ pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
 }
 
 /// Follows the rows of some peers; those without a row are gone.
-pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
+pub fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
     for row in rows {
         state.directory.compare(row);
     }
@@ -57,7 +70,7 @@ pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer
 }
 
 /// Follows the rows behind `after`. Returns the next step.
-pub(super) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
+pub fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
     for row in &rows.peers {
         state.directory.compare(row);
     }
@@ -68,7 +81,7 @@ pub(super) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
 }
 
 /// Removes some of the peers without a row. Returns the next step, or `None` after the last.
-pub(super) fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
+pub fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
     let mut part = part;
     for _ in 0..SLICE_PARTS {
         part = state.directory.end_sweep(part)?;

@@ -9,14 +9,14 @@ use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
 use crate::server::storage::DataVersion;
 
-use super::batch::Circumstances;
+use super::batch::{Batch, BatchContext, Plan};
 use super::counters::Counters;
 use super::directory::Directory;
-use super::relay::{CostStatus, Relay};
+use super::relay::{CostStatus, Relay, RelayPlan};
 
 /// The work of ceasing to list peers that is done at a time, in changes of sets of peers: a few
 /// milliseconds. Whatever else waits is handled in between.
-pub(super) const EXPIRE_WEIGHT: usize = 4096;
+pub const EXPIRE_WEIGHT: usize = 4096;
 
 /// A commit that takes longer, in milliseconds, is an outage: nobody could renew.
 const SLOW_COMMIT_MS: i64 = 2_000;
@@ -29,7 +29,7 @@ const RELAY_LAG_MS: i64 = 100;
 
 /// Whether the database takes writes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Storage {
+pub enum Storage {
     /// It does, and the directory equals the table at this version.
     Works(DataVersion),
     /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
@@ -38,15 +38,15 @@ pub(super) enum Storage {
 
 /// What is known of a database that was changed from outside, or that works again.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub struct Changed {
     /// Everything about relaying.
-    pub(super) relay: Relay,
+    pub relay: Relay,
     /// How many rows are in `peers_quarantine`.
-    pub(super) quarantined: u64,
-    pub(super) max_row_id: i64,
-    pub(super) version: DataVersion,
+    pub quarantined: u64,
+    pub max_row_id: i64,
+    pub version: DataVersion,
     /// The outage that is over.
-    pub(super) credited: Option<Outage>,
+    pub credited: Option<Outage>,
 }
 
 /// When something was seen to happen: on the clock that leases follow, and on the machine's. The
@@ -81,19 +81,19 @@ impl Sign {
 
 /// The tables as they are in memory, and how the registry stands.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) directory: Directory,
-    pub(super) relay: Relay,
-    pub(super) counters: Counters,
-    pub(super) storage: Storage,
+pub struct State {
+    pub directory: Directory,
+    pub relay: Relay,
+    pub counters: Counters,
+    pub storage: Storage,
     /// How many rows of the database were set aside, as they cannot be read.
-    pub(super) quarantined: u64,
+    pub quarantined: u64,
     /// Resident memory before any peer was in memory, in bytes.
     resident_bytes_before: usize,
     /// Whether resident memory has grown by much more than the peers account for: by pieces that
     /// peers have freed and that are too small for others, for example.
     is_swollen: bool,
-    pub(super) started_ms: i64,
+    pub started_ms: i64,
     lease: LeaseConfig,
     /// In order of time, and disjoint.
     outages: Vec<Outage>,
@@ -110,14 +110,14 @@ pub(super) struct State {
 
 /// What has happened since the log was told last.
 #[derive(Debug)]
-pub(super) struct News {
+pub struct News {
     /// The mode before the last change, and what the month costs now.
-    pub(super) mode: Option<(CostMode, CostStatus)>,
-    pub(super) credited: Vec<Outage>,
+    pub mode: Option<(CostMode, CostStatus)>,
+    pub credited: Vec<Outage>,
 }
 
 impl State {
-    pub(super) fn new(
+    pub fn new(
         directory: Directory,
         relay: Relay,
         storage: Storage,
@@ -146,12 +146,12 @@ impl State {
     }
 
     /// Whether everything that time changes has been changed, as far as a listing shows it.
-    pub(super) fn is_current(&self, now_ms: i64) -> bool {
+    pub fn is_current(&self, now_ms: i64) -> bool {
         !self.is_overdue() && !self.directory.lists_expired(self.cutoff_ms(now_ms))
     }
 
     /// Whether sessions and spend are as they were some time ago.
-    pub(super) fn is_relay_stale(&self, now_ms: i64) -> bool {
+    pub fn is_relay_stale(&self, now_ms: i64) -> bool {
         // What a transaction was planned on must stay.
         self.write_begun.is_none()
             && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
@@ -159,7 +159,7 @@ impl State {
 
     /// Lets time pass up to now: credits a time in which the process stood still, ceases to list
     /// some of the peers that have run out, ends sessions and follows the cost with the mode.
-    pub(super) fn advance(&mut self, now_ms: i64) {
+    pub fn advance(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.directory.expire(self.cutoff_ms(now_ms), EXPIRE_WEIGHT);
         if self.write_begun.is_none() {
@@ -173,23 +173,16 @@ impl State {
         self.mode_before = self.mode_before.or(mode_before);
     }
 
-    /// Goes on from what a transaction has changed about the sessions on `servers`.
-    pub(super) fn follow_relay(&mut self, servers: &[PeerId], now_ms: i64) {
-        self.follow_loads(servers);
-        // A bill or a report may ask for another mode, which the responses must tell.
-        self.advance_relay(now_ms);
-    }
-
     /// Makes the directory list `servers` with the sessions they carry now.
     fn follow_loads(&mut self, servers: &[PeerId]) {
         for server_id in servers {
-            let load = self.relay.sessions().load(server_id.as_str());
+            let load = self.relay.sessions.load(server_id.as_str());
             self.directory.set_load(server_id, load);
         }
     }
 
     /// What has happened since this was asked last.
-    pub(super) fn take_news(&mut self, now_ms: i64) -> News {
+    pub fn take_news(&mut self, now_ms: i64) -> News {
         let before = self.mode_before.take();
         News {
             mode: before.map(|before| (before, self.relay.status(now_ms))),
@@ -198,7 +191,7 @@ impl State {
     }
 
     /// The moment before which a peer must have been last seen to have expired.
-    pub(super) fn cutoff_ms(&self, now_ms: i64) -> i64 {
+    pub fn cutoff_ms(&self, now_ms: i64) -> i64 {
         let as_of_ms = match (self.storage, self.write_begun) {
             (Storage::Fails { since_ms }, _) => since_ms,
             (_, Some(begun)) if begun.age_ms() > SLOW_COMMIT_MS => {
@@ -209,9 +202,9 @@ impl State {
         lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
     }
 
-    /// In what circumstances a batch is planned now.
-    pub(super) fn circumstances(&self, now_ms: i64, cleans_up: bool) -> Circumstances {
-        Circumstances {
+    /// What a batch is planned with now.
+    pub fn batch_context(&self, now_ms: i64, cleans_up: bool) -> BatchContext {
+        BatchContext {
             now_ms,
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.lease.max_peers,
@@ -222,17 +215,17 @@ impl State {
     }
 
     /// When a lease that is renewed at `last_seen_ms` runs out, in Unix milliseconds.
-    pub(super) fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
+    pub fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
         lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
     }
 
     /// A transaction begins, for which time must not change what it was planned on.
-    pub(super) fn begin_write(&mut self, now_ms: i64) {
+    pub fn begin_write(&mut self, now_ms: i64) {
         self.write_begun = Some(Sign::given_at(now_ms));
     }
 
     /// The transaction under way has ended. One that took long was an outage.
-    pub(super) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
+    pub fn end_write(&mut self, is_committed: bool, now_ms: i64) {
         if let Some(begun) = self.write_begun.take()
             && is_committed
             && begun.age_ms() > SLOW_COMMIT_MS
@@ -241,19 +234,43 @@ impl State {
         }
     }
 
-    /// Outages that are to be recorded.
-    pub(super) fn unsaved_outages(&self) -> &[Outage] {
-        &self.unsaved_outages
+    /// Adds to a planned batch what time has changed, as far as it writes anything of the kind.
+    pub fn add_passed_time(&mut self, batch: &mut Batch, relay_plan: RelayPlan) {
+        batch.add_passed_time(relay_plan, &mut self.relay, &self.unsaved_outages);
     }
 
-    /// The first of the unsaved outages are on disk.
-    pub(super) fn saved_outages(&mut self, count: usize) {
-        self.unsaved_outages.drain(..count);
+    /// Follows a transaction that is on disk.
+    pub fn apply(&mut self, plan: &Plan) {
+        let changes = &plan.changes;
+        if let Some(cleanup) = &changes.cleanup {
+            self.directory
+                .remove_expired(cleanup.before, &cleanup.spared);
+            self.counters.cleanups += 1;
+            self.counters.peers_cleaned += cleanup.expected as u64;
+            self.counters.last_cleanup_ms = Some(changes.now_ms);
+        }
+        for row in &changes.registrations {
+            self.directory.put(row);
+        }
+        for offered in &changes.turn_offers {
+            self.directory
+                .offer_turn(offered.peer_id.as_str(), &offered.offer);
+        }
+        for peer in &plan.renewed {
+            self.directory.renew(peer, changes.now_ms);
+        }
+        if let Some(update) = &plan.relay {
+            self.relay.apply(&changes.relay, update);
+            self.follow_loads(&update.servers);
+            // A bill or a report may ask for another mode, which the responses must tell.
+            self.advance_relay(changes.now_ms);
+        }
+        self.unsaved_outages.drain(..changes.outages.len());
     }
 
     /// Goes on with a database that was changed from outside, or that works again. Its peers are to
     /// be compared with the directory.
-    pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
+    pub fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
         let Changed {
             relay,
             quarantined,
@@ -266,7 +283,7 @@ impl State {
             self.add_outage(outage, now_ms);
         }
         self.relay = relay.follow(&self.relay);
-        self.directory.set_loads(self.relay.sessions().loads());
+        self.directory.set_loads(self.relay.sessions.loads());
         if begins_sweep {
             self.directory.begin_sweep(max_row_id);
         } else {
@@ -298,19 +315,19 @@ impl State {
     }
 
     /// Compares the resident memory of the process with the budget.
-    pub(super) fn weigh(&mut self, resident_bytes: usize) {
+    pub fn weigh(&mut self, resident_bytes: usize) {
         let grown_bytes = resident_bytes.saturating_sub(self.resident_bytes_before);
         self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 
     /// The actor works.
-    pub(super) fn give_sign_of_life(&mut self, now_ms: i64) {
+    pub fn give_sign_of_life(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.sign_of_life = Sign::given_at(now_ms);
     }
 
     /// Credits the time that it took to read the tables, in which nobody was heard, if it was long.
-    pub(super) fn credit_load(&mut self, now_ms: i64) {
+    pub fn credit_load(&mut self, now_ms: i64) {
         if now_ms - self.started_ms > SLOW_COMMIT_MS {
             self.credit(Outage {
                 from_ms: self.started_ms,
@@ -320,12 +337,12 @@ impl State {
     }
 
     /// Ends the sessions on servers that are not there any more.
-    pub(super) fn end_sessions_on_missing(&mut self, now_ms: i64) {
+    pub fn end_sessions_on_missing(&mut self, now_ms: i64) {
         let Self {
             directory, relay, ..
         } = self;
         relay.end_on_missing(now_ms, |server_id| directory.is_turn_server(server_id));
-        directory.set_loads(relay.sessions().loads());
+        directory.set_loads(relay.sessions.loads());
     }
 
     fn add_outage(&mut self, outage: Outage, now_ms: i64) {

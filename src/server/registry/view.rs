@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::RegistryError;
 use super::directory::{Bounds, TurnListing};
-use super::messages::{ListPeers, Peers, Status};
+use super::error::RegistryError;
+use super::queries::{ListPeers, Peers, Status};
 use super::state::{State, Storage};
 use crate::clock::Clock;
 use crate::server::policy::cost::ModeLimits;

@@ -48,8 +48,9 @@ pub struct DataVersion {
 pub struct Changes {
     /// The moment of the transaction, in Unix milliseconds; every lease it touches starts here.
     pub now_ms: i64,
-    /// Whether to record that the registry is alive, as every transaction does that writes.
-    pub is_alive: bool,
+    /// Whether there is a transaction at all. If not, only the version of the data is checked: what
+    /// was refused must not be refused for rows that are there by now.
+    pub is_written: bool,
     /// Outages to record that the process lived through.
     pub outages: Vec<Outage>,
     /// The cleanup to run before anything else.
@@ -57,11 +58,22 @@ pub struct Changes {
     /// Peers to insert, or to overwrite but for `registered_at`.
     pub registrations: Vec<StoredPeer>,
     /// Rows whose TURN offer alone changes.
-    pub turn_offers: Vec<(i64, TurnOffer)>,
+    pub turn_offers: Vec<OfferedTurn>,
     /// Rows whose lease alone is renewed, in order, each once.
     pub renewals: Vec<i64>,
     /// What changes of TURN sessions and of what they cost.
     pub relay: RelayChanges,
+}
+
+/// A registered peer's offer to relay.
+#[derive(Clone, Debug)]
+pub struct OfferedTurn {
+    /// The peer's row.
+    pub row_id: i64,
+    /// The peer.
+    pub peer_id: PeerId,
+    /// What it offers.
+    pub offer: TurnOffer,
 }
 
 /// What one transaction changes of TURN sessions and of what they cost.

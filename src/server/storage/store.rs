@@ -112,7 +112,7 @@ impl Store {
             return Ok(CommitOutcome::ChangedOutside);
         }
         let version = version.number;
-        if !changes.is_alive {
+        if !changes.is_written {
             let outcome = batch::check(&mut connection, version).await;
             slot.put(&self.0.real, connection, outcome.is_ok()).await;
             return outcome;

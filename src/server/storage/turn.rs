@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::protocol::TurnOffer;
+use super::OfferedTurn;
 
 /// Records offers of registered peers.
 pub(super) const OFFER: &str = "
@@ -15,6 +15,7 @@ FROM json_each(?) AS offer
 WHERE peers.id = offer.value ->> 0;";
 
 /// An offer in the order of the update.
-pub(super) fn row_of((row_id, offer): &(i64, TurnOffer)) -> Value {
+pub(super) fn row_of(offered: &OfferedTurn) -> Value {
+    let OfferedTurn { row_id, offer, .. } = offered;
     json!([row_id, offer.addresses, offer.port, offer.capacity])
 }

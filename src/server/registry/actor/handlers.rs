@@ -3,12 +3,13 @@
 use actix::{ActorContext, ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::oneshot;
 
-use super::super::RegistryError;
-use super::super::batch::Chore;
-use super::super::journal;
-use super::super::messages::{BatchFinished, Drain, TakeMutations};
-use super::super::pulse::Phase;
-use super::{RegistryActor, Written};
+use super::registry_actor::RegistryActor;
+use crate::server::registry::batch::Maintenance;
+use crate::server::registry::error::RegistryError;
+use crate::server::registry::journal;
+use crate::server::registry::messages::{BatchFinished, Drain, TakeMutations};
+use crate::server::registry::pulse::Phase;
+use crate::server::registry::tables::Written;
 use crate::server::storage::StorageError;
 
 impl Handler<TakeMutations> for RegistryActor {
@@ -55,7 +56,7 @@ impl Handler<Drain> for RegistryActor {
         let (drained, done) = oneshot::channel();
         self.drained = Some(drained);
         // The outage that begins now is reckoned from the last sign of life.
-        self.add_chore(Chore::MarkAlive, ctx);
+        self.add_maintenance(Maintenance::MarkAlive, ctx);
         let closed = done.into_actor(self).map(|closed, _, ctx| {
             ctx.stop();
             match closed {

@@ -2,7 +2,7 @@
 
 use actix::{AsyncContext, Context, Handler, Message};
 
-use super::RegistryActor;
+use super::registry_actor::RegistryActor;
 use crate::clock;
 use crate::protocol::PeerId;
 use crate::server::registry::batch::Batch;
@@ -35,25 +35,27 @@ enum Sought {
 
 impl RegistryActor {
     /// Begins to compare the table with the directory, before the batch is planned again.
-    pub(super) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
+    pub fn begin_resync(&mut self, changed: Changed, batch: Batch) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
         state.end_write(false, now_ms);
         let (peers, credited) = (state.directory.registered(), changed.credited);
         // One under way goes on, and another one follows, lest none ever ends.
-        self.is_resync_stale = self.resync.is_some();
-        state.begin_resync(changed, now_ms, !self.is_resync_stale);
+        self.comparison.is_stale = self.comparison.step.is_some();
+        state.begin_resync(changed, now_ms, !self.comparison.is_stale);
         drop(state);
         self.journal.changed(now_ms, peers, credited);
-        self.resync.get_or_insert_with(Resync::new);
-        self.resync_since_ms.get_or_insert_with(clock::machine_ms);
+        self.comparison.step.get_or_insert_with(Resync::new);
+        self.comparison
+            .since_ms
+            .get_or_insert_with(clock::machine_ms);
         self.retried.push_front(batch);
-        self.is_resync_next = true;
+        self.comparison.is_next = true;
     }
 
     /// Takes one step of the comparison.
-    pub(super) fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
-        self.is_resync_next = false;
+    pub fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
+        self.comparison.is_next = false;
         match step {
             Resync::Rows { after } => {
                 let now_ms = self.clock.now_ms();
@@ -70,8 +72,8 @@ impl RegistryActor {
     }
 
     /// Reads the rows of a batch's peers before it is planned.
-    pub(super) fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
-        self.is_resync_next = true;
+    pub fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        self.comparison.is_next = true;
         let ids = resync::peers_of(&batch);
         let sought = Sought::OfBatch(Box::new(batch), ids.clone());
         let now_ms = self.clock.now_ms();
@@ -107,12 +109,12 @@ impl RegistryActor {
     }
 
     fn end_step(&mut self, next: Option<Resync>) {
-        self.resync = next;
-        if next.is_none() && std::mem::take(&mut self.is_resync_stale) {
+        self.comparison.step = next;
+        if next.is_none() && std::mem::take(&mut self.comparison.is_stale) {
             self.view.write().directory.begin_sweep(0);
-            self.resync = Some(Resync::new());
+            self.comparison.step = Some(Resync::new());
         } else if next.is_none() {
-            self.resync_since_ms = None;
+            self.comparison.since_ms = None;
             let mut state = self.view.write();
             state.end_sessions_on_missing(self.clock.now_ms());
             let peers = state.directory.registered();
@@ -123,8 +125,8 @@ impl RegistryActor {
 
     /// The database cannot be read; the comparison begins anew when it works again.
     fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
-        self.resync = None;
-        self.is_resync_stale = false;
+        self.comparison.step = None;
+        self.comparison.is_stale = false;
         let since_ms = self.clock.now_ms();
         match sought {
             Sought::OfBatch(batch, _) => self.fail(*batch, error, since_ms),
@@ -150,7 +152,7 @@ impl Handler<RowsRead> for RegistryActor {
             (sought, Err(error)) => self.fail_resync(sought, &error),
             (Sought::OfBatch(batch, ids), Ok(rows)) => {
                 resync::follow_peers(&mut self.view.write(), &ids, &rows.peers);
-                self.write_batch(*batch, ctx);
+                self.plan_and_commit(*batch, ctx);
             }
             (Sought::Next, Ok(rows)) => self.follow_rows(&rows),
             (Sought::Nothing { part }, Ok(_)) => {

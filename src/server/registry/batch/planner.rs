@@ -3,17 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::directory::{Directory, DirectoryPeer, LeaseKey, turn_bytes};
-use super::super::messages::RelayOutcome;
-use super::super::relay::{Allocated, Draft, Drafted, Relay};
-use super::{Circumstances, Mutation, Outcome, Plan};
+use super::context::BatchContext;
+use super::plan::Plan;
 use crate::protocol::{
-    AllocateTurnRequest, PeerId, ReleaseTurnRequest, ReportTurnUsageRequest, TurnOffer,
+    AllocateTurnRequest, PeerId, RegisterTurnServerRequest, ReleaseTurnRequest,
+    ReportTurnUsageRequest, TurnOffer,
 };
 use crate::server::model::{Profile, Registration, StoredPeer};
+use crate::server::policy::allocation::Refusal;
 use crate::server::policy::lease;
 use crate::server::policy::turn;
-use crate::server::storage::Cleanup;
+use crate::server::registry::directory::{Directory, DirectoryPeer, LeaseKey, turn_bytes};
+use crate::server::registry::error::RegistryError;
+use crate::server::registry::mutation::{Mutation, Registered};
+use crate::server::registry::relay::{GrantedSession, Relay, RelayPlan, RelayPlanner};
+use crate::server::registry::reply::ReportedUsage;
+use crate::server::storage::{Cleanup, OfferedTurn};
 
 /// The most rows that a cleanup removes. More than that takes the database long enough to be felt
 /// by those who wait, so the rest is for the next transaction.
@@ -32,21 +37,28 @@ const MAX_RESERVE_BYTES: usize = 32 << 20;
 /// Bytes that count as much as a change of a set.
 const BYTES_PER_WEIGHT: usize = 512;
 
-/// What a batch writes of one peer.
-struct Touch {
+/// The row of a peer as the batch will have changed it.
+struct PendingRow {
     row_id: i64,
     registered_at_ms: i64,
-    /// The whole row is written.
-    profile: Option<Box<Profile>>,
     /// The TURN offer as it will be.
     turn: Option<TurnOffer>,
-    /// The TURN offer is written, alone if the row is not.
-    offers: bool,
+    change: RowChange,
 }
 
-pub(super) struct Planner<'d> {
+/// How much of a row is written.
+enum RowChange {
+    /// When the peer was last seen.
+    Lease,
+    /// That, and the TURN offer.
+    TurnOffer,
+    /// All of it.
+    Profile(Box<Profile>),
+}
+
+pub struct Planner<'d> {
     directory: &'d Directory,
-    at: Circumstances,
+    context: BatchContext,
     /// Before which place in the order of leases the batch cleans up, and how many peers are there.
     cleanup_before: LeaseKey,
     expired: usize,
@@ -57,193 +69,198 @@ pub(super) struct Planner<'d> {
     /// Peers whose row is not written as a whole.
     renewed: Vec<Arc<DirectoryPeer>>,
     /// Peers that registered or offered to relay.
-    touched: HashMap<PeerId, Touch>,
+    rows: HashMap<PeerId, PendingRow>,
     inserted: usize,
     relay_bytes: usize,
     /// Memory that the batch adds, in bytes.
     added_bytes: usize,
     weight: usize,
-    draft: Draft<'d>,
+    relay: RelayPlanner<'d>,
 }
 
 impl<'d> Planner<'d> {
-    pub(super) fn new(directory: &'d Directory, relay: &'d Relay, at: Circumstances) -> Self {
-        let max_cleaned = if at.cleans_up { MAX_CLEANED } else { 0 };
-        let draft = Draft::new(relay, at.now_ms);
+    pub fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
+        let max_cleaned = if context.cleans_up { MAX_CLEANED } else { 0 };
+        let relay_planner = RelayPlanner::new(relay, context.now_ms);
         // With the sessions that end on it.
         let weight_of = |peer: &DirectoryPeer| {
-            peer.weight() + SESSION_WEIGHT * draft.load(peer.peer_id().as_str())
+            peer.weight() + SESSION_WEIGHT * relay_planner.load(peer.peer_id().as_str())
         };
         let (cleanup_before, expired) =
-            directory.cleanup_before(at.cutoff_ms, max_cleaned, MAX_WEIGHT, weight_of);
+            directory.cleanup_before(context.cutoff_ms, max_cleaned, MAX_WEIGHT, weight_of);
         Self {
             directory,
-            at,
+            context,
             cleanup_before,
             expired,
             spared: Vec::new(),
             revived: HashSet::new(),
             relay_bytes: relay.bytes(),
             renewed: Vec::new(),
-            touched: HashMap::new(),
+            rows: HashMap::new(),
             inserted: 0,
             added_bytes: 0,
             weight: 0,
-            draft,
+            relay: relay_planner,
         }
     }
 
     /// Whether the batch is as much work as one may be.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.weight >= MAX_WEIGHT
     }
 
-    pub(super) fn decide(&mut self, mutation: &Mutation) -> Outcome {
+    pub fn decide(&mut self, mutation: &mut Mutation) {
         match mutation {
-            Mutation::Register(registration) => self.register(registration),
-            Mutation::Renew(peer_id) => self.renew(peer_id),
-            Mutation::OfferTurn(peer_id, offer) => self.offer_turn(peer_id, offer),
-            Mutation::Allocate(request) => self.allocate(request),
-            Mutation::Release(request) => self.release(request),
-            Mutation::Report(request) => self.report(request),
-            Mutation::SetTier(peer_id, tier) => {
-                self.draft.set_tier(peer_id, *tier);
-                Outcome::Relay(RelayOutcome::Set)
+            Mutation::Register(it) => it.decide(self.register(&it.request)),
+            Mutation::Renew(it) => it.decide(self.renew(&it.request.peer_id)),
+            Mutation::OfferTurn(it) => it.decide(self.offer_turn(&it.request)),
+            Mutation::Allocate(it) => it.decide(self.allocate(&it.request)),
+            Mutation::Release(it) => it.decide(self.release(&it.request)),
+            Mutation::Report(it) => it.decide(Ok(self.report(&it.request))),
+            Mutation::SetTier(it) => {
+                self.relay.set_tier(&it.request.peer_id, it.request.tier);
+                it.decide(Ok(()));
             }
-            Mutation::SetSpend(bill) => {
-                self.draft.set_spend(bill.current_spend_usd, bill.as_of);
-                Outcome::Relay(RelayOutcome::Set)
+            Mutation::SetSpend(it) => {
+                let bill = &it.request;
+                self.relay.set_spend(bill.current_spend_usd, bill.as_of);
+                it.decide(Ok(()));
             }
-            Mutation::SetMode(request) => {
-                self.draft.set_mode(request.forced);
-                Outcome::Relay(RelayOutcome::Set)
+            Mutation::SetMode(it) => {
+                self.relay.set_mode(it.request.forced);
+                it.decide(Ok(()));
             }
         }
     }
 
     /// Grants relay capacity to a peer that is active, or becomes so by this very batch.
-    fn allocate(&mut self, request: &AllocateTurnRequest) -> Outcome {
+    fn allocate(
+        &mut self,
+        request: &AllocateTurnRequest,
+    ) -> Result<Result<Box<GrantedSession>, Refusal>, RegistryError> {
         let peer_id = &request.peer_id;
-        let is_active = |peer: &Arc<DirectoryPeer>| {
-            !lease::is_expired(peer.last_seen_ms(), self.at.cutoff_ms)
-                || self.revived.contains(&peer.row_id())
-        };
-        let found = self.directory.get(peer_id.as_str());
-        if !found.is_some_and(is_active) && !self.touched.contains_key(peer_id) {
-            return Outcome::UnknownPeer;
-        }
-        let Circumstances {
+        let BatchContext {
             cutoff_ms,
             max_bytes,
             ..
-        } = self.at;
+        } = self.context;
+        let is_active = |peer: &Arc<DirectoryPeer>| {
+            !lease::is_expired(peer.last_seen_ms(), cutoff_ms)
+                || self.revived.contains(&peer.row_id())
+        };
+        let found = self.directory.get(peer_id.as_str());
+        if !found.is_some_and(is_active) && !self.rows.contains_key(peer_id) {
+            return Err(RegistryError::UnknownPeer);
+        }
         let max_bytes = max_bytes.saturating_sub(self.added_bytes);
-        match self
-            .draft
-            .allocate(request, self.directory, cutoff_ms, max_bytes)
-        {
-            Allocated::Granted(granted) => {
-                self.renew(peer_id);
-                Outcome::Relay(RelayOutcome::Granted(granted))
-            }
-            Allocated::Refused(refusal) => Outcome::Relay(RelayOutcome::Refused(refusal)),
-            Allocated::UnknownSession => Outcome::UnknownSession,
-            Allocated::NoMemory => Outcome::RegistryFull,
+        let result = self
+            .relay
+            .allocate(request, self.directory, cutoff_ms, max_bytes)?;
+        if result.is_ok() {
+            self.renew(peer_id)?;
         }
+        Ok(result)
     }
 
-    /// Ends a session. Who holds it may have lost its place meanwhile.
-    fn release(&mut self, request: &ReleaseTurnRequest) -> Outcome {
-        match self.draft.release(request) {
-            Some(bytes) => {
-                self.renew(&request.peer_id);
-                Outcome::Relay(RelayOutcome::Released(bytes))
-            }
-            None => Outcome::UnknownSession,
-        }
+    /// Ends a session. Its holder may have lost its place meanwhile. Returns the traffic that the
+    /// session counts for, in bytes.
+    fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
+        let bytes = self.relay.release(request)?;
+        self.renew_if_known(&request.peer_id);
+        Ok(bytes)
     }
 
-    /// Takes up what a TURN server reports, which may have left meanwhile.
-    fn report(&mut self, request: &ReportTurnUsageRequest) -> Outcome {
+    /// Counts what a TURN server reports. It may have lost its place meanwhile.
+    fn report(&mut self, request: &ReportTurnUsageRequest) -> ReportedUsage {
         let mut accepted = 0;
         self.weight += request.sessions.len();
         for usage in &request.sessions {
-            accepted += usize::from(self.draft.report(&request.peer_id, usage));
+            accepted += usize::from(self.relay.report(&request.peer_id, usage));
         }
         if accepted > 0 {
-            self.renew(&request.peer_id);
+            self.renew_if_known(&request.peer_id);
         }
-        let unknown = request.sessions.len() - accepted;
-        Outcome::Relay(RelayOutcome::Reported { accepted, unknown })
+        ReportedUsage::of(request, accepted)
     }
 
-    fn renew(&mut self, peer_id: &PeerId) -> Outcome {
-        if let Some(peer) = self.find(peer_id) {
-            self.renewed.push(Arc::clone(peer));
-        } else if !self.touched.contains_key(peer_id) {
-            return Outcome::UnknownPeer;
+    fn renew(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
+        if self.renew_if_known(peer_id) {
+            Ok(())
+        } else {
+            Err(RegistryError::UnknownPeer)
         }
-        Outcome::Renewed
     }
 
-    fn offer_turn(&mut self, peer_id: &PeerId, offer: &TurnOffer) -> Outcome {
+    /// Returns whether the peer is registered, if only by this batch.
+    fn renew_if_known(&mut self, peer_id: &PeerId) -> bool {
+        match self.find(peer_id) {
+            Some(peer) => {
+                self.renewed.push(Arc::clone(peer));
+                true
+            }
+            // Its row is written in any case.
+            None => self.rows.contains_key(peer_id),
+        }
+    }
+
+    fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<(), RegistryError> {
+        let RegisterTurnServerRequest { peer_id, offer } = request;
         let new_bytes = turn_bytes(offer);
         let before = self.directory.get(peer_id.as_str());
         let old_bytes = before.map_or(0, |peer| peer.turn().map_or(0, turn_bytes));
         if before.is_some() && !self.has_memory(new_bytes, old_bytes) {
-            return Outcome::RegistryFull;
+            return Err(RegistryError::RegistryFull);
         }
         self.weight += before.map_or(0, |peer| 2 * peer.weight());
-        let Some(touch) = self.touch(peer_id) else {
-            return Outcome::UnknownPeer;
-        };
-        touch.turn = Some(offer.clone());
-        touch.offers = true;
-        if let Some(profile) = &mut touch.profile {
-            profile.turn = Some(offer.clone());
-            profile.turn_capable = true;
+        let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
+        row.turn = Some(offer.clone());
+        match &mut row.change {
+            RowChange::Profile(profile) => {
+                profile.turn = Some(offer.clone());
+                profile.turn_capable = true;
+            }
+            change => *change = RowChange::TurnOffer,
         }
-        Outcome::OfferedTurn
+        Ok(())
     }
 
-    fn register(&mut self, registration: &Registration) -> Outcome {
+    fn register(&mut self, registration: &Registration) -> Result<Registered, RegistryError> {
         let peer_id = &registration.peer_id;
         let asked = registration.turn_capable;
         let mut profile = Box::new(registration.profile.clone());
         let directory = self.directory;
         let before = directory.get(peer_id.as_str());
         self.weight += profile.stores.len();
-        let Some(touch) = self.touch(peer_id) else {
-            return self.insert(peer_id, profile, asked);
+        let Some(row) = self.row(peer_id) else {
+            self.insert(peer_id, profile, asked)?;
+            return Ok(Registered::New);
         };
-        turn::settle(&mut profile, asked, touch.turn.as_ref());
-        let withdraws = touch.turn.is_some() && profile.turn.is_none();
-        let is_known = touch.profile.is_none()
-            && !touch.offers
+        turn::settle(&mut profile, asked, row.turn.as_ref());
+        let withdraws = row.turn.is_some() && profile.turn.is_none();
+        let is_known = matches!(row.change, RowChange::Lease)
             && before.is_some_and(|peer| {
                 peer.digest() == directory.digest(&profile)
                     && peer.turn() == profile.turn.as_ref()
                     && peer.is_turn_capable() == profile.turn_capable
             });
         if is_known {
-            return Outcome::Confirmed;
+            return Ok(Registered::Unchanged);
         }
         let new_bytes = self.weigh(peer_id, &profile);
         let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
         if !self.has_memory(new_bytes, old_bytes) {
-            return Outcome::RegistryFull;
+            return Err(RegistryError::RegistryFull);
         }
         self.weight += before.map_or(0, |peer| peer.weight());
-        let Some(touch) = self.touched.get_mut(peer_id) else {
-            return Outcome::UnknownPeer;
-        };
-        touch.turn = profile.turn.clone();
-        touch.profile = Some(profile);
+        let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
+        row.turn = profile.turn.clone();
+        row.change = RowChange::Profile(profile);
         if withdraws {
-            self.weight += SESSION_WEIGHT * self.draft.load(peer_id.as_str());
-            self.draft.end_server(peer_id);
+            self.weight += SESSION_WEIGHT * self.relay.load(peer_id.as_str());
+            self.relay.end_server(peer_id);
         }
-        Outcome::Updated
+        Ok(Registered::Updated)
     }
 
     fn insert(
@@ -251,27 +268,26 @@ impl<'d> Planner<'d> {
         peer_id: &PeerId,
         mut profile: Box<Profile>,
         asked: Option<bool>,
-    ) -> Outcome {
+    ) -> Result<(), RegistryError> {
         let expired = self
             .directory
             .count_expired()
             .saturating_sub(self.revived.len());
         let staying = self.directory.registered() - expired;
         let new_bytes = self.weigh(peer_id, &profile);
-        if staying + self.inserted >= self.at.max_peers || !self.has_memory(new_bytes, 0) {
-            return Outcome::RegistryFull;
+        if staying + self.inserted >= self.context.max_peers || !self.has_memory(new_bytes, 0) {
+            return Err(RegistryError::RegistryFull);
         }
         self.inserted += 1;
         turn::settle(&mut profile, asked, None);
-        let touch = Touch {
+        let row = PendingRow {
             row_id: self.directory.new_row_id(self.inserted),
-            registered_at_ms: self.at.now_ms,
+            registered_at_ms: self.context.now_ms,
             turn: profile.turn.clone(),
-            profile: Some(profile),
-            offers: false,
+            change: RowChange::Profile(profile),
         };
-        self.touched.insert(peer_id.clone(), touch);
-        Outcome::Registered
+        self.rows.insert(peer_id.clone(), row);
+        Ok(())
     }
 
     /// Adds the work of writing a profile to that of the batch. Returns the memory that its peer
@@ -289,10 +305,10 @@ impl<'d> Planner<'d> {
         // What a peer takes is reckoned a little high, which must not keep it from a change.
         let reserve_bytes = match old_bytes {
             0 => 0,
-            _ => (self.at.max_bytes / 16).min(MAX_RESERVE_BYTES),
+            _ => (self.context.max_bytes / 16).min(MAX_RESERVE_BYTES),
         };
-        let is_over = taken_bytes + more_bytes > self.at.max_bytes + reserve_bytes;
-        if more_bytes > 0 && (is_over || self.at.is_swollen) {
+        let is_over = taken_bytes + more_bytes > self.context.max_bytes + reserve_bytes;
+        if more_bytes > 0 && (is_over || self.context.is_swollen) {
             return false;
         }
         self.added_bytes += more_bytes;
@@ -304,7 +320,7 @@ impl<'d> Planner<'d> {
         let peer = self.directory.get(peer_id.as_str())?;
         let row_id = peer.row_id();
         let last_seen_ms = peer.last_seen_ms();
-        if lease::is_expired(last_seen_ms, self.at.cutoff_ms) && self.revived.insert(row_id) {
+        if lease::is_expired(last_seen_ms, self.context.cutoff_ms) && self.revived.insert(row_id) {
             // It is listed again, store by store.
             self.weight += peer.weight();
             if (last_seen_ms, row_id) < self.cleanup_before {
@@ -314,48 +330,54 @@ impl<'d> Planner<'d> {
         Some(peer)
     }
 
-    /// The entry of a peer that is registered, if only by this batch.
-    fn touch(&mut self, peer_id: &PeerId) -> Option<&mut Touch> {
-        if !self.touched.contains_key(peer_id) {
+    /// The pending row of a peer that is registered, if only by this batch.
+    fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
+        if !self.rows.contains_key(peer_id) {
             let peer = self.find(peer_id)?;
-            let touch = Touch {
+            let row = PendingRow {
                 row_id: peer.row_id(),
                 registered_at_ms: peer.registered_at_ms(),
-                profile: None,
                 turn: peer.turn().cloned(),
-                offers: false,
+                change: RowChange::Lease,
             };
-            self.touched.insert(peer.peer_id().clone(), touch);
+            self.rows.insert(peer.peer_id().clone(), row);
         }
-        self.touched.get_mut(peer_id)
+        self.rows.get_mut(peer_id)
     }
 
     /// Whether any peer or operator asks for something to be written.
-    pub(super) fn is_needed(&self) -> bool {
-        !self.renewed.is_empty() || !self.touched.is_empty() || !self.draft.is_empty()
+    pub fn is_needed(&self) -> bool {
+        !self.renewed.is_empty() || !self.rows.is_empty() || !self.relay.is_empty()
     }
 
-    pub(super) fn finish(mut self, cleans_up: bool) -> (Plan, Drafted) {
+    pub fn finish(mut self, cleans_up: bool) -> (Plan, RelayPlan) {
         self.spared.sort_unstable();
         if cleans_up {
             self.end_expired_servers();
         }
         let mut plan = Plan::default();
         let changes = &mut plan.changes;
-        for (peer_id, touch) in self.touched {
-            if let Some(profile) = touch.profile {
-                changes.registrations.push(StoredPeer {
-                    row_id: touch.row_id,
-                    peer_id,
-                    registered_at_ms: touch.registered_at_ms,
-                    last_seen_ms: self.at.now_ms,
-                    profile: *profile,
-                });
-                continue;
-            }
-            if let (true, Some(offer)) = (touch.offers, touch.turn) {
-                changes.turn_offers.push((touch.row_id, offer));
-                plan.offered.push(peer_id.clone());
+        for (peer_id, row) in self.rows {
+            match row.change {
+                RowChange::Profile(profile) => {
+                    changes.registrations.push(StoredPeer {
+                        row_id: row.row_id,
+                        peer_id,
+                        registered_at_ms: row.registered_at_ms,
+                        last_seen_ms: self.context.now_ms,
+                        profile: *profile,
+                    });
+                    continue;
+                }
+                RowChange::TurnOffer => changes.turn_offers.extend(row.turn.map(|offer| {
+                    let peer_id = peer_id.clone();
+                    OfferedTurn {
+                        row_id: row.row_id,
+                        peer_id,
+                        offer,
+                    }
+                })),
+                RowChange::Lease => {}
             }
             self.renewed
                 .extend(self.directory.get(peer_id.as_str()).cloned());
@@ -365,21 +387,21 @@ impl<'d> Planner<'d> {
         self.renewed.dedup_by_key(|peer| peer.row_id());
         changes.renewals = self.renewed.iter().map(|peer| peer.row_id()).collect();
         plan.renewed = self.renewed;
-        changes.now_ms = self.at.now_ms;
+        changes.now_ms = self.context.now_ms;
         changes.cleanup = cleans_up.then(|| Cleanup {
-            cutoff_ms: self.at.cutoff_ms,
+            cutoff_ms: self.context.cutoff_ms,
             before: self.cleanup_before,
             expected: self.expired - self.spared.len(),
             spared: self.spared,
         });
-        (plan, self.draft.finish())
+        (plan, self.relay.finish())
     }
 
     /// Ends the sessions of the TURN servers that the cleanup removes.
     fn end_expired_servers(&mut self) {
         for peer in self.directory.expired_before(self.cleanup_before) {
             if peer.turn().is_some() && self.spared.binary_search(&peer.row_id()).is_err() {
-                self.draft.end_server(peer.peer_id());
+                self.relay.end_server(peer.peer_id());
             }
         }
     }

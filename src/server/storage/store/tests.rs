@@ -29,7 +29,7 @@ async fn execute(store: &Store, sql: &'static str) {
 fn registration(row_id: i64, peer_id: &str) -> Changes {
     Changes {
         now_ms: NOW_MS,
-        is_alive: true,
+        is_written: true,
         registrations: vec![StoredPeer {
             row_id,
             peer_id: crate::protocol::PeerId::from_trusted(peer_id),
@@ -113,7 +113,7 @@ async fn each_run_of_a_crash_loop_counts_for_as_long_as_it_was_seen_alive() {
         let version = load(&store).await.version;
         let alive = Changes {
             now_ms: now_ms + 500,
-            is_alive: true,
+            is_written: true,
             ..Changes::default()
         };
         store.commit(&alive, version).await.unwrap();

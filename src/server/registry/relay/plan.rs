@@ -1,57 +1,57 @@
-//! What a batch changes, on its way into the tables and into the view.
+//! What a batch changes about relaying, on its way into the tables and into memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ledger::Bookings;
+use super::daily_traffic::DailyTraffic;
 use crate::protocol::{PeerId, Tier};
 use crate::server::model::{DayTraffic, TurnSession};
 use crate::server::policy::cost::CostState;
 use crate::server::storage::RelayChanges;
 
-/// The part of a transaction's changes that is new to the view.
+/// The part of a transaction's changes that memory does not know yet.
 #[derive(Debug, Default)]
-pub(in super::super) struct Planned {
-    pub(super) traffic: Vec<(i64, DayTraffic)>,
+pub struct RelayUpdate {
+    pub traffic: Vec<(i64, DayTraffic)>,
     /// Servers whose load has changed.
-    pub(in super::super) servers: Vec<PeerId>,
+    pub servers: Vec<PeerId>,
 }
 
 /// The changes of a batch, before those that time has made are added.
 #[derive(Debug)]
-pub(in super::super) struct Drafted {
-    pub(super) sessions: BTreeMap<Arc<str>, TurnSession>,
-    pub(super) bookings: Bookings,
+pub struct RelayPlan {
+    pub sessions: BTreeMap<Arc<str>, TurnSession>,
+    pub traffic: DailyTraffic,
     /// Servers whose load will have changed.
-    pub(super) servers: Vec<PeerId>,
-    pub(super) tiers: BTreeMap<PeerId, Tier>,
-    pub(super) state: Option<CostState>,
+    pub servers: Vec<PeerId>,
+    pub tiers: BTreeMap<PeerId, Tier>,
+    pub state: Option<CostState>,
 }
 
-impl Drafted {
+impl RelayPlan {
     /// Whether the batch changes nothing of the kind.
-    pub(in super::super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
     }
 
     /// Adds what time has changed and no transaction has written.
-    pub(in super::super) fn merge(self, unsaved: RelayChanges) -> (RelayChanges, Planned) {
-        let planned = Planned {
-            traffic: self.bookings.rows(),
+    pub fn merge(self, unsaved: RelayChanges) -> (RelayChanges, RelayUpdate) {
+        let update = RelayUpdate {
+            traffic: self.traffic.rows(),
             servers: self.servers,
         };
         let mut sessions = unsaved.sessions;
         sessions.retain(|session| !self.sessions.contains_key(&session.session_id));
         sessions.extend(self.sessions.into_values());
-        let mut bookings = self.bookings;
-        bookings.extend(&unsaved.traffic);
+        let mut traffic = self.traffic;
+        traffic.extend(&unsaved.traffic);
         let changes = RelayChanges {
             sessions,
             forgotten: unsaved.forgotten,
-            traffic: bookings.into_rows(),
+            traffic: traffic.into_rows(),
             tiers: self.tiers.into_iter().collect(),
             state: self.state.or(unsaved.state),
         };
-        (changes, planned)
+        (changes, update)
     }
 }

@@ -1,36 +1,36 @@
-//! The books of the days: what was sent on each, as far as it is settled.
+//! What was sent on each day, as far as it is counted.
 
 use std::collections::BTreeMap;
 
 use crate::server::model::{DayTraffic, TurnSession};
 use crate::server::policy::cost::{DAY_MS, Month};
 
-/// Changes of the books, by day, which are counted from 1970-01-01.
+/// Traffic by day; days are counted from 1970-01-01.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bookings(BTreeMap<i64, DayTraffic>);
+pub struct DailyTraffic(BTreeMap<i64, DayTraffic>);
 
-impl Bookings {
-    /// Books what a session has relayed by `until_ms`, each day's part on its day.
-    pub(super) fn book(&mut self, session: &mut TurnSession, until_ms: i64) {
+impl DailyTraffic {
+    /// Adds what a session has relayed by `until_ms`, each day's part to its day.
+    pub fn add_session(&mut self, session: &mut TurnSession, until_ms: i64) {
         while session.booked_until_ms < until_ms {
             let day = day_of(session.booked_until_ms);
-            let moment_ms = until_ms.min((day + 1) * DAY_MS);
-            let bytes = session.relayed_bytes(moment_ms);
+            let time_ms = until_ms.min((day + 1) * DAY_MS);
+            let bytes = session.relayed_bytes(time_ms);
             self.add_relayed(day, bytes - session.booked_bytes);
             session.booked_bytes = bytes;
-            session.booked_until_ms = moment_ms;
+            session.booked_until_ms = time_ms;
         }
     }
 
-    /// Books a report on a session that is settled already, on the day of its last millisecond.
-    pub(super) fn correct(&mut self, session: &mut TurnSession) {
+    /// Adds a report on a session that has ended, to the day of its last millisecond.
+    pub fn correct(&mut self, session: &mut TurnSession) {
         let bytes = session.relayed_bytes(session.expires_at_ms);
         let day = day_of(session.granted_at_ms.max(session.expires_at_ms - 1));
         self.add_relayed(day, bytes - session.booked_bytes);
         session.booked_bytes = bytes;
     }
 
-    pub(super) fn add_http(&mut self, day: i64, bytes: i64) {
+    pub fn add_http(&mut self, day: i64, bytes: i64) {
         if bytes != 0 {
             let traffic = self.0.entry(day).or_default();
             traffic.http_bytes = traffic.http_bytes.saturating_add(bytes);
@@ -45,40 +45,40 @@ impl Bookings {
     }
 
     /// Adds other changes to these.
-    pub(super) fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
+    pub fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
         for (day, change) in changes {
             self.add_http(*day, change.http_bytes);
             self.add_relayed(*day, change.relayed_bytes);
         }
     }
 
-    pub(super) fn into_rows(self) -> Vec<(i64, DayTraffic)> {
+    pub fn into_rows(self) -> Vec<(i64, DayTraffic)> {
         self.0.into_iter().collect()
     }
 
-    pub(super) fn rows(&self) -> Vec<(i64, DayTraffic)> {
+    pub fn rows(&self) -> Vec<(i64, DayTraffic)> {
         self.clone().into_rows()
     }
 
     /// All bytes of the days from `first` to before `end`.
-    pub(super) fn bytes_between(&self, first: i64, end: i64) -> i64 {
+    pub fn bytes_between(&self, first: i64, end: i64) -> i64 {
         let days = self.0.range(first..end);
         days.flat_map(|(_, traffic)| [traffic.http_bytes, traffic.relayed_bytes])
             .fold(0, i64::saturating_add)
     }
 
     /// Drops the days before `first`.
-    pub(super) fn drop_before(&mut self, first: i64) {
+    pub fn drop_before(&mut self, first: i64) {
         self.0 = self.0.split_off(&first);
     }
 }
 
-/// The day that holds a moment, counted from 1970-01-01.
-pub(super) fn day_of(moment_ms: i64) -> i64 {
-    moment_ms.div_euclid(DAY_MS)
+/// The day that holds a time, counted from 1970-01-01.
+pub fn day_of(time_ms: i64) -> i64 {
+    time_ms.div_euclid(DAY_MS)
 }
 
 /// The first day of the month that holds `now_ms`, counted from 1970-01-01.
-pub(super) fn first_day_of_month(now_ms: i64) -> i64 {
+pub fn first_day_of_month(now_ms: i64) -> i64 {
     day_of(Month::of(now_ms).start_ms)
 }

@@ -4,24 +4,26 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::drafted::Drafted;
-use super::ledger::Bookings;
+use super::daily_traffic::DailyTraffic;
+use super::plan::RelayPlan;
 use super::sessions::SESSION_BYTES;
-use super::{REPORT_GRACE_MS, Relay};
+use super::state::{REPORT_GRACE_MS, Relay};
 use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
+    TurnOffer,
 };
 use crate::server::model::TurnSession;
 use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
 use crate::server::policy::cost::{Bill, CostState};
 use crate::server::policy::lease;
 use crate::server::registry::directory::{Directory, DirectoryPeer};
+use crate::server::registry::error::RegistryError;
 
-/// In which a peer is granted so many new sessions and no more.
+/// The time in which new sessions of a peer are limited, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
 
-/// What a batch will have changed of what was granted.
-pub(in super::super) struct Draft<'r> {
+/// Decides what a batch changes of what was granted.
+pub struct RelayPlanner<'r> {
     relay: &'r Relay,
     now_ms: i64,
     /// Sessions as they will be.
@@ -37,34 +39,24 @@ pub(in super::super) struct Draft<'r> {
     left: HashSet<PeerId>,
     mbps: i64,
     premium: i64,
-    bookings: Bookings,
+    traffic: DailyTraffic,
     tiers: BTreeMap<PeerId, Tier>,
     state: Option<CostState>,
 }
 
-/// What becomes of an allocation.
-#[derive(Clone, Debug)]
-pub(in super::super) enum Allocated {
-    Granted(Box<Granted>),
-    Refused(Refusal),
-    UnknownSession,
-    /// All peers and sessions together take as much memory as they may.
-    NoMemory,
-}
-
 /// A session that was granted or renewed.
 #[derive(Clone, Debug)]
-pub struct Granted {
+pub struct GrantedSession {
     /// The session.
     pub session: TurnSession,
     /// How long it lasts unless it is renewed, in seconds.
     pub duration_secs: u64,
-    /// Who relays.
-    pub server: Arc<DirectoryPeer>,
+    /// What the TURN server offers.
+    pub offer: TurnOffer,
 }
 
-impl<'r> Draft<'r> {
-    pub(in super::super) fn new(relay: &'r Relay, now_ms: i64) -> Self {
+impl<'r> RelayPlanner<'r> {
+    pub fn new(relay: &'r Relay, now_ms: i64) -> Self {
         Self {
             relay,
             now_ms,
@@ -76,29 +68,29 @@ impl<'r> Draft<'r> {
             left: HashSet::new(),
             mbps: 0,
             premium: 0,
-            bookings: Bookings::default(),
+            traffic: DailyTraffic::default(),
             tiers: BTreeMap::new(),
             state: None,
         }
     }
 
     /// Whether nothing will have changed.
-    pub(in super::super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
     }
 
     /// Grants a session, renews one, or refuses.
-    pub(in super::super) fn allocate(
+    pub fn allocate(
         &mut self,
         request: &AllocateTurnRequest,
         directory: &Directory,
         cutoff_ms: i64,
         max_bytes: usize,
-    ) -> Allocated {
+    ) -> Result<Result<Box<GrantedSession>, Refusal>, RegistryError> {
         let renewed = match &request.session_id {
             None => None,
             Some(id) => match self.renewable(id, &request.peer_id, directory) {
-                None => return Allocated::UnknownSession,
+                None => return Err(RegistryError::UnknownSession),
                 renewed => renewed,
             },
         };
@@ -113,30 +105,32 @@ impl<'r> Draft<'r> {
         let tiers = &self.relay.config.tiers;
         let grant = match allocation::decide(ask, standing, self.mode(), tiers) {
             Ok(grant) => grant,
-            Err(refusal) => return Allocated::Refused(refusal),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         if renewed.is_none() {
             if directory.bytes() + self.bytes() > max_bytes {
-                return Allocated::NoMemory;
+                return Err(RegistryError::RegistryFull);
             }
             let allowed = self.relay.bounds.max_new_per_minute;
             if self.granted_in_last_minute(&request.peer_id) >= allowed {
-                return Allocated::Refused(Refusal::TooOften { allowed });
+                return Ok(Err(Refusal::TooOften { allowed }));
             }
         }
-        let (session, server) = match renewed {
-            Some((session, server)) => (self.renew(session, grant), server),
-            None => match self.choose(directory, &request.peer_id, cutoff_ms) {
-                Some(server) => (self.grant(&request.peer_id, &server, grant), server),
-                None => return Allocated::Refused(Refusal::NoTurnServer),
-            },
+        let granted = match renewed {
+            Some((session, offer)) => Some((self.renew(session, grant), offer)),
+            None => self
+                .choose(directory, &request.peer_id, cutoff_ms)
+                .map(|(server_id, offer)| (self.grant(&request.peer_id, server_id, grant), offer)),
+        };
+        let Some((session, offer)) = granted else {
+            return Ok(Err(Refusal::NoTurnServer));
         };
         self.put(session.clone());
-        Allocated::Granted(Box::new(Granted {
+        Ok(Ok(Box::new(GrantedSession {
             session,
             duration_secs: grant.duration_secs,
-            server,
-        }))
+            offer,
+        })))
     }
 
     /// Memory of all sessions after the batch, in bytes.
@@ -153,12 +147,12 @@ impl<'r> Draft<'r> {
         before + self.new_of_peer.get(peer_id).map_or(0, Vec::len)
     }
 
-    fn grant(&self, peer_id: &PeerId, server: &DirectoryPeer, grant: Grant) -> TurnSession {
+    fn grant(&self, peer_id: &PeerId, server_id: PeerId, grant: Grant) -> TurnSession {
         let name: u128 = rand::random();
         TurnSession {
             session_id: format!("{name:032x}").into(),
             peer_id: peer_id.clone(),
-            server_id: server.peer_id().clone(),
+            server_id,
             tier: grant.tier,
             mbps: grant.mbps,
             granted_at_ms: self.now_ms,
@@ -187,23 +181,21 @@ impl<'r> Draft<'r> {
         self.now_ms.saturating_add_unsigned(duration_ms)
     }
 
-    /// Ends a session; tells what it is taken to have relayed.
-    pub(in super::super) fn release(&mut self, request: &ReleaseTurnRequest) -> Option<i64> {
-        let session = self.live(&request.session_id)?;
-        if session.peer_id != request.peer_id {
-            return None;
-        }
-        let mut session = session.clone();
+    /// Ends a session. Returns the traffic that it counts for, in bytes.
+    pub fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
+        let session = self.live(&request.session_id);
+        let own = session.filter(|session| session.peer_id == request.peer_id);
+        let mut session = own.cloned().ok_or(RegistryError::UnknownSession)?;
         if let Some(bytes) = request.bytes_transferred {
             // The server has the last word on what its peer has relayed.
             let bytes = allocation::credible_bytes(&session, bytes, self.now_ms);
             session.reported_bytes.get_or_insert(bytes);
         }
-        Some(self.end(session))
+        Ok(self.end(session))
     }
 
     /// Ends all sessions that a server relays, as it has left.
-    pub(in super::super) fn end_server(&mut self, server_id: &PeerId) {
+    pub fn end_server(&mut self, server_id: &PeerId) {
         self.left.insert(server_id.clone());
         let of_view = self.relay.sessions.on_server(server_id.as_str());
         let ids = of_view.map(|session| &session.session_id);
@@ -223,16 +215,16 @@ impl<'r> Draft<'r> {
 
     fn end(&mut self, mut session: TurnSession) -> i64 {
         session.expires_at_ms = self.now_ms;
-        self.bookings.book(&mut session, self.now_ms);
+        self.traffic.add_session(&mut session, self.now_ms);
         // The books may be kept up to this very millisecond, without what was reported since.
-        self.bookings.correct(&mut session);
+        self.traffic.correct(&mut session);
         let bytes = session.relayed_bytes(self.now_ms);
         self.put(session);
         bytes
     }
 
-    /// Takes up what a server says that a session relayed; tells whether it is one of its own.
-    pub(in super::super) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
+    /// Counts what a server says that a session relayed. Returns whether it relays that session.
+    pub fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
         let is_its_own = |session: &&TurnSession| {
             // It may be remembered for longer than that, as long as nothing is written.
@@ -246,17 +238,17 @@ impl<'r> Draft<'r> {
         let bytes = allocation::credible_bytes(&session, usage.bytes_transferred, self.now_ms);
         session.reported_bytes = Some(bytes);
         if session.is_settled() {
-            self.bookings.correct(&mut session);
+            self.traffic.correct(&mut session);
         }
         self.put(session);
         true
     }
 
-    pub(in super::super) fn set_tier(&mut self, peer_id: &PeerId, tier: Tier) {
+    pub fn set_tier(&mut self, peer_id: &PeerId, tier: Tier) {
         self.tiers.insert(peer_id.clone(), tier);
     }
 
-    pub(in super::super) fn set_spend(&mut self, spend_usd: f64, as_of_ms: i64) {
+    pub fn set_spend(&mut self, spend_usd: f64, as_of_ms: i64) {
         let bill = Bill {
             spend_usd,
             as_of_ms,
@@ -265,21 +257,21 @@ impl<'r> Draft<'r> {
         self.state.get_or_insert(self.relay.state).bill = Some(bill);
     }
 
-    pub(in super::super) fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
+    pub fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
         let forced = forced.map(|(mode, until_ms)| ModeOverride { mode, until_ms });
         self.state.get_or_insert(self.relay.state).forced = forced;
     }
 
     /// How many live sessions a server relays, before the batch.
-    pub(in super::super) fn load(&self, server_id: &str) -> usize {
+    pub fn load(&self, server_id: &str) -> usize {
         self.relay.sessions.load(server_id) as usize
     }
 
     /// What the batch will have changed.
-    pub(in super::super) fn finish(self) -> Drafted {
-        Drafted {
+    pub fn finish(self) -> RelayPlan {
+        RelayPlan {
             sessions: self.sessions,
-            bookings: self.bookings,
+            traffic: self.traffic,
             servers: self.loads.into_keys().collect(),
             tiers: self.tiers,
             state: self.state,
@@ -312,10 +304,11 @@ impl<'r> Draft<'r> {
         session_id: &str,
         peer_id: &PeerId,
         directory: &Directory,
-    ) -> Option<(TurnSession, Arc<DirectoryPeer>)> {
+    ) -> Option<(TurnSession, TurnOffer)> {
         let session = self.live(session_id)?;
         let server = directory.turn_server(session.server_id.as_str())?;
-        (session.peer_id == *peer_id).then(|| (session.clone(), Arc::clone(server)))
+        let offer = server.turn()?;
+        (session.peer_id == *peer_id).then(|| (session.clone(), offer.clone()))
     }
 
     /// What is granted already. Sessions on servers that have left are no use to their peers and
@@ -323,7 +316,7 @@ impl<'r> Draft<'r> {
     fn standing(
         &self,
         peer_id: &PeerId,
-        renewed: Option<&(TurnSession, Arc<DirectoryPeer>)>,
+        renewed: Option<&(TurnSession, TurnOffer)>,
         directory: &Directory,
     ) -> Standing {
         let totals = self.relay.sessions.totals();
@@ -364,7 +357,7 @@ impl<'r> Draft<'r> {
         directory: &Directory,
         peer_id: &PeerId,
         cutoff_ms: i64,
-    ) -> Option<Arc<DirectoryPeer>> {
+    ) -> Option<(PeerId, TurnOffer)> {
         // Those that have run out but are not moved from the active ones yet.
         let is_active =
             |server: &DirectoryPeer| !lease::is_expired(server.last_seen_ms(), cutoff_ms);
@@ -392,7 +385,7 @@ impl<'r> Draft<'r> {
                     && !self.left.contains(server.peer_id())
             })
             .min_by_key(|(load, server)| (Directory::load_key(*load, server), server.peer_id()))
-            .map(|(_, server)| Arc::clone(server))
+            .and_then(|(_, server)| Some((server.peer_id().clone(), server.turn()?.clone())))
     }
 
     /// Notes a session as it will be, and all that follows from it.

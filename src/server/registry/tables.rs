@@ -1,28 +1,28 @@
-//! The tables in memory, and the writing that keeps the two equal.
+//! Reads the tables into memory, and writes batches that were planned on what is in memory.
 
+use super::directory::{Directory, Filling, MAX_OWN_ROW_ID};
+use super::journal;
+use super::relay::{Relay, SentBytes};
+use super::state::{Changed, Storage};
 use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
 use crate::server::progress::Progress;
-use crate::server::registry::directory::{Directory, Filling, MAX_OWN_ROW_ID};
-use crate::server::registry::journal;
-use crate::server::registry::relay::{Relay, SentBytes};
-use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 
 /// What the peers of a table may take beyond the budget at a start, at most, in bytes.
 const MAX_EXCESS_BYTES: usize = 64 << 20;
 
-/// What the view of what was granted is made with.
+/// What a [`Relay`] is made with, besides its rows.
 #[derive(Clone, Debug)]
-pub(super) struct RelayConfig {
-    pub(super) cost: CostConfig,
-    pub(super) sessions: SessionConfig,
-    pub(super) sent: SentBytes,
+pub struct RelayConfig {
+    pub cost: CostConfig,
+    pub sessions: SessionConfig,
+    pub sent: SentBytes,
 }
 
 /// What a write leaves behind.
 #[derive(Debug)]
-pub(in super::super) enum Written {
+pub enum Written {
     /// The batch is on disk.
     Committed,
     /// Nothing was written: the table may not equal the directory any more.
@@ -31,18 +31,18 @@ pub(in super::super) enum Written {
 
 /// The tables as they are in memory.
 #[derive(Debug)]
-pub(super) struct Views {
-    pub(super) directory: Directory,
-    pub(super) relay: Relay,
-    pub(super) version: DataVersion,
+pub struct Tables {
+    pub directory: Directory,
+    pub relay: Relay,
+    pub version: DataVersion,
     /// How many rows are in `peers_quarantine`.
-    pub(super) quarantined: u64,
+    pub quarantined: u64,
     /// Whether memory holds all rows of the table.
-    pub(super) is_whole: bool,
+    pub is_whole: bool,
 }
 
-/// Carries out `changes`, unless the directory may not equal the table.
-pub(super) async fn write(
+/// Commits `changes`, or reads the tables that are small anew if memory may not equal the database.
+pub async fn commit_or_reload(
     store: &Store,
     changes: &Changes,
     storage: Storage,
@@ -88,13 +88,13 @@ impl RelayConfig {
 
 /// Reads all tables, as far as there is memory for the peers: those whose leases run out first are
 /// removed if there is not.
-pub(super) async fn load(
+pub async fn load(
     store: &Store,
     relay_config: &RelayConfig,
     max_bytes: usize,
     now_ms: i64,
     progress: &Progress,
-) -> Result<Views, StorageError> {
+) -> Result<Tables, StorageError> {
     // A little more than while it runs, where peers may exceed the budget a little: whoever had a place
     // keeps it over a restart.
     let mut filling = Filling::new(max_bytes + (max_bytes / 8).min(MAX_EXCESS_BYTES));
@@ -112,8 +112,8 @@ pub(super) async fn load(
     }
     let mut relay = relay_config.relay(loaded.relay);
     relay.end_on_missing(now_ms, |server_id| directory.is_turn_server(server_id));
-    directory.set_loads(relay.sessions().loads());
-    Ok(Views {
+    directory.set_loads(relay.sessions.loads());
+    Ok(Tables {
         directory,
         relay,
         version: loaded.version,

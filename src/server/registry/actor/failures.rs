@@ -1,0 +1,66 @@
+//! What the actor does about a batch that was not written.
+
+use super::registry_actor::RegistryActor;
+use crate::server::registry::batch::Batch;
+use crate::server::registry::error::RegistryError;
+use crate::server::registry::journal;
+use crate::server::registry::state::Storage;
+use crate::server::storage::StorageError;
+
+/// How long nothing is cleaned up after the database has refused a cleanup, in milliseconds.
+const CLEANUP_PAUSE_MS: i64 = 60_000;
+
+impl RegistryActor {
+    /// Finds the mutation that a trigger or a check of an operator refuses, so that everyone else goes
+    /// on: tries the batch again without its cleanup first, then half by half.
+    pub fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
+        let now_ms = self.clock.now_ms();
+        {
+            let mut state = self.view.write();
+            state.end_write(false, now_ms);
+            if let Some(unsaved) = batch.plan.unsaved.take() {
+                state.relay.put_back(&unsaved);
+            }
+        }
+        if batch.plan.changes.cleanup.is_some() {
+            self.journal.constraint(now_ms, None, error);
+            self.no_cleanup_until_ms = now_ms + CLEANUP_PAUSE_MS;
+            self.retried.push_front(batch);
+            return;
+        }
+        if batch.mutations.len() > 1 {
+            let half = batch.mutations.split_off(batch.mutations.len() / 2);
+            let half = Batch {
+                mutations: half,
+                ..Batch::default()
+            };
+            self.retried.push_front(half);
+            self.retried.push_front(batch);
+            return;
+        }
+        if batch.mutations.is_empty() {
+            self.journal.constraint(now_ms, None, error);
+        }
+        for mutation in batch.mutations {
+            self.journal.constraint(now_ms, mutation.peer_id(), error);
+            mutation.refuse(RegistryError::StorageUnavailable);
+        }
+    }
+
+    /// Answers everyone in a batch that failed as the database takes no writes: since its beginning,
+    /// as it may have waited long for the database.
+    pub fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
+        let mut state = self.view.write();
+        state.end_write(false, since_ms);
+        if let Storage::Works(_) = state.storage {
+            state.storage = Storage::Fails { since_ms };
+            self.journal.degraded(since_ms, error);
+        } else {
+            journal::still_degraded(error);
+        }
+        drop(state);
+        for mutation in batch.mutations {
+            mutation.refuse(RegistryError::StorageUnavailable);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The fields of the actor, its timers, and what it does next.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context};
+use tokio::sync::oneshot;
+
+use crate::clock::{self, Clock};
+use crate::server::config::LeaseConfig;
+use crate::server::registry::batch::{Batch, Maintenance, Plan};
+use crate::server::registry::inbox::Inbox;
+use crate::server::registry::journal::Journal;
+use crate::server::registry::pulse::{Phase, Pulse};
+use crate::server::registry::resync::Comparison;
+use crate::server::registry::state::{News, State};
+use crate::server::registry::tables::RelayConfig;
+use crate::server::registry::view::View;
+use crate::server::resident;
+use crate::server::storage::{FilesLost, StorageError, Store};
+
+/// The maximum of mutations that share a transaction: enough to make the cost of the commit itself
+/// vanish, few enough that a transaction takes milliseconds.
+const BATCH_MUTATIONS: usize = 1024;
+
+/// How often the actor gives a sign of life.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How often the files are compared with the ones that were opened.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When the process first records that it is alive; then after twice as long, and so on, until it
+/// does so every tenth of a lease. A process that is killed soon after each start would otherwise
+/// never have lived, and nobody's lease would run out.
+const FIRST_MARK: Duration = Duration::from_millis(250);
+
+/// The owner of the database, the queue before it and the state after it.
+pub struct RegistryActor {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub config: LeaseConfig,
+    /// To read the tables anew with.
+    pub relay_config: RelayConfig,
+    pub view: View,
+    pub inbox: Inbox,
+    pub maintenance: Vec<Maintenance>,
+    /// Peers that cleanups of mutations removed and no response has told of: a cleanup that takes
+    /// several transactions tells the rest to the next sender.
+    pub untold: usize,
+    /// A transaction or a read of the table is under way.
+    pub is_writing: bool,
+    pub comparison: Comparison,
+    /// Batches that are to be planned again, in this order.
+    pub retried: VecDeque<Batch>,
+    /// Until when nothing is cleaned up, in Unix milliseconds.
+    pub no_cleanup_until_ms: i64,
+    pub journal: Journal,
+    pub pulse: Arc<Pulse>,
+    pub drained: Option<oneshot::Sender<Result<(), StorageError>>>,
+    /// Dropped with the actor, however it ends; tells why, if the files are lost.
+    pub alive: Option<oneshot::Sender<FilesLost>>,
+    pub is_checking_files: bool,
+}
+
+impl RegistryActor {
+    /// What readers look at.
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// What the actor is at, for other threads.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    pub fn enter(&self, phase: Phase) {
+        self.pulse.enter(phase, clock::machine_ms());
+    }
+
+    /// Registered and active peers.
+    pub fn peers(&self) -> (usize, usize) {
+        let state = self.view.read();
+        (state.directory.registered(), state.directory.active())
+    }
+
+    /// Gives a sign of life.
+    fn tick(&mut self) {
+        let now_ms = self.clock.now_ms();
+        self.pulse.turn(clock::machine_ms());
+        self.enter(Phase::Expiring);
+        // Read before the lock is taken: readers need not wait for a file of the system.
+        let resident_bytes = resident::bytes();
+        self.advance(now_ms, |state| {
+            if let Some(bytes) = resident_bytes {
+                state.weigh(bytes);
+            }
+        });
+        self.journal.flush(now_ms);
+        self.enter(Phase::Waiting);
+    }
+
+    /// Brings the state up to now, and logs what is new.
+    pub fn advance<T>(&mut self, now_ms: i64, then: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.view.write();
+        state.give_sign_of_life(now_ms);
+        state.advance(now_ms);
+        let news = state.take_news(now_ms);
+        let result = then(&mut state);
+        drop(state);
+        self.log(news, now_ms);
+        result
+    }
+
+    pub fn log(&mut self, news: News, now_ms: i64) {
+        for outage in news.credited {
+            self.journal.stood_still(now_ms, outage);
+        }
+        if let Some((before, cost)) = news.mode {
+            self.journal.mode(now_ms, before, &cost);
+        }
+    }
+
+    pub fn add_maintenance(&mut self, item: Maintenance, ctx: &mut Context<Self>) {
+        if !self.maintenance.contains(&item) {
+            self.maintenance.push(item);
+        }
+        self.go_on(ctx);
+    }
+
+    /// Begins the next transaction, or the next step of a comparison with the table, unless one is
+    /// under way or nothing waits.
+    pub fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.is_writing {
+            return;
+        }
+        let is_resync_next = self.comparison.is_next || !self.has_work() && self.drained.is_none();
+        match self.comparison.step {
+            Some(step) if is_resync_next => self.step_resync(step, ctx),
+            resync if self.has_work() => {
+                let batch = self.next_batch();
+                match resync {
+                    Some(_) => self.refresh(batch, ctx),
+                    None => self.plan_and_commit(batch, ctx),
+                }
+            }
+            _ => self.finish_drain(),
+        }
+    }
+
+    pub fn has_work(&self) -> bool {
+        !self.retried.is_empty() || !self.inbox.is_empty() || !self.maintenance.is_empty()
+    }
+
+    fn next_batch(&mut self) -> Batch {
+        self.retried.pop_front().unwrap_or_else(|| Batch {
+            mutations: self.inbox.take(BATCH_MUTATIONS),
+            maintenance: mem::take(&mut self.maintenance),
+            plan: Plan::default(),
+        })
+    }
+
+    /// A transaction or a read of the table begins.
+    pub fn begin_io(&mut self) {
+        self.is_writing = true;
+        self.pulse.begin_commit(clock::machine_ms());
+    }
+
+    /// It has ended.
+    pub fn end_io(&mut self) {
+        self.is_writing = false;
+        self.pulse.end_commit();
+    }
+
+    /// Closes the database once everything is written, if the registry is draining.
+    fn finish_drain(&mut self) {
+        let Some(drained) = self.drained.take() else {
+            return;
+        };
+        let store = self.store.clone();
+        actix::spawn(async move {
+            // Nobody listens any more if the process is being torn down.
+            let _ = drained.send(store.close().await);
+        });
+    }
+}
+
+impl Drop for RegistryActor {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+impl Actor for RegistryActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
+        ctx.run_interval(cleanup_interval, |actor, ctx| {
+            actor.add_maintenance(Maintenance::Cleanup, ctx);
+            actor.give_back_pages();
+        });
+        ctx.run_interval(TICK, |actor, _| actor.tick());
+        ctx.run_interval(FILE_CHECK_INTERVAL, |actor, ctx| actor.check_files(ctx));
+        mark_alive(ctx, FIRST_MARK);
+    }
+}
+
+/// Records that the registry is alive after `wait`, and again after twice as long.
+fn mark_alive(ctx: &mut Context<RegistryActor>, wait: Duration) {
+    ctx.run_later(wait, move |actor, ctx| {
+        actor.add_maintenance(Maintenance::MarkAlive, ctx);
+        let longest = Duration::from_secs(actor.config.peer_timeout_secs) / 10;
+        if wait >= longest {
+            actor.checkpoint();
+        }
+        mark_alive(ctx, (wait * 2).min(longest));
+    });
+}

@@ -1,0 +1,103 @@
+//! How the actor begins: with what is in the tables.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::registry_actor::RegistryActor;
+use crate::clock::{self, Clock};
+use crate::server::config::{Config, SessionConfig};
+use crate::server::progress::Progress;
+use crate::server::registry::inbox::Inbox;
+use crate::server::registry::journal::Journal;
+use crate::server::registry::pulse::Pulse;
+use crate::server::registry::relay::{SESSION_BYTES, SentBytes};
+use crate::server::registry::resync::Comparison;
+use crate::server::registry::state::{State, Storage};
+use crate::server::registry::tables::{self, RelayConfig, Tables};
+use crate::server::registry::view::View;
+use crate::server::resident;
+use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
+
+impl RegistryActor {
+    /// Goes on with the leases in `store`.
+    pub async fn resume(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+        sent: SentBytes,
+        inbox: Inbox,
+        alive: oneshot::Sender<FilesLost>,
+        progress: &Progress,
+    ) -> Result<(Self, Resumed), StorageError> {
+        let resident_bytes_before = resident::bytes().unwrap_or(0);
+        let now_ms = clock.now_ms();
+        let lease = config.lease;
+        let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
+        let relay_config = RelayConfig {
+            cost: config.cost.clone(),
+            sessions: SessionConfig {
+                // Those that have ended must not keep newcomers out.
+                max_ended: config
+                    .sessions
+                    .max_ended
+                    .min(lease.max_memory_bytes / 8 / SESSION_BYTES),
+                ..config.sessions
+            },
+            sent,
+        };
+        let max_bytes = lease.max_memory_bytes;
+        let Tables {
+            directory,
+            relay,
+            version,
+            quarantined,
+            is_whole,
+        } = tables::load(&store, &relay_config, max_bytes, now_ms, progress).await?;
+        let storage = match resumed.stalled_since_ms {
+            Some(since_ms) => Storage::Fails { since_ms },
+            None if is_whole => Storage::Works(version),
+            None => Storage::Fails { since_ms: now_ms },
+        };
+        let outages = resumed.outages.clone();
+        let mut state = State::new(
+            directory,
+            relay,
+            storage,
+            lease,
+            outages,
+            resident_bytes_before,
+            now_ms,
+        );
+        state.quarantined = quarantined;
+        let now_ms = clock.now_ms();
+        if let Storage::Works(_) = state.storage {
+            state.credit_load(now_ms);
+        }
+        while !state.is_current(now_ms) {
+            state.advance(now_ms);
+        }
+        state.advance(now_ms);
+        let actor = Self {
+            store,
+            view: View::new(state, Arc::clone(&clock)),
+            clock,
+            config: lease,
+            relay_config,
+            inbox,
+            maintenance: Vec::new(),
+            untold: 0,
+            is_writing: false,
+            comparison: Comparison::default(),
+            retried: VecDeque::new(),
+            no_cleanup_until_ms: i64::MIN,
+            journal: Journal::default(),
+            pulse: Arc::new(Pulse::new(clock::machine_ms())),
+            drained: None,
+            alive: Some(alive),
+            is_checking_files: false,
+        };
+        Ok((actor, resumed))
+    }
+}

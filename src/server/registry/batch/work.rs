@@ -1,0 +1,80 @@
+//! Mutations and maintenance that share a transaction.
+
+use super::context::BatchContext;
+use super::plan::Plan;
+use super::planner::Planner;
+use crate::server::policy::lease::Outage;
+use crate::server::registry::directory::Directory;
+use crate::server::registry::mutation::Mutation;
+use crate::server::registry::relay::{Relay, RelayPlan};
+
+/// Work that no peer has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintenance {
+    /// The backup cleanup is due.
+    Cleanup,
+    /// A cleanup has left some peers to the next one.
+    CleanupRest,
+    /// It is time to record that the registry is alive.
+    MarkAlive,
+}
+
+/// Mutations and maintenance that share a transaction, and what it does for them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order of arrival.
+    pub mutations: Vec<Mutation>,
+    pub maintenance: Vec<Maintenance>,
+    pub plan: Plan,
+}
+
+impl Batch {
+    /// Works out what the batch does, given that `directory` and `relay` equal the tables and that
+    /// the first peers that have run out are known as such. Returns what it does about relaying, and
+    /// the mutations that are too much for one batch.
+    pub fn plan(
+        &mut self,
+        directory: &Directory,
+        relay: &Relay,
+        context: BatchContext,
+    ) -> (RelayPlan, Vec<Mutation>) {
+        let mut planner = Planner::new(directory, relay, context);
+        let mut planned = 0;
+        for mutation in &mut self.mutations {
+            if planner.is_full() {
+                break;
+            }
+            planner.decide(mutation);
+            planned += 1;
+        }
+        let rest = self.mutations.split_off(planned);
+        let is_needed = planner.is_needed();
+        // To record that the registry is alive is no reason to clean up.
+        let is_cleanup =
+            |it: &Maintenance| matches!(it, Maintenance::Cleanup | Maintenance::CleanupRest);
+        let cleans_up = is_needed || self.maintenance.iter().any(is_cleanup);
+        let (plan, relay_plan) = planner.finish(cleans_up && context.cleans_up);
+        self.plan = plan;
+        self.plan.changes.is_written = is_needed || !self.maintenance.is_empty();
+        (relay_plan, rest)
+    }
+
+    /// Adds what time has changed, as far as anything of the kind is written.
+    pub fn add_passed_time(
+        &mut self,
+        relay_plan: RelayPlan,
+        relay: &mut Relay,
+        unsaved_outages: &[Outage],
+    ) {
+        if !relay_plan.is_empty() || !self.maintenance.is_empty() {
+            let unsaved = relay.take_unsaved(self.plan.changes.now_ms);
+            self.plan.unsaved = Some(Box::new(unsaved.clone()));
+            let (changes, update) = relay_plan.merge(unsaved);
+            self.plan.changes.relay = changes;
+            self.plan.relay = Some(update);
+        }
+        if self.plan.changes.is_written {
+            self.plan.changes.outages = unsaved_outages.to_vec();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Bytes that the HTTP server has sent, on their way into the tables.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that the HTTP server has sent since it started; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SentBytes(Arc<AtomicU64>);
+
+impl SentBytes {
+    /// Counts some more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> i64 {
+        i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    }
+}
+
+/// How far the bytes sent have come: counted, in the transaction under way, on disk.
+#[derive(Debug)]
+pub struct SentProgress {
+    sent: SentBytes,
+    counted: i64,
+    saving: i64,
+    saved: i64,
+}
+
+impl SentProgress {
+    pub fn new(sent: SentBytes) -> Self {
+        Self {
+            sent,
+            counted: 0,
+            saving: 0,
+            saved: 0,
+        }
+    }
+
+    /// Counts what was sent since this was called last, in bytes.
+    pub fn count(&mut self) -> i64 {
+        let sent = self.sent.get();
+        let new = sent - self.counted;
+        self.counted = sent;
+        new
+    }
+
+    /// What is counted is in a transaction now.
+    pub fn begin_save(&mut self) {
+        self.saving = self.counted;
+    }
+
+    /// The transaction is on disk.
+    pub fn end_save(&mut self) {
+        self.saved = self.saving;
+    }
+
+    /// Goes on from what was on disk when the tables were read anew: the rest is counted again.
+    pub fn resume(&mut self, before: &Self) {
+        self.saved = before.saved;
+        self.counted = before.saved;
+    }
+}
