@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::StartError;
+use super::error::StartError;
 use crate::clock::{Clock, SystemClock, rfc3339};
 
 /// 2020-01-01 and 2100-01-01, in Unix milliseconds. A machine without a battery begins in 1970, or

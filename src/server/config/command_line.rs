@@ -2,7 +2,11 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{CostConfig, CostSettings, Settings, SettingsError, secrets};
+use super::checker::SettingsError;
+use super::cost::CostConfig;
+use super::cost_settings::CostSettings;
+use super::secrets;
+use super::settings::Settings;
 use crate::protocol::Tier;
 
 /// A bootstrap registry for peer-to-peer networks.

@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 
-use super::Secret;
 use super::checker::Checker;
+use super::cost::Secret;
 
 const TURN_SHARED_SECRET: &str = "TURN_SHARED_SECRET";
 const TURN_SHARED_SECRET_FILE: &str = "TURN_SHARED_SECRET_FILE";

@@ -4,10 +4,15 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 
+use super::address_policy::AddressPolicy;
 use super::checker::{Checker, SettingsError};
 use super::cost_settings::CostSettings;
+use super::http::HttpConfig;
+use super::lease::LeaseConfig;
+use super::memory;
 use super::secrets::Secrets;
-use super::{AddressPolicy, Config, HttpConfig, LeaseConfig, SessionConfig, memory};
+use super::server::Config;
+use super::sessions::SessionConfig;
 use crate::protocol::Limits;
 
 /// The settings of the server as they are given.

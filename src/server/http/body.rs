@@ -1,4 +1,4 @@
-//! Takes in request bodies: JSON by their type, small, in time, and not too many at once.
+//! Reads request bodies: JSON by their type, small, in time, and not too many at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt;
 
-use super::Api;
-use super::budget::{ByteBudget, Charge};
+use super::budget::Charge;
 use super::connection::Exchange;
+use super::context::Api;
 use super::errors::ApiError;
 use super::lane::Lane;
 use crate::server::registry::RegistryError;
@@ -20,17 +20,8 @@ use crate::server::registry::RegistryError;
 /// How long a body may take to arrive, in seconds. A registration is one packet or two.
 const BODY_TIMEOUT_SECS: u64 = 5;
 
-/// Bytes of all bodies over [`SMALL_BYTES`] that are in the works together. Beyond it the answer
-/// is 503 `overloaded`.
-const BUDGET_BYTES: usize = 32 << 20;
-
 /// A body of this size needs no share of the budget, so that no heartbeat is refused for it.
 const SMALL_BYTES: usize = 4096;
-
-/// The bytes that large bodies share.
-pub(super) fn budget() -> ByteBudget {
-    ByteBudget::new(BUDGET_BYTES)
-}
 
 /// The bytes of a body that says it is JSON. They count as in the works until it is dropped.
 pub(super) struct JsonBody(
@@ -44,10 +35,10 @@ impl FromRequest for JsonBody {
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let api = request.app_data::<web::Data<Api>>();
-        let most_bytes = api.map_or(0, |api| api.http.max_body_bytes);
-        let checked = check_headers(request, most_bytes);
+        let max_bytes = api.map_or(0, |api| api.http.max_body_bytes);
+        let checked = check_headers(request, max_bytes);
         let reader = Reader {
-            most_bytes,
+            max_bytes,
             shared: api.map(|api| (api.bodies.charge(), api.large_bodies.clone())),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
@@ -65,7 +56,7 @@ impl FromRequest for JsonBody {
     }
 }
 
-fn check_headers(request: &HttpRequest, most_bytes: usize) -> Result<(), ApiError> {
+fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError> {
     let headers = request.headers();
     let is_json = headers
         .get(CONTENT_TYPE)
@@ -80,15 +71,15 @@ fn check_headers(request: &HttpRequest, most_bytes: usize) -> Result<(), ApiErro
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > most_bytes as u64) {
-        return Err(ApiError::TooLarge { most_bytes });
+    if length.is_some_and(|length| length > max_bytes as u64) {
+        return Err(ApiError::TooLarge { max_bytes });
     }
     Ok(())
 }
 
 /// Reads one body.
 struct Reader {
-    most_bytes: usize,
+    max_bytes: usize,
     shared: Option<(Charge, Lane)>,
     exchange: Option<Exchange>,
 }
@@ -98,9 +89,9 @@ impl Reader {
         let mut body = Bytes::new();
         while let Some(chunk) = self.next_chunk(&mut payload).await? {
             let bytes = body.len() + chunk.len();
-            if bytes > self.most_bytes {
+            if bytes > self.max_bytes {
                 return Err(ApiError::TooLarge {
-                    most_bytes: self.most_bytes,
+                    max_bytes: self.max_bytes,
                 });
             }
             if bytes > SMALL_BYTES
@@ -129,7 +120,7 @@ impl Reader {
             share = Some(charge);
             // Parsing it costs a worker up to a millisecond. The handler begins with that as soon
             // as this returns, and a spawned task runs when the handler waits for the first time.
-            let slot = lane.enter(None).await?;
+            let slot = lane.enter().await?;
             actix_web::rt::spawn(async move { drop(slot) });
         }
         Ok(JsonBody(body, share))

@@ -1,16 +1,14 @@
 //! What relaying costs, and what operators say about it.
 
 use std::collections::BTreeMap;
-use std::future::{Ready, ready};
 
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, web};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
 
-use super::Api;
 use super::body::JsonBody;
+use super::context::Api;
 use super::errors::ApiError;
+use super::operator::Operator;
 use crate::clock::rfc3339;
 use crate::protocol::{
     AdminResponse, AllocationStats, CostInfo, CostMetrics, CostMode, CostStatsResponse,
@@ -19,41 +17,6 @@ use crate::protocol::{
 };
 use crate::server::policy::cost::Month;
 use crate::server::registry::{CostStatus, SettingSaved, Status};
-
-/// Bears witness that a request carries the operator's token.
-pub(super) struct Operator;
-
-impl FromRequest for Operator {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let api = request.app_data::<web::Data<Api>>();
-        let token = api.and_then(|api| api.admin_token.as_ref());
-        let given = request.headers().get(AUTHORIZATION);
-        let parts = given.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
-        let is_operator = match (token, parts) {
-            (Some(token), Some((scheme, given))) => {
-                // Of digests, as a comparison of the texts would take longer the more is right, or
-                // tell how long the token is.
-                let is_same = Sha256::digest(token.expose()).ct_eq(&Sha256::digest(given));
-                scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(is_same)
-            }
-            _ => false,
-        };
-        if is_operator {
-            return ready(Ok(Self));
-        }
-        // Who shows nothing guesses nothing.
-        let too_many = api
-            .filter(|_| given.is_some())
-            .and_then(|api| api.wrong_tokens.note());
-        ready(Err(match too_many {
-            Some(retry_after_secs) => ApiError::WrongTokens { retry_after_secs },
-            None => ApiError::NotTheOperator,
-        }))
-    }
-}
 
 /// `PUT /admin/peers/{peerId}/tier`
 pub(super) async fn set_tier(

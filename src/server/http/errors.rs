@@ -25,14 +25,14 @@ pub(super) enum ApiError {
     WrongMethod { allowed: &'static str },
     #[error("Content-Type must be application/json")]
     NotJson,
-    #[error("the body must be at most {most_bytes} bytes")]
-    TooLarge { most_bytes: usize },
+    #[error("the body must be at most {max_bytes} bytes")]
+    TooLarge { max_bytes: usize },
     #[error("the body must arrive within {secs} seconds")]
     TooSlow { secs: u64 },
     #[error("the body could not be read to its end")]
     BrokenBody,
-    #[error("the head of a request must be at most {most_bytes} bytes")]
-    HeadTooLarge { most_bytes: usize },
+    #[error("the head of a request must be at most {max_bytes} bytes")]
+    HeadTooLarge { max_bytes: usize },
     #[error("the head of a request must arrive within {secs} seconds")]
     HeadTooSlow { secs: u64 },
     #[error("requests that have not arrived whole use all memory for such")]

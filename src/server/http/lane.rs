@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::Exchange;
 use super::errors::ApiError;
 use crate::server::registry::RegistryError;
 
@@ -32,9 +31,8 @@ impl Lane {
         }
     }
 
-    /// Waits for a slot, in the order of arrival. `exchange` is what the work is for: when its
-    /// client lets its response wait, the slot goes to the next one.
-    pub(super) async fn enter(&self, exchange: Option<&Exchange>) -> Result<LaneSlot, ApiError> {
+    /// Waits for a slot, in the order of arrival.
+    pub(super) async fn enter(&self) -> Result<LaneSlot, ApiError> {
         let overloaded = |_| ApiError::from(RegistryError::Overloaded);
         let slots = Arc::clone(&self.slots);
         let permit = match Arc::clone(&slots).try_acquire_owned() {
@@ -44,11 +42,7 @@ impl Lane {
                 slots.acquire_owned().await.map_err(overloaded)?
             }
         };
-        let slot = LaneSlot(Rc::new(RefCell::new(Some(permit))));
-        if let Some(exchange) = exchange {
-            exchange.lend(slot.clone());
-        }
-        Ok(slot)
+        Ok(LaneSlot(Rc::new(RefCell::new(Some(permit)))))
     }
 }
 
@@ -99,10 +93,10 @@ mod tests {
     #[tokio::test]
     async fn slots_go_to_those_who_wait_in_their_order() {
         let lane = Lane::new(2);
-        let first = lane.enter(None).await.unwrap();
-        let _second = lane.enter(None).await.unwrap();
-        let mut third = Box::pin(lane.enter(None));
-        let mut fourth = Box::pin(lane.enter(None));
+        let first = lane.enter().await.unwrap();
+        let _second = lane.enter().await.unwrap();
+        let mut third = Box::pin(lane.enter());
+        let mut fourth = Box::pin(lane.enter());
         assert!(!is_ready(&mut third).await);
         assert!(!is_ready(&mut fourth).await);
         drop(first);
@@ -115,16 +109,16 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_queue_work_is_refused_and_those_who_hung_up_do_not_count() {
         let lane = Lane::new(1);
-        let _held = lane.enter(None).await.unwrap();
+        let _held = lane.enter().await.unwrap();
         let mut waiting = Vec::new();
         for _ in 0..MAX_WAITING {
-            let mut one = Box::pin(lane.enter(None));
+            let mut one = Box::pin(lane.enter());
             assert!(!is_ready(&mut one).await);
             waiting.push(one);
         }
-        assert!(lane.enter(None).await.is_err());
+        assert!(lane.enter().await.is_err());
         waiting.pop();
-        let mut next = Box::pin(lane.enter(None));
+        let mut next = Box::pin(lane.enter());
         assert!(!is_ready(&mut next).await);
     }
 }

@@ -1,14 +1,14 @@
 //! Registering, renewing and listing peers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::Api;
 use super::body::JsonBody;
 use super::compression;
+use super::connection::AddressBlock;
+use super::context::Api;
 use super::errors::ApiError;
 use super::query::Query;
 use super::response::LongBody;
@@ -77,7 +77,7 @@ pub(super) async fn list_peers(
     let mut query = read_query(&api, &request)?;
     query.known = known_memberships(&request);
     let is_sample = matches!(query.extent, Extent::Sample(_));
-    let slot = api.listings.enter(request.conn_data()).await?;
+    let slot = api.enter_listing(&request).await?;
     // The stores of all listed peers are written out at once, and kept until the client has taken
     // them. While many clients take their time, pages are short.
     let mut stores = api.listed_stores.charge();
@@ -224,20 +224,12 @@ fn caller_of(request: &HttpRequest) -> u64 {
     let address = request.peer_addr().map(|address| address.ip());
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);
-    if address.is_some_and(is_nearby) {
+    if address.is_some_and(|address| AddressBlock::of(address).is_none()) {
         let seen = request.headers().get_all("X-Forwarded-For").next_back();
         let seen = seen.and_then(|value| value.to_str().ok()?.rsplit(',').next());
         seen.map(str::trim).hash(&mut hasher);
     }
     hasher.finish()
-}
-
-/// Whether an address is this machine's or of a private network.
-fn is_nearby(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
-    }
 }
 
 fn entity_tag(membership: Membership) -> String {

@@ -65,18 +65,18 @@ impl Query {
     pub(super) fn text(
         &mut self,
         name: &'static str,
-        most_bytes: usize,
+        max_bytes: usize,
     ) -> Result<Option<String>, RequestError> {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
         // Bytes that are no UTF-8 were replaced as the query string was decoded.
         let is_whole = !text.contains(char::REPLACEMENT_CHARACTER);
-        if (1..=most_bytes).contains(&text.len()) && is_visible(&text) && is_whole {
+        if (1..=max_bytes).contains(&text.len()) && is_visible(&text) && is_whole {
             Ok(Some(text))
         } else {
             let form =
-                format!("1 to {most_bytes} bytes of UTF-8 without control or invisible characters");
+                format!("1 to {max_bytes} bytes of UTF-8 without control or invisible characters");
             Err(RequestError::invalid(name, &form))
         }
     }

@@ -3,8 +3,8 @@
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 
-use super::Api;
 use super::body::JsonBody;
+use super::context::Api;
 use super::cost::cost_info;
 use super::errors::ApiError;
 use crate::clock::rfc3339;

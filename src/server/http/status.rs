@@ -3,7 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::Api;
+use super::context::Api;
 use super::cost::health_cost_info;
 use super::errors::ApiError;
 use crate::clock::{self, rfc3339};

@@ -3,8 +3,8 @@
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::Api;
 use super::body::JsonBody;
+use super::context::Api;
 use super::errors::ApiError;
 use super::response::Pieces;
 use crate::clock::rfc3339;
@@ -36,7 +36,7 @@ pub(super) async fn list_turn_servers(
     api: web::Data<Api>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let slot = api.listings.enter(request.conn_data()).await?;
+    let slot = api.enter_listing(&request).await?;
     let listing = api.registry.list_turn_servers(api.http.max_listed).await?;
     let mut left_bytes = api.http.max_response_bytes;
     let servers = listing

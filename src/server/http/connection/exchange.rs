@@ -183,13 +183,13 @@ impl Exchange {
         self.0.held.replace(Some(waker.clone()));
     }
 
-    /// The socket has read `bytes` of the `most_bytes` that it might.
-    pub fn received(&self, bytes: usize, most_bytes: usize) -> Result<(), OverBudget> {
+    /// The socket has read `bytes` of the `max_bytes` that it might.
+    pub fn received(&self, bytes: usize, max_bytes: usize) -> Result<(), OverBudget> {
         let given = self.0.given_bytes.get() + bytes;
         self.0.given_bytes.set(given);
         match self.0.phase.get() {
             Phase::Head { until, has_begun } => {
-                self.0.must_pause.set(bytes == most_bytes);
+                self.0.must_pause.set(bytes == max_bytes);
                 if !has_begun {
                     let now = timer_now();
                     self.0.phase.set(Phase::Head {
@@ -206,7 +206,7 @@ impl Exchange {
                 Ok(())
             }
             Phase::Discard { .. } => {
-                self.0.must_pause.set(bytes == most_bytes);
+                self.0.must_pause.set(bytes == max_bytes);
                 Ok(())
             }
         }
@@ -244,7 +244,7 @@ impl Exchange {
         shared.place.note_also(Activity::Busy);
         if head.bytes > shared.max_head_bytes {
             return Err(BadHead::TooLong {
-                most_bytes: shared.max_head_bytes,
+                max_bytes: shared.max_head_bytes,
             });
         }
         let cost = shared.given_bytes.get() + head.headers * HEADER_COST_BYTES;
@@ -384,8 +384,8 @@ impl Exchange {
 /// Why a request is refused for its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHead {
-    #[error("the head is longer than {most_bytes} bytes")]
-    TooLong { most_bytes: usize },
+    #[error("the head is longer than {max_bytes} bytes")]
+    TooLong { max_bytes: usize },
     #[error(transparent)]
     OverBudget(OverBudget),
 }

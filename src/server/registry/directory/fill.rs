@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::Directory;
 use super::peer::DirectoryPeer;
+use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
 /// Bytes of an id that are compared at once.

@@ -7,38 +7,14 @@ use itertools::{Either, Itertools};
 use rand::Rng;
 use rand::seq::{SliceRandom, index};
 
-use super::Directory;
+use super::membership::Membership;
 use super::peer::{DirectoryPeer, Include};
+use super::registered::Directory;
 use super::roster::{From, Roster};
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
 
 /// How long the first page of a caller begins at the same place, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
-
-/// Names a state of the membership: it changes when a peer joins, leaves or changes its profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// Tells this directory's states from those of any other.
-    pub directory: u64,
-    /// Counts the changes.
-    pub revision: u64,
-    /// Tells listings of the same state apart that begin at different peers.
-    pub draw: u64,
-}
-
-impl Membership {
-    pub(super) fn random() -> Self {
-        Self {
-            directory: rand::random(),
-            revision: 0,
-            draw: 0,
-        }
-    }
-
-    pub(super) fn change(&mut self) {
-        self.revision += 1;
-    }
-}
 
 /// The peers and bytes that a listing may have.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::interner::TextId;
 use super::pool::{ENTRY_BYTES, Pooled};
 use crate::protocol::{PeerId, TurnOffer};
+use crate::server::model::Profile;
 use crate::server::policy::selection::Traits;
 
 /// Combinations of the flags that listings are filtered by.
@@ -263,4 +265,22 @@ pub(super) fn members(object: &impl Serialize) -> Box<str> {
         .and_then(|rest| rest.strip_suffix('}'))
         .unwrap_or_default()
         .into()
+}
+
+/// The members `capabilities` and `capabilityList` of a listed peer.
+pub(super) fn capabilities_json(profile: &Profile) -> Box<str> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Capabilities {
+        capabilities: Option<Box<RawValue>>,
+        capability_list: Option<Box<RawValue>>,
+    }
+    let raw = |json: &Option<String>| {
+        json.clone()
+            .and_then(|json| RawValue::from_string(json).ok())
+    };
+    members(&Capabilities {
+        capabilities: raw(&profile.capabilities),
+        capability_list: raw(&profile.capability_list),
+    })
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Directory;
 use super::peer::DirectoryPeer;
+use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
 impl Directory {

@@ -16,34 +16,26 @@ use rustix::net::sockopt::{
     set_socket_recv_buffer_size, set_socket_send_buffer_size, set_tcp_nodelay, set_tcp_user_timeout,
 };
 
-use super::connection::{Connection, Connections, Exchange};
-use super::{Api, app, cors, gate, open_files};
-use crate::server::config::HttpConfig;
+use super::gate;
+use super::places::spare_connections;
+use crate::server::http::connection::{Connection, Exchange};
+use crate::server::http::context::Api;
+use crate::server::http::routes::{app, cors};
 use crate::server::registry::SentBytes;
 
 /// How long a connection may take to close.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Threads of each worker for what would block it. Only compressing does, which has its own bound.
+/// Threads of each worker for work that would block it. Only compressing does, which has a bound of
+/// its own.
 const BLOCKING_THREADS: usize = 4;
 
-/// Bytes that the kernel holds for a client which does not read; it takes up to twice as much for
-/// its own use. Connections get more for a large response.
+/// The send buffer of a connection, in bytes: what the kernel holds for a client that does not read.
+/// The kernel itself takes up to twice as much. A connection gets more for a large response.
 const SEND_BUFFER_BYTES: usize = 16 << 10;
 
-/// Bytes that the kernel holds of what was not read yet; likewise.
+/// The receive buffer of a connection, in bytes: what the kernel holds of what was not read yet.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
-
-/// Places for as many connections as were configured, if the system lets us open that many files.
-pub(super) fn make_places(http: &HttpConfig) -> Connections {
-    let max = open_files::make_room(http.max_connections, spare_connections(http));
-    Connections::new(max, http.max_connections_per_address)
-}
-
-/// Connections that were accepted and have no place yet, or none any more.
-fn spare_connections(http: &HttpConfig) -> usize {
-    http.max_connections / 8 + 64
-}
 
 /// Starts to serve on `listener`; the server runs until it is stopped by its handle.
 ///
@@ -56,7 +48,7 @@ pub(in crate::server) fn serve(
     let http = api.http;
     let connections = api.connections.clone();
     // More than there are places, so that a newcomer is let in while another one has to go.
-    let most_accepted = connections.max() + spare_connections(&http);
+    let max_accepted = connections.max() + spare_connections(&http);
     // Inherited by each connection that is accepted.
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES)?;
@@ -110,7 +102,7 @@ pub(in crate::server) fn serve(
     let server = builder
         .workers(http.workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .max_concurrent_connections(most_accepted.div_ceil(http.workers))
+        .max_concurrent_connections(max_accepted.div_ceil(http.workers))
         .shutdown_timeout(http.shutdown_timeout_secs)
         .disable_signals()
         .listen("http", listener, factory)?;

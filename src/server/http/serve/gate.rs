@@ -13,10 +13,10 @@ use actix_web::http::header::{
     ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 
-use super::connection::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
-use super::errors::ApiError;
-use super::origin::{is_admin_path, is_foreign_write};
-use super::response::Tracked;
+use crate::server::http::connection::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
+use crate::server::http::errors::ApiError;
+use crate::server::http::origin::{is_admin_path, is_foreign_write};
+use crate::server::http::response::Tracked;
 
 /// The body of any response: the application's, or that of a refusal at the gate.
 pub(super) type GateBody<B> = Tracked<EitherBody<B>>;
@@ -86,7 +86,7 @@ fn admit(request: &Request, exchange: &Exchange) -> Result<(), ApiError> {
     exchange
         .begin_answer(size_of(request))
         .map_err(|bad| match bad {
-            BadHead::TooLong { most_bytes } => ApiError::HeadTooLarge { most_bytes },
+            BadHead::TooLong { max_bytes } => ApiError::HeadTooLarge { max_bytes },
             BadHead::OverBudget(_) => ApiError::InputBudget,
         })?;
     if is_foreign_write(request.method(), request.headers()) {

@@ -9,9 +9,9 @@ use actix_web::http::KeepAlive;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use super::errors::{ApiError, retry_after_secs};
-use super::{cors, get};
 use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse};
+use crate::server::http::errors::{ApiError, retry_after_secs};
+use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
 
 /// Connections at a time; others wait until the registry serves.
@@ -24,11 +24,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT_SECS: u64 = 1;
 
 /// A server that says how far the start is, until it is stopped or dropped.
-pub(in super::super) struct Starting(ServerHandle);
+pub(in crate::server) struct Starting(ServerHandle);
 
 impl Starting {
     /// Starts to answer on `listener`.
-    pub(in super::super) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
+    pub(in crate::server) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
         let progress = web::Data::new(progress);
         let server = HttpServer::new(move || {
             App::new()
@@ -52,7 +52,7 @@ impl Starting {
     }
 
     /// Answers what is under way, and leaves the listener to others.
-    pub(in super::super) async fn stop(self) {
+    pub(in crate::server) async fn stop(self) {
         self.0.stop(true).await;
     }
 }

@@ -1,0 +1,25 @@
+//! The one source of time.
+//!
+//! Every time in the registry is a number of Unix milliseconds read from a [`Clock`]. Nothing
+//! else in the crate asks the operating system what time it is, so a test decides when now is.
+//! Code that also waits for a time to come does so on a `Timer` (feature `agent`).
+
+mod manual;
+mod rfc3339;
+#[cfg(feature = "agent")]
+mod sleepers;
+mod system;
+#[cfg(feature = "agent")]
+mod timer;
+
+pub use manual::ManualClock;
+pub use rfc3339::{rfc3339, unix_ms};
+#[cfg(feature = "agent")]
+pub use sleepers::{Sleep, Waiting};
+#[cfg(feature = "server")]
+pub use system::machine_ms;
+pub use system::{Clock, SystemClock};
+#[cfg(feature = "server")]
+pub(crate) use system::{deadline_in, timer_now};
+#[cfg(feature = "agent")]
+pub use timer::Timer;

@@ -1,0 +1,103 @@
+//! What the log says when the server is ready.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use log::{info, warn};
+
+use super::config::Config;
+use super::log_lines;
+use super::registry::Started;
+use crate::clock;
+
+/// What one client, and all of them together, can make the server take.
+fn announce_bounds(config: &Config) {
+    let (http, sessions) = (&config.http, &config.sessions);
+    info!(
+        "  at most {} peers in {} MiB, {} requests at a time, {} connections, {} from one address",
+        config.lease.max_peers,
+        config.lease.max_memory_bytes >> 20,
+        http.max_in_flight,
+        http.max_connections,
+        http.max_connections_per_address,
+    );
+    info!(
+        "  at most {} bytes of a head, {} of a body, {} of a listing; {} peers on a page; {} s to \
+         receive a response",
+        http.max_head_bytes,
+        http.max_body_bytes,
+        http.max_response_bytes,
+        http.max_listed,
+        http.response_timeout_secs,
+    );
+    info!(
+        "  at most {} new TURN sessions of a peer in a minute; {} ended ones kept, {} of one peer",
+        sessions.max_new_per_minute, sessions.max_ended, sessions.max_ended_per_peer,
+    );
+    info!(
+        "  at most {} log lines of a kind in {} s",
+        log_lines::MAX_LINES_PER_WINDOW,
+        log_lines::WINDOW_MS / 1000
+    );
+}
+
+/// Logs what the server was started with, and what it found.
+pub(super) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: &Started) {
+    let lease = &config.lease;
+    let credited_secs = started
+        .resumed
+        .credited
+        .map_or(0, |outage| (outage.until_ms - outage.from_ms) / 1000);
+    info!("peer-registry {}", env!("CARGO_PKG_VERSION"));
+    info!(
+        "  listening on http://{addr} with {} workers",
+        config.http.workers
+    );
+    info!("  database {}", path.display());
+    info!(
+        "  timeout {} s, heartbeat every {} s, backup cleanup every {} s",
+        lease.peer_timeout_secs, config.heartbeat_interval_secs, lease.cleanup_interval_secs
+    );
+    info!("  address policy {}", config.address_policy.as_str());
+    info!(
+        "  relay budget {} US dollars a month, {} TURN secrets, admin paths {}",
+        config.cost.monthly_budget_usd,
+        config.turn_secrets.len(),
+        if config.admin_token.is_some() {
+            "on"
+        } else {
+            "off"
+        },
+    );
+    announce_bounds(config);
+    if let Some(forced) = config.cost.mode_override {
+        warn!(
+            "  mode {} is forced until {}, whatever relaying costs",
+            forced.mode,
+            clock::rfc3339(forced.until_ms)
+        );
+    }
+    info!(
+        "  loaded {} peers, {} of them active, at most {}",
+        started.total_peers, started.active_peers, lease.max_peers
+    );
+    if started.resumed.expired > 0 {
+        info!(
+            "  removed {} peers whose leases had run out",
+            started.resumed.expired
+        );
+    }
+    info!("  credited an outage of {credited_secs} s");
+    if let Some(outage) = started.resumed.credited {
+        info!(
+            "  the registry was last alive at {}",
+            clock::rfc3339(outage.from_ms)
+        );
+    }
+    if started.resumed.set_back_ms > 0 {
+        warn!(
+            "the wall clock was set back by {} s since the last run; leases keep what they have left",
+            started.resumed.set_back_ms / 1000
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Tells requests of the operator from others, by the token they carry.
+
+use std::future::{Ready, ready};
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, dev, web};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::context::Api;
+use super::errors::ApiError;
+
+/// An argument of handlers whose requests must carry the operator's token.
+pub(super) struct Operator;
+
+impl FromRequest for Operator {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let api = request.app_data::<web::Data<Api>>();
+        let token = api.and_then(|api| api.admin_token.as_ref());
+        let given = request.headers().get(AUTHORIZATION);
+        let parts = given.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
+        let is_operator = match (token, parts) {
+            (Some(token), Some((scheme, given))) => {
+                // Of digests, as a comparison of the texts would take longer the more is right, or
+                // tell how long the token is.
+                let is_same = Sha256::digest(token.expose()).ct_eq(&Sha256::digest(given));
+                scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(is_same)
+            }
+            _ => false,
+        };
+        if is_operator {
+            return ready(Ok(Self));
+        }
+        // A request without a token guesses nothing.
+        let too_many = api
+            .filter(|_| given.is_some())
+            .and_then(|api| api.wrong_tokens.note());
+        ready(Err(match too_many {
+            Some(retry_after_secs) => ApiError::WrongTokens { retry_after_secs },
+            None => ApiError::NotTheOperator,
+        }))
+    }
+}

@@ -1,0 +1,145 @@
+//! A running server: puts the layers together and takes them down in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use log::{info, warn};
+use tokio::net::TcpSocket;
+use tokio::sync::oneshot;
+
+use super::announcement::announce;
+use super::config::Config;
+use super::error::{RunError, StartError};
+use super::http::{self, Api, Starting};
+use super::progress::Progress;
+use super::registry::{Registry, RegistryError, SentBytes};
+use super::signals::Signals;
+use super::storage::{FilesLost, Store};
+use super::wall_clock;
+use super::watchdog::Watchdog;
+use crate::clock::Clock;
+
+/// Connections that the system holds for us while all workers are busy.
+const BACKLOG: u32 = 1024;
+
+/// A running server.
+pub struct Server {
+    addr: SocketAddr,
+    registry: Registry,
+    draining: Arc<AtomicBool>,
+    drain_delay: Duration,
+    http: ServerHandle,
+    /// Resolves when the actor is gone.
+    stopped: oneshot::Receiver<FilesLost>,
+    _watchdog: Watchdog,
+}
+
+impl Server {
+    /// Starts a server on the current actix system, and returns when it serves.
+    ///
+    /// It listens from the beginning: while the database is read, every request is answered by 503
+    /// and how far that is. To drop the future ends the start.
+    ///
+    /// # Errors
+    /// Names the setting that stands in the way.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        wall_clock::check(&*clock)?;
+        let cannot_listen = |source| StartError::Listen {
+            addr: config.listen_addr,
+            source,
+        };
+        let listener = listen(config.listen_addr).map_err(cannot_listen)?;
+        let addr = listener.local_addr().unwrap_or(config.listen_addr);
+        let progress = Progress::default();
+        let shared = listener.try_clone().map_err(cannot_listen)?;
+        let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
+        let store = Store::open(&config.database_path).await?;
+        for notice in store.notices() {
+            warn!("{notice}");
+        }
+        let path = store.path().to_owned();
+        let sent = SentBytes::default();
+        let (registry, started) = Registry::start(store, clock, config, sent.clone(), &progress)
+            .await
+            .map_err(|source| StartError::Resume {
+                path: path.clone(),
+                source,
+            })?;
+        let watchdog = Watchdog::start(registry.pulse());
+        let draining = Arc::new(AtomicBool::new(false));
+        let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        starting.stop().await;
+        let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
+        let handle = http.handle();
+        actix::spawn(http);
+        // Last, as who reads that it listens will ask at once.
+        announce(config, addr, &path, &started);
+        Ok(Self {
+            addr,
+            registry,
+            draining,
+            drain_delay: Duration::from_secs(config.http.drain_delay_secs),
+            http: handle,
+            stopped: started.stopped,
+            _watchdog: watchdog,
+        })
+    }
+
+    /// Where the server listens; the port is the one the system chose if the setting was 0.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until a signal comes, then stops in order. A second signal ends the process at once.
+    pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
+        tokio::select! {
+            name = signals.next() => info!("{name} received, stopping"),
+            lost = &mut self.stopped => {
+                self.http.stop(false).await;
+                return Err(lost.map_or(RunError::ActorStopped, RunError::FilesLost));
+            }
+        }
+        tokio::select! {
+            result = self.stop() => result,
+            _ = signals.next() => end_at_once(),
+        }
+    }
+
+    /// Says that it is draining, after `DRAIN_DELAY_SECS` stops accepting, finishes what is in
+    /// flight, writes what waits, and closes the database.
+    pub async fn stop(self) -> Result<(), RunError> {
+        self.draining.store(true, Ordering::Relaxed);
+        // Who balances load by the health has this long to learn of it.
+        tokio::time::sleep(self.drain_delay).await;
+        self.http.stop(true).await;
+        match self.registry.drain().await {
+            Ok(()) => {
+                info!("stopped; the database is closed");
+                Ok(())
+            }
+            Err(RegistryError::Stopped) => Err(RunError::ActorStopped),
+            Err(_) => Err(RunError::Close),
+        }
+    }
+}
+
+fn end_at_once() -> ! {
+    warn!("second signal received, ending at once; what was acknowledged is on disk");
+    log::logger().flush();
+    std::process::exit(130);
+}
+
+fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Lets a restart take the port while old connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)?.into_std()
+}

@@ -1,0 +1,48 @@
+//! The signals that the server listens for.
+
+use std::io;
+use std::time::Duration;
+
+use log::warn;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often at most the log says that the file size limit is reached.
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The signals that end a server: SIGTERM and SIGINT.
+///
+/// To be listened for before the server starts, so that one that comes early is not missed. From
+/// then on SIGXFSZ does not end the process: a write over the file size limit fails.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen, on the current runtime.
+    pub fn listen() -> io::Result<Self> {
+        let over_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        tokio::spawn(note_file_size_limit(signal(over_limit)?));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one and tells its name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Says that a write went over the file size limit of the process. Unless somebody listens for this
+/// signal it ends the process; now the write fails, as it does on a full disk.
+async fn note_file_size_limit(mut over_limit: Signal) {
+    while over_limit.recv().await.is_some() {
+        warn!("a write was refused: disk full or file size limit (LimitFSIZE, ulimit -f)");
+        tokio::time::sleep(NOTE_INTERVAL).await;
+    }
+}

@@ -1,0 +1,4 @@
+//! The shape of the sources, held by their text.
+
+mod circles;
+mod names;
