@@ -132,7 +132,9 @@ mod tests {
         assert_eq!(request.crypto_ipv6, Some(identity.crypto_ipv6_text()));
 
         let json = serde_json::to_vec(&request).unwrap();
-        let parsed = RegisterRequest::parse(&json, &Limits::default()).unwrap();
+        let parsed =
+            <RegisterRequest as crate::protocol::RequestBody>::parse(&json, &Limits::default())
+                .unwrap();
         assert_eq!(parsed, request);
     }
 

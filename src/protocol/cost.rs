@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
+use super::request::RequestBody;
 use super::{Limits, RequestError};
 use crate::clock::unix_ms;
 
@@ -127,12 +128,8 @@ pub struct SetTierRequest {
     pub tier: Tier,
 }
 
-impl SetTierRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for SetTierRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         const FORM: &str = "free, basic, standard or premium";
         let mut fields = Fields::parse(body, limits)?;
         let tier = fields.word("tier", FORM)?;
@@ -151,12 +148,8 @@ pub struct SetSpendRequest {
     pub as_of: i64,
 }
 
-impl SetSpendRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for SetSpendRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         const SPEND: &str = "a number of US dollars from 0 to 1000000000";
         let mut fields = Fields::parse(body, limits)?;
         let spend = fields.decimal("currentSpendUsd", 0.0..=1e9, SPEND)?;
@@ -177,12 +170,9 @@ pub struct SetModeRequest {
     pub forced: Option<(CostMode, i64)>,
 }
 
-impl SetModeRequest {
+impl RequestBody for SetModeRequest {
     /// Parses a request body: `mode` and `until` (RFC 3339), or `mode` null.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         const FORM: &str = "normal, warning, throttle, emergency, shutdown or null";
         let mut fields = Fields::parse(body, limits)?;
         if !fields.names("mode") {

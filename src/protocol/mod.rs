@@ -2,7 +2,7 @@
 //!
 //! Requests are parsed here, not merely checked: a [`RegisterRequest`] that exists has passed
 //! every limit that does not depend on the registry's address policy. A registry MUST refuse what
-//! [`parse`](RegisterRequest::parse) refuses and MUST ignore fields it does not know. A node MUST
+//! [`parse`](RequestBody::parse) refuses and MUST ignore fields it does not know. A node MUST
 //! renew its lease well before `expiresAt` (at `heartbeatIntervalSecs`, if it has no better plan)
 //! and SHOULD register again only when a heartbeat is answered by the code `peer_not_found`.
 
@@ -11,7 +11,9 @@ mod errors;
 mod fields;
 mod ids;
 mod limits;
+pub mod paths;
 mod peers;
+mod request;
 mod sessions;
 mod status;
 mod text;
@@ -29,6 +31,7 @@ pub use peers::{
     HeartbeatRequest, HeartbeatResponse, ListedPeer, PeersResponse, RegisterRequest,
     RegisterResponse,
 };
+pub use request::RequestBody;
 pub use sessions::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
     HitLimit, IceServer, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,

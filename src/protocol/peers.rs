@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError, TurnOffer};
 
 /// `POST /register`: a peer announces itself, replacing all it announced before.
@@ -57,12 +58,8 @@ pub struct RegisterRequest {
     pub capability_list: Option<Value>,
 }
 
-impl RegisterRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for RegisterRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         let peer_id = fields.new_peer_id()?;
         let addresses = fields.addresses("addresses")?.ok_or_else(|| {
@@ -122,12 +119,8 @@ pub struct HeartbeatRequest {
     pub peer_id: PeerId,
 }
 
-impl HeartbeatRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for HeartbeatRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         struct Plain<'b> {

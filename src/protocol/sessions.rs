@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::request::RequestBody;
 use super::{CostInfo, CostMode, ErrorCode, Limits, PeerId, RequestError, Tier};
 
 /// The most sessions of one usage report; the body limit sets a bound of its own.
@@ -37,12 +38,9 @@ pub struct AllocateTurnRequest {
     pub session_id: Option<String>,
 }
 
-impl AllocateTurnRequest {
+impl RequestBody for AllocateTurnRequest {
     /// Parses a request body; `storeId`, `rangeStart` and `rangeEnd` are checked and dropped.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         let request = Self {
             peer_id: fields.peer_id()?,
@@ -176,12 +174,8 @@ pub struct ReleaseTurnRequest {
     pub bytes_transferred: Option<i64>,
 }
 
-impl ReleaseTurnRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for ReleaseTurnRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         Ok(Self {
             peer_id: fields.peer_id()?,
@@ -229,12 +223,8 @@ pub struct ReportTurnUsageRequest {
     pub sessions: Vec<SessionUsage>,
 }
 
-impl ReportTurnUsageRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for ReportTurnUsageRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let form = format!(
             "an array of at most {MAX_REPORTED_SESSIONS} objects of sessionId and bytesTransferred"
         );

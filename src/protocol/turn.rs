@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
+use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError};
 
 /// The sessions a TURN server takes at a time if it does not say.
@@ -56,12 +57,8 @@ pub struct RegisterTurnServerRequest {
     pub offer: TurnOffer,
 }
 
-impl RegisterTurnServerRequest {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    /// `invalid_json`, `missing_field` or `invalid_field`, for the first fault found.
-    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+impl RequestBody for RegisterTurnServerRequest {
+    fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         let peer_id = fields.peer_id()?;
         let offer = TurnOffer::from_fields(&mut fields, limits)?.ok_or_else(|| {

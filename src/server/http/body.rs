@@ -1,6 +1,6 @@
 //! Reads request bodies: JSON by their type, small, in time, and not too many at once.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::budget::Charge;
 use super::connection::Exchange;
 use super::context::Api;
 use super::errors::ApiError;
-use super::lane::Lane;
+use crate::protocol::RequestBody;
 use crate::server::registry::RegistryError;
 
 /// How long a body may take to arrive, in seconds. A registration is one packet or two.
@@ -23,35 +23,43 @@ const BODY_TIMEOUT_SECS: u64 = 5;
 /// A body of this size needs no share of the budget, so that no heartbeat is refused for it.
 const SMALL_BYTES: usize = 4096;
 
-/// The bytes of a body that says it is JSON. They count as in the works until it is dropped.
-pub(super) struct JsonBody(
-    pub(super) Bytes,
-    #[expect(dead_code, reason = "dropped when the handler is done")] Option<Charge>,
-);
+/// The body of a request, parsed.
+pub(super) struct Body<T> {
+    pub(super) request: T,
+    #[expect(dead_code, reason = "its memory counts until the handler is done")]
+    charge: Option<Charge>,
+}
 
-impl FromRequest for JsonBody {
+impl<T: RequestBody + 'static> FromRequest for Body<T> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let api = request.app_data::<web::Data<Api>>();
-        let max_bytes = api.map_or(0, |api| api.http.max_body_bytes);
-        let checked = check_headers(request, max_bytes);
+        let Some(api) = request.app_data::<web::Data<Api>>().cloned() else {
+            // Every application has one.
+            return Box::pin(ready(Err(RegistryError::Stopped.into())));
+        };
+        let checked = check_headers(request, api.http.max_body_bytes);
         let reader = Reader {
-            max_bytes,
-            shared: api.map(|api| (api.bodies.charge(), api.large_bodies.clone())),
+            max_bytes: api.http.max_body_bytes,
+            charge: api.bodies.charge(),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
         let payload = payload.take();
         Box::pin(async move {
             checked?;
             let limit = Duration::from_secs(BODY_TIMEOUT_SECS);
-            match tokio::time::timeout(limit, reader.read(payload)).await {
-                Ok(body) => body,
-                Err(_) => Err(ApiError::TooSlow {
-                    secs: BODY_TIMEOUT_SECS,
-                }),
-            }
+            let read = tokio::time::timeout(limit, reader.read(payload)).await;
+            let (bytes, charge) = read.unwrap_or(Err(ApiError::TooSlow {
+                secs: BODY_TIMEOUT_SECS,
+            }))?;
+            // To parse a large body takes a worker up to a millisecond.
+            let _slot = match bytes.len() > SMALL_BYTES {
+                true => Some(api.large_bodies.enter().await?),
+                false => None,
+            };
+            let request = T::parse(&bytes, &api.limits)?;
+            Ok(Self { request, charge })
         })
     }
 }
@@ -80,12 +88,15 @@ fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError
 /// Reads one body.
 struct Reader {
     max_bytes: usize,
-    shared: Option<(Charge, Lane)>,
+    charge: Charge,
     exchange: Option<Exchange>,
 }
 
 impl Reader {
-    async fn read(mut self, mut payload: dev::Payload) -> Result<JsonBody, ApiError> {
+    async fn read(
+        mut self,
+        mut payload: dev::Payload,
+    ) -> Result<(Bytes, Option<Charge>), ApiError> {
         let mut body = Bytes::new();
         while let Some(chunk) = self.next_chunk(&mut payload).await? {
             let bytes = body.len() + chunk.len();
@@ -94,10 +105,8 @@ impl Reader {
                     max_bytes: self.max_bytes,
                 });
             }
-            if bytes > SMALL_BYTES
-                && let Some((charge, _)) = &mut self.shared
-            {
-                charge
+            if bytes > SMALL_BYTES {
+                self.charge
                     .raise_to(bytes)
                     .map_err(|_| RegistryError::Overloaded)?;
             }
@@ -113,17 +122,8 @@ impl Reader {
         if let Some(exchange) = &self.exchange {
             exchange.end_body();
         }
-        let mut share = None;
-        if body.len() > SMALL_BYTES
-            && let Some((charge, lane)) = self.shared
-        {
-            share = Some(charge);
-            // Parsing it costs a worker up to a millisecond. The handler begins with that as soon
-            // as this returns, and a spawned task runs when the handler waits for the first time.
-            let slot = lane.enter().await?;
-            actix_web::rt::spawn(async move { drop(slot) });
-        }
-        Ok(JsonBody(body, share))
+        let is_small = body.len() <= SMALL_BYTES;
+        Ok((body, (!is_small).then_some(self.charge)))
     }
 
     async fn next_chunk(&self, payload: &mut dev::Payload) -> Result<Option<Bytes>, ApiError> {

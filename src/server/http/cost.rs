@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 
-use super::body::JsonBody;
+use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
+use super::no_store::NoStore;
 use super::operator::Operator;
 use crate::clock::rfc3339;
 use crate::protocol::{
@@ -23,10 +23,10 @@ pub(super) async fn set_tier(
     _: Operator,
     api: web::Data<Api>,
     peer_id: web::Path<String>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
+    body: Body<SetTierRequest>,
+) -> Result<NoStore<AdminResponse>, ApiError> {
     let peer_id = PeerId::parse(&peer_id, "peerId", &api.limits)?;
-    let SetTierRequest { tier } = SetTierRequest::parse(&body.0, &api.limits)?;
+    let tier = body.request.tier;
     Ok(saved(api.registry.set_tier(peer_id, tier).await?))
 }
 
@@ -34,9 +34,9 @@ pub(super) async fn set_tier(
 pub(super) async fn set_spend(
     _: Operator,
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let bill = SetSpendRequest::parse(&body.0, &api.limits)?;
+    body: Body<SetSpendRequest>,
+) -> Result<NoStore<AdminResponse>, ApiError> {
+    let bill = body.request;
     let Status { now_ms, cost, .. } = api.registry.status().await?;
     let latest_ms = cost.bill.map_or(i64::MIN, |bill| bill.as_of_ms);
     if !Month::of(now_ms).holds(bill.as_of) || !(latest_ms..=now_ms).contains(&bill.as_of) {
@@ -50,9 +50,9 @@ pub(super) async fn set_spend(
 pub(super) async fn set_mode(
     _: Operator,
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = SetModeRequest::parse(&body.0, &api.limits)?;
+    body: Body<SetModeRequest>,
+) -> Result<NoStore<AdminResponse>, ApiError> {
+    let request = body.request;
     let now_ms = api.registry.status().await?.now_ms;
     if request
         .forced
@@ -63,23 +63,21 @@ pub(super) async fn set_mode(
     Ok(saved(api.registry.set_mode(request).await?))
 }
 
-fn saved(saved: SettingSaved) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(AdminResponse {
-            success: true,
-            mode: saved.cost.mode,
-            cleaned_expired_peers: saved.receipt.cleaned as u64,
-            timestamp: rfc3339(saved.receipt.last_seen_ms),
-        })
+fn saved(saved: SettingSaved) -> NoStore<AdminResponse> {
+    NoStore(AdminResponse {
+        success: true,
+        mode: saved.cost.mode,
+        cleaned_expired_peers: saved.receipt.cleaned as u64,
+        timestamp: rfc3339(saved.receipt.last_seen_ms),
+    })
 }
 
 /// `GET /cost-stats`
-pub(super) async fn show_cost_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn show_cost_stats(
+    api: web::Data<Api>,
+) -> Result<NoStore<CostStatsResponse>, ApiError> {
     let status = api.registry.status().await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(cost_stats(&api, &status)))
+    Ok(NoStore(cost_stats(&api, &status)))
 }
 
 fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {

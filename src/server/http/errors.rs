@@ -6,8 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::protocol::{CostMode, ErrorBody, ErrorCode, RequestError};
-use crate::server::policy::allocation::Refusal;
+use crate::protocol::{ErrorBody, ErrorCode, RequestError};
 use crate::server::registry::RegistryError;
 
 /// Anything but a success.
@@ -46,37 +45,6 @@ pub(super) enum ApiError {
     NotTheOperator,
     #[error("too many wrong tokens were sent")]
     WrongTokens { retry_after_secs: u64 },
-    #[error("{}", in_words(*.refusal, *.mode))]
-    Refused { refusal: Refusal, mode: CostMode },
-}
-
-/// Which limit stands in the way of an allocation.
-fn in_words(refusal: Refusal, mode: CostMode) -> String {
-    match refusal {
-        Refusal::AttemptP2pFirst => format!(
-            "p2pAttempted must be true: in mode {mode} a direct connection must be tried first"
-        ),
-        Refusal::PremiumOnly => format!("only premium peers are relayed in mode {mode}"),
-        Refusal::RenewalsOnly => {
-            format!("only live premium sessions are renewed in mode {mode}")
-        }
-        Refusal::SessionLimit { allowed } => {
-            format!("the peer holds {allowed} TURN sessions, the most that its tier allows")
-        }
-        Refusal::PremiumSessionLimit { allowed } => {
-            format!("{allowed} premium sessions are live, the most in mode {mode}")
-        }
-        Refusal::BandwidthShare { allowed_mbps } => format!(
-            "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
-             may hold in mode {mode}"
-        ),
-        Refusal::TooOften { allowed } => format!(
-            "the peer was granted {allowed} new TURN sessions in the last minute, the most that one \
-             peer may be"
-        ),
-        Refusal::NoTurnServer => "no TURN server has room".to_owned(),
-        Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
-    }
 }
 
 impl ApiError {
@@ -107,7 +75,6 @@ impl ApiError {
             Self::BrokenBody => ErrorCode::InvalidJson,
             Self::NotTheOperator => ErrorCode::Unauthorized,
             Self::WrongTokens { .. } => ErrorCode::Throttled,
-            Self::Refused { refusal, .. } => refusal.code(),
         }
     }
 
@@ -115,127 +82,132 @@ impl ApiError {
         ErrorBody {
             error: self.to_string(),
             code: self.code(),
-            suggestion: self.suggestion().map(str::to_owned),
+            suggestion: row_of(self.code()).suggestion.map(str::to_owned),
             field: match self {
                 Self::Request(error) => error.field.clone().map(Cow::into_owned),
                 _ => None,
             },
         }
     }
+}
 
-    /// The status that goes with it.
-    pub(super) fn status(&self) -> StatusCode {
-        status_of(self.code())
-    }
-
+/// What goes with a code in every response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodeRow {
+    pub(super) status: StatusCode,
+    /// The minimum of `Retry-After`, in seconds, unless the error itself says when.
+    retry_after_secs: Option<u64>,
     /// What the client can do about it.
-    pub(super) fn suggestion(&self) -> Option<&'static str> {
-        match self.code() {
-            ErrorCode::PeerNotFound => {
-                Some("register first with POST /register, then send heartbeats")
-            }
-            ErrorCode::NotFound => Some(
-                "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn \
-                 or /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or \
-                 /health",
-            ),
-            ErrorCode::PrivacyViolation => {
-                Some("list the crypto-IPv6 only; real addresses belong in realAddresses, if at all")
-            }
-            ErrorCode::UnsupportedMediaType => {
-                Some("send the header Content-Type: application/json")
-            }
-            ErrorCode::Throttled
-            | ErrorCode::Overloaded
-            | ErrorCode::StorageUnavailable
-            | ErrorCode::Starting
-            | ErrorCode::RegistryFull => Some("try again after the time in Retry-After"),
-            ErrorCode::Unauthorized => Some("send the header Authorization: Bearer and the token"),
-            ErrorCode::ForeignOrigin => {
-                Some("open the page from this machine, or reach the registry by its own name")
-            }
-            ErrorCode::HeadTooLarge => Some("send fewer or shorter headers"),
-            ErrorCode::SessionNotFound => Some("allocate a session with POST /allocate-turn"),
-            ErrorCode::AttemptP2pFirst => {
-                Some("try a direct connection, then ask again with p2pAttempted: true")
-            }
-            ErrorCode::SessionLimit => Some("renew or release a session that you hold"),
-            ErrorCode::NoTurnServer
-            | ErrorCode::BandwidthShare
-            | ErrorCode::PremiumSessionLimit
-            | ErrorCode::PremiumOnly
-            | ErrorCode::RenewalsOnly
-            | ErrorCode::RelayShutdown => Some("use a direct connection, or try again later"),
-            ErrorCode::InvalidJson
-            | ErrorCode::MissingField
-            | ErrorCode::InvalidField
-            | ErrorCode::MethodNotAllowed
-            | ErrorCode::RequestTimeout
-            | ErrorCode::PayloadTooLarge
-            | ErrorCode::Internal => None,
-        }
+    pub(super) suggestion: Option<&'static str>,
+}
+
+impl CodeRow {
+    /// Seconds to wait before trying again: a base and as much again at random, so that clients
+    /// which were refused together do not come back together.
+    pub(super) fn retry_after_secs(&self) -> Option<u64> {
+        let base = self.retry_after_secs?;
+        Some(base + rand::random_range(0..=base))
     }
 }
 
-/// The status of each code.
-fn status_of(code: ErrorCode) -> StatusCode {
-    match code {
+/// The one table from codes to statuses, waits and suggestions.
+pub(super) fn row_of(code: ErrorCode) -> CodeRow {
+    const LATER: &str = "try again after the time in Retry-After";
+    const DIRECT: &str = "use a direct connection, or try again later";
+    let (status, retry_after_secs, suggestion) = match code {
         ErrorCode::InvalidJson | ErrorCode::MissingField | ErrorCode::InvalidField => {
-            StatusCode::BAD_REQUEST
+            (StatusCode::BAD_REQUEST, None, "")
         }
-        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::PrivacyViolation | ErrorCode::ForeignOrigin => StatusCode::FORBIDDEN,
-        ErrorCode::PeerNotFound | ErrorCode::NotFound | ErrorCode::SessionNotFound => {
-            StatusCode::NOT_FOUND
-        }
-        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorCode::Throttled
-        | ErrorCode::AttemptP2pFirst
-        | ErrorCode::SessionLimit
-        | ErrorCode::BandwidthShare
+        ErrorCode::Unauthorized => (
+            StatusCode::UNAUTHORIZED,
+            None,
+            "send the header Authorization: Bearer and the token",
+        ),
+        ErrorCode::PrivacyViolation => (
+            StatusCode::FORBIDDEN,
+            None,
+            "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all",
+        ),
+        ErrorCode::ForeignOrigin => (
+            StatusCode::FORBIDDEN,
+            None,
+            "open the page from this machine, or reach the registry by its own name",
+        ),
+        ErrorCode::PeerNotFound => (
+            StatusCode::NOT_FOUND,
+            None,
+            "register first with POST /register, then send heartbeats",
+        ),
+        ErrorCode::SessionNotFound => (
+            StatusCode::NOT_FOUND,
+            None,
+            "allocate a session with POST /allocate-turn",
+        ),
+        ErrorCode::NotFound => (
+            StatusCode::NOT_FOUND,
+            None,
+            "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
+             /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or /health",
+        ),
+        ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None, ""),
+        ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None, ""),
+        ErrorCode::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, ""),
+        ErrorCode::HeadTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            None,
+            "send fewer or shorter headers",
+        ),
+        ErrorCode::UnsupportedMediaType => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            None,
+            "send the header Content-Type: application/json",
+        ),
+        ErrorCode::Throttled => (StatusCode::TOO_MANY_REQUESTS, Some(5), LATER),
+        ErrorCode::AttemptP2pFirst => (
+            StatusCode::TOO_MANY_REQUESTS,
+            None,
+            "try a direct connection, then ask again with p2pAttempted: true",
+        ),
+        ErrorCode::SessionLimit => (
+            StatusCode::TOO_MANY_REQUESTS,
+            None,
+            "renew or release a session that you hold",
+        ),
+        ErrorCode::BandwidthShare
         | ErrorCode::PremiumOnly
         | ErrorCode::PremiumSessionLimit
-        | ErrorCode::RenewalsOnly => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Overloaded
-        | ErrorCode::StorageUnavailable
-        | ErrorCode::Starting
-        | ErrorCode::RegistryFull
-        | ErrorCode::NoTurnServer
-        | ErrorCode::RelayShutdown => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// Seconds to wait before trying again: a base and as much again at random, so that clients which
-/// were refused together do not come back together.
-pub(super) fn retry_after_secs(code: ErrorCode) -> Option<u64> {
-    let base = match code {
-        ErrorCode::Overloaded | ErrorCode::Starting => 1,
-        ErrorCode::Throttled | ErrorCode::StorageUnavailable => 5,
-        ErrorCode::RegistryFull => 60,
-        _ => return None,
+        | ErrorCode::RenewalsOnly => (StatusCode::TOO_MANY_REQUESTS, None, DIRECT),
+        ErrorCode::NoTurnServer | ErrorCode::RelayShutdown => {
+            (StatusCode::SERVICE_UNAVAILABLE, None, DIRECT)
+        }
+        ErrorCode::Overloaded | ErrorCode::Starting => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(1), LATER)
+        }
+        ErrorCode::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5), LATER),
+        ErrorCode::RegistryFull => (StatusCode::SERVICE_UNAVAILABLE, Some(60), LATER),
+        ErrorCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None, ""),
     };
-    Some(base + rand::random_range(0..=base))
+    CodeRow {
+        status,
+        retry_after_secs,
+        suggestion: Some(suggestion).filter(|text| !text.is_empty()),
+    }
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.status()
+        row_of(self.code()).status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let code = self.code();
-        let mut response = HttpResponse::build(self.status_code());
+        let row = row_of(self.code());
+        let mut response = HttpResponse::build(row.status);
         response.insert_header((CACHE_CONTROL, "no-store"));
         let retry_after_secs = match self {
             Self::WrongTokens { retry_after_secs } => {
                 Some(retry_after_secs + rand::random_range(0..=5))
             }
-            _ => retry_after_secs(code),
+            _ => row.retry_after_secs(),
         };
         if let Some(secs) = retry_after_secs {
             response.insert_header((RETRY_AFTER, secs));
@@ -265,7 +237,8 @@ impl ResponseError for ApiError {
 /// The whole response as bytes, for a client that is refused before its request is one.
 pub(super) fn goodbye(error: &ApiError) -> Vec<u8> {
     let body = serde_json::to_string(&error.body()).unwrap_or_default();
-    let retry_after = match retry_after_secs(error.code()) {
+    let row = row_of(error.code());
+    let retry_after = match row.retry_after_secs() {
         Some(secs) => format!("retry-after: {secs}\r\n"),
         None => String::new(),
     };
@@ -273,7 +246,7 @@ pub(super) fn goodbye(error: &ApiError) -> Vec<u8> {
         "HTTP/1.1 {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\
          {retry_after}\r\n{body}",
-        error.status(),
+        row.status,
         body.len()
     )
     .into_bytes()

@@ -14,6 +14,7 @@ mod context;
 mod cost;
 mod errors;
 mod lane;
+mod no_store;
 mod operator;
 mod origin;
 mod peers;

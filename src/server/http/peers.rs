@@ -3,9 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
+use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::JsonBody;
+use super::body::Body;
 use super::compression;
 use super::connection::AddressBlock;
 use super::context::Api;
@@ -28,13 +29,12 @@ const SHORT_PAGE_BYTES: usize = 64 << 10;
 /// `POST /register`
 pub(super) async fn register_peer(
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = RegisterRequest::parse(&body.0, &api.limits)?;
-    let registration = privacy::admit(request, api.address_policy)?;
+    body: Body<RegisterRequest>,
+) -> Result<Json<RegisterResponse>, ApiError> {
+    let registration = privacy::admit(body.request, api.address_policy)?;
     let peer_id = registration.peer_id.clone();
     let receipt = api.registry.register(registration).await?;
-    Ok(HttpResponse::Ok().json(RegisterResponse {
+    Ok(Json(RegisterResponse {
         success: true,
         peer_id,
         total_peers: receipt.total_peers as u64,
@@ -49,11 +49,10 @@ pub(super) async fn register_peer(
 /// `POST /heartbeat`
 pub(super) async fn renew_lease(
     api: web::Data<Api>,
-    body: JsonBody,
+    body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let request = HeartbeatRequest::parse(&body.0, &api.limits)?;
-    let peer_id = request.peer_id.clone();
-    let receipt = api.registry.renew(request).await?;
+    let peer_id = body.request.peer_id.clone();
+    let receipt = api.registry.renew(body.request).await?;
     let response = HeartbeatResponse {
         success: true,
         peer_id,
@@ -64,6 +63,7 @@ pub(super) async fn renew_lease(
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     };
+    // Written by hand: most responses are of this kind.
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .body(response.to_json()))

@@ -2,12 +2,12 @@
 
 use actix_cors::Cors;
 use actix_web::http::header::{ETAG, RETRY_AFTER};
-use actix_web::{Handler, Resource, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
 
-use super::body::JsonBody;
 use super::context::Api;
 use super::errors::ApiError;
 use super::{cost, peers, sessions, status, turn};
+use crate::protocol::paths;
 
 /// All that is served.
 pub(super) fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
@@ -20,33 +20,38 @@ pub(super) fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
 
 fn routes(app: &mut web::ServiceConfig) {
     let list_peers = get().to(peers::list_peers);
-    app.service(post("/register", peers::register_peer))
-        .service(post("/heartbeat", peers::renew_lease))
-        .service(post("/register-turn-server", turn::register_turn_server))
-        .service(resource("/peers", "GET, HEAD").route(list_peers))
-        .service(resource("/turn-servers", "GET, HEAD").route(get().to(turn::list_turn_servers)))
-        .service(post("/allocate-turn", sessions::allocate_turn))
-        .service(post("/release-turn", sessions::release_turn))
-        .service(post("/report-turn-usage", sessions::report_turn_usage))
-        .service(resource("/cost-stats", "GET, HEAD").route(get().to(cost::show_cost_stats)))
-        .service(resource("/stats", "GET, HEAD").route(get().to(status::show_stats)))
-        .service(resource("/health", "GET, HEAD").route(get().to(status::show_health)))
+    app.service(post(paths::REGISTER, peers::register_peer))
+        .service(post(paths::HEARTBEAT, peers::renew_lease))
+        .service(post(
+            paths::REGISTER_TURN_SERVER,
+            turn::register_turn_server,
+        ))
+        .service(resource(paths::PEERS, "GET, HEAD").route(list_peers))
+        .service(
+            resource(paths::TURN_SERVERS, "GET, HEAD").route(get().to(turn::list_turn_servers)),
+        )
+        .service(post(paths::ALLOCATE_TURN, sessions::allocate_turn))
+        .service(post(paths::RELEASE_TURN, sessions::release_turn))
+        .service(post(paths::REPORT_TURN_USAGE, sessions::report_turn_usage))
+        .service(resource(paths::COST_STATS, "GET, HEAD").route(get().to(cost::show_cost_stats)))
+        .service(resource(paths::STATS, "GET, HEAD").route(get().to(status::show_stats)))
+        .service(resource(paths::HEALTH, "GET, HEAD").route(get().to(status::show_health)))
         .default_service(web::to(|| async { ApiError::NoSuchPath.into_response() }));
 }
 
 /// What the operator may do. Without a token these paths do not exist.
 fn admin_routes(app: &mut web::ServiceConfig) {
     let put = |path, route: Route| resource(path, "PUT").route(route);
-    let tier = "/admin/peers/{peerId}/tier";
-    app.service(put(tier, web::put().to(cost::set_tier)))
-        .service(put("/admin/spend", web::put().to(cost::set_spend)))
-        .service(put("/admin/mode", web::put().to(cost::set_mode)));
+    app.service(put(paths::ADMIN_PEER_TIER, web::put().to(cost::set_tier)))
+        .service(put(paths::ADMIN_SPEND, web::put().to(cost::set_spend)))
+        .service(put(paths::ADMIN_MODE, web::put().to(cost::set_mode)));
 }
 
 /// A resource that takes a body by POST.
-fn post<F, R>(path: &str, handler: F) -> Resource
+fn post<F, Args, R>(path: &str, handler: F) -> Resource
 where
-    F: Handler<(web::Data<Api>, JsonBody), Output = R>,
+    F: Handler<Args, Output = R>,
+    Args: FromRequest + 'static,
     R: Responder + 'static,
 {
     resource(path, "POST").route(web::post().to(handler))

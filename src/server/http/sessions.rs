@@ -1,107 +1,173 @@
 //! Allocating TURN sessions, ending them, and reporting what they relayed.
 
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use std::fmt;
 
-use super::body::JsonBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError, web};
+
+use super::body::Body;
 use super::context::Api;
 use super::cost::cost_info;
-use super::errors::ApiError;
+use super::errors::{ApiError, row_of};
+use super::no_store::NoStore;
 use crate::clock::rfc3339;
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
-    HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
+    CostMode, HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
     ReportTurnUsageResponse, SessionLimits,
 };
 use crate::server::policy::allocation::Refusal;
 use crate::server::policy::credentials;
-use crate::server::registry::{Allocation, CostStatus, GrantedSession, Reported};
+use crate::server::registry::{Allocation, CostStatus, GrantedSession, RegistryError, Reported};
+
+/// Why no session was granted.
+#[derive(Debug)]
+pub(super) enum AllocationError {
+    /// The request failed like any other.
+    Api(ApiError),
+    /// A limit does not allow the session.
+    Refused(Box<AllocationRefusedResponse>),
+}
 
 /// `POST /allocate-turn`
 pub(super) async fn allocate_turn(
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = AllocateTurnRequest::parse(&body.0, &api.limits)?;
-    let allocation = api.registry.allocate_turn(request).await?;
-    Ok(match &allocation.result {
-        Ok(granted) => granted_response(&api, granted, &allocation),
-        Err(refusal) => refused_response(&api, *refusal, &allocation.cost),
-    })
-}
-
-fn granted_response(api: &Api, granted: &GrantedSession, allocation: &Allocation) -> HttpResponse {
+    body: Body<AllocateTurnRequest>,
+) -> Result<NoStore<AllocateTurnResponse>, AllocationError> {
+    let Allocation {
+        receipt,
+        cost,
+        result,
+    } = api.registry.allocate_turn(body.request).await?;
+    let granted = result.map_err(|refusal| refused(&api, refusal, &cost))?;
     let GrantedSession {
         session,
         duration_secs,
         offer,
-    } = granted;
-    let Allocation { receipt, cost, .. } = allocation;
-    no_store(HttpResponse::Ok()).json(AllocateTurnResponse {
+    } = *granted;
+    let credentials = credentials::ice_server(
+        &offer,
+        &session.peer_id,
+        session.expires_at_ms,
+        api.turn_secrets.first(),
+    );
+    Ok(NoStore(AllocateTurnResponse {
         success: true,
-        peer_id: session.peer_id.clone(),
+        peer_id: session.peer_id,
         session_id: session.session_id.to_string(),
         limits: SessionLimits {
             max_bandwidth_mbps: session.mbps,
-            max_duration_seconds: *duration_secs,
+            max_duration_seconds: duration_secs,
             priority_level: session.tier.priority_level(),
         },
-        cost_info: cost_info(api, cost),
+        cost_info: cost_info(&api, &cost),
         mode: cost.mode,
         turn_server: AllocatedTurnServer {
-            peer_id: session.server_id.clone(),
-            addresses: offer.addresses.clone(),
+            peer_id: session.server_id,
+            addresses: offer.addresses,
             port: offer.port,
         },
         expires_at: session.expires_at_ms,
-        ice_servers: vec![credentials::ice_server(
-            offer,
-            &session.peer_id,
-            session.expires_at_ms,
-            api.turn_secrets.first(),
-        )],
+        ice_servers: vec![credentials],
         cleaned_expired_peers: receipt.cleaned as u64,
         timestamp: rfc3339(receipt.last_seen_ms),
-    })
+    }))
 }
 
-fn refused_response(api: &Api, refusal: Refusal, cost: &CostStatus) -> HttpResponse {
+fn refused(api: &Api, refusal: Refusal, cost: &CostStatus) -> AllocationError {
     let code = refusal.code();
-    // Whoever was refused together comes back apart.
+    // Peers that were refused together come back apart.
     let base_secs = refusal.retry_after_secs();
     let retry_after = base_secs + rand::random_range(0..=base_secs / 10);
     let (name, allowed) = refusal.limit();
-    let error = ApiError::Refused {
-        refusal,
-        mode: cost.mode,
-    };
-    let mut response = HttpResponse::build(error.status());
-    response.insert_header((RETRY_AFTER, retry_after));
-    no_store(response).json(AllocationRefusedResponse {
+    AllocationError::Refused(Box::new(AllocationRefusedResponse {
         success: false,
-        error: error.to_string(),
+        error: refusal_text(refusal, cost.mode),
         code,
         retry_after,
-        suggestion: error.suggestion().unwrap_or_default().to_owned(),
+        suggestion: row_of(code).suggestion.unwrap_or_default().to_owned(),
         cost_info: cost_info(api, cost),
         mode: cost.mode,
         limit: HitLimit {
             name: name.to_owned(),
             allowed,
         },
-    })
+    }))
+}
+
+/// Which limit does not allow an allocation.
+fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
+    match refusal {
+        Refusal::AttemptP2pFirst => format!(
+            "p2pAttempted must be true: in mode {mode} a direct connection must be tried first"
+        ),
+        Refusal::PremiumOnly => format!("only premium peers are relayed in mode {mode}"),
+        Refusal::RenewalsOnly => {
+            format!("only live premium sessions are renewed in mode {mode}")
+        }
+        Refusal::SessionLimit { allowed } => {
+            format!("the peer holds {allowed} TURN sessions, the most that its tier allows")
+        }
+        Refusal::PremiumSessionLimit { allowed } => {
+            format!("{allowed} premium sessions are live, the most in mode {mode}")
+        }
+        Refusal::BandwidthShare { allowed_mbps } => format!(
+            "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
+             may hold in mode {mode}"
+        ),
+        Refusal::TooOften { allowed } => format!(
+            "the peer was granted {allowed} new TURN sessions in the last minute, the most that one \
+             peer may be"
+        ),
+        Refusal::NoTurnServer => "no TURN server has room".to_owned(),
+        Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
+    }
+}
+
+impl From<RegistryError> for AllocationError {
+    fn from(error: RegistryError) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl fmt::Display for AllocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(error) => error.fmt(f),
+            Self::Refused(response) => f.write_str(&response.error),
+        }
+    }
+}
+
+impl ResponseError for AllocationError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Api(error) => error.status_code(),
+            Self::Refused(response) => row_of(response.code).status,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Api(error) => error.error_response(),
+            Self::Refused(response) => HttpResponse::build(self.status_code())
+                .insert_header((RETRY_AFTER, response.retry_after))
+                .insert_header((CACHE_CONTROL, "no-store"))
+                .json(response),
+        }
+    }
 }
 
 /// `POST /release-turn`
 pub(super) async fn release_turn(
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = ReleaseTurnRequest::parse(&body.0, &api.limits)?;
-    let session_id = request.session_id.clone();
-    let released = api.registry.release_turn(request).await?;
+    body: Body<ReleaseTurnRequest>,
+) -> Result<NoStore<ReleaseTurnResponse>, ApiError> {
+    let session_id = body.request.session_id.clone();
+    let released = api.registry.release_turn(body.request).await?;
     let receipt = released.receipt;
-    Ok(no_store(HttpResponse::Ok()).json(ReleaseTurnResponse {
+    Ok(NoStore(ReleaseTurnResponse {
         success: true,
         session_id,
         bytes_transferred: released.bytes,
@@ -113,21 +179,14 @@ pub(super) async fn release_turn(
 /// `POST /report-turn-usage`
 pub(super) async fn report_turn_usage(
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = ReportTurnUsageRequest::parse(&body.0, &api.limits)?;
-    let Reported { receipt, usage } = api.registry.report_turn_usage(request).await?;
-    Ok(no_store(HttpResponse::Ok()).json(ReportTurnUsageResponse {
+    body: Body<ReportTurnUsageRequest>,
+) -> Result<NoStore<ReportTurnUsageResponse>, ApiError> {
+    let Reported { receipt, usage } = api.registry.report_turn_usage(body.request).await?;
+    Ok(NoStore(ReportTurnUsageResponse {
         success: true,
         accepted: usage.accepted as u64,
         unknown: usage.unknown as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
         timestamp: rfc3339(receipt.last_seen_ms),
     }))
-}
-
-/// Names of sessions are all it takes to end them, and credentials to be relayed.
-fn no_store(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
-    response.insert_header((CACHE_CONTROL, "no-store"));
-    response
 }

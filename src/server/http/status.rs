@@ -6,34 +6,33 @@ use actix_web::{HttpResponse, web};
 use super::context::Api;
 use super::cost::health_cost_info;
 use super::errors::ApiError;
+use super::no_store::NoStore;
 use crate::clock::{self, rfc3339};
 use crate::protocol::{CostMode, HealthResponse, HealthStatus, StatsResponse};
 use crate::server::log_lines;
 use crate::server::registry::Status;
 
 /// `GET /stats`
-pub(super) async fn show_stats(api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsResponse>, ApiError> {
     let status = api.registry.status().await?;
     let counters = status.counters;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(StatsResponse {
-            total_peers: status.total_peers as u64,
-            active_peers: status.active_peers as u64,
-            turn_servers: status.turn_servers as u64,
-            uptime: status.uptime_secs,
-            timestamp: rfc3339(status.now_ms),
-            registrations: counters.registrations,
-            heartbeats: counters.heartbeats,
-            heartbeats_refused: counters.heartbeats_refused,
-            cleanups: counters.cleanups,
-            peers_cleaned: counters.peers_cleaned,
-            last_cleanup: counters.last_cleanup_ms.map(rfc3339),
-            peer_bytes: status.peer_bytes as u64,
-            max_peer_bytes: api.max_memory_bytes as u64,
-            outage_credit_secs: counters.outage_credit_ms / 1000,
-            log_lines_dropped: log_lines::dropped(),
-        }))
+    Ok(NoStore(StatsResponse {
+        total_peers: status.total_peers as u64,
+        active_peers: status.active_peers as u64,
+        turn_servers: status.turn_servers as u64,
+        uptime: status.uptime_secs,
+        timestamp: rfc3339(status.now_ms),
+        registrations: counters.registrations,
+        heartbeats: counters.heartbeats,
+        heartbeats_refused: counters.heartbeats_refused,
+        cleanups: counters.cleanups,
+        peers_cleaned: counters.peers_cleaned,
+        last_cleanup: counters.last_cleanup_ms.map(rfc3339),
+        peer_bytes: status.peer_bytes as u64,
+        max_peer_bytes: api.max_memory_bytes as u64,
+        outage_credit_secs: counters.outage_credit_ms / 1000,
+        log_lines_dropped: log_lines::dropped(),
+    }))
 }
 
 /// `GET /health`

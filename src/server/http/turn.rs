@@ -1,9 +1,10 @@
 //! Offering relay capacity and listing who offers it.
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::body::JsonBody;
+use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
 use super::response::Pieces;
@@ -16,13 +17,13 @@ use crate::server::policy::turn;
 /// `POST /register-turn-server`
 pub(super) async fn register_turn_server(
     api: web::Data<Api>,
-    body: JsonBody,
-) -> Result<HttpResponse, ApiError> {
-    let request = RegisterTurnServerRequest::parse(&body.0, &api.limits)?;
+    body: Body<RegisterTurnServerRequest>,
+) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
+    let request = body.request;
     turn::check_offer(&request.offer, api.address_policy)?;
     let peer_id = request.peer_id.clone();
     let receipt = api.registry.register_turn_server(request).await?;
-    Ok(HttpResponse::Ok().json(RegisterTurnServerResponse {
+    Ok(Json(RegisterTurnServerResponse {
         success: true,
         peer_id,
         turn_servers: receipt.turn_servers as u64,

@@ -9,8 +9,8 @@ use actix_web::http::KeepAlive;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse};
-use crate::server::http::errors::{ApiError, retry_after_secs};
+use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse, paths};
+use crate::server::http::errors::{ApiError, row_of};
 use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
 
@@ -34,7 +34,7 @@ impl Starting {
             App::new()
                 .app_data(progress.clone())
                 .wrap(cors())
-                .route("/health", get().to(show_health))
+                .route(paths::HEALTH, get().to(show_health))
                 .default_service(web::to(refuse))
         })
         .workers(1)
@@ -66,13 +66,12 @@ impl Drop for Starting {
 
 /// `GET /health`
 async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
+    let row = row_of(ErrorCode::Starting);
+    let retry_after_secs = row.retry_after_secs().unwrap_or(1);
     let (loaded_rows, total_rows) = progress.rows();
     HttpResponse::ServiceUnavailable()
         .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((
-            RETRY_AFTER,
-            retry_after_secs(ErrorCode::Starting).unwrap_or(1),
-        ))
+        .insert_header((RETRY_AFTER, retry_after_secs))
         .force_close()
         .json(StartingResponse {
             health: HealthResponse {
