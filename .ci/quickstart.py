@@ -1,8 +1,12 @@
-"""Runs the commands of the README as they are written and holds what they print against it.
+"""Runs the commands of the documents as they are written and compares what they print.
 
-The first command, `cargo run --release`, is started and left running; the others run one by one,
-`peer-agent run` until it has registered. A JSON block after a command must have the same keys as what
-the command printed. Blocks of program text must be the files that they show.
+usage: quickstart.py README.md [FILE...]
+
+All files share one server and one folder, in the order given. The first command of the first file,
+`cargo run --release`, starts the server; the others run one by one, `peer-agent run` until it has
+registered. A JSON block after a command must have the same keys as what the command printed, at every
+depth; a response that is an error must be shown. Blocks of Rust and TypeScript must be the example
+files, each shown once.
 """
 
 import json
@@ -16,14 +20,27 @@ import tempfile
 import time
 import urllib.request
 
-readme = open(sys.argv[1]).read()
+SERVER = "http://127.0.0.1:3000"
+START = "cargo run --release"
 root = os.getcwd()
+documents = {name: open(name).read() for name in sys.argv[1:]}
+
 for kind, path in [("rust", "examples/embed.rs"), ("ts", "examples/node-loop.ts")]:
-    shown = re.findall(rf"^```{kind}\n(.*?)^```$", readme, re.M | re.S)
-    assert shown == [open(path).read()], f"the README does not show {path} as it is"
+    shown = [
+        block
+        for text in documents.values()
+        for block in re.findall(rf"^```{kind}\n(.*?)^```$", text, re.M | re.S)
+    ]
+    assert shown == [open(path).read()], f"the documents do not show {path} once, as it is"
+
+# (file, kind, text) of each block that is run or compared.
+blocks = [
+    (name, kind, text)
+    for name, document in documents.items()
+    for kind, text in re.findall(r"^```(sh|json)\n(.*?)^```$", document, re.M | re.S)
+]
+assert blocks[0][1:] == ("sh", START + "\n"), blocks[0]
 os.environ["PATH"] = os.path.join(root, "target", "release") + os.pathsep + os.environ["PATH"]
-blocks = re.findall(r"^```(sh|json)\n(.*?)^```$", readme, re.M | re.S)
-assert blocks[0] == ("sh", "cargo run --release\n"), blocks[0]
 
 
 def shape(value):
@@ -35,10 +52,11 @@ def shape(value):
     return type(value).__name__
 
 
-def check_status(url, deadline):
+def wait_for_server(server, deadline):
     while True:
+        assert server.poll() is None, f"the server ended with {server.returncode}"
         try:
-            return urllib.request.urlopen(url, timeout=5).status
+            return urllib.request.urlopen(f"{SERVER}/health", timeout=5).status
         except OSError:
             if time.monotonic() > deadline:
                 raise
@@ -48,45 +66,49 @@ def check_status(url, deadline):
 def run_until_registered(line, folder):
     agent = subprocess.Popen(shlex.split(line), cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
-        said = iter(agent.stderr.readline, "")
-        assert any("registered with" in line for line in said), "it ended without a registration"
+        lines = iter(agent.stderr.readline, "")
+        assert any("registered with" in line for line in lines), "it ended without a registration"
     finally:
         agent.terminate()
     assert agent.wait(timeout=60) == 0, agent.returncode
 
 
+def run(line, folder):
+    """Runs one command line and returns what it printed."""
+    print("$", line)
+    if line.startswith("peer-agent run"):
+        return run_until_registered(line, folder)
+    place = root if line.startswith("cargo ") else folder
+    result = subprocess.run(line, shell=True, cwd=place, capture_output=True, text=True)
+    assert result.returncode == 0, (line, result.returncode, result.stderr)
+    print(result.stdout)
+    return result.stdout
+
+
 with tempfile.TemporaryDirectory() as folder:
     manifest = os.path.join(root, "Cargo.toml")
     server = subprocess.Popen(
-        ["cargo", "run", "--release", "--manifest-path", manifest], cwd=folder, start_new_session=True
+        [*shlex.split(START), "--manifest-path", manifest], cwd=folder, start_new_session=True
     )
     try:
-        check_status("http://127.0.0.1:3000/health", time.monotonic() + 300)
-        commands = printed = 0
+        wait_for_server(server, time.monotonic() + 300)
+        counts = {name: [0, 0] for name in documents}
         output = None
-        for kind, text in blocks[1:]:
+        for at, (name, kind, text) in enumerate(blocks[1:], start=1):
             if kind == "json":
-                assert shape(json.loads(output)) == shape(json.loads(text)), (text, output)
-                printed += 1
+                assert shape(json.loads(output)) == shape(json.loads(text)), (name, text, output)
+                counts[name][1] += 1
                 continue
             for line in text.splitlines():
-                print("$", line)
-                commands += 1
-                if line.startswith("peer-agent run"):
-                    run_until_registered(line, folder)
-                    continue
-                place = root if line.startswith("cargo ") else folder
-                output = subprocess.run(
-                    line, shell=True, cwd=place, check=True, capture_output=True, text=True
-                ).stdout
-                print(output)
-        assert "12D3KooW" in subprocess.run(
-            ["sqlite3", "peers.db", "select * from active_peers"],
-            cwd=folder, check=True, capture_output=True, text=True,
-        ).stdout
+                output = run(line, folder)
+                counts[name][0] += 1
+                is_shown = at + 1 < len(blocks) and '"error":' in blocks[at + 1][2]
+                assert is_shown or '"error":' not in (output or ""), (name, line, output)
+        assert "12D3KooW" in run("sqlite3 peers.db 'select * from active_peers'", folder)
         assert os.path.getsize(os.path.join(folder, "peers-backup.db")) > 0
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         code = server.wait(timeout=60)
     assert code == 0, f"the server ended with {code}"
-    print(f"README: {commands} commands, {printed} answers as documented")
+    for name, (commands, answers) in counts.items():
+        print(f"{name}: {commands} commands, {answers} responses as documented")

@@ -19,12 +19,12 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// Everybody of whom the operator has said nothing.
+    /// Every peer for which the operator has set no tier.
     #[default]
     Free,
-    /// Somewhat more.
+    /// More than `Free`.
     Basic,
-    /// More.
+    /// More than `Basic`.
     Standard,
     /// The last to be refused when money is short.
     Premium,
@@ -34,7 +34,7 @@ impl Tier {
     /// Every tier there is, in ascending order.
     pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
 
-    /// The tier as it stands on the wire and in settings.
+    /// The tier on the wire and in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -44,7 +44,7 @@ impl Tier {
         }
     }
 
-    /// Its priority among the others: 1 for free to 4 for premium.
+    /// Its priority: 1 for free to 4 for premium.
     pub const fn priority_level(self) -> u8 {
         self as u8 + 1
     }
@@ -63,9 +63,9 @@ pub enum CostMode {
     Warning,
     /// Premium peers only.
     Throttle,
-    /// Only what premium peers hold already.
+    /// Renewals of live premium sessions only.
     Emergency,
-    /// Nothing.
+    /// No session is granted.
     Shutdown,
 }
 
@@ -79,7 +79,7 @@ impl CostMode {
         Self::Shutdown,
     ];
 
-    /// The mode as it stands on the wire and in settings.
+    /// The mode on the wire and in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -124,7 +124,7 @@ impl FromStr for CostMode {
 /// `PUT /admin/peers/{peerId}/tier`: the operator says what a peer may relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetTierRequest {
-    /// The tier; `free` is the same as never having said anything.
+    /// The tier; every peer begins with `free`.
     pub tier: Tier,
 }
 
@@ -138,7 +138,7 @@ impl RequestBody for SetTierRequest {
     }
 }
 
-/// `PUT /admin/spend`: what the cloud's bill says, in place of what the registry reckons.
+/// `PUT /admin/spend`: what the cloud's bill says, in place of what the registry computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetSpendRequest {
@@ -166,7 +166,7 @@ impl RequestBody for SetSpendRequest {
 /// `PUT /admin/mode`: forces a mode for a while, or lets the budget decide again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetModeRequest {
-    /// The mode and the moment until which it holds, in Unix milliseconds; none to end it.
+    /// The mode and the moment until which it holds, in Unix milliseconds; `None` ends it.
     pub forced: Option<(CostMode, i64)>,
 }
 
@@ -215,7 +215,7 @@ impl FromStr for ModeOverride {
     }
 }
 
-/// The answer to each `PUT /admin/…`: what was set is on disk.
+/// The response to each `PUT /admin/…`: what was set is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminResponse {
@@ -225,7 +225,7 @@ pub struct AdminResponse {
     pub mode: CostMode,
     /// Expired peers that the cleanup before this request removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 
@@ -257,7 +257,7 @@ pub struct HealthCostInfo {
     pub active_sessions: u64,
 }
 
-/// The answer to `GET /cost-stats`.
+/// The response to `GET /cost-stats`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CostStatsResponse {
@@ -275,7 +275,7 @@ pub struct CostStatsResponse {
     pub is_stale: bool,
     /// Allocations since the process started.
     pub allocations: AllocationStats,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 
@@ -283,7 +283,7 @@ pub struct CostStatsResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpendSource {
-    /// The registry has reckoned all of it.
+    /// The registry has computed all of it.
     Metered,
     /// A bill that was fed in, and what was metered since.
     Bill,
@@ -301,7 +301,7 @@ pub struct CostMetrics {
     pub budget_limit: f64,
     /// The projection over the budget.
     pub cost_ratio: f64,
-    /// When this was reckoned, RFC 3339.
+    /// When this was computed, RFC 3339.
     pub last_updated: String,
     /// The part of the spend that traffic makes.
     pub data_transfer_costs: f64,

@@ -25,7 +25,7 @@ pub enum ErrorCode {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
-    /// The body did not arrive in time.
+    /// The head or the body did not arrive in time.
     RequestTimeout,
     /// The body is larger than the registry accepts.
     PayloadTooLarge,
@@ -33,15 +33,16 @@ pub enum ErrorCode {
     HeadTooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
-    /// The client is asked to slow down.
+    /// The peer allocates too often, or too many wrong admin tokens were sent. Never sent to a
+    /// registration, a heartbeat or a listing.
     Throttled,
-    /// The registry has as much work in flight as it allows.
+    /// The registry has too much work in flight.
     Overloaded,
-    /// The database cannot take a write at present.
+    /// The database takes no writes, or the registry is stuck.
     StorageUnavailable,
-    /// The registry has been started and reads its database.
+    /// The registry still reads its database.
     Starting,
-    /// The registry holds as many peers as it is allowed to.
+    /// The max number of peers, or their max memory, is reached.
     RegistryFull,
     /// The operator's token is missing or wrong.
     Unauthorized,
@@ -51,19 +52,19 @@ pub enum ErrorCode {
     NoTurnServer,
     /// The peer must try a direct connection before it asks for a relay.
     AttemptP2pFirst,
-    /// The peer holds as many TURN sessions as its tier allows.
+    /// The peer holds the max number of TURN sessions of its tier.
     SessionLimit,
-    /// The peer holds as much of the granted bandwidth as one peer may.
+    /// The peer holds the max share of the granted bandwidth.
     BandwidthShare,
-    /// Only premium peers are relayed at present.
+    /// Only premium peers are relayed in this mode.
     PremiumOnly,
-    /// As many premium sessions are live as may be at present.
+    /// The max number of live premium sessions in this mode is reached.
     PremiumSessionLimit,
-    /// Only live premium sessions are renewed at present.
+    /// Only live premium sessions are renewed in this mode.
     RenewalsOnly,
     /// Nothing is relayed until the budget allows it again.
     RelayShutdown,
-    /// A fault of the registry's own.
+    /// A fault of the registry.
     Internal,
 }
 
@@ -100,7 +101,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The code as it stands on the wire.
+    /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
@@ -178,7 +179,7 @@ impl RequestError {
         }
     }
 
-    /// `field` is required and not there; `form` says what it should hold.
+    /// `field` is required and absent; `form` says what it should hold.
     pub fn missing(field: &'static str, form: &str) -> Self {
         Self {
             code: ErrorCode::MissingField,
@@ -187,7 +188,7 @@ impl RequestError {
         }
     }
 
-    /// `field` is there and is not what it must be; `form` says what that is.
+    /// `field` is present and wrong; `form` says what it must be.
     pub fn invalid(field: impl Into<Cow<'static, str>>, form: &str) -> Self {
         let field = field.into();
         Self {

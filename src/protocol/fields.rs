@@ -1,4 +1,4 @@
-//! Reads a JSON object field by field, so that each fault is told by the name of its field.
+//! Reads a JSON object field by field, so that each error names its field.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use super::{Limits, PeerId, RequestError, is_visible};
 use crate::clock::unix_ms;
 
-/// The fields of a request body that nobody has taken yet.
+/// The fields of a request body that have not been read yet.
 pub(super) struct Fields<'l> {
     map: Map<String, Value>,
     limits: &'l Limits,
@@ -161,7 +161,7 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// Whether the body names a field, if only to say null.
+    /// Whether the body names a field, even as null.
     pub(super) fn names(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }

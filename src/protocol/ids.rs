@@ -1,4 +1,4 @@
-//! Names of peers.
+//! Ids of peers.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -15,7 +15,7 @@ use super::{Limits, RequestError};
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
-    /// Takes `text` as a peer id, or says, naming `field`, what form it must have.
+    /// Parses `text` as a peer id. The error names `field` and the allowed form.
     pub fn parse(text: &str, field: &'static str, limits: &Limits) -> Result<Self, RequestError> {
         if Self::is_well_formed(text, limits) {
             Ok(Self(text.into()))
@@ -24,11 +24,12 @@ impl PeerId {
         }
     }
 
-    /// Takes `text` as the id of a peer that registers, or says, naming `field`, what form it must
-    /// have.
+    /// Parses `text` as the id of a peer that registers. The error names `field` and the allowed
+    /// form.
     ///
-    /// It must begin with a letter or a digit: listings are in order of ids, and the other
-    /// characters come first in it. Peers that registered before this rule keep their place.
+    /// It must begin with a letter or a digit: listings are in order of ids, and an id with another
+    /// first character would come before all others. Peers that registered before this rule keep
+    /// their place.
     pub fn parse_new(
         text: &str,
         field: &'static str,

@@ -1,4 +1,4 @@
-//! How large each part of a request may be.
+//! The max size of each part of a request.
 
 /// The most that one request may carry; every number is a setting of the registry.
 ///

@@ -1,10 +1,110 @@
-//! The wire contract as types, shared by the registry and the node's agent. No I/O.
+//! The wire contract as types, and the rules of the protocol. Shared by the registry and the node's
+//! agent. No I/O.
 //!
-//! Requests are parsed here, not merely checked: a [`RegisterRequest`] that exists has passed
-//! every limit that does not depend on the registry's address policy. A registry MUST refuse what
-//! [`parse`](RequestBody::parse) refuses and MUST ignore fields it does not know. A node MUST
-//! renew its lease well before `expiresAt` (at `heartbeatIntervalSecs`, if it has no better plan)
-//! and SHOULD register again only when a heartbeat is answered by the code `peer_not_found`.
+//! Requests are parsed here, not merely checked: a [`RegisterRequest`] that exists has passed every
+//! limit that does not depend on the registry's address policy.
+//!
+//! # The rules
+//!
+//! The words MUST, MUST NOT, SHOULD, SHOULD NOT and MAY are used as in RFC 2119. A *registry* is a
+//! server of this protocol, a *node* is a client that wants to be listed, a *reader* is any client
+//! that lists peers.
+//!
+//! ## Messages
+//!
+//! - A request body MUST be one JSON object with `Content-Type: application/json`. A registry MUST
+//!   refuse an object, at any depth, that names a key twice.
+//! - A registry MUST ignore fields that it does not know, and MUST take `null` as absent.
+//! - A node MUST ignore response fields that it does not know. It SHOULD work with a response that
+//!   lacks a field which older registries do not send; these fields have a default here.
+//! - A registry MUST NOT rename, retype or remove a field.
+//! - A registry MUST answer each request that it refuses with an [`ErrorBody`]. Exceptions are input
+//!   that is not HTTP, and what a proxy refuses.
+//! - A node MUST decide by `code`, not by the words of `error`. It SHOULD treat a `code` that it does
+//!   not know by the HTTP status.
+//! - A node SHOULD NOT follow redirects. It SHOULD take a 200 for a renewal only if `peerId` in the
+//!   response is its own, since a proxy may answer anything with 200.
+//!
+//! ## Registration
+//!
+//! - A node MUST register before it sends heartbeats. A new `peerId` MUST begin with a letter or a
+//!   digit (see [`PeerId`]).
+//! - A registration replaces everything that the peer announced before, except its TURN offer.
+//! - A registry MUST refuse what [`parse`](RequestBody::parse) refuses. Under the address policy
+//!   `crypto-ipv6` it MUST also refuse, with `privacy_violation`, a registration that names a host
+//!   other than the peer's crypto-IPv6, and MUST NOT store any part of it.
+//! - A registry MUST NOT read `realAddresses`.
+//! - A registry MUST NOT answer 200 before the change is committed and synced to disk. After an error
+//!   nothing of the request is stored.
+//! - A node MUST register again when a heartbeat is answered `peer_not_found`, and when it has
+//!   something new to announce. It MAY do so when its lease has run out by its own clock. In all other
+//!   cases it SHOULD send a heartbeat.
+//! - If a registry keeps answering `peer_not_found`, a node SHOULD register at once only the first
+//!   time, and back off from then on.
+//! - A node SHOULD wait 10 minutes before it repeats a registration that was refused with 400 or 403,
+//!   unless it changes the registration.
+//!
+//! ## Heartbeat
+//!
+//! - A node SHOULD send a heartbeat every `heartbeatIntervalSecs`, or every 120 s if the response does
+//!   not say. It SHOULD move each one by a random time of up to a tenth of the interval either way.
+//! - A node MUST send it well before the end of its lease, and SHOULD use an interval of at most half
+//!   a lease. It SHOULD keep the interval between 1 s and 1 h, whatever the registry says.
+//! - A registry MUST answer a heartbeat of a peer that is not registered with 404 `peer_not_found`. A
+//!   node MUST NOT take another 404 for that, e.g. the error page of a proxy.
+//! - A registry MUST accept the heartbeat of a registered peer whose lease has run out, if no cleanup
+//!   has removed the peer yet. The peer is active again.
+//!
+//! ## Lease
+//!
+//! - These requests of a peer renew its lease: a registration, a heartbeat, a TURN offer, a granted or
+//!   released session, a usage report with at least one known session. A refused request does not,
+//!   except that a registry MAY renew the lease of a registered peer when it refuses the registration
+//!   with `registry_full`.
+//! - A lease lasts from `lastSeen` to `expiresAt`, both included. A registry MUST list a peer for that
+//!   time, and MUST NOT list it afterwards.
+//! - A registry MUST NOT count time in which it was down, or could not write, against a lease. So a
+//!   lease may last longer than `expiresAt` says, never shorter.
+//! - A request MUST NOT expire the peer that sent it.
+//! - A node MUST NOT compare `expiresAt` with its own clock. It MAY use `expiresAt - lastSeen` as the
+//!   length of the lease.
+//!
+//! ## TURN
+//!
+//! - `turnCapable: true` with `turnAddresses` and `turnPort` in a registration replaces the TURN offer
+//!   of the peer. `turnCapable: false` MUST withdraw it and end its sessions. Anything else MUST leave
+//!   it as it is.
+//! - Only a registered peer can offer to relay, and only an active one gets a session. A registry MUST
+//!   NOT choose the peer itself as its TURN server, nor a server without room.
+//! - A registry MUST NOT refuse a registration, a heartbeat or a listing because of the cost of
+//!   relaying.
+//! - A node MUST keep its `sessionId` secret, except from its TURN server. It SHOULD renew a session
+//!   before `expiresAt` by sending the `sessionId`, and release it when it is done.
+//! - A node SHOULD try a direct connection before it asks, and say so with `p2pAttempted`.
+//! - A TURN server SHOULD report what its sessions relayed, at most one hour after they ended. A
+//!   registry SHOULD bound what it believes.
+//! - `userTier` and `isPremium` MUST NOT raise the tier of a peer, unless the operator trusts clients.
+//!
+//! ## Retry
+//!
+//! - A registry MUST send `Retry-After` with each 429 and 503 that has a `code`, with a random part, so
+//!   that nodes refused together do not come back together.
+//! - After 429 and 503, a node MUST wait for `Retry-After` (5 s if there is none; it MAY stop waiting
+//!   after 10 minutes), and SHOULD add a random time of up to the same length, or up to its heartbeat
+//!   interval if it was told to wait 10 s or more. A registry does not send 429 to a registration or
+//!   a heartbeat, but a proxy may.
+//! - After no response, or one that makes no sense, a node SHOULD wait a random time from 0 to a bound:
+//!   1 s at first, five times as much after each further failure, at most the heartbeat interval.
+//! - A node SHOULD NOT retry earlier because of something else, e.g. a changed registration.
+//!
+//! ## Cursor
+//!
+//! - A reader MUST treat `nextCursor` as opaque: it passes it back as `cursor`, with the same filters,
+//!   and MUST NOT build one.
+//! - A reader MUST stop when `nextCursor` is null, and SHOULD stop when a page brings no new peer.
+//! - A registry MUST list each matching peer that is active throughout on exactly one page. It MAY list
+//!   or leave out peers that join or leave meanwhile. A cursor MUST stay valid when its peer leaves.
+//! - `cursor` and `limit` exclude each other. A registry MAY return fewer peers than `limit` asks for.
 
 mod cost;
 mod errors;

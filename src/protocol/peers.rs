@@ -11,8 +11,7 @@ use super::{Limits, PeerId, RequestError, TurnOffer};
 
 /// `POST /register`: a peer announces itself, replacing all it announced before.
 ///
-/// `realAddresses` is allowed in the body and dropped unread: the registry has no use for it, and
-/// what is never read can never leak.
+/// `realAddresses` is allowed in the body and dropped unread: what is never read can never leak.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
@@ -85,7 +84,7 @@ impl RequestBody for RegisterRequest {
     }
 }
 
-/// The answer to `POST /register`: the registration is on disk.
+/// The response to `POST /register`: the registration is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterResponse {
@@ -97,7 +96,7 @@ pub struct RegisterResponse {
     pub total_peers: u64,
     /// Expired peers that the cleanup before this registration removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
     /// When the lease was renewed, in Unix milliseconds. Zero from a registry that does not say.
     #[serde(default)]
@@ -106,7 +105,7 @@ pub struct RegisterResponse {
     /// Zero from a registry that does not say.
     #[serde(default)]
     pub expires_at: i64,
-    /// How often the registry would like a heartbeat, in seconds. Zero from one that does not say.
+    /// How often the registry wants a heartbeat, in seconds. Zero from one that does not say.
     #[serde(default)]
     pub heartbeat_interval_secs: u64,
 }
@@ -136,7 +135,7 @@ impl RequestBody for HeartbeatRequest {
     }
 }
 
-/// The answer to `POST /heartbeat`: the renewal is on disk.
+/// The response to `POST /heartbeat`: the renewal is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatResponse {
@@ -150,13 +149,13 @@ pub struct HeartbeatResponse {
     pub total_peers: u64,
     /// Expired peers that the cleanup before this heartbeat removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
     /// When the lease runs out unless it is renewed, in Unix milliseconds.
     /// Zero from a registry that does not say.
     #[serde(default)]
     pub expires_at: i64,
-    /// How often the registry would like a heartbeat, in seconds. Zero from one that does not say.
+    /// How often the registry wants a heartbeat, in seconds. Zero from one that does not say.
     #[serde(default)]
     pub heartbeat_interval_secs: u64,
 }
@@ -187,7 +186,7 @@ impl HeartbeatResponse {
     }
 }
 
-/// The answer to `GET /peers`.
+/// The response to `GET /peers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeersResponse {
@@ -197,9 +196,9 @@ pub struct PeersResponse {
     pub total: u64,
     /// Registered peers, active or not, matching or not.
     pub total_registered: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
-    /// How many peers this answer holds.
+    /// Number of peers in this response.
     #[serde(default)]
     pub returned: u64,
     /// What to pass as `cursor` for the next page; null on the last page and with `limit`.

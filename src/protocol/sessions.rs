@@ -13,7 +13,7 @@ const MAX_REPORTED_SESSIONS: usize = 1024;
 /// The highest count of bytes in a report: 2^53 − 1, what a JavaScript node can count to.
 const MAX_BYTES: i64 = (1 << 53) - 1;
 
-/// The bandwidth that a peer is taken to need if it does not say, in Mbit/s.
+/// The bandwidth that a peer needs if it does not say, in Mbit/s.
 const DEFAULT_MBPS: u32 = 10;
 
 /// `POST /allocate-turn`: a registered peer asks for relay capacity.
@@ -25,10 +25,12 @@ pub struct AllocateTurnRequest {
     /// The bandwidth it needs, in Mbit/s; fractions are rounded up.
     #[serde(rename = "estimatedBandwidthMbps")]
     pub estimated_mbps: u32,
-    /// The tier that it claims; taken to lower the one it has, never to raise it.
+    /// The tier that it claims. It can lower the tier that the operator set, and raises it only if
+    /// the operator trusts clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_tier: Option<Tier>,
-    /// Whether it claims to be premium; `false` lowers, `true` says nothing.
+    /// Whether it claims to be premium. `false` lowers a premium tier; `true` has an effect only if
+    /// the operator trusts clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_premium: Option<bool>,
     /// Whether it has tried a direct connection.
@@ -63,7 +65,7 @@ impl RequestBody for AllocateTurnRequest {
     }
 }
 
-/// The answer to `POST /allocate-turn`: the session is on disk.
+/// The response to `POST /allocate-turn`: the session is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocateTurnResponse {
@@ -71,7 +73,8 @@ pub struct AllocateTurnResponse {
     pub success: bool,
     /// The peer that asked.
     pub peer_id: PeerId,
-    /// The session, to renew, report and release it by. Whoever knows it can do that.
+    /// The id of the session, to renew, report and release it. Anyone who knows the id and the peer
+    /// can do that.
     pub session_id: String,
     /// What was granted.
     pub limits: SessionLimits,
@@ -79,7 +82,7 @@ pub struct AllocateTurnResponse {
     pub cost_info: CostInfo,
     /// The mode in which it was granted.
     pub mode: CostMode,
-    /// Who relays.
+    /// The server that relays.
     pub turn_server: AllocatedTurnServer,
     /// When the session ends unless it is renewed, in Unix milliseconds.
     pub expires_at: i64,
@@ -87,7 +90,7 @@ pub struct AllocateTurnResponse {
     pub ice_servers: Vec<IceServer>,
     /// Expired peers that the cleanup before this request removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 
@@ -128,8 +131,8 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
-/// The answer to an allocation that is refused for its cost or by a limit: 429, or 503 in
-/// `shutdown` mode.
+/// The response to an allocation that is refused for its cost or by a limit: 429, or 503 in
+/// `shutdown` mode and when no TURN server has room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationRefusedResponse {
@@ -151,7 +154,7 @@ pub struct AllocationRefusedResponse {
     pub limit: HitLimit,
 }
 
-/// A limit that stood in the way of an allocation.
+/// The limit that an allocation hit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HitLimit {
@@ -187,7 +190,7 @@ impl RequestBody for ReleaseTurnRequest {
     }
 }
 
-/// The answer to `POST /release-turn`: the session's place is free.
+/// The response to `POST /release-turn`: the session's place is free.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseTurnResponse {
@@ -195,11 +198,11 @@ pub struct ReleaseTurnResponse {
     pub success: bool,
     /// The session that ended.
     pub session_id: String,
-    /// What it is taken to have relayed, in bytes.
+    /// Bytes that the registry counts for it.
     pub bytes_transferred: i64,
     /// Expired peers that the cleanup before this request removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 
@@ -213,7 +216,7 @@ pub struct SessionUsage {
     pub bytes_transferred: i64,
 }
 
-/// `POST /report-turn-usage`: a TURN server tells what its sessions really relayed.
+/// `POST /report-turn-usage`: a TURN server reports what its sessions relayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportTurnUsageRequest {
@@ -257,18 +260,18 @@ fn usage(mut item: Value) -> Option<SessionUsage> {
         })
 }
 
-/// The answer to `POST /report-turn-usage`: what was accepted is on disk.
+/// The response to `POST /report-turn-usage`: what was accepted is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportTurnUsageResponse {
     /// Always true.
     pub success: bool,
-    /// Sessions whose usage was taken up.
+    /// Sessions of this server, whose usage was counted.
     pub accepted: u64,
     /// Sessions that are not this server's, or ended more than an hour ago.
     pub unknown: u64,
     /// Expired peers that the cleanup before this request removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }

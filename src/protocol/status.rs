@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HealthCostInfo;
 
-/// The answer to `GET /stats`; counters start at zero with the process.
+/// The response to `GET /stats`; counters start at zero with the process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatsResponse {
@@ -16,7 +16,7 @@ pub struct StatsResponse {
     pub turn_servers: u64,
     /// Seconds since the process started.
     pub uptime: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
     /// Registrations accepted, first ones and updates.
     pub registrations: u64,
@@ -30,17 +30,18 @@ pub struct StatsResponse {
     pub peers_cleaned: u64,
     /// When the last cleanup ran, RFC 3339; null before the first.
     pub last_cleanup: Option<String>,
-    /// Memory that peers and sessions take, in bytes. Zero from a registry that does not say.
+    /// Memory of peers and sessions, in bytes. Zero from a registry that does not say.
     #[serde(default)]
     pub peer_bytes: u64,
-    /// How much they may take (`MAX_MEMORY_MB`), in bytes. Zero from a registry that does not say.
+    /// Max memory of peers and sessions (`MAX_MEMORY_MB`), in bytes. Zero from a registry that does
+    /// not say.
     #[serde(default)]
     pub max_peer_bytes: u64,
-    /// Seconds in which the process lived but nobody could renew, so that leases stood still: it
-    /// was stopped, or a commit took long.
+    /// Seconds in which the process lived but could not renew leases, so that they stood still: the
+    /// process was stopped, or a commit took long.
     #[serde(default)]
     pub outage_credit_secs: u64,
-    /// Log lines that could not be written, as nobody read them.
+    /// Log lines that were dropped because stderr was not read.
     #[serde(default)]
     pub log_lines_dropped: u64,
 }
@@ -51,16 +52,16 @@ pub struct StatsResponse {
 pub enum HealthStatus {
     /// All is well.
     Healthy,
-    /// The process has been started and reads its database; see [`StartingResponse`].
+    /// The process still reads its database; see [`StartingResponse`].
     Starting,
     /// The process is shutting down.
     Draining,
-    /// The database takes no writes, or the registry's actor is gone; with a 200: nothing is
-    /// relayed, for its cost.
+    /// With 503: the database takes no writes, or the registry's actor is gone. With 200: mode
+    /// `shutdown`, so no session is granted.
     Degraded,
 }
 
-/// The answer to `GET /health`: 200 if it can serve, else 503.
+/// The response to `GET /health`: 200 if it can serve, else 503.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthResponse {
@@ -70,7 +71,7 @@ pub struct HealthResponse {
     pub service: String,
     /// The version of the registry.
     pub version: String,
-    /// When the registry answered, RFC 3339; null if the actor is gone.
+    /// When the registry responded, RFC 3339; null if the actor is gone.
     pub timestamp: Option<String>,
     /// Seconds since the process started.
     pub uptime: u64,
@@ -81,16 +82,16 @@ pub struct HealthResponse {
     /// What relaying costs; null if the actor is gone.
     #[serde(default)]
     pub cost_info: Option<HealthCostInfo>,
-    /// Rows of the database that were set aside, as they cannot be read (`peers_quarantine`).
+    /// Rows of the database that could not be read (`peers_quarantine`).
     #[serde(default)]
     pub rows_set_aside: u64,
 }
 
-/// The answer to `GET /health` while the database is read: always 503.
+/// The response to `GET /health` while the database is read: always 503.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartingResponse {
-    /// What any health response holds; its numbers are 0.
+    /// The fields of every health response; its numbers are 0.
     #[serde(flatten)]
     pub health: HealthResponse,
     /// Peers read so far.

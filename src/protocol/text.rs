@@ -1,10 +1,9 @@
-//! Which texts can be shown as they are.
+//! Which texts are safe to show.
 //!
-//! What one peer sends others read in terminals, logs and web pages. A character that is not seen
-//! there makes two texts look the same, or turns around what stands beside it.
+//! People read in terminals, logs and web pages what peers send. An invisible character there makes
+//! two texts look the same, or reverses the text next to it.
 
-/// Whether every character of `text` can be seen: none is a control, a format or another invisible
-/// character.
+/// Whether every character of `text` is visible: no control, format or other invisible characters.
 ///
 /// Variation selectors pass, since emoji carry them.
 pub fn is_visible(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Offering relay capacity and listing who offers it.
+//! Offering relay capacity, and listing the peers that offer it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError};
 
-/// The sessions a TURN server takes at a time if it does not say.
+/// Sessions at a time of a TURN server that does not say.
 const DEFAULT_TURN_CAPACITY: u32 = 10;
 
 /// What a peer offers as a TURN server.
@@ -71,7 +71,7 @@ impl RequestBody for RegisterTurnServerRequest {
     }
 }
 
-/// The answer to `POST /register-turn-server`: the offer is on disk.
+/// The response to `POST /register-turn-server`: the offer is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterTurnServerResponse {
@@ -83,11 +83,11 @@ pub struct RegisterTurnServerResponse {
     pub turn_servers: u64,
     /// Expired peers that the cleanup before this registration removed.
     pub cleaned_expired_peers: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 
-/// The answer to `GET /turn-servers`.
+/// The response to `GET /turn-servers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnServersResponse {
@@ -95,7 +95,7 @@ pub struct TurnServersResponse {
     pub servers: Vec<ListedTurnServer>,
     /// Active servers with room, listed or not.
     pub total: u64,
-    /// When the registry answered, RFC 3339.
+    /// When the registry responded, RFC 3339.
     pub timestamp: String,
 }
 

@@ -1,7 +1,7 @@
 //! The registry server.
 //!
 //! `http` parses and answers, `registry` decides and remembers, `storage` keeps, `policy` holds the
-//! rules, `config` and `model` the words. Each imports only what stands after it; [`run`] puts them
+//! rules, `config` and `model` the words. Each imports only what stands after it; `run` puts them
 //! together.
 
 mod announcement;

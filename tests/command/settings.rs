@@ -1,5 +1,7 @@
 //! Where settings come from, and what is said about wrong ones.
 
+use std::collections::BTreeMap;
+
 use crate::helpers::*;
 
 #[actix_web::test]
@@ -172,4 +174,59 @@ async fn the_help_teaches_and_shows_no_password() {
     let ended = node.run_with(&["run", "--help"], &env).await;
     assert!(ended.stdout.contains("PEER_REGISTRY_URL"));
     assert!(!ended.stdout.contains("secret"), "{}", ended.stdout);
+}
+
+/// Each setting that the help of a subcommand names, with its default, empty if it has none.
+async fn settings_in_help() -> BTreeMap<String, String> {
+    let node = Node::new();
+    let mut settings = BTreeMap::new();
+    for subcommand in [
+        "run",
+        "peers",
+        "register",
+        "heartbeat",
+        "turn register",
+        "turn list",
+        "id",
+        "doctor",
+    ] {
+        // In the short help an option is one line, which ends in `[env: NAME=] [default: VALUE]`.
+        let args: Vec<_> = subcommand.split(' ').chain(["-h"]).collect();
+        for line in node.done(&args).await.lines() {
+            let Some((_, rest)) = line.split_once("[env: ") else {
+                continue;
+            };
+            let (name, rest) = rest.split_once(']').unwrap();
+            let default = rest.trim().trim_start_matches("[default: ");
+            settings.insert(
+                name.trim_end_matches('=').to_owned(),
+                default.trim_end_matches(']').to_owned(),
+            );
+        }
+    }
+    assert!(settings.len() > 20, "{settings:?}");
+    settings
+}
+
+#[actix_web::test]
+async fn the_document_has_a_row_for_each_setting_with_its_default_and_no_other() {
+    let document = include_str!("../../docs/nodes.md");
+    let (_, section) = document
+        .split_once("\n### Settings of `peer-agent`\n")
+        .unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let settings = settings_in_help().await;
+    for (name, default) in &settings {
+        let default = match default.as_str() {
+            "" => String::new(),
+            text => format!("`{text}` "),
+        };
+        let row = format!("\n| `{name}` | {default}|");
+        assert!(section.contains(&row), "{row}");
+    }
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    for row in rows {
+        let (name, _) = row.split_once('`').unwrap();
+        assert!(settings.contains_key(name) || name == "RUST_LOG", "{name}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The settings of the server: what they are, and how they are read and checked.
 //!
-//! [`server`] has all of them, a part in a file of its own; [`settings`] and [`cost_settings`] read
-//! them from flags and the environment, with the [`checker`], which collects all faults.
+//! `server` has all of them, a part in a file of its own; `settings` and `cost_settings` read
+//! them from flags and the environment, with the `checker`, which collects all faults.
 
 mod address_policy;
 mod checker;

@@ -3,7 +3,7 @@
 //! A reader looks at the state under a lock that many hold at once, for as long as it takes to
 //! collect a page. The actor never sees a read, so no number of them can hold it up; it takes the
 //! lock for itself for the moment in which it changes the state after a commit, and comes first
-//! when readers wait, too. Measured against reads as messages: see ARCHITECTURE.md.
+//! when readers wait, too. Measured beside reads as messages of the actor: see benches/README.md.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Duration;

@@ -117,9 +117,9 @@ fn declared() -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn the_readme_has_a_row_for_each_setting_with_its_default() {
-    let readme = include_str!("../../../../README.md");
-    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
+fn the_document_has_a_row_for_each_setting_with_its_default() {
+    let document = include_str!("../../../../docs/operating.md");
+    let (_, section) = document.split_once("\n## Settings\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     for (name, default) in declared() {
         let default = default.map_or(String::new(), |text| format!("`{text}` "));
@@ -129,9 +129,9 @@ fn the_readme_has_a_row_for_each_setting_with_its_default() {
 }
 
 #[test]
-fn the_readme_has_no_row_for_what_is_no_setting() {
-    let readme = include_str!("../../../../README.md");
-    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
+fn the_document_has_no_row_for_what_is_no_setting() {
+    let document = include_str!("../../../../docs/operating.md");
+    let (_, section) = document.split_once("\n## Settings\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let declared = declared();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
