@@ -1,9 +1,10 @@
 //! What relaying costs, how tight the registry is with it, and what operators set.
 
-use std::fmt;
 use std::str::FromStr;
 
+use enum_map::Enum;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
 use super::fields::Fields;
 use super::request::RequestBody;
@@ -15,9 +16,23 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
 
 /// How much a peer may relay, as the operator has decided; in ascending order.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Display,
+    EnumString,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Enum,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Tier {
     /// Every peer for which the operator has set no tier.
     #[default]
@@ -34,16 +49,6 @@ impl Tier {
     /// Every tier there is, in ascending order.
     pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
 
-    /// The tier on the wire and in settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Basic => "basic",
-            Self::Standard => "standard",
-            Self::Premium => "premium",
-        }
-    }
-
     /// Its priority: 1 for free to 4 for premium.
     pub const fn priority_level(self) -> u8 {
         self as u8 + 1
@@ -52,9 +57,22 @@ impl Tier {
 
 /// How tight the registry is with relay capacity; in ascending order.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Display,
+    EnumString,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum CostMode {
     /// The month will end well within the budget.
     #[default]
@@ -78,47 +96,6 @@ impl CostMode {
         Self::Emergency,
         Self::Shutdown,
     ];
-
-    /// The mode on the wire and in settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Warning => "warning",
-            Self::Throttle => "throttle",
-            Self::Emergency => "emergency",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for CostMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Tier {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|tier| tier.as_str() == text).ok_or(())
-    }
-}
-
-impl FromStr for CostMode {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|mode| mode.as_str() == text).ok_or(())
-    }
 }
 
 /// `PUT /admin/peers/{peerId}/tier`: the operator says what a peer may relay.
@@ -206,7 +183,7 @@ impl FromStr for ModeOverride {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (mode, until) = text.split_once('@').unwrap_or((text, ""));
         Ok(Self {
-            mode: mode.parse()?,
+            mode: mode.parse().map_err(drop)?,
             until_ms: match until {
                 "" if !text.contains('@') => FOREVER_MS,
                 until => unix_ms(until).ok_or(())?,

@@ -1,13 +1,16 @@
 //! The one error shape and its closed list of codes.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, VariantArray};
 
 /// The stable word that says what kind of error a response carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Display, PartialEq, Eq, Hash, VariantArray, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
     /// The body is not one well-formed JSON object.
     InvalidJson,
@@ -70,76 +73,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 28] = [
-        Self::InvalidJson,
-        Self::MissingField,
-        Self::InvalidField,
-        Self::PrivacyViolation,
-        Self::ForeignOrigin,
-        Self::PeerNotFound,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::RequestTimeout,
-        Self::PayloadTooLarge,
-        Self::HeadTooLarge,
-        Self::UnsupportedMediaType,
-        Self::Throttled,
-        Self::Overloaded,
-        Self::StorageUnavailable,
-        Self::Starting,
-        Self::RegistryFull,
-        Self::Unauthorized,
-        Self::SessionNotFound,
-        Self::NoTurnServer,
-        Self::AttemptP2pFirst,
-        Self::SessionLimit,
-        Self::BandwidthShare,
-        Self::PremiumOnly,
-        Self::PremiumSessionLimit,
-        Self::RenewalsOnly,
-        Self::RelayShutdown,
-        Self::Internal,
-    ];
-
-    /// The code on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidJson => "invalid_json",
-            Self::MissingField => "missing_field",
-            Self::InvalidField => "invalid_field",
-            Self::PrivacyViolation => "privacy_violation",
-            Self::ForeignOrigin => "foreign_origin",
-            Self::PeerNotFound => "peer_not_found",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::RequestTimeout => "request_timeout",
-            Self::PayloadTooLarge => "payload_too_large",
-            Self::HeadTooLarge => "head_too_large",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::Throttled => "throttled",
-            Self::Overloaded => "overloaded",
-            Self::StorageUnavailable => "storage_unavailable",
-            Self::Starting => "starting",
-            Self::RegistryFull => "registry_full",
-            Self::Unauthorized => "unauthorized",
-            Self::SessionNotFound => "session_not_found",
-            Self::NoTurnServer => "no_turn_server",
-            Self::AttemptP2pFirst => "attempt_p2p_first",
-            Self::SessionLimit => "session_limit",
-            Self::BandwidthShare => "bandwidth_share",
-            Self::PremiumOnly => "premium_only",
-            Self::PremiumSessionLimit => "premium_session_limit",
-            Self::RenewalsOnly => "renewals_only",
-            Self::RelayShutdown => "relay_shutdown",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
 /// The body of every response that is not a success.
@@ -212,10 +146,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_spelled_the_same_by_hand_and_by_serde() {
+    fn every_code_is_spelled_the_same_in_texts_and_in_json() {
         for code in ErrorCode::ALL {
-            let quoted = serde_json::to_string(&code).unwrap();
-            assert_eq!(quoted, format!("\"{}\"", code.as_str()));
+            let quoted = serde_json::to_string(code).unwrap();
+            assert_eq!(quoted, format!("\"{code}\""));
         }
     }
 }

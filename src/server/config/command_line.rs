@@ -81,7 +81,7 @@ fn parse_tier_parts(text: &str) -> Result<TierParts, String> {
     let mut parts = [0; 4];
     for part in text.split(',') {
         let (tier, count) = part.trim().split_once('=').ok_or_else(fault)?;
-        let tier: Tier = tier.parse().map_err(|()| fault())?;
+        let tier: Tier = tier.parse().map_err(|_| fault())?;
         parts[tier as usize] = count.parse::<u16>().map_err(|_| fault())?.into();
     }
     if parts == [0; 4] {

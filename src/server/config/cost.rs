@@ -118,7 +118,7 @@ impl FromStr for TierTable {
                 Ok(number) if (1..=100_000).contains(&number) => Ok(number),
                 _ => Err(()),
             };
-            table.0[tier.parse::<Tier>()? as usize] = TierLimits {
+            table.0[tier.parse::<Tier>().map_err(drop)? as usize] = TierLimits {
                 mbps: number(mbps)?,
                 sessions: number(sessions)?,
             };

@@ -83,9 +83,9 @@ pub(super) async fn show_cost_stats(
 fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
     let (cost, now_ms) = (&status.cost, status.now_ms);
     let forecast = cost.forecast;
-    let by_tier: BTreeMap<_, _> = Tier::ALL
-        .into_iter()
-        .zip(cost.sessions_by_tier.map(u64::from))
+    let by_tier = cost.sessions_by_tier.iter();
+    let by_tier: BTreeMap<_, _> = by_tier
+        .map(|(tier, count)| (tier, u64::from(*count)))
         .collect();
     let since_ms = cost
         .bill

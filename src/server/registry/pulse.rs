@@ -1,11 +1,13 @@
-//! What the actor is at, for those who watch it from other threads.
+//! What the actor is doing, as other threads see it.
 //!
-//! All moments are machine milliseconds ([`crate::clock::machine_ms`]): how long a thread has been
+//! All times are machine milliseconds ([`crate::clock::machine_ms`]): how long a thread has been
 //! at something does not follow the registry's clock.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
+
+use strum::{Display, FromRepr};
 
 /// How old the actor's last turn, or a commit, may be before the registry counts as stuck. A slow
 /// disk takes a second at times; a node gives up on an answer after ten.
@@ -14,45 +16,19 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// Says that no commit is under way.
 const NO_COMMIT: i64 = i64::MIN;
 
-/// What the actor does at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the actor does now.
+#[derive(Clone, Copy, Debug, Display, FromRepr, PartialEq, Eq)]
+#[strum(serialize_all = "lowercase")]
 #[repr(u8)]
 pub enum Phase {
     /// It waits for messages.
     Waiting,
-    /// It answers reads.
-    Reading,
     /// It plans a batch.
     Planning,
     /// It applies a batch that was committed, and answers its senders.
     Applying,
     /// It takes peers whose lease has run out off the lists.
     Expiring,
-    /// It goes on from tables that were read anew.
-    Reloading,
-}
-
-impl Phase {
-    const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Reading,
-        Self::Planning,
-        Self::Applying,
-        Self::Expiring,
-        Self::Reloading,
-    ];
-
-    /// The phase in a word, for the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Reading => "reading",
-            Self::Planning => "planning",
-            Self::Applying => "applying",
-            Self::Expiring => "expiring",
-            Self::Reloading => "reloading",
-        }
-    }
 }
 
 /// Signs of life of the actor. The actor sets them, any thread reads them, and nobody waits.
@@ -94,7 +70,7 @@ impl fmt::Display for Stuck {
                 f,
                 "the actor has taken no turn for {} s, phase={} for {} s",
                 silent_for.as_secs(),
-                phase.as_str(),
+                phase,
                 phase_for.as_secs()
             ),
             Self::Commit { running_for } => {
@@ -117,7 +93,7 @@ impl Pulse {
 
     /// Notes that the actor begins something. One [`Phase::Waiting`] should follow.
     pub fn enter(&self, phase: Phase, now_ms: i64) {
-        // The moment first: a reader between the two sees too short a time, not too long a one.
+        // The time first: a reader between the two sees too short a time, not too long a one.
         self.phase_since_ms.store(now_ms, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Release);
     }
@@ -139,8 +115,7 @@ impl Pulse {
 
     /// What the actor is at, and since when.
     pub fn phase(&self) -> (Phase, i64) {
-        let phase = self.phase.load(Ordering::Acquire);
-        let phase = Phase::ALL.get(usize::from(phase)).copied();
+        let phase = Phase::from_repr(self.phase.load(Ordering::Acquire));
         let since_ms = self.phase_since_ms.load(Ordering::Relaxed);
         (phase.unwrap_or(Phase::Waiting), since_ms)
     }
@@ -182,9 +157,15 @@ mod tests {
     #[test]
     fn each_phase_is_told_apart() {
         let pulse = Pulse::new(0);
-        for (at, phase) in Phase::ALL.into_iter().enumerate() {
-            pulse.enter(phase, at as i64);
-            assert_eq!(pulse.phase(), (phase, at as i64));
+        let phases = [
+            Phase::Waiting,
+            Phase::Planning,
+            Phase::Applying,
+            Phase::Expiring,
+        ];
+        for (phase, since_ms) in phases.into_iter().zip(0..) {
+            pulse.enter(phase, since_ms);
+            assert_eq!(pulse.phase(), (phase, since_ms));
         }
     }
 
@@ -201,12 +182,12 @@ mod tests {
     fn an_actor_without_a_turn_is_stuck_in_its_phase() {
         let pulse = Pulse::new(0);
         pulse.turn(10_000);
-        pulse.enter(Phase::Reading, 12_000);
+        pulse.enter(Phase::Planning, 12_000);
         assert_eq!(pulse.health(15_000), Ok(()));
         let stuck = pulse.health(15_001).unwrap_err();
         assert_eq!(
             stuck.to_string(),
-            "the actor has taken no turn for 5 s, phase=reading for 3 s"
+            "the actor has taken no turn for 5 s, phase=planning for 3 s"
         );
         pulse.turn(15_002);
         assert_eq!(pulse.health(15_003), Ok(()));

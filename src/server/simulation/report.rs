@@ -35,7 +35,7 @@ pub fn print_table(out: &mut impl Write, days: &[Day], budget_usd: f64) -> io::R
             day.spend_usd,
             day.projected_usd,
             100.0 * day.projected_usd / budget_usd,
-            day.mode.as_str(),
+            day.mode.to_string(),
             day.granted,
         )?;
         for refused in day.refused {

@@ -194,5 +194,5 @@ pub(super) fn peer_id_limits() -> Limits {
 
 fn tier(row: &SqliteRow) -> Result<Tier, String> {
     let text: String = cell(row, "tier")?;
-    text.parse().map_err(|()| "tier is not a tier".to_owned())
+    text.parse().map_err(|_| "tier is not a tier".to_owned())
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use enum_map::EnumMap;
+
 use crate::protocol::{PeerId, Tier};
 use crate::server::config::SessionConfig;
 use crate::server::model::TurnSession;
@@ -39,13 +41,13 @@ pub struct Totals {
     /// Bandwidth, in Mbit/s.
     pub mbps: u64,
     /// How many there are of each tier.
-    pub by_tier: [u32; 4],
+    pub by_tier: EnumMap<Tier, u32>,
 }
 
 impl Totals {
     /// How many there are of `tier`.
     pub fn of(&self, tier: Tier) -> u32 {
-        self.by_tier[tier as usize]
+        self.by_tier[tier]
     }
 }
 
@@ -163,7 +165,7 @@ impl Sessions {
             let server = self.on_server.entry(session.server_id.clone()).or_default();
             server.insert(Arc::clone(&id));
             self.totals.mbps += u64::from(session.mbps);
-            self.totals.by_tier[session.tier as usize] += 1;
+            self.totals.by_tier[session.tier] += 1;
             self.meter.add(&session, 1);
         }
         self.by_id.insert(id, session);
@@ -254,7 +256,7 @@ impl Sessions {
             strike(&mut self.of_peer, &session.peer_id, session_id);
             strike(&mut self.on_server, &session.server_id, session_id);
             self.totals.mbps -= u64::from(session.mbps);
-            self.totals.by_tier[session.tier as usize] -= 1;
+            self.totals.by_tier[session.tier] -= 1;
             self.meter.add(&session, -1);
         }
     }

@@ -1,6 +1,8 @@
 //! What the month costs, as it is told.
 
-use crate::protocol::{CostMode, ModeOverride};
+use enum_map::EnumMap;
+
+use crate::protocol::{CostMode, ModeOverride, Tier};
 use crate::server::policy::cost::{Bill, Forecast};
 
 /// What the month costs and how tight that makes the registry.
@@ -19,14 +21,14 @@ pub struct CostStatus {
     /// The bill of this month, if one was fed in.
     pub bill: Option<Bill>,
     /// Live sessions of each tier.
-    pub sessions_by_tier: [u32; 4],
+    pub sessions_by_tier: EnumMap<Tier, u32>,
 }
 
 impl CostStatus {
     /// Live sessions of all tiers.
     pub fn sessions(&self) -> u64 {
         self.sessions_by_tier
-            .iter()
+            .values()
             .map(|count| u64::from(*count))
             .sum()
     }
