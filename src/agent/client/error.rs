@@ -6,6 +6,7 @@ use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The registry refused, and gave the reason in the error format of the protocol.
     #[error("{url} refused with {status} {}: {}", .body.code, .body.error)]
@@ -122,6 +123,7 @@ impl ClientError {
 
 /// Why a client or an agent could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SetupError {
     /// The address of a registry is not valid.
     #[error(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Why an identity cannot be read or made. The key file is unchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The file cannot be read.
     #[error("cannot read the key file {path}")]

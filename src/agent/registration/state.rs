@@ -5,6 +5,7 @@ use super::schedule::Step;
 /// The state of the node's registration with one registry. Times are in Unix milliseconds by the
 /// node's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegistryState {
     /// The address of the registry, without a password.
     pub registry: String,
