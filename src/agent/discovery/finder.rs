@@ -41,7 +41,7 @@ impl Registry {
     /// Requests a list, unless the registry asked the node to wait. An error is one sentence.
     async fn peers(&self, query: &PeersQuery, timer: &dyn Timer) -> Result<PeersResponse, String> {
         if timer.now_ms() < self.quiet_until_ms.load(Ordering::Relaxed) {
-            return Err(format!("{} has asked for patience", self.client.url()));
+            return Err(format!("{} has asked this node to wait", self.client.url()));
         }
         self.client.peers(query).await.map_err(|error| {
             if let Some(wait) = error.retry_after() {

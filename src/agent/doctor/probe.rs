@@ -74,7 +74,7 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
 /// Requests the page of the listing that has `peer_id`, if the peer is listed.
 ///
 /// The listing is in the order of the ids, and a cursor is the id before the page. So with the id
-/// without its last character as the cursor, at most a few peers come before the one wanted.
+/// without its last character as the cursor, at most a few others come before the wanted peer.
 async fn page_of(client: &RegistryClient, peer_id: &PeerId) -> Result<PeersResponse, ClientError> {
     let id = peer_id.as_str();
     let before = &id[..id.len() - 1];
@@ -101,7 +101,7 @@ async fn failure(client: &RegistryClient, error: &ClientError) -> Finding {
 
 /// Repeats a request step by step, until a step fails.
 async fn stage(client: &RegistryClient) -> Stage {
-    const NO_ANSWER: &str = "no answer in time";
+    const TIMED_OUT: &str = "no response in time";
     let (host, port) = client.host_and_port();
     let resolved = client.in_time(lookup_host((host, port))).await;
     let addresses: Vec<_> = match resolved {
@@ -115,7 +115,7 @@ async fn stage(client: &RegistryClient) -> Stage {
         None => {
             return Stage::Name {
                 host: host.to_owned(),
-                reason: NO_ANSWER.to_owned(),
+                reason: TIMED_OUT.to_owned(),
             };
         }
     };
@@ -123,7 +123,7 @@ async fn stage(client: &RegistryClient) -> Stage {
         Some(Ok(_)) if client.is_https() => return Stage::Tls,
         Some(Ok(_)) => return Stage::Exchange,
         Some(Err(error)) => with_causes(&error),
-        None => NO_ANSWER.to_owned(),
+        None => TIMED_OUT.to_owned(),
     };
     Stage::Connection {
         address: format!("{host}:{port}"),

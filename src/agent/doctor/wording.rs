@@ -8,14 +8,14 @@ use crate::protocol::HealthStatus;
 const WAIT_FOR_RESTART: &str = "wait: it is being stopped, and leases stand still until it is back";
 const WAIT_FOR_OPERATOR: &str =
     "tell its operator; leases stand still meanwhile, so nothing is lost";
-const ASK_LESS: &str = "try again later, and check that nothing on this network asks all the time";
+const ASK_LESS: &str =
+    "try again later, and check that nothing on this network sends requests all the time";
 const CHECK_NAME: &str = "check the spelling of the registry's address, and this machine's DNS";
 const CHECK_PORT: &str =
     "check the port, that the registry is running, and that no firewall is between";
 const CHECK_TLS: &str = "check this machine's clock and certificates (ca-certificates), and whether the registry speaks \
      plain HTTP there (http://)";
-const CHECK_SCHEME: &str =
-    "check that it is the registry's port, with https:// if it speaks TLS; else tell its operator";
+const CHECK_SCHEME: &str = "check that it is the registry's port, with https:// if it speaks TLS; otherwise tell its operator";
 const CHECK_ADDRESS: &str =
     "check the registry's address; a captive portal or a proxy may have answered";
 const CHECK_PATH: &str = "check the path in the registry's address; most have none";
@@ -71,7 +71,9 @@ impl fmt::Display for Finding {
         match self {
             Self::Serves { version } => write!(f, "a peer-registry {version} answers and serves"),
             Self::CannotServe { status } => f.write_str(cannot_serve(*status)),
-            Self::Throttled { reason } => write!(f, "the registry asks for patience: {reason}"),
+            Self::Throttled { reason } => {
+                write!(f, "the registry asks this node to wait: {reason}")
+            }
             Self::NameUnknown { host, reason } => {
                 write!(f, "the name {host} does not resolve: {reason}")
             }
@@ -79,7 +81,7 @@ impl fmt::Display for Finding {
                 write!(f, "no connection to {address}: {reason}")
             }
             Self::TlsFailed { reason } => write!(f, "no trusted connection (TLS): {reason}"),
-            Self::NoAnswer { reason } => write!(f, "connected, but no answer comes: {reason}"),
+            Self::NoAnswer { reason } => write!(f, "connected, but there is no response: {reason}"),
             Self::NotARegistry { reason } => {
                 write!(f, "what answers is not a peer-registry: {reason}")
             }
@@ -153,7 +155,7 @@ fn write_nearly_out(f: &mut Formatter<'_>, renewed_ago_ms: i64, lease_secs: u32)
     write!(
         f,
         "the node's lease is nearly out: it was renewed {secs} s ago, and more than half is over if \
-         leases last {lease_secs} s here, which no listing tells"
+         leases last {lease_secs} s here, which no listing says"
     )
 }
 

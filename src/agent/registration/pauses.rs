@@ -37,8 +37,8 @@ pub(crate) fn backoff_ms(failures: u32, interval_ms: i64, rng: &mut impl Rng) ->
 /// How much longer to wait than the registry says.
 ///
 /// A registry may tell all nodes the same time, e.g. the end of a maintenance. Spread over the
-/// heartbeat interval, they send no more requests per second than at any other time. A wait of a
-/// few seconds is told to few nodes, so it is spread over its own length only.
+/// heartbeat interval, they send no more requests per second than at any other time. Only few
+/// nodes get a wait of some seconds, so it is spread over its own length.
 pub(crate) fn spread_ms(wait_ms: i64, interval_ms: i64, rng: &mut impl Rng) -> i64 {
     let bound_ms = match wait_ms {
         LONG_WAIT_MS.. => interval_ms,

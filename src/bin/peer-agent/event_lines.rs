@@ -38,7 +38,7 @@ pub(crate) fn log_event(event: &Event) {
             registry,
             retry_at_ms,
         } => warn!(
-            "{registry} asks for patience, next try at {}",
+            "{registry} asks this node to wait, next try at {}",
             rfc3339(*retry_at_ms)
         ),
         Event::Refused {

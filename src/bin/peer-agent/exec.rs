@@ -46,7 +46,7 @@ impl Exec {
     pub(crate) fn run_with(&self, list: &PeerList) {
         match serde_json::to_vec(list) {
             Ok(json) => drop(self.lists.send_replace(Some(Arc::new(json)))),
-            Err(error) => warn!("cannot hand over a list of peers: {error}"),
+            Err(error) => warn!("a list of peers has no JSON form: {error}"),
         }
     }
 
