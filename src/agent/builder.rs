@@ -1,23 +1,25 @@
-//! What an agent is told at its start.
+//! The settings of an agent, and how it is started.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use super::client::RegistryClient;
-use super::error::SetupError;
-use super::events;
-use super::fallback::{FallbackSettings, PeerCount};
+use super::client::{RegistryClient, SetupError, Transport};
+use super::discovery::{FallbackSettings, LastKnownGood, PeerCount, PeerFinder};
 use super::handle::Agent;
-use super::last_known_good::LastKnownGood;
-use super::peers::{PeerFinder, Source};
-use super::transport::Transport;
 use crate::protocol::RegisterRequest;
 
-/// Settings of an [`Agent`]; made by [`Agent::builder`].
+impl Agent {
+    /// Prepares an agent that announces `registration`, e.g. a
+    /// [`Registration`](super::Registration).
+    pub fn builder(registration: impl Into<RegisterRequest>) -> AgentBuilder {
+        AgentBuilder::new(registration.into())
+    }
+}
+
+/// The settings of an [`Agent`], from [`Agent::builder`].
 #[must_use = "an agent does nothing before start"]
 pub struct AgentBuilder {
     registration: RegisterRequest,
@@ -30,7 +32,7 @@ pub struct AgentBuilder {
 }
 
 impl AgentBuilder {
-    pub(super) fn new(registration: RegisterRequest) -> Self {
+    fn new(registration: RegisterRequest) -> Self {
         Self {
             registration,
             registries: Vec::new(),
@@ -45,7 +47,8 @@ impl AgentBuilder {
         }
     }
 
-    /// Adds a registry, e.g. `https://registry.example.org`. The node is kept registered with all.
+    /// Adds a registry, e.g. `https://registry.example.org`. The agent keeps the node registered
+    /// with every registry that is added.
     pub fn registry(mut self, url: impl Into<String>) -> Self {
         self.registries.push(url.into());
         self
@@ -57,54 +60,55 @@ impl AgentBuilder {
         self
     }
 
-    /// Shares a transport, with its clock and its timeout. Default one of the agent's own.
+    /// Sets the transport, with its clock and timeout. Default: a new one with [`Transport::new`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = Some(transport);
         self
     }
 
-    /// Tells how many peers the node is connected to, and so turns the fallback on. For a watch
-    /// channel, `move || *receiver.borrow()`. Called from time to time; must not block.
+    /// Sets the function that returns the number of peers the node is connected to, which enables
+    /// the fallback. For a watch channel, it is `move || *receiver.borrow()`. The agent calls it from
+    /// time to time; it must not block.
     pub fn connected_peers(mut self, count: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         self.peer_count = Some(Box::new(count));
         self
     }
 
-    /// Sets how long after the start the fallback counts connections. Default 10 s; shorter asks
-    /// registries for what the node may find by itself.
+    /// Sets how long after the start the fallback first counts connections. Default 10 s. With less,
+    /// the agent requests peers that the node may find by itself.
     pub fn fallback_after(mut self, after: Duration) -> Self {
         self.fallback.after = after;
         self
     }
 
-    /// Sets how many connections are enough. Default 3; with fewer, the fallback looks for peers.
+    /// Sets how many connections are enough. Default 3. With fewer, the fallback looks for peers.
     pub fn enough_peers(mut self, count: usize) -> Self {
         self.fallback.enough_peers = count;
         self
     }
 
-    /// Sets how many peers each registry is asked for. Default 50.
+    /// Sets how many peers to request from each registry. Default 50.
     pub fn peer_sample(mut self, count: u32) -> Self {
         self.sample = count;
         self
     }
 
-    /// Keeps the last list that named a peer in the file at `path`, for a start while every
-    /// registry is down; the list is then fetched soon after the first registration and about
-    /// every hour. Default none, which keeps the last one that was asked for in memory.
+    /// Keeps the last list that names a peer in the file at `path`, so that a node can start while
+    /// every registry is down. The agent then fetches a list within 5 min after the first
+    /// registration and about every hour. Default `None`: the last list is kept in memory only.
     pub fn last_known_good(mut self, path: impl Into<PathBuf>) -> Self {
         self.last_known_good = Some(path.into());
         self
     }
 
-    /// Starts the agent on the current tokio runtime: it registers at once.
+    /// Starts the agent on the current tokio runtime. It registers at once.
     ///
     /// # Errors
-    /// Names the setting at fault. Whether a registry can be reached is not known yet, and no
-    /// error: the agent goes on trying.
+    /// [`SetupError`] names the setting that is wrong. An unreachable registry is not an error: the
+    /// agent tries again.
     ///
     /// # Panics
-    /// Outside of a tokio runtime with time and I/O enabled.
+    /// If there is no tokio runtime with time and I/O enabled.
     pub fn start(self) -> Result<Agent, SetupError> {
         let transport = match self.transport {
             Some(transport) => transport,
@@ -112,26 +116,14 @@ impl AgentBuilder {
         };
         let clients = clients(self.registries, &transport)?;
         let timer = Arc::clone(transport.timer());
-        let (registration, registered) = watch::channel(Arc::new(self.registration));
-        let (events, first_reader) = broadcast::channel(events::CAPACITY);
+        let (registration, current) = watch::channel(Arc::new(self.registration));
         let keeps_file = self.last_known_good.is_some();
-        let mut agent = Agent {
-            tasks: JoinSet::new(),
-            states: Vec::with_capacity(clients.len()),
-            finder: Arc::new(PeerFinder {
-                sources: clients.iter().cloned().map(Source::new).collect(),
-                registration: registered.clone(),
-                sample: self.sample,
-                last_known_good: LastKnownGood::new(self.last_known_good),
-                timer: Arc::clone(&timer),
-            }),
-            registration,
-            events,
-            first_reader: Mutex::new(Some(first_reader)),
-            timer,
-        };
+        let last_known_good = LastKnownGood::new(self.last_known_good);
+        let clock = Arc::clone(&timer);
+        let finder = PeerFinder::new(&clients, current, self.sample, last_known_good, clock);
+        let mut agent = Agent::new(registration, finder, timer);
         for client in clients {
-            agent.keep_registered(client, registered.clone());
+            agent.keep_registered(client);
         }
         if keeps_file {
             agent.keep_list_fresh();
@@ -143,7 +135,7 @@ impl AgentBuilder {
     }
 }
 
-/// A client for each registry, each once.
+/// One client for each registry, without duplicates.
 fn clients(urls: Vec<String>, transport: &Transport) -> Result<Vec<RegistryClient>, SetupError> {
     let mut clients: Vec<RegistryClient> = Vec::with_capacity(urls.len());
     for url in urls {

@@ -1,4 +1,4 @@
-//! What the agent tells the node.
+//! What the agent reports to the node.
 
 use futures_util::Stream;
 use futures_util::stream;
@@ -6,16 +6,16 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::peers::PeerList;
+use super::peer_list::PeerList;
 use crate::protocol::ErrorCode;
 
 /// How many events wait for a slow reader before the oldest are dropped.
-pub(super) const CAPACITY: usize = 64;
+pub(crate) const CAPACITY: usize = 64;
 
-/// Something that happened; `registry` is the address of the registry that it concerns, and every
-/// moment is in Unix milliseconds by the node's clock.
+/// Something that happened. `registry` is the address of the registry without a password. Times are
+/// in Unix milliseconds by the node's clock.
 ///
-/// As JSON it is an object whose `event` is the name in snake case, with fields in camel case.
+/// As JSON it is an object with the name in snake case as `event`, and the fields in camel case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(
     tag = "event",
@@ -24,92 +24,95 @@ pub(super) const CAPACITY: usize = 64;
 )]
 #[non_exhaustive]
 pub enum Event {
-    /// The node is registered, for the first time or with something new to announce.
+    /// The node is registered, for the first time or with an updated registration.
     Registered {
         /// The registry.
         registry: String,
-        /// When the lease runs out unless it is renewed.
+        /// When the lease ends unless it is renewed.
         lease_until_ms: i64,
-        /// The time between heartbeats, in milliseconds, before jitter.
+        /// The time between heartbeats, in milliseconds, without jitter.
         heartbeat_interval_ms: i64,
     },
     /// A heartbeat renewed the lease.
     Renewed {
         /// The registry.
         registry: String,
-        /// When the lease runs out unless it is renewed.
+        /// When the lease ends unless it is renewed.
         lease_until_ms: i64,
     },
-    /// The registry no longer knows the node; it registers again.
+    /// The registry no longer knows the node, which registers again.
     Lost {
         /// The registry.
         registry: String,
     },
-    /// The node is registered again after its place was lost.
+    /// The node is registered again after its lease was lost.
     Reregistered {
         /// The registry.
         registry: String,
-        /// When the lease runs out unless it is renewed.
+        /// When the lease ends unless it is renewed.
         lease_until_ms: i64,
-        /// The time between heartbeats, in milliseconds, before jitter.
+        /// The time between heartbeats, in milliseconds, without jitter.
         heartbeat_interval_ms: i64,
     },
-    /// The registry asks for patience. Told once until a request succeeds or fails otherwise.
+    /// The registry asks the node to wait. Sent once, until a request succeeds or fails in another
+    /// way.
     Throttled {
         /// The registry.
         registry: String,
-        /// When it is asked again.
+        /// When the next request is sent.
         retry_at_ms: i64,
     },
-    /// The registry will not have the registration. Told once until something changes.
+    /// The registry refuses the registration. Sent once, until a request succeeds or fails in
+    /// another way.
     Refused {
         /// The registry.
         registry: String,
-        /// The kind of fault.
+        /// The error code.
         code: ErrorCode,
-        /// The registry's words.
+        /// The reason that the registry gave.
         message: String,
-        /// When it is asked again unless the registration is updated before.
+        /// When the next request is sent unless the registration is updated before.
         retry_at_ms: i64,
     },
-    /// The registry does not answer, or not as a registry. Told once until that changes.
+    /// There is no response, or one that no registry sends. Sent once, until a request succeeds or
+    /// fails in another way.
     Unreachable {
         /// The registry.
         registry: String,
         /// What went wrong.
         reason: String,
-        /// When it is asked again.
+        /// When the next request is sent.
         retry_at_ms: i64,
     },
-    /// The node has too few connections, so peers are looked for.
+    /// The node has too few connections, so the agent looks for peers.
     FallbackStarted {
-        /// How many it has.
+        /// The number of connections.
         connected_peers: usize,
     },
     /// Peers to connect to.
     PeersFound {
-        /// The peers, from all registries or from the last time that there were any.
+        /// The peers of all registries, or the last good list.
         list: PeerList,
     },
-    /// The reader was too slow, and some events are gone.
+    /// The reader was too slow and missed events.
     Missed {
-        /// How many.
+        /// The number of missed events.
         count: u64,
     },
 }
 
-/// The events of an agent, one reader's view; ends when the agent is stopped.
+/// The events of an agent, for one reader. They end when the agent is stopped.
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
 }
 
 impl Events {
-    pub(super) fn new(receiver: broadcast::Receiver<Event>) -> Self {
+    pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Self {
         Self { receiver }
     }
 
-    /// Waits for the next event; none when the agent has stopped and all have been read.
+    /// Waits for the next event; `None` after the last event of a stopped agent.
     pub async fn next(&mut self) -> Option<Event> {
         match self.receiver.recv().await {
             Ok(event) => Some(event),

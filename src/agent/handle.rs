@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use super::builder::AgentBuilder;
 use super::client::RegistryClient;
-use super::events::{Event, Events};
-use super::fallback::{Fallback, FallbackSettings, PeerCount};
-use super::peers::{PeerFinder, PeerList};
-use super::refresh::Refresh;
-use super::session::{RegistryState, Session};
+use super::discovery::{Fallback, FallbackSettings, PeerCount, PeerFinder, Refresh};
+use super::events::{self, Event, Events};
+use super::peer_list::PeerList;
+use super::registration::{RegistrationLoop, RegistryState};
 use crate::clock::Timer;
 use crate::protocol::RegisterRequest;
 
@@ -19,37 +17,47 @@ use crate::protocol::RegisterRequest;
 ///
 /// Dropping the handle stops the agent too, without waiting for it.
 pub struct Agent {
-    pub(super) tasks: JoinSet<()>,
-    pub(super) timer: Arc<dyn Timer>,
-    pub(super) registration: watch::Sender<Arc<RegisterRequest>>,
-    pub(super) states: Vec<watch::Receiver<RegistryState>>,
-    pub(super) finder: Arc<PeerFinder>,
-    pub(super) events: broadcast::Sender<Event>,
-    /// For the first who asks, so that nothing of the start is missed.
-    pub(super) first_reader: Mutex<Option<broadcast::Receiver<Event>>>,
+    tasks: JoinSet<()>,
+    timer: Arc<dyn Timer>,
+    registration: watch::Sender<Arc<RegisterRequest>>,
+    states: Vec<watch::Receiver<RegistryState>>,
+    finder: Arc<PeerFinder>,
+    events: broadcast::Sender<Event>,
+    /// For the first call of `events`, so that its reader misses nothing of the start.
+    first_reader: Mutex<Option<broadcast::Receiver<Event>>>,
 }
 
 impl Agent {
-    /// Prepares an agent that announces `registration`, e.g. a
-    /// [`Registration`](super::Registration).
-    pub fn builder(registration: impl Into<RegisterRequest>) -> AgentBuilder {
-        AgentBuilder::new(registration.into())
+    /// An agent that announces `registration`, with no loop started yet.
+    pub(crate) fn new(
+        registration: watch::Sender<Arc<RegisterRequest>>,
+        finder: PeerFinder,
+        timer: Arc<dyn Timer>,
+    ) -> Self {
+        let (events, first_reader) = broadcast::channel(events::CAPACITY);
+        Self {
+            tasks: JoinSet::new(),
+            timer,
+            registration,
+            states: Vec::new(),
+            finder: Arc::new(finder),
+            events,
+            first_reader: Mutex::new(Some(first_reader)),
+        }
     }
 
     /// Starts the loop for one registry.
-    pub(super) fn keep_registered(
-        &mut self,
-        client: RegistryClient,
-        registration: watch::Receiver<Arc<RegisterRequest>>,
-    ) {
+    pub(crate) fn keep_registered(&mut self, client: RegistryClient) {
         let timer = Arc::clone(&self.timer);
-        let session = Session::new(client, timer, registration, self.events.clone());
-        self.states.push(session.state());
-        self.tasks.spawn(session.run());
+        let registration = self.registration.subscribe();
+        let registration_loop =
+            RegistrationLoop::new(client, timer, registration, self.events.clone());
+        self.states.push(registration_loop.state());
+        self.tasks.spawn(registration_loop.run());
     }
 
-    /// Starts the loop that looks for peers while there are too few.
-    pub(super) fn look_for_peers(&mut self, settings: FallbackSettings, peer_count: PeerCount) {
+    /// Starts the loop that looks for peers while the node has too few connections.
+    pub(crate) fn look_for_peers(&mut self, settings: FallbackSettings, peer_count: PeerCount) {
         let fallback = Fallback {
             settings,
             peer_count,
@@ -60,8 +68,8 @@ impl Agent {
         self.tasks.spawn(fallback.run(self.timer.now_ms()));
     }
 
-    /// Starts the loop that keeps the last good list fresh.
-    pub(super) fn keep_list_fresh(&mut self) {
+    /// Starts the loop that keeps the last good list up to date, after all registries are added.
+    pub(crate) fn keep_list_fresh(&mut self) {
         let refresh = Refresh {
             finder: Arc::clone(&self.finder),
             timer: Arc::clone(&self.timer),
@@ -70,7 +78,8 @@ impl Agent {
         self.tasks.spawn(refresh.run());
     }
 
-    /// How the node stands with each registry, in the order in which they were given.
+    /// The state of the node's registration with each registry, in the order in which the
+    /// registries were added.
     pub fn state(&self) -> Vec<RegistryState> {
         self.states
             .iter()
@@ -78,7 +87,7 @@ impl Agent {
             .collect()
     }
 
-    /// Whether the node holds a lease with at least one registry, by its own reckoning.
+    /// Whether the node has a lease with at least one registry, as far as the node knows.
     pub fn is_registered(&self) -> bool {
         let now_ms = self.timer.now_ms();
         self.states
@@ -86,10 +95,10 @@ impl Agent {
             .any(|state| state.borrow().is_registered(now_ms))
     }
 
-    /// The events from now on; for the first who asks, from the start on.
+    /// The events from now on. The first call returns the events since the start.
     ///
-    /// The last 64 events wait for a reader. One that is slower than that is told how many it has
-    /// missed; no reader holds up the agent.
+    /// The last 64 events wait for each reader. A slower reader gets
+    /// [`Event::Missed`] with the number of events that it missed. No reader blocks the agent.
     pub fn events(&self) -> Events {
         let first = self
             .first_reader
@@ -99,21 +108,21 @@ impl Agent {
         Events::new(first.unwrap_or_else(|| self.events.subscribe()))
     }
 
-    /// Announces something else from now on: to every registry at once, but to one that is out of
-    /// reach or has asked for patience at the next step planned.
+    /// Announces `registration` from now on. Every registry gets it at once, except one that is
+    /// unreachable or has asked the node to wait: that one gets it at the next planned request.
     pub fn update_registration(&self, registration: impl Into<RegisterRequest>) {
         self.registration
             .send_replace(Arc::new(registration.into()));
     }
 
-    /// Asks all registries for a sample of peers, the node itself excluded, and merges what they
-    /// say. If none of them names a peer, the last good list is returned, marked with its age.
+    /// Requests a sample of peers from all registries, without the node itself, and merges the
+    /// lists. If no registry names a peer, returns the last good list, marked with its age.
     pub async fn peers(&self) -> PeerList {
         self.finder.find().await
     }
 
-    /// Stops the agent and waits until nothing of it runs any more. A request under way is given
-    /// up; the node stays listed until its lease runs out.
+    /// Stops the agent and waits until all its loops have ended. A request in flight is cancelled.
+    /// The node stays listed until its lease ends.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

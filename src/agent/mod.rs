@@ -1,8 +1,8 @@
 //! The node's side: keeps a node registered for as long as it lives.
 //!
-//! An [`Agent`] registers the node with one or several registries, renews its leases, and takes
-//! restarts, outages, lost networks and throttling without attention and without making an outage
-//! worse. While the node has too few connections, it looks for peers. The events tell what happens.
+//! An [`Agent`] registers the node with one or several registries and renews its leases. It handles
+//! restarts, outages, lost networks and throttling by itself, and does not make an outage worse.
+//! While the node has too few connections, the agent looks for peers. Its events say what happens.
 //!
 //! ```no_run
 //! use peer_registry::agent::{Agent, Identity, Registration};
@@ -18,46 +18,29 @@
 //! # }
 //! ```
 //!
-//! A registry that answers 429 or 503 is left alone for as long as its `Retry-After` says. One that
-//! does not answer is tried again with growing pauses. The node registers again only when the
-//! registry says `peer_not_found`, or the lease must have run out.
+//! After a 429 or 503 the agent waits as long as the `Retry-After` header says. If there is no
+//! response, it tries again with growing pauses. The node registers again only when the registry
+//! says `peer_not_found`, or when its lease must have ended.
 //!
-//! [`RegistryClient`] sends single requests, for nodes that keep their own time.
+//! [`RegistryClient`] sends single requests, for nodes with their own schedule.
 //!
-//! Settings are values handed in: nothing here reads the environment or a configuration file.
+//! Settings are parameters: nothing here reads the environment or a configuration file.
 
 mod builder;
 mod client;
+mod discovery;
 pub mod doctor;
-mod error;
+mod draft_file;
 mod events;
-mod fallback;
 mod handle;
 mod identity;
-mod key_file;
-mod last_known_good;
-mod peers;
-mod query;
-mod refresh;
+mod peer_list;
 mod registration;
-mod retry_after;
-mod schedule;
-mod session;
-mod terms;
-mod transport;
-mod words;
 
 pub use builder::AgentBuilder;
-pub use client::RegistryClient;
-pub use error::{ClientError, SetupError};
+pub use client::{ClientError, MAX_RETRY_AFTER, PeersQuery, RegistryClient, SetupError, Transport};
 pub use events::{Event, Events};
 pub use handle::Agent;
-pub use identity::Identity;
-pub use key_file::IdentityError;
-pub use peers::{PeerList, PeerSource, merge_peers};
-pub use query::PeersQuery;
-pub use registration::Registration;
-pub use retry_after::MAX_RETRY_AFTER;
-pub use schedule::Step;
-pub use session::RegistryState;
-pub use transport::Transport;
+pub use identity::{Identity, IdentityError};
+pub use peer_list::{PeerList, PeerSource, merge_peers};
+pub use registration::{Registration, RegistryState, Step};

@@ -48,7 +48,7 @@ async fn every_endpoint_has_its_method() {
 }
 
 #[actix_web::test]
-async fn relay_capacity_is_asked_for_reported_and_given_back() {
+async fn relay_capacity_is_requested_reported_and_released() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let client = &registry.client;
@@ -142,7 +142,7 @@ async fn peers_are_filtered_sampled_and_paged() {
 }
 
 #[actix_web::test]
-async fn an_unknown_peer_is_told_apart_from_other_errors() {
+async fn an_unknown_peer_differs_from_other_errors() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let error = registry
@@ -182,7 +182,7 @@ async fn an_unknown_peer_is_told_apart_from_other_errors() {
 }
 
 #[actix_web::test]
-async fn a_registry_out_of_reach_is_retryable_and_named() {
+async fn the_error_of_an_unreachable_registry_is_retryable_and_names_it() {
     let time = Time::start();
     let mut registry = TestRegistry::start(&time).await;
     registry.stop().await;
@@ -200,7 +200,7 @@ async fn the_error_of_a_stranger_is_not_shown_raw() {
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
     let body = "{\"code\":\"throttled\",\"error\":\"a\\u001b[2Jb\"}";
-    proxy.answers("429 No\r\nRetry-After: 3", body);
+    proxy.responds("429 No\r\nRetry-After: 3", body);
     let error = time.client(&proxy.url).stats().await.unwrap_err();
     assert!(error.is_throttled() && error.is_retryable(), "{error}");
     assert_eq!(error.retry_after().unwrap().as_secs(), 3);
@@ -216,7 +216,7 @@ async fn no_peer_is_seen_after_the_listing_that_names_it() {
     let query = PeersQuery::default();
     let mut listing = registry.client.peers(&query).await.unwrap();
     listing.peers[0].last_seen = i64::MAX;
-    proxy.answers("200 OK", &serde_json::to_string(&listing).unwrap());
+    proxy.responds("200 OK", &serde_json::to_string(&listing).unwrap());
     let listing = time.client(&proxy.url).peers(&query).await.unwrap();
     assert_eq!(listing.peers[0].last_seen, START_MS);
 }
@@ -231,7 +231,7 @@ async fn a_page_as_long_as_the_protocol_allows_is_read() {
     let mut page_of = async |bytes: usize, include_stores| {
         query.include_stores = include_stores;
         let json = serde_json::to_string(&listing).unwrap();
-        proxy.answers("200 OK", &format!("{json}{}", " ".repeat(bytes)));
+        proxy.responds("200 OK", &format!("{json}{}", " ".repeat(bytes)));
         time.client(&proxy.url).peers(&query).await
     };
     assert!(page_of(10_000_000, false).await.is_ok());
@@ -241,13 +241,13 @@ async fn a_page_as_long_as_the_protocol_allows_is_read() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_says_it_cannot_serve_has_answered() {
+async fn a_health_response_that_says_no_is_not_an_error() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
     let mut health = registry.client.health().await.unwrap();
     health.status = HealthStatus::Draining;
-    proxy.answers("503 Draining", &serde_json::to_string(&health).unwrap());
+    proxy.responds("503 Draining", &serde_json::to_string(&health).unwrap());
     assert_eq!(time.client(&proxy.url).health().await.unwrap(), health);
 }
 

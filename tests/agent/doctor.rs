@@ -1,4 +1,4 @@
-//! The doctor, against the real registry and what may stand in its place.
+//! The doctor, against the real registry and against other servers.
 
 use peer_registry::agent::doctor::{Finding, Subject, Verdict, examine};
 use peer_registry::protocol::{HealthStatus, RegisterRequest};
@@ -20,7 +20,7 @@ async fn listing(registry: &TestRegistry, announced: &RegisterRequest) -> Findin
 }
 
 #[actix_web::test]
-async fn a_registry_that_serves_is_found_to_be_well() {
+async fn a_registry_that_serves_has_good_findings_only() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let findings = examine(&registry.client, Subject::Registry).await;
@@ -32,7 +32,7 @@ async fn a_registry_that_serves_is_found_to_be_well() {
 }
 
 #[actix_web::test]
-async fn a_name_that_does_not_resolve_is_told() {
+async fn a_name_that_does_not_resolve_is_reported() {
     let finding = look(&Time::start(), "http://registry.invalid").await;
     let Finding::NameUnknown { host, .. } = &finding else {
         panic!("{finding:?}");
@@ -41,7 +41,7 @@ async fn a_name_that_does_not_resolve_is_told() {
 }
 
 #[actix_web::test]
-async fn a_port_where_nobody_listens_is_told() {
+async fn a_port_without_a_listener_is_reported() {
     let time = Time::start();
     let mut registry = TestRegistry::start(&time).await;
     registry.stop().await;
@@ -54,7 +54,7 @@ async fn a_port_where_nobody_listens_is_told() {
 }
 
 #[actix_web::test]
-async fn tls_where_none_is_spoken_is_told() {
+async fn a_registry_without_tls_is_reported() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let url = registry.url.replace("http://", "https://");
@@ -64,7 +64,7 @@ async fn tls_where_none_is_spoken_is_told() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_never_answers_is_told() {
+async fn a_registry_that_never_responds_is_reported() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
@@ -82,7 +82,7 @@ async fn a_registry_that_never_answers_is_told() {
 }
 
 #[actix_web::test]
-async fn what_is_no_registry_is_told() {
+async fn a_server_that_is_not_a_registry_is_reported() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
@@ -95,7 +95,7 @@ async fn what_is_no_registry_is_told() {
         ("200 OK", serde_json::to_string(&stranger).unwrap()),
     ];
     for (head, body) in answers {
-        proxy.answers(head, &body);
+        proxy.responds(head, &body);
         let finding = look(&time, &proxy.url).await;
         assert!(
             matches!(finding, Finding::NotARegistry { .. }),
@@ -108,25 +108,25 @@ async fn what_is_no_registry_is_told() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_cannot_serve_or_asks_for_patience_is_told() {
+async fn a_registry_that_cannot_serve_or_asks_the_node_to_wait_is_reported() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
     let mut health = registry.client.health().await.unwrap();
     health.status = HealthStatus::Degraded;
-    proxy.answers("503 Degraded", &serde_json::to_string(&health).unwrap());
+    proxy.responds("503 Degraded", &serde_json::to_string(&health).unwrap());
     let status = HealthStatus::Degraded;
     assert_eq!(
         look(&time, &proxy.url).await,
         Finding::CannotServe { status }
     );
-    proxy.answers("429 Slow Down\r\nRetry-After: 9", "<html>");
+    proxy.responds("429 Slow Down\r\nRetry-After: 9", "<html>");
     let finding = look(&time, &proxy.url).await;
     assert!(matches!(finding, Finding::Throttled { .. }), "{finding:?}");
 }
 
 #[actix_web::test]
-async fn a_clock_that_is_wrong_is_told() {
+async fn a_wrong_clock_is_reported() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let late = Time::start();
@@ -136,7 +136,7 @@ async fn a_clock_that_is_wrong_is_told() {
 }
 
 #[actix_web::test]
-async fn how_the_node_is_listed_is_told_without_a_change_to_it() {
+async fn looking_up_the_node_does_not_change_its_entry() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["zzz", "1", "12D3KooW"]).await;
@@ -175,7 +175,7 @@ async fn a_peer_with_a_name_of_one_character_is_found_too() {
 }
 
 #[actix_web::test]
-async fn a_registry_with_a_listing_too_long_to_read_is_still_one() {
+async fn a_registry_with_a_listing_too_long_to_read_is_still_a_registry() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
@@ -187,7 +187,7 @@ async fn a_registry_with_a_listing_too_long_to_read_is_still_one() {
     };
     let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
     let padding = " ".repeat(16 * 1024 * 1024 + 1);
-    proxy.answers_in_turn([("200 OK", &*health), ("200 OK", &*padding)]);
+    proxy.responds_in_turn([("200 OK", &*health), ("200 OK", &*padding)]);
     let findings = examine(&time.client(&proxy.url), subject).await;
     let last = findings.last().unwrap();
     assert!(matches!(last, Finding::ListingTooLong { .. }), "{last:?}");
@@ -195,7 +195,7 @@ async fn a_registry_with_a_listing_too_long_to_read_is_still_one() {
 }
 
 #[actix_web::test]
-async fn when_asked_to_register_it_tells_what_the_registry_makes_of_it() {
+async fn with_a_registration_it_reports_the_response_of_the_registry() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let register = async |announced: &RegisterRequest| {

@@ -8,7 +8,7 @@ use peer_registry::protocol::RegisterRequest;
 
 use crate::helpers::*;
 
-/// How many connections a node has, to be changed while it runs.
+/// The number of connections of a node, which a test can change while it runs.
 #[derive(Clone, Default)]
 struct Connections {
     count: Arc<AtomicUsize>,
@@ -26,12 +26,12 @@ impl Connections {
         self.count.store(count, Ordering::SeqCst);
     }
 
-    /// How often the agent has asked for the count.
+    /// How often the agent has called for the count.
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn told_to(&self, agent: AgentBuilder) -> AgentBuilder {
+    fn given_to(&self, agent: AgentBuilder) -> AgentBuilder {
         let shared = self.clone();
         agent.connected_peers(move || {
             shared.asked.fetch_add(1, Ordering::SeqCst);
@@ -59,21 +59,21 @@ fn ids(list: &PeerList) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn with_two_connections_peers_are_looked_for_after_ten_seconds_and_not_before() {
+async fn with_two_connections_peers_are_requested_after_ten_seconds_and_not_before() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["a", "b"]).await;
-    let agent = Connections::of(2).told_to(time.agent(node(), &registry.url));
+    let agent = Connections::of(2).given_to(time.agent(node(), &registry.url));
     let agent = agent.start().unwrap();
     let mut events = agent.events();
 
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     time.clock.set(START_MS + 9_999);
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     assert_eq!(names(&mut events).await, ["registered"]);
 
     time.clock.set(START_MS + 10_000);
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     let events = present(&mut events).await;
     assert_eq!(events[0], Event::FallbackStarted { connected_peers: 2 });
     let list = found(&events)[0];
@@ -82,13 +82,13 @@ async fn with_two_connections_peers_are_looked_for_after_ten_seconds_and_not_bef
 }
 
 #[actix_web::test]
-async fn with_three_connections_no_peers_are_looked_for() {
+async fn with_three_connections_no_peers_are_requested() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
-    let agent = Connections::of(3).told_to(time.agent(node(), &proxy.url));
+    let agent = Connections::of(3).given_to(time.agent(node(), &proxy.url));
     let _agent = agent.start().unwrap();
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     time.clock.set(START_MS + 10_000);
     time.pass(3_600, 1).await;
     assert!(proxy.seen().iter().all(|target| target.starts_with("POST")));
@@ -98,7 +98,7 @@ async fn with_three_connections_no_peers_are_looked_for() {
 async fn both_numbers_are_settings() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
-    let agent = Connections::of(7).told_to(time.agent(node(), &registry.url));
+    let agent = Connections::of(7).given_to(time.agent(node(), &registry.url));
     let agent = agent
         .fallback_after(std::time::Duration::from_secs(2))
         .enough_peers(8)
@@ -106,18 +106,18 @@ async fn both_numbers_are_settings() {
         .unwrap();
     let mut events = agent.events();
     time.pass(2, 2).await;
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     assert_eq!(names(&mut events).await, ["registered", "fallback_started"]);
 }
 
 #[actix_web::test]
-async fn the_pauses_grow_and_the_looking_ends_when_there_are_enough() {
+async fn the_pauses_grow_and_the_search_ends_when_there_are_enough() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["a"]).await;
     let proxy = Proxy::start(registry.addr()).await;
     let connections = Connections::of(0);
-    let agent = connections.told_to(time.agent(node(), &proxy.url));
+    let agent = connections.given_to(time.agent(node(), &proxy.url));
     let agent = agent.start().unwrap();
     let looks = || {
         let seen = proxy.seen();
@@ -146,10 +146,10 @@ async fn the_pauses_grow_and_the_looking_ends_when_there_are_enough() {
 }
 
 #[actix_web::test]
-async fn an_empty_list_is_no_find_and_the_looking_goes_on() {
+async fn after_an_empty_list_the_search_goes_on() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
-    let agent = Connections::of(0).told_to(time.agent(node(), &registry.url));
+    let agent = Connections::of(0).given_to(time.agent(node(), &registry.url));
     let agent = agent.start().unwrap();
     let mut events = agent.events();
     time.pass(15, 2).await;
@@ -161,7 +161,7 @@ async fn an_empty_list_is_no_find_and_the_looking_goes_on() {
 }
 
 #[actix_web::test]
-async fn only_peers_of_the_nodes_own_network_are_looked_for() {
+async fn only_peers_of_the_nodes_own_network_are_requested() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["elsewhere"]).await;
@@ -187,10 +187,10 @@ async fn neither_an_empty_list_nor_a_registry_that_is_down_empties_the_result() 
     let list = agent.peers().await;
     assert_eq!((ids(&list), list.failures.len()), (vec!["a", "b"], 1));
 
-    // When the last registry that knows anyone forgets, the last good list still counts.
-    time.settled(3).await;
+    // When no registry names a peer any more, the last good list counts.
+    time.wait_until_idle(3).await;
     full.forget_all().await;
-    // The registry finds out with the next message.
+    // The registry notices it at the next request.
     let unknown = full.client.heartbeat(&peer("a").peer_id).await;
     assert!(unknown.unwrap_err().is_peer_not_found());
     time.clock.advance(std::time::Duration::from_secs(60));
@@ -211,14 +211,14 @@ async fn a_node_that_starts_while_every_registry_is_down_has_the_last_good_list(
     registry.register_others(&["a", "b"]).await;
     let agent = time.agent(node(), &registry.url).last_known_good(&path);
     let agent = agent.start().unwrap();
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     assert_eq!(agent.peers().await.peers.len(), 2);
     agent.stop().await;
 
     registry.stop().await;
     time.clock.advance(std::time::Duration::from_secs(7_200));
     let agent = time.agent(node(), &registry.url).last_known_good(&path);
-    let agent = Connections::of(0).told_to(agent).start().unwrap();
+    let agent = Connections::of(0).given_to(agent).start().unwrap();
     let mut events = agent.events();
     time.pass(11, 2).await;
     let events = present(&mut events).await;
@@ -235,7 +235,7 @@ async fn a_node_that_starts_while_every_registry_is_down_has_the_last_good_list(
 }
 
 #[actix_web::test]
-async fn the_last_good_list_is_of_use_in_its_own_network_only_and_never_names_the_node() {
+async fn the_last_good_list_counts_in_its_own_network_only_and_never_names_the_node() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     let time = Time::start();
@@ -260,7 +260,7 @@ async fn the_last_good_list_is_of_use_in_its_own_network_only_and_never_names_th
 }
 
 #[actix_web::test]
-async fn with_nothing_to_go_by_the_list_is_empty_and_says_why() {
+async fn without_any_list_the_result_is_empty_and_says_why() {
     let time = Time::start();
     let mut registry = TestRegistry::start(&time).await;
     registry.stop().await;
@@ -275,20 +275,20 @@ async fn with_nothing_to_go_by_the_list_is_empty_and_says_why() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_asks_for_patience_is_not_asked_for_peers() {
+async fn a_registry_that_asks_the_node_to_wait_gets_no_request_for_peers() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["a"]).await;
     let proxy = Proxy::start(registry.addr()).await;
     let agent = time.agent(node(), &proxy.url).start().unwrap();
-    time.settled(1).await;
-    proxy.answers("503 Busy\r\nRetry-After: 60", "");
+    time.wait_until_idle(1).await;
+    proxy.responds("503 Busy\r\nRetry-After: 60", "");
     assert!(agent.peers().await.failures[0].contains("503"));
 
     proxy.does(Conduct::Forward);
     proxy.seen();
     time.clock.advance(std::time::Duration::from_secs(59));
-    assert!(agent.peers().await.failures[0].contains("patience"));
+    assert!(agent.peers().await.failures[0].contains("to wait"));
     assert!(proxy.seen().is_empty());
     time.clock.advance(std::time::Duration::from_secs(1));
     assert_eq!(ids(&agent.peers().await), ["a"]);

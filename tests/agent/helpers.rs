@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
+/// The start of every test: 2026-01-01T00:00:00Z, in Unix milliseconds.
 pub const START_MS: i64 = 1_767_225_600_000;
 
 /// Simulated time.
@@ -42,18 +42,18 @@ impl Time {
         self.clock.now_ms()
     }
 
-    /// Waits until so many loops wait for their next plan and no request is under way.
-    pub async fn settled(&self, loops: usize) {
+    /// Waits until this many loops wait for their next step and no request is in flight.
+    pub async fn wait_until_idle(&self, loops: usize) {
         self.clock
             .wait_for(|waiting| waiting.plans == loops && waiting.guards == 0)
             .await;
     }
 
-    /// Lets `secs` go by, from plan to plan, with so many loops running.
+    /// Moves the clock by `secs` seconds, from step to step, with this many loops running.
     pub async fn pass(&self, secs: i64, loops: usize) {
         let end_ms = self.now_ms() + secs * 1_000;
         loop {
-            self.settled(loops).await;
+            self.wait_until_idle(loops).await;
             match self.clock.next_wake_ms() {
                 Some(at_ms) if at_ms <= end_ms => self.clock.set(at_ms),
                 _ => break,
@@ -62,14 +62,14 @@ impl Time {
         self.clock.set(end_ms);
     }
 
-    /// Goes on to the next plan and lets it be carried out, with so many loops running.
+    /// Moves the clock to the next step and waits until it is done, with this many loops running.
     pub async fn step(&self, loops: usize) {
-        self.settled(loops).await;
+        self.wait_until_idle(loops).await;
         self.clock.set(self.clock.next_wake_ms().unwrap());
-        self.settled(loops).await;
+        self.wait_until_idle(loops).await;
     }
 
-    /// An agent on this clock, to be started.
+    /// The builder of an agent on this clock.
     pub fn agent(&self, registration: impl Into<RegisterRequest>, url: &str) -> AgentBuilder {
         Agent::builder(registration)
             .registry(url)
@@ -132,7 +132,7 @@ impl TestRegistry {
         self.server = Some(server.unwrap());
     }
 
-    /// Makes the registry forget everyone, as an operator with the `sqlite3` shell does.
+    /// Deletes all peers, as an operator with the `sqlite3` shell does.
     pub async fn forget_all(&self) {
         let path = self.folder.path().join("peers.db");
         let options = SqliteConnectOptions::new().filename(path);
@@ -156,7 +156,7 @@ impl TestRegistry {
     }
 }
 
-/// A node as its author would announce it.
+/// A registration with a new identity.
 pub fn node() -> Registration {
     Registration::new(&Identity::generate(), 4001)
 }
@@ -173,7 +173,7 @@ pub fn id_of(registration: &Registration) -> PeerId {
     RegisterRequest::from(registration.clone()).peer_id
 }
 
-/// The names of the events that are there, in order.
+/// The names of the events that wait for the reader, in order.
 pub async fn names(events: &mut Events) -> Vec<String> {
     let names = present(events).await.into_iter().map(|event| {
         let json = serde_json::to_value(event).unwrap();
@@ -182,10 +182,10 @@ pub async fn names(events: &mut Events) -> Vec<String> {
     names.collect()
 }
 
-/// The events that are there.
+/// The events that wait for the reader.
 pub async fn present(events: &mut Events) -> Vec<Event> {
     let mut found = Vec::new();
-    // What has happened is there at the first poll.
+    // An event that has happened is ready at the first poll.
     while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
         found.push(event);
     }
@@ -195,17 +195,17 @@ pub async fn present(events: &mut Events) -> Vec<Event> {
 /// What a proxy does with a request.
 #[derive(Clone, Debug)]
 pub enum Conduct {
-    /// Passes it on to the registry.
+    /// Forwards it to the registry.
     Forward,
-    /// Answers with these bytes.
-    Answer(String),
-    /// Answers the first request with the first of these, and so on.
-    AnswerInTurn(Vec<String>),
-    /// Accepts it and never answers.
+    /// Responds with these bytes.
+    Respond(String),
+    /// Responds to the first request with the first of these, and so on.
+    RespondInTurn(Vec<String>),
+    /// Accepts it and never responds.
     Hang,
 }
 
-/// Stands between an agent and a registry.
+/// A proxy between an agent and a registry.
 pub struct Proxy {
     pub url: String,
     conduct: Arc<Mutex<Conduct>>,
@@ -225,7 +225,7 @@ impl Proxy {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let conduct = match &mut *shared.lock().unwrap() {
-                    Conduct::AnswerInTurn(answers) => Conduct::Answer(answers.remove(0)),
+                    Conduct::RespondInTurn(responses) => Conduct::Respond(responses.remove(0)),
                     conduct => conduct.clone(),
                 };
                 tokio::spawn(serve(stream, upstream, conduct, Arc::clone(&seen)));
@@ -243,24 +243,24 @@ impl Proxy {
         *self.conduct.lock().unwrap() = conduct;
     }
 
-    /// Answers with a status line, header lines and a body.
-    pub fn answers(&self, head: &str, body: &str) {
-        self.does(Conduct::Answer(answer(head, body)));
+    /// Responds with a status line, header lines and a body.
+    pub fn responds(&self, head: &str, body: &str) {
+        self.does(Conduct::Respond(response(head, body)));
     }
 
-    /// Answers one request after the other.
-    pub fn answers_in_turn<const COUNT: usize>(&self, answers: [(&str, &str); COUNT]) {
-        let answers = answers.map(|(head, body)| answer(head, body));
-        self.does(Conduct::AnswerInTurn(answers.into()));
+    /// Responds to one request after the other.
+    pub fn responds_in_turn<const COUNT: usize>(&self, responses: [(&str, &str); COUNT]) {
+        let responses = responses.map(|(head, body)| response(head, body));
+        self.does(Conduct::RespondInTurn(responses.into()));
     }
 
-    /// The targets of the requests since the last look, e.g. `POST /heartbeat`.
+    /// The targets of the requests since the last call, e.g. `POST /heartbeat`.
     pub fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.targets.lock().unwrap())
     }
 }
 
-fn answer(head: &str, body: &str) -> String {
+fn response(head: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
@@ -285,14 +285,14 @@ async fn serve(
         Conduct::Forward => {
             let mut server = TcpStream::connect(upstream).await.unwrap();
             server.write_all(request.as_bytes()).await.unwrap();
-            // Ends when the agent, which keeps no connection, has its answer.
+            // Ends when the agent has its response, because it closes each connection.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
         }
-        // One who has read enough hangs up.
-        Conduct::Answer(answer) => drop(client.write_all(answer.as_bytes()).await),
-        Conduct::AnswerInTurn(_) => unreachable!("one of them is the answer"),
+        // Fails if the agent stops reading early, which is fine.
+        Conduct::Respond(response) => drop(client.write_all(response.as_bytes()).await),
+        Conduct::RespondInTurn(_) => unreachable!("one of them is chosen before"),
         Conduct::Hang => {
-            // Ends when the agent has lost patience.
+            // Ends when the agent gives up.
             let _ = client.read_u8().await;
         }
     }

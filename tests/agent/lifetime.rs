@@ -12,7 +12,7 @@ async fn a_day_passes_with_some_720_heartbeats_and_the_node_is_never_off_the_lis
     let node = node();
     let agent = time.agent(node.clone(), &registry.url).start().unwrap();
 
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     let end_ms = START_MS + 24 * 3_600 * 1_000;
     while time.now_ms() < end_ms {
         time.step(1).await;
@@ -30,7 +30,7 @@ async fn a_day_passes_with_some_720_heartbeats_and_the_node_is_never_off_the_lis
 }
 
 #[actix_web::test]
-async fn the_first_events_reach_even_a_reader_who_comes_late() {
+async fn the_first_reader_gets_all_events_even_if_it_is_late() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let agent = time.agent(node(), &registry.url).start().unwrap();
@@ -58,13 +58,13 @@ async fn the_first_events_reach_even_a_reader_who_comes_late() {
 }
 
 #[actix_web::test]
-async fn a_forgotten_node_registers_again_at_once_and_once() {
+async fn a_lost_node_registers_again_at_once_and_once() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let node = node();
     let agent = time.agent(node.clone(), &registry.url).start().unwrap();
     let mut events = agent.events();
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
 
     registry.forget_all().await;
     time.step(1).await;
@@ -87,13 +87,13 @@ async fn an_update_is_announced_at_once() {
     let node = node();
     let agent = time.agent(node.clone(), &registry.url).start().unwrap();
     let mut events = agent.events();
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
 
     agent.update_registration(node.clone().network_id("mainnet"));
     while names(&mut events).await != ["registered"] {
         tokio::task::yield_now().await;
     }
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     let query = PeersQuery {
         network_id: Some("mainnet".to_owned()),
         ..PeersQuery::default()
@@ -102,7 +102,7 @@ async fn an_update_is_announced_at_once() {
 }
 
 #[actix_web::test]
-async fn the_state_tells_how_the_node_stands() {
+async fn the_state_names_the_lease_and_the_next_step() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let agent = time.agent(node(), &registry.url).start().unwrap();
@@ -113,7 +113,7 @@ async fn the_state_tells_how_the_node_stands() {
     );
     assert!(!agent.is_registered());
 
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     let after = agent.state().remove(0);
     assert_eq!(after.registry, registry.url);
     assert_eq!(after.next_step, Step::Heartbeat);
@@ -134,17 +134,17 @@ async fn a_stopped_agent_and_a_dropped_one_leave_nothing_running() {
     };
     let (stopped, dropped) = (start(peer("a")).unwrap(), start(peer("b")).unwrap());
     let mut events = stopped.events();
-    time.settled(4).await;
+    time.wait_until_idle(4).await;
 
     stopped.stop().await;
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     assert!(matches!(
         events.next().await,
         Some(Event::Registered { .. })
     ));
     assert_eq!(events.next().await, None);
     drop(dropped);
-    time.settled(0).await;
+    time.wait_until_idle(0).await;
 }
 
 #[actix_web::test]
@@ -170,7 +170,7 @@ async fn an_update_that_comes_while_a_registration_is_under_way_is_announced_too
     agent.update_registration(node.network_id("mainnet"));
     proxy.does(Conduct::Forward);
     time.clock.set(time.clock.next_guard_ms().unwrap());
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     time.step(1).await;
     let listing = registry.client.peers(&PeersQuery::default()).await.unwrap();
     assert_eq!(listing.peers[0].network_id.as_deref(), Some("mainnet"));

@@ -62,15 +62,15 @@ async fn after_an_hour_of_outage_the_node_is_back_within_one_interval() {
 
     registry.stop().await;
     time.pass(3_600, 1).await;
-    let told = present(&mut events).await;
-    let reasons: Vec<_> = told
+    let reported = present(&mut events).await;
+    let reasons: Vec<_> = reported
         .iter()
         .filter_map(|event| match event {
             Event::Unreachable { reason, .. } => Some(reason.as_str()),
             _ => None,
         })
         .collect();
-    assert_eq!(reasons.len(), 1, "told once: {told:?}");
+    assert_eq!(reasons.len(), 1, "reported once: {reported:?}");
     assert!(reasons[0].contains("cannot reach"), "{reasons:?}");
     assert!(
         reasons[0].contains("refused"),
@@ -87,7 +87,7 @@ async fn after_an_hour_of_outage_the_node_is_back_within_one_interval() {
     registry.resume().await;
     assert!(
         registry.lists(&id_of(&node)).await,
-        "the outage is not held against it"
+        "the outage does not count against its lease"
     );
     time.pass(120, 1).await;
     assert_eq!(names(&mut events).await.first().unwrap(), "reregistered");
@@ -122,7 +122,7 @@ async fn of_two_registries_one_that_is_down_does_not_matter_to_the_other() {
         .unwrap();
     first.register_others(&["a"]).await;
     second.register_others(&["b"]).await;
-    time.settled(2).await;
+    time.wait_until_idle(2).await;
     assert!(first.lists(&id_of(&node)).await && second.lists(&id_of(&node)).await);
     assert_eq!(agent.peers().await.peers.len(), 2);
 

@@ -1,4 +1,4 @@
-//! What stands between a node and its registry, and speaks for it.
+//! A proxy between a node and its registry that responds by itself.
 
 use peer_registry::agent::{Agent, Event, Events, Step};
 
@@ -20,7 +20,7 @@ impl Behind {
         let proxy = Proxy::start(registry.addr()).await;
         let agent = time.agent(node(), &proxy.url).start().unwrap();
         let mut events = agent.events();
-        time.settled(1).await;
+        time.wait_until_idle(1).await;
         assert_eq!(names(&mut events).await, ["registered"]);
         assert_eq!(proxy.seen(), ["POST /register"]);
         Self {
@@ -32,9 +32,9 @@ impl Behind {
         }
     }
 
-    /// Lets the next step be answered so; tells how long the agent then waits, in milliseconds.
-    async fn answer(&self, head: &str, body: &str) -> i64 {
-        self.proxy.answers(head, body);
+    /// Gives the next request this response; returns how long the agent then waits, in milliseconds.
+    async fn respond(&self, head: &str, body: &str) -> i64 {
+        self.proxy.responds(head, body);
         self.time.step(1).await;
         self.agent.state()[0].next_step_at_ms - self.time.now_ms()
     }
@@ -51,7 +51,7 @@ impl Behind {
         assert_eq!(stats.registrations, 1);
     }
 
-    /// The reason of the one event that tells of trouble.
+    /// The reason in the only event, which must be `Unreachable`.
     async fn trouble(&mut self) -> String {
         match &present(&mut self.events).await[..] {
             [Event::Unreachable { reason, .. }] => reason.clone(),
@@ -63,18 +63,18 @@ impl Behind {
 #[actix_web::test]
 async fn throttled_with_seconds_waits_for_them() {
     let mut behind = Behind::proxy().await;
-    let wait_ms = behind.answer("429 Slow Down\r\nRetry-After: 45", "").await;
+    let wait_ms = behind.respond("429 Slow Down\r\nRetry-After: 45", "").await;
     assert!((45_000..=165_000).contains(&wait_ms), "{wait_ms}");
     assert_eq!(names(&mut behind.events).await, ["throttled"]);
     behind.recovers_with_a_heartbeat().await;
 }
 
 #[actix_web::test]
-async fn throttled_with_a_date_waits_by_the_clock_of_the_one_who_throttles() {
+async fn throttled_with_a_date_waits_by_the_clock_of_the_server() {
     let behind = Behind::proxy().await;
     let head = "429 Slow Down\r\nRetry-After: Wed, 21 Oct 2015 07:29:10 GMT\r\n\
                 Date: Wed, 21 Oct 2015 07:28:00 GMT";
-    let wait_ms = behind.answer(head, "").await;
+    let wait_ms = behind.respond(head, "").await;
     assert!((70_000..=190_000).contains(&wait_ms), "{wait_ms}");
     behind.recovers_with_a_heartbeat().await;
 }
@@ -85,7 +85,7 @@ async fn throttled_with_a_date_alone_waits_by_its_own_clock() {
     let until = std::time::Duration::from_millis(START_MS.unsigned_abs() + 200_000);
     let date = httpdate::fmt_http_date(std::time::SystemTime::UNIX_EPOCH + until);
     let head = format!("503 Busy\r\nRetry-After: {date}");
-    behind.answer(&head, "<html>").await;
+    behind.respond(&head, "<html>").await;
     let next_ms = behind.agent.state()[0].next_step_at_ms;
     assert!(
         (200_000..=320_000).contains(&(next_ms - START_MS)),
@@ -98,7 +98,7 @@ async fn throttled_with_a_date_alone_waits_by_its_own_clock() {
 async fn no_throttle_lasts_longer_than_ten_minutes_or_makes_the_node_register() {
     let mut behind = Behind::proxy().await;
     for _ in 0..3 {
-        let wait_ms = behind.answer("503 Busy\r\nRetry-After: 86400", "").await;
+        let wait_ms = behind.respond("503 Busy\r\nRetry-After: 86400", "").await;
         assert!((600_000..=720_000).contains(&wait_ms), "{wait_ms}");
     }
     assert_eq!(behind.proxy.seen(), ["POST /heartbeat"; 3]);
@@ -107,11 +107,11 @@ async fn no_throttle_lasts_longer_than_ten_minutes_or_makes_the_node_register() 
 }
 
 #[actix_web::test]
-async fn a_proxys_404_page_does_not_mean_that_the_peer_is_unknown() {
+async fn a_404_page_of_a_proxy_does_not_mean_that_the_peer_is_unknown() {
     let mut behind = Behind::proxy().await;
     let page = "<html><h1>404 Not Found</h1>peer_not_found</html>";
     let wait_ms = behind
-        .answer("404 Not Found\r\nContent-Type: text/html", page)
+        .respond("404 Not Found\r\nContent-Type: text/html", page)
         .await;
     assert!(wait_ms <= 1_000, "{wait_ms}");
     assert!(behind.trouble().await.contains("not as a registry does"));
@@ -131,7 +131,7 @@ async fn a_garbled_200_renews_nothing() {
     for body in garbled {
         let mut behind = Behind::proxy().await;
         let lease_until_ms = behind.agent.state()[0].lease_until_ms;
-        behind.answer("200 OK", body).await;
+        behind.respond("200 OK", body).await;
         assert!(behind.trouble().await.contains("answered 200, but not"));
         assert_eq!(behind.agent.state()[0].lease_until_ms, lease_until_ms);
         behind.recovers_with_a_heartbeat().await;
@@ -139,18 +139,18 @@ async fn a_garbled_200_renews_nothing() {
 }
 
 #[actix_web::test]
-async fn a_server_error_keeps_the_node_calm() {
+async fn after_server_errors_the_pauses_are_at_most_one_interval() {
     let mut behind = Behind::proxy().await;
     for _ in 0..5 {
-        let wait_ms = behind.answer("502 Bad Gateway", "no upstream").await;
+        let wait_ms = behind.respond("502 Bad Gateway", "no upstream").await;
         assert!(wait_ms <= 120_000, "{wait_ms}");
     }
-    assert!(behind.trouble().await.contains("502"), "told once");
+    assert!(behind.trouble().await.contains("502"), "reported once");
     behind.proxy.does(Conduct::Forward);
 }
 
 #[actix_web::test]
-async fn a_server_that_accepts_and_never_answers_is_given_ten_seconds() {
+async fn a_request_without_a_response_ends_after_ten_seconds() {
     let mut behind = Behind::proxy().await;
     behind.proxy.does(Conduct::Hang);
     let clock = behind.time.clock.clone();
@@ -160,7 +160,7 @@ async fn a_server_that_accepts_and_never_answers_is_given_ten_seconds() {
     assert_eq!(clock.next_guard_ms(), Some(asked_ms + 10_000));
 
     clock.set(asked_ms + 10_000);
-    behind.time.settled(1).await;
+    behind.time.wait_until_idle(1).await;
     assert!(
         behind
             .trouble()
@@ -171,21 +171,21 @@ async fn a_server_that_accepts_and_never_answers_is_given_ten_seconds() {
 }
 
 #[actix_web::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn a_response_that_is_too_long_is_cut_off() {
     let mut behind = Behind::proxy().await;
-    behind.answer("200 OK", &"x".repeat(1_000_000)).await;
+    behind.respond("200 OK", &"x".repeat(1_000_000)).await;
     assert!(behind.trouble().await.contains("more than 65536 bytes"));
     behind.recovers_with_a_heartbeat().await;
 }
 
 #[actix_web::test]
-async fn a_redirect_is_told_and_not_followed() {
+async fn a_redirect_is_reported_and_not_followed() {
     let mut behind = Behind::proxy().await;
     let head = format!(
         "307 Temporary Redirect\r\nLocation: {}/heartbeat",
         behind.registry.url
     );
-    behind.answer(&head, "").await;
+    behind.respond(&head, "").await;
     assert!(
         behind
             .trouble()

@@ -1,4 +1,4 @@
-//! The file of the last good list, kept fresh for a node that never lacks peers.
+//! The file with the last good list, which is kept up to date.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ const HOUR_SECS: i64 = 3_600;
 /// The loop for the registry and the one that keeps the file.
 const LOOPS: usize = 2;
 
-/// A node with a file for the last good list, which never asks for peers itself.
+/// A node with a file for the last good list and without the fallback.
 struct Kept {
     time: Time,
     registry: TestRegistry,
@@ -40,10 +40,11 @@ impl Kept {
         }
     }
 
-    /// Lets `secs` go by with so many loops running; tells how often peers were asked for.
+    /// Moves the clock by `secs` seconds with this many loops running; returns the number of requests
+    /// for peers.
     async fn fetches_in(&self, secs: i64, loops: usize) -> usize {
         self.time.pass(secs, loops).await;
-        self.time.settled(loops).await;
+        self.time.wait_until_idle(loops).await;
         let seen = self.proxy.seen();
         let fetches = seen
             .iter()
@@ -52,7 +53,7 @@ impl Kept {
     }
 }
 
-/// When the list in the file was fetched, and whom it names.
+/// When the list in the file was fetched, and the ids of its peers.
 fn saved(path: &Path) -> Option<(i64, Vec<String>)> {
     let json: Value = serde_json::from_slice(&std::fs::read(path).ok()?).unwrap();
     let peers = json["peers"].as_array().unwrap().iter();
@@ -79,11 +80,11 @@ async fn a_list_is_fetched_soon_after_the_first_registration_and_then_about_ever
 }
 
 #[actix_web::test]
-async fn a_list_that_names_nobody_is_asked_for_again_after_ten_minutes() {
+async fn after_an_empty_list_the_next_request_comes_after_ten_minutes() {
     let kept = Kept::start().await;
     assert_eq!(kept.fetches_in(300, LOOPS).await, 1);
     assert_eq!(saved(&kept.path), None);
-    // Somewhere between nine and eleven minutes after the first, for which "a" must be there.
+    // The next request comes nine to eleven minutes after the first; "a" must be registered then.
     let mut fetches = 0;
     for secs in [300, 360] {
         kept.registry.register_others(&["a"]).await;
@@ -94,14 +95,14 @@ async fn a_list_that_names_nobody_is_asked_for_again_after_ten_minutes() {
 }
 
 #[actix_web::test]
-async fn an_outage_leaves_the_file_alone_and_its_end_brings_no_fetch() {
+async fn an_outage_does_not_change_the_file_and_its_end_causes_no_request() {
     let mut kept = Kept::start().await;
     kept.registry.register_others(&["a"]).await;
     kept.fetches_in(300, LOOPS).await;
     let before = saved(&kept.path).unwrap();
 
     kept.registry.stop().await;
-    kept.proxy.answers("503 Busy\r\nRetry-After: 600", "");
+    kept.proxy.responds("503 Busy\r\nRetry-After: 600", "");
     let fetches = kept.fetches_in(3 * HOUR_SECS, LOOPS).await;
     assert!((3..=14).contains(&fetches), "{fetches}");
     assert_eq!(saved(&kept.path).unwrap(), before);
@@ -122,7 +123,7 @@ async fn without_a_file_and_without_a_registration_nothing_is_fetched() {
     assert!(proxy.seen().iter().all(|target| target.starts_with("POST")));
 
     let folder = tempfile::tempdir().unwrap();
-    proxy.answers("503 Busy\r\nRetry-After: 60", "");
+    proxy.responds("503 Busy\r\nRetry-After: 60", "");
     let agent = time.agent(node(), &proxy.url);
     let _agent = agent
         .last_known_good(folder.path().join("peers.json"))

@@ -1,4 +1,4 @@
-//! Registrations that a registry will not have.
+//! Registrations that a registry refuses.
 
 use peer_registry::agent::Event;
 use peer_registry::protocol::ErrorCode;
@@ -6,7 +6,7 @@ use peer_registry::protocol::ErrorCode;
 use crate::helpers::*;
 
 #[actix_web::test]
-async fn a_refused_registration_is_told_once_in_the_registrys_words() {
+async fn a_refused_registration_is_reported_once_with_the_reason_of_the_registry() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
@@ -15,7 +15,7 @@ async fn a_refused_registration_is_told_once_in_the_registrys_words() {
     let agent = time.agent(revealing, &proxy.url).start().unwrap();
     let mut events = agent.events();
 
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     match &present(&mut events).await[..] {
         [
             Event::Refused {
@@ -34,34 +34,34 @@ async fn a_refused_registration_is_told_once_in_the_registrys_words() {
     }
     time.pass(3_600, 1).await;
     assert!((5..=7).contains(&proxy.seen().len()), "every ten minutes");
-    assert!(names(&mut events).await.is_empty(), "told once");
+    assert!(names(&mut events).await.is_empty(), "reported once");
 
     agent.update_registration(node.clone());
     while names(&mut events).await != ["registered"] {
         tokio::task::yield_now().await;
     }
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     assert!(registry.lists(&id_of(&node)).await);
 }
 
-/// The one event that tells what became of a registration that is answered so.
-async fn answered(head: &str, body: &str) -> Event {
+/// The event after a registration with this response.
+async fn event_after(head: &str, body: &str) -> Event {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let proxy = Proxy::start(registry.addr()).await;
-    proxy.answers(head, body);
+    proxy.responds(head, body);
     let agent = time.agent(node(), &proxy.url).start().unwrap();
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     present(&mut agent.events()).await.remove(0)
 }
 
 #[actix_web::test]
-async fn a_wrong_path_is_told_as_what_it_is_and_tried_again_soon() {
+async fn a_wrong_path_is_reported_and_tried_again_soon() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let url = format!("{}/nowhere/", registry.url);
     let agent = time.agent(node(), &url).start().unwrap();
-    time.settled(1).await;
+    time.wait_until_idle(1).await;
     match &present(&mut agent.events()).await[..] {
         [
             Event::Unreachable {
@@ -88,14 +88,14 @@ async fn any_other_refusal_is_a_fault_of_the_registry_and_tried_again_soon() {
         ("415 No", "unsupported_media_type"),
         ("418 No", "short_and_stout"),
     ] {
-        let body = format!("{{\"code\":\"{code}\",\"error\":\"its words\"}}");
-        match answered(head, &body).await {
+        let body = format!("{{\"code\":\"{code}\",\"error\":\"its reason\"}}");
+        match event_after(head, &body).await {
             Event::Unreachable {
                 reason,
                 retry_at_ms,
                 ..
             } => {
-                assert!(reason.contains("its words"), "{reason}");
+                assert!(reason.contains("its reason"), "{reason}");
                 assert!(reason.contains(code), "{reason}");
                 assert!(retry_at_ms - START_MS <= 1_000, "{code}: {retry_at_ms}");
             }
@@ -105,10 +105,10 @@ async fn any_other_refusal_is_a_fault_of_the_registry_and_tried_again_soon() {
 }
 
 #[actix_web::test]
-async fn a_refusal_with_a_code_of_a_newer_registry_is_one() {
+async fn a_refusal_with_an_unknown_code_is_a_refusal() {
     for head in ["400 No", "403 No"] {
         let body = r#"{"code":"bad_moon","error":"the moon is bad"}"#;
-        match answered(head, body).await {
+        match event_after(head, body).await {
             Event::Refused { message, .. } => assert_eq!(message, "the moon is bad (bad_moon)"),
             other => panic!("{other:?}"),
         }

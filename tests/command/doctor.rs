@@ -1,4 +1,4 @@
-//! `peer-agent doctor`: what it says, and its exit code.
+//! `peer-agent doctor`: its output and its exit code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use peer_registry::clock::{Clock, ManualClock, SystemClock};
 
 use crate::helpers::*;
 
-/// Has the doctor look; it must end with `code` and say each of `parts`.
+/// Runs the doctor, which must end with `code` and print each of `parts`.
 async fn look(node: &Node, code: i32, args: &[&str], parts: &[&str]) {
     let ended = node.run(&[&["doctor"], args].concat()).await;
     assert_eq!(ended.code, Some(code), "{ended:?}");
@@ -18,7 +18,7 @@ async fn look(node: &Node, code: i32, args: &[&str], parts: &[&str]) {
 }
 
 #[actix_web::test]
-async fn it_goes_with_a_node_from_its_first_hour_to_its_place() {
+async fn it_helps_from_the_missing_identity_to_the_registration() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let at = ["--registry", registry.url.as_str()];
@@ -75,7 +75,7 @@ async fn it_goes_with_a_node_from_its_first_hour_to_its_place() {
 }
 
 #[actix_web::test]
-async fn a_lease_that_is_nearly_out_and_a_clock_that_is_wrong_are_told() {
+async fn a_lease_that_is_nearly_out_and_a_wrong_clock_are_reported() {
     let now_ms = SystemClock::start().now_ms();
     let clock = Arc::new(ManualClock::new(now_ms - 400_000));
     let registry = TestRegistry::start_with(clock.clone(), &[]).await;
@@ -110,7 +110,7 @@ async fn a_lease_that_is_nearly_out_and_a_clock_that_is_wrong_are_told() {
 }
 
 #[actix_web::test]
-async fn what_is_not_reached_is_told_with_3() {
+async fn an_unreachable_registry_is_reported_and_ends_with_3() {
     let registry = TestRegistry::start().await;
     let tls = registry.url.replace("http://", "https://");
     let path = format!("{}/base", registry.url);
@@ -118,7 +118,7 @@ async fn what_is_not_reached_is_told_with_3() {
     let portal = portal().await;
     let node = Node::new();
     node.id().await;
-    for (url, words) in [
+    for (url, message) in [
         (
             "http://registry.invalid",
             "registry.invalid does not resolve",
@@ -128,7 +128,7 @@ async fn what_is_not_reached_is_told_with_3() {
         (&portal, "not a peer-registry"),
         (&path, "not at this path"),
     ] {
-        look(&node, 3, &["--registry", url], &[words, "to do: "]).await;
+        look(&node, 3, &["--registry", url], &[message, "to do: "]).await;
     }
     let both = format!("{},{down}", registry.url);
     look(

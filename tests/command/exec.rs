@@ -14,13 +14,13 @@ fn flags(exec: &str) -> [&str; 4] {
     ["--json", "--fallback-after-secs=0", "--exec", exec]
 }
 
-/// Whether there is a process with this id, which has not ended.
+/// Whether the process with this id is running.
 fn is_alive(pid: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-/// Waits until a process that was told to end has done so.
+/// Waits until the process with this id has ended.
 async fn gone(pid: &str) {
     let ended = async {
         while is_alive(pid) {
@@ -44,7 +44,7 @@ async fn the_command_gets_the_list_and_its_output_stays_out_of_the_events() {
 }
 
 #[actix_web::test]
-async fn a_command_that_reads_nothing_or_fails_is_no_harm() {
+async fn a_command_that_reads_nothing_or_fails_does_no_harm() {
     let (registry, node) = with_a_peer().await;
     let mut running = node.start(&registry, &flags("exit 7"));
     running.line("\"exit 7\" failed: exit status: 7").await;
@@ -55,7 +55,7 @@ async fn a_command_that_reads_nothing_or_fails_is_no_harm() {
 }
 
 #[actix_web::test]
-async fn at_the_stop_the_command_ends_with_all_that_it_started() {
+async fn a_stop_ends_the_command_and_all_processes_that_it_started() {
     let (registry, node) = with_a_peer().await;
     let script = "sleep 600 & echo child $!; wait";
     let mut running = node.start(&registry, &flags(script));
@@ -68,7 +68,7 @@ async fn at_the_stop_the_command_ends_with_all_that_it_started() {
 }
 
 #[actix_web::test]
-async fn a_command_that_will_not_end_is_made_to() {
+async fn a_command_that_ignores_sigterm_is_killed() {
     let (registry, node) = with_a_peer().await;
     let script = "trap '' TERM; echo child $$; while :; do sleep 600; done";
     let mut running = node.start(&registry, &flags(script));

@@ -1,4 +1,4 @@
-//! The command in a folder of its own, with no settings but those of the test, and a registry.
+//! The command in its own folder and with the settings of the test only, and a registry.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long anything may take before a test gives up. Generous, since other tests run meanwhile.
+/// How long a test waits before it fails. Generous, because other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for `future`, but not for ever.
+/// Waits for `future`; panics after 30 s.
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     let output = timeout(PATIENCE, future).await;
     output.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
@@ -60,7 +60,7 @@ impl TestRegistry {
         }
     }
 
-    /// Stops; tells the address where nobody listens any more.
+    /// Stops the registry and returns its address, which now refuses connections.
     pub async fn stop(self) -> String {
         self.server.stop().await.unwrap();
         self.url
@@ -90,7 +90,7 @@ impl TestRegistry {
         }
     }
 
-    /// The ids of all that are listed.
+    /// The ids of all listed peers.
     pub async fn listed(&self) -> Vec<String> {
         let listing = self.get("/peers").await;
         let peers = listing["peers"].as_array().unwrap().iter();
@@ -100,13 +100,13 @@ impl TestRegistry {
     }
 }
 
-/// Answers every request with the same page, as a captive portal does.
+/// Responds to every request with the same page, as a captive portal does.
 pub async fn portal() -> String {
-    answers("<html>Welcome</html>").await
+    respond_with("<html>Welcome</html>").await
 }
 
-/// Answers every request with 200 and `body`.
-pub async fn answers(body: &str) -> String {
+/// Responds to every request with 200 and `body`.
+pub async fn respond_with(body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let length = body.len();
@@ -123,7 +123,7 @@ pub async fn answers(body: &str) -> String {
     url
 }
 
-/// What a command that ended left behind.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -184,14 +184,15 @@ impl Node {
         ended
     }
 
-    /// Runs the command, which must succeed; tells what it printed.
+    /// Runs the command, which must succeed; returns its output.
     pub async fn done(&self, args: &[&str]) -> String {
         let ended = self.run(args).await;
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
         ended.stdout
     }
 
-    /// Runs the command, which must fail with `code`, print nothing, and say each of `parts`.
+    /// Runs the command, which must fail with `code`, print nothing on stdout, and name each of
+    /// `parts` on stderr.
     pub async fn fails(&self, code: i32, args: &[&str], parts: &[&str]) {
         let ended = self.run(args).await;
         assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
@@ -201,12 +202,12 @@ impl Node {
         }
     }
 
-    /// Starts `peer-agent run` with these flags as well.
+    /// Starts `peer-agent run` with these flags.
     pub fn start(&self, registry: &TestRegistry, args: &[&str]) -> Running {
         self.start_to(registry, args, Stdio::piped())
     }
 
-    /// Starts `peer-agent run` with its stdout elsewhere, where no event can be waited for.
+    /// Starts `peer-agent run` with another stdout, from which `event` cannot read.
     pub fn start_to(&self, registry: &TestRegistry, args: &[&str], stdout: Stdio) -> Running {
         let mut all = vec!["run", "--registry", &registry.url, "--port=4001"];
         all.extend(args);
@@ -221,7 +222,7 @@ impl Node {
         }
     }
 
-    /// The id of the node, as `peer-agent id` tells it.
+    /// The id of the node, from `peer-agent id`.
     pub async fn id(&self) -> String {
         let json = self.done(&["id", "--json"]).await;
         let json: Value = serde_json::from_str(&json).unwrap();
@@ -229,7 +230,7 @@ impl Node {
     }
 }
 
-/// A command that runs. It is killed, by its own id, when this is dropped.
+/// A running command. It is killed when this is dropped.
 pub struct Running {
     child: Child,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
@@ -249,7 +250,7 @@ impl Running {
         }
     }
 
-    /// Waits for the next line on stderr that holds `part`.
+    /// Waits for the next line on stderr that contains `part`.
     pub async fn line(&mut self, part: &str) -> String {
         loop {
             let line = soon(part, self.stderr.next_line()).await.unwrap();
@@ -260,7 +261,7 @@ impl Running {
         }
     }
 
-    /// Reads no further event.
+    /// Closes the pipe, so that no further event is read.
     pub fn close_stdout(self) -> Child {
         self.child
     }

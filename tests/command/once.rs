@@ -1,4 +1,4 @@
-//! The subcommands that ask once and end.
+//! The subcommands that send single requests.
 
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ use crate::helpers::*;
 async fn a_node_registers_renews_offers_to_relay_and_is_listed() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
-    let at = ["--registry", &registry.url];
-    let with = |args: &[&'static str]| [args, &at].concat();
+    let registry_flag = ["--registry", &registry.url];
+    let with = |args: &[&'static str]| [args, &registry_flag].concat();
 
     let args = with(&[
         "register",
@@ -52,23 +52,23 @@ async fn a_node_registers_renews_offers_to_relay_and_is_listed() {
         "{address}"
     );
 
-    // What a registration does not offer any more is withdrawn.
+    // A registration without the offer withdraws it.
     node.done(&with(&["register", "--port=4001"])).await;
     assert_eq!(registry.get("/turn-servers").await["total"], 0);
 }
 
 #[actix_web::test]
-async fn a_listing_without_end_is_cut_and_that_is_told() {
+async fn an_endless_listing_is_cut_and_that_is_reported() {
     let registry = TestRegistry::start().await;
     registry.register_others(&["a"]).await;
     let mut page = registry.get("/peers").await;
     page["nextCursor"] = json!("a");
-    let endless = answers(&page.to_string()).await;
+    let endless = respond_with(&page.to_string()).await;
     let ended = Node::new().run(&["peers", "--registry", &endless]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
-    let words = "lists without end: stopped after 1 peers";
-    assert!(ended.stderr.contains(words), "{ended:?}");
+    let message = "lists without end: stopped after 1 peers";
+    assert!(ended.stderr.contains(message), "{ended:?}");
 }
 
 #[actix_web::test]
@@ -95,7 +95,7 @@ async fn peers_turns_all_pages_filters_samples_and_merges() {
 }
 
 #[actix_web::test]
-async fn nobody_to_list_is_a_table_without_rows() {
+async fn an_empty_listing_is_a_table_without_rows() {
     let registry = TestRegistry::start().await;
     let table = Node::new()
         .done(&["peers", "--registry", &registry.url])
@@ -104,7 +104,7 @@ async fn nobody_to_list_is_a_table_without_rows() {
 }
 
 #[actix_web::test]
-async fn what_a_registry_refuses_is_told_in_its_words_with_1() {
+async fn a_refusal_is_printed_with_the_reason_and_ends_with_1() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let id = node.id().await;
@@ -123,13 +123,13 @@ async fn what_a_registry_refuses_is_told_in_its_words_with_1() {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_reached_is_told_with_3() {
+async fn an_unreachable_registry_is_printed_and_ends_with_3() {
     let down = TestRegistry::start().await.stop().await;
     let portal = portal().await;
     let node = Node::new();
     node.id().await;
     let unlike = "not as a registry does";
-    for (url, words) in [(&down, "cannot reach"), (&portal, unlike)] {
+    for (url, message) in [(&down, "cannot reach"), (&portal, unlike)] {
         for args in [
             &["peers"][..],
             &["heartbeat"],
@@ -137,7 +137,7 @@ async fn what_cannot_be_reached_is_told_with_3() {
             &["turn", "list"],
             &["turn", "register", "--turn-address=a", "--turn-port=1"],
         ] {
-            node.fails(3, &[args, &["--registry", url]].concat(), &[words])
+            node.fails(3, &[args, &["--registry", url]].concat(), &[message])
                 .await;
         }
     }
@@ -164,7 +164,7 @@ async fn of_two_registries_one_that_is_down_empties_nothing_and_hides_nothing() 
 
 #[cfg(unix)]
 #[actix_web::test]
-async fn the_identity_is_made_once_and_a_damaged_one_stays_as_it_is() {
+async fn the_identity_is_made_once_and_a_damaged_file_stays_unchanged() {
     use std::os::unix::fs::PermissionsExt;
     let node = Node::new();
     let first = node.id().await;

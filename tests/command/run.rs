@@ -1,9 +1,9 @@
-//! `peer-agent run`, as an event loop that starts and stops.
+//! `peer-agent run`: its events, its log and its end.
 
 use crate::helpers::*;
 
 #[actix_web::test]
-async fn it_registers_tells_events_as_json_and_stops_by_each_signal() {
+async fn it_registers_prints_events_as_json_and_stops_at_each_signal() {
     for signal in ["TERM", "INT", "HUP"] {
         let registry = TestRegistry::start().await;
         let node = Node::new();
@@ -31,7 +31,7 @@ async fn it_sends_heartbeats_at_the_pace_of_the_registry() {
 }
 
 #[actix_web::test]
-async fn without_json_it_tells_people_in_the_log() {
+async fn without_json_it_logs_the_events() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let mut running = node.start(&registry, &[]);
@@ -45,7 +45,7 @@ async fn without_json_it_tells_people_in_the_log() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_is_down_or_none_does_not_end_it() {
+async fn a_registry_that_is_down_and_a_portal_do_not_end_the_command() {
     let registry = TestRegistry::start().await;
     let down = TestRegistry::start().await.stop().await;
     let portal = portal().await;
@@ -66,7 +66,7 @@ async fn a_registry_that_is_down_or_none_does_not_end_it() {
 }
 
 #[actix_web::test]
-async fn a_refusal_is_told_in_the_words_of_the_registry() {
+async fn a_refusal_is_logged_with_the_reason_of_the_registry() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let flags = ["--reveal-address=/ip4/203.0.113.7/tcp/4001"];
@@ -77,7 +77,7 @@ async fn a_refusal_is_told_in_the_words_of_the_registry() {
 }
 
 #[actix_web::test]
-async fn it_ends_quietly_when_nobody_reads_its_events() {
+async fn it_ends_quietly_when_the_pipe_is_closed() {
     let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
     let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
     let registry = TestRegistry::start_with(clock, &flags).await;
@@ -117,11 +117,11 @@ async fn the_number_of_connections_is_read_from_the_file_of_the_node() {
 }
 
 #[actix_web::test]
-async fn one_who_stops_reading_neither_holds_up_heartbeats_nor_the_stop() {
+async fn a_full_pipe_blocks_neither_heartbeats_nor_the_stop() {
     let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
     let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
     let registry = TestRegistry::start_with(clock, &flags).await;
-    // No byte more goes into the pipe.
+    // The pipe is full now.
     let (_unread, mut stdout) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut stdout, &[b'x'; 65_536]).unwrap();
     let node = Node::new();
@@ -134,7 +134,7 @@ async fn one_who_stops_reading_neither_holds_up_heartbeats_nor_the_stop() {
 
 #[cfg(target_os = "linux")]
 #[actix_web::test]
-async fn a_full_disk_is_told_and_takes_no_node_off_the_registry() {
+async fn a_full_disk_is_reported_and_the_node_stays_registered() {
     let clock = std::sync::Arc::new(peer_registry::clock::SystemClock::start());
     let flags = ["--peer-timeout-secs=2", "--heartbeat-interval-secs=1"];
     let registry = TestRegistry::start_with(clock, &flags).await;

@@ -1,4 +1,4 @@
-//! Where settings come from, and what is said about wrong ones.
+//! Where settings come from, and the messages about wrong ones.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ async fn flags_come_before_the_environment_and_that_before_the_file() {
 }
 
 #[actix_web::test]
-async fn the_file_may_be_named_and_must_then_be_there() {
+async fn a_file_that_is_named_must_exist() {
     let node = Node::new();
     node.write("other.env", "PEER_AGENT_KEY_FILE=other.key\n");
     node.done(&["id", "--config", "other.env"]).await;
@@ -45,7 +45,7 @@ async fn the_file_may_be_named_and_must_then_be_there() {
 }
 
 #[actix_web::test]
-async fn a_fault_of_the_file_is_told_without_a_password() {
+async fn a_fault_of_the_file_is_reported_without_a_password() {
     let node = Node::new();
     node.write(
         "peer-agent.env",
@@ -66,7 +66,7 @@ async fn a_fault_of_the_file_is_told_without_a_password() {
 }
 
 #[actix_web::test]
-async fn a_name_in_the_file_that_is_no_setting_is_told() {
+async fn an_unknown_setting_in_the_file_is_reported() {
     let node = Node::new();
     let file = "PEER_AGENT_PORTS=4001\nPEER_AGENT_LEASE_SECS=900\nOTHER=1\n";
     node.write("peer-agent.env", file);
@@ -75,7 +75,7 @@ async fn a_name_in_the_file_that_is_no_setting_is_told() {
 }
 
 #[actix_web::test]
-async fn a_setting_that_is_set_to_nothing_is_not_given() {
+async fn an_empty_setting_counts_as_not_given() {
     let registry = TestRegistry::start().await;
     let node = Node::new();
     let names = [
@@ -107,7 +107,7 @@ async fn a_setting_that_is_set_to_nothing_is_not_given() {
 }
 
 #[actix_web::test]
-async fn all_faults_are_told_at_once_and_nothing_is_made() {
+async fn all_faults_are_reported_together_and_no_file_is_made() {
     let node = Node::new();
     let args = [
         "run",
@@ -138,7 +138,7 @@ async fn all_faults_are_told_at_once_and_nothing_is_made() {
 }
 
 #[actix_web::test]
-async fn what_is_missing_is_asked_for() {
+async fn missing_settings_are_named() {
     let node = Node::new();
     node.fails(2, &[], &["Usage:"]).await;
     node.fails(2, &["dance"], &["unrecognized subcommand"])
@@ -161,7 +161,7 @@ async fn what_is_missing_is_asked_for() {
 }
 
 #[actix_web::test]
-async fn the_help_teaches_and_shows_no_password() {
+async fn the_help_has_examples_and_shows_no_password() {
     let node = Node::new();
     let help = node.done(&["--help"]).await;
     for part in ["Examples:", "peer-agent run", "--exec", "Exit codes:"] {

@@ -1,25 +1,27 @@
-//! Relay capacity: asking for it, giving it back, and what it costs.
+//! The endpoints for relay capacity: request it, release it, and see what it costs.
 
-use super::{ClientError, RegistryClient, SMALL_BODY_BYTES, check_names};
+use super::error::ClientError;
+use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
+use super::response::check_confirms;
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, CostStatsResponse, ReleaseTurnRequest,
     ReleaseTurnResponse, ReportTurnUsageRequest, ReportTurnUsageResponse,
 };
 
 impl RegistryClient {
-    /// `POST /allocate-turn`: asks for a TURN session, or renews one.
+    /// `POST /allocate-turn`: requests a TURN session, or renews one.
     ///
     /// # Errors
-    /// See [`ClientError`]; the code of its body says which limit was hit, and
-    /// [`retry_after`](ClientError::retry_after) when to ask again.
+    /// See [`ClientError`]; the code of its body names the limit that was hit, and
+    /// [`retry_after`](ClientError::retry_after) says when to try again.
     pub async fn allocate_turn(
         &self,
         request: &AllocateTurnRequest,
     ) -> Result<AllocateTurnResponse, ClientError> {
         let url = self.endpoint("allocate-turn");
-        let answer: AllocateTurnResponse = self.post(&url, request).await?;
-        check_names(&url, answer.success, &answer.peer_id, &request.peer_id)?;
-        Ok(answer)
+        let response: AllocateTurnResponse = self.post(&url, request).await?;
+        check_confirms(&url, response.success, &response.peer_id, &request.peer_id)?;
+        Ok(response)
     }
 
     /// `POST /release-turn`: ends a TURN session early.
@@ -33,7 +35,7 @@ impl RegistryClient {
         self.post(&self.endpoint("release-turn"), request).await
     }
 
-    /// `POST /report-turn-usage`: a TURN server tells what its sessions relayed.
+    /// `POST /report-turn-usage`: a TURN server reports what its sessions relayed, in bytes.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -45,7 +47,7 @@ impl RegistryClient {
         self.post(&url, request).await
     }
 
-    /// `GET /cost-stats`: what relaying costs, and how tight the registry is.
+    /// `GET /cost-stats`: what relaying costs, and how close the registry is to its limits.
     ///
     /// # Errors
     /// See [`ClientError`].

@@ -1,49 +1,51 @@
-//! Goes and looks: asks a registry what any node may ask, and finds out where a request got stuck.
+//! Sends requests to a registry, and finds out where a request failed.
 
 use tokio::net::{TcpStream, lookup_host};
 
-use super::{Finding, Stage, Verdict};
-use crate::agent::client::RegistryClient;
-use crate::agent::error::ClientError;
-use crate::agent::query::PeersQuery;
-use crate::agent::words;
+use super::diagnosis::{
+    Stage, judge_clocks, judge_failure, judge_health, judge_listing, judge_registration,
+};
+use super::finding::{Finding, Verdict};
+use crate::agent::client::sanitize::with_causes;
+use crate::agent::client::{ClientError, PeersQuery, RegistryClient};
 use crate::clock::unix_ms;
 use crate::protocol::{ListedPeer, PeerId, PeersResponse, RegisterRequest};
 
-/// What to look at beside the registry itself.
+/// What to examine in addition to the registry itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
     /// Nothing.
     Registry,
-    /// How the node is listed. Only reads: no lease is renewed by it.
+    /// How the node is listed. This only reads, so it renews no lease.
     Listing {
-        /// The node's name.
+        /// The node's id.
         peer_id: &'a PeerId,
-        /// What the node means to announce, if that is known.
+        /// What the node announces; `None` if that is not known.
         announced: Option<&'a RegisterRequest>,
-        /// How long a lease lasts at the registry, which no listing tells, in seconds: 600 unless
-        /// its operator chose otherwise.
+        /// The length of a lease in seconds, which no listing says. It is 600 unless the registry's
+        /// operator changed it.
         lease_secs: u32,
     },
-    /// Whether the registry takes this registration. **It registers the node, or renews it.**
+    /// Whether the registry accepts this registration. **This registers the node, or renews its
+    /// lease.**
     Registration(&'a RegisterRequest),
 }
 
-/// Examines a registry from this node's place; says what is well, too.
+/// Examines a registry as this node sees it. Good findings are returned as well as bad ones.
 ///
-/// What follows from the registry's being out of reach is not looked at.
+/// If the registry cannot be reached, that is the only finding.
 pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Finding> {
-    let asked_ms = client.now_ms();
+    let requested_ms = client.now_ms();
     let health = match client.health().await {
         Ok(health) => health,
         Err(error) => return vec![failure(client, &error).await],
     };
-    let mut findings = vec![Finding::of_health(&health)];
+    let mut findings = vec![judge_health(&health)];
     if findings[0].verdict() == Verdict::Unreachable {
         return findings;
     }
     if let Some(registry_ms) = health.timestamp.as_deref().and_then(unix_ms) {
-        let finding = Finding::of_clocks(asked_ms, client.now_ms(), registry_ms);
+        let finding = judge_clocks(requested_ms, client.now_ms(), registry_ms);
         findings.push(finding);
     }
     match subject {
@@ -55,24 +57,24 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
         } => findings.push(match page_of(client, peer_id).await {
             Ok(page) => {
                 let now_ms = unix_ms(&page.timestamp).unwrap_or_else(|| client.now_ms());
-                Finding::of_listing(entry(&page, peer_id), now_ms, announced, lease_secs)
+                judge_listing(entry(&page, peer_id), now_ms, announced, lease_secs)
             }
             Err(error @ ClientError::TooLong { .. }) => Finding::ListingTooLong {
-                reason: words::in_full(&error),
+                reason: with_causes(&error),
             },
             Err(error) => failure(client, &error).await,
         }),
         Subject::Registration(announced) => {
-            findings.push(Finding::of_registration(&client.register(announced).await));
+            findings.push(judge_registration(&client.register(announced).await));
         }
     }
     findings
 }
 
-/// The page of the listing that `peer_id` is on, if it is listed.
+/// Requests the page of the listing that has `peer_id`, if the peer is listed.
 ///
-/// The listing is in order of the ids and a cursor is the id that a page follows, so the page
-/// after all but the last character of an id begins with it, or with very few others.
+/// The listing is in the order of the ids, and a cursor is the id before the page. So with the id
+/// without its last character as the cursor, at most a few others come before the wanted peer.
 async fn page_of(client: &RegistryClient, peer_id: &PeerId) -> Result<PeersResponse, ClientError> {
     let id = peer_id.as_str();
     let before = &id[..id.len() - 1];
@@ -94,34 +96,34 @@ async fn failure(client: &RegistryClient, error: &ClientError) -> Finding {
         | ClientError::NotARegistry { .. }
         | ClientError::TooLong { .. } => Stage::Exchange,
     };
-    Finding::of_failure(error, stage)
+    judge_failure(error, stage)
 }
 
-/// Goes the way of a request step by step, until one fails.
+/// Repeats a request step by step, until a step fails.
 async fn stage(client: &RegistryClient) -> Stage {
-    const NO_ANSWER: &str = "no answer in time";
+    const TIMED_OUT: &str = "no response in time";
     let (host, port) = client.host_and_port();
-    let named = client.in_time(lookup_host((host, port))).await;
-    let addresses: Vec<_> = match named {
+    let resolved = client.in_time(lookup_host((host, port))).await;
+    let addresses: Vec<_> = match resolved {
         Some(Ok(addresses)) => addresses.collect(),
         Some(Err(error)) => {
             return Stage::Name {
                 host: host.to_owned(),
-                reason: words::in_full(&error),
+                reason: with_causes(&error),
             };
         }
         None => {
             return Stage::Name {
                 host: host.to_owned(),
-                reason: NO_ANSWER.to_owned(),
+                reason: TIMED_OUT.to_owned(),
             };
         }
     };
     let reason = match client.in_time(TcpStream::connect(&addresses[..])).await {
         Some(Ok(_)) if client.is_https() => return Stage::Tls,
         Some(Ok(_)) => return Stage::Exchange,
-        Some(Err(error)) => words::in_full(&error),
-        None => NO_ANSWER.to_owned(),
+        Some(Err(error)) => with_causes(&error),
+        None => TIMED_OUT.to_owned(),
     };
     Stage::Connection {
         address: format!("{host}:{port}"),

@@ -1,4 +1,4 @@
-//! Settings of what the node announces.
+//! The settings of what the node announces.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -46,11 +46,11 @@ pub(crate) struct AnnounceSettings {
     )]
     store: Vec<String>,
 
-    /// Capabilities, a JSON object that registries pass on unread
+    /// Capabilities, a JSON object that registries pass on unchanged
     #[arg(long, env = "PEER_AGENT_CAPABILITIES", value_name = "JSON")]
     capabilities: Option<String>,
 
-    /// Say that the node asks for its privacy: true or false
+    /// Say that the node asks for privacy: true or false
     #[arg(long, env = "PEER_AGENT_PRIVACY_MODE", value_name = "FLAG", num_args = 0..=1,
           default_missing_value = "true")]
     privacy_mode: Option<String>,
@@ -80,7 +80,7 @@ pub(crate) struct TurnSettings {
     #[arg(long, env = "PEER_AGENT_TURN_PORT", value_name = "PORT")]
     turn_port: Option<String>,
 
-    /// Sessions that the TURN server takes at a time
+    /// Max number of sessions of the TURN server at the same time
     #[arg(
         long,
         env = "PEER_AGENT_TURN_CAPACITY",
@@ -90,7 +90,7 @@ pub(crate) struct TurnSettings {
     turn_capacity: String,
 }
 
-/// What the node announces, but for its identity.
+/// What the node announces, without its identity.
 pub(crate) struct Announcement<'s> {
     settings: &'s AnnounceSettings,
     port: u16,
@@ -131,7 +131,7 @@ impl AnnounceSettings {
 }
 
 impl TurnSettings {
-    /// The offer, which must be there.
+    /// The offer; a fault if there is none.
     pub(crate) fn require(&self, faults: &mut Faults) -> Option<TurnOffer> {
         if entries(&self.turn_address).is_empty() && given(&self.turn_port).is_none() {
             faults.add(anyhow!(
@@ -141,7 +141,7 @@ impl TurnSettings {
         self.read(faults)
     }
 
-    /// The offer; none if it is not made.
+    /// The offer; `None` if neither an address nor a port is given.
     fn read(&self, faults: &mut Faults) -> Option<TurnOffer> {
         let port = given(&self.turn_port)
             .map(|port| faults.number("PEER_AGENT_TURN_PORT", port, 1..=65_535));
@@ -167,7 +167,7 @@ impl TurnSettings {
 
 impl Announcement<'_> {
     /// The registration of the node with this identity.
-    pub(crate) fn of(&self, identity: &Identity) -> RegisterRequest {
+    pub(crate) fn registration(&self, identity: &Identity) -> RegisterRequest {
         let settings = self.settings;
         let mut registration = Registration::new(identity, self.port)
             .stores(entries(&settings.store))
@@ -188,7 +188,7 @@ impl Announcement<'_> {
         if let Some(capabilities) = &self.capabilities {
             registration = registration.capabilities(capabilities.clone().into());
         }
-        // The settings are all that the node announces, so what they do not offer is withdrawn.
+        // The settings are complete: an offer that is not in them is withdrawn.
         match &self.turn {
             Some(offer) => registration.turn(offer.clone()),
             None => registration.without_turn(),

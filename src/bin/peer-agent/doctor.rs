@@ -1,4 +1,4 @@
-//! `peer-agent doctor`: what is wrong between this node and its registries.
+//! `peer-agent doctor`: finds out why a node is not listed.
 
 use clap::Args;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
@@ -11,16 +11,16 @@ use crate::settings::{Faults, KeySettings, RegistrySettings, given};
 
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
-/// Looks at each registry from this node's place: its name, the connection, TLS, whether it is a
-/// peer-registry, the clocks; and at how the node is listed there. Nothing is changed by that: no
-/// node is registered and no lease renewed. How long leases last is not told to one who only
-/// reads: a lease counts as nearly out when less than half of --lease-secs is left.
+/// Checks each registry from this node: its name, the connection, TLS, whether it is a
+/// peer-registry, the clocks, and how the node is listed there. This changes nothing: no node is
+/// registered and no lease is renewed. A listing does not say how long leases last: a lease counts
+/// as nearly out when less than half of --lease-secs is left.
 ///
-/// Whether the registry takes the node's addresses shows only when they are registered: that is
-/// done with --register. Without it, give the settings of `run` (--port and so on) to have them
-/// held against what is listed.
+/// Whether the registry accepts the node's addresses shows only when they are registered, which
+/// --register does. Without it, give the settings of `run` (--port and so on) to compare them with
+/// what is listed.
 ///
-/// Exit codes: 0 all is well, 1 something is wrong, 2 usage, 3 a registry is not reachable.
+/// Exit codes: 0 nothing is wrong, 1 something is wrong, 2 usage, 3 a registry is not reachable.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorSettings {
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) struct DoctorSettings {
     #[command(flatten)]
     announce: AnnounceSettings,
 
-    /// How long a lease lasts at the registries, as their operators set it (PEER_TIMEOUT_SECS)
+    /// How long a lease lasts at the registries (their operators set PEER_TIMEOUT_SECS)
     #[arg(
         long,
         env = "PEER_AGENT_LEASE_SECS",
@@ -41,17 +41,17 @@ pub(crate) struct DoctorSettings {
     )]
     lease_secs: String,
 
-    /// Register the node, to see whether the registry takes its registration
+    /// Register the node, to see whether the registry accepts its registration
     #[arg(long)]
     register: bool,
 }
 
-/// What is known of the node, which decides what can be looked at.
-enum Patient {
+/// What is known of the node, which decides what can be examined.
+enum Node {
     /// It has no identity yet.
-    Nobody,
-    /// It has one, and perhaps it is known what it means to announce.
-    Node(PeerId, Option<RegisterRequest>),
+    Unnamed,
+    /// It has an identity. What it announces is `None` if no port is given.
+    Named(PeerId, Option<RegisterRequest>),
     /// It is to be registered.
     Registering(RegisterRequest),
 }
@@ -60,11 +60,11 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
     let lease_secs = faults.number("PEER_AGENT_LEASE_SECS", &settings.lease_secs, 1..=86_400);
-    let patient = patient(settings, faults)?;
+    let node = node(settings, faults)?;
     let mut verdicts = Vec::new();
     for client in &registries.clients {
         output::line(client.url())?;
-        let findings = doctor::examine(client, patient.subject(lease_secs)).await;
+        let findings = doctor::examine(client, node.subject(lease_secs)).await;
         for finding in findings {
             let mark = match finding.verdict() {
                 Verdict::Fine => "ok   ",
@@ -77,7 +77,7 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
             verdicts.push(finding.verdict());
         }
     }
-    if matches!(patient, Patient::Nobody) {
+    if matches!(node, Node::Unnamed) {
         let path = settings.key.path().display();
         output::line(&format!(
             "  WRONG  this node has no identity: there is no file {path}"
@@ -94,21 +94,22 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     }
 }
 
-fn patient(settings: &DoctorSettings, mut faults: Faults) -> Result<Patient, Failure> {
+fn node(settings: &DoctorSettings, mut faults: Faults) -> Result<Node, Failure> {
     let announcement = match given(&settings.announce.port) {
         None if !settings.register => None,
         _ => Some(settings.announce.read(&mut faults)),
     };
     if let (true, Some(announcement)) = (settings.register, &announcement) {
         let identity = settings.key.require_or_make(faults)?;
-        return Ok(Patient::Registering(announcement.of(&identity)));
+        return Ok(Node::Registering(announcement.registration(&identity)));
     }
     match settings.key.find() {
         Ok(identity) => {
             faults.finish()?;
-            Ok(identity.map_or(Patient::Nobody, |identity| {
-                let announced = announcement.map(|announcement| announcement.of(&identity));
-                Patient::Node(identity.peer_id().clone(), announced)
+            Ok(identity.map_or(Node::Unnamed, |identity| {
+                let announced =
+                    announcement.map(|announcement| announcement.registration(&identity));
+                Node::Named(identity.peer_id().clone(), announced)
             }))
         }
         Err(error) => {
@@ -118,11 +119,11 @@ fn patient(settings: &DoctorSettings, mut faults: Faults) -> Result<Patient, Fai
     }
 }
 
-impl Patient {
+impl Node {
     fn subject(&self, lease_secs: u32) -> Subject<'_> {
         match self {
-            Self::Nobody => Subject::Registry,
-            Self::Node(peer_id, announced) => Subject::Listing {
+            Self::Unnamed => Subject::Registry,
+            Self::Named(peer_id, announced) => Subject::Listing {
                 peer_id,
                 announced: announced.as_ref(),
                 lease_secs,

@@ -1,4 +1,4 @@
-//! Runs the node's command for each list of peers.
+//! Runs a command of the node for each list of peers.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -15,52 +15,54 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long the command may run.
-const LONGEST_RUN: Duration = Duration::from_secs(60);
-/// How long it may take to end after it is told to.
+const MAX_RUN: Duration = Duration::from_secs(60);
+/// How long the command may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A list as JSON; none before the first.
-type Handed = Option<Arc<Vec<u8>>>;
+/// A list as JSON; `None` before the first list.
+type PendingList = Option<Arc<Vec<u8>>>;
 
-/// Hands lists of peers to a command, one after the other; of lists that wait, the newest.
+/// Runs a command once for each list of peers, one run at a time. If several lists wait, it gets the
+/// newest.
 pub(crate) struct Exec {
-    lists: watch::Sender<Handed>,
+    lists: watch::Sender<PendingList>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Exec {
     pub(crate) fn start(command: &str) -> Self {
-        Self::bounded(command, LONGEST_RUN)
+        Self::with_max_run(command, MAX_RUN)
     }
 
-    fn bounded(command: &str, longest_run: Duration) -> Self {
-        let (lists, handed) = watch::channel(None);
+    fn with_max_run(command: &str, max_run: Duration) -> Self {
+        let (lists, pending) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(work(command.to_owned(), longest_run, handed, stopped));
+        let task = tokio::spawn(run_all(command.to_owned(), max_run, pending, stopped));
         Self { lists, stop, task }
     }
 
-    /// Has the command run with `list`, at once or when the run before has ended.
-    pub(crate) fn hand_over(&self, list: &PeerList) {
+    /// Runs the command with `list`: at once, or when the current run has ended.
+    pub(crate) fn run_with(&self, list: &PeerList) {
         match serde_json::to_vec(list) {
             Ok(json) => drop(self.lists.send_replace(Some(Arc::new(json)))),
-            Err(error) => warn!("cannot hand over a list of peers: {error}"),
+            Err(error) => warn!("a list of peers has no JSON form: {error}"),
         }
     }
 
-    /// Ends the command if it runs, and waits for its end.
+    /// Ends the command if it runs, and waits until it has ended.
     pub(crate) async fn stop(self) {
-        // The task ends early only by a panic, which has been told.
+        // The task ends early only after a panic, which is already printed.
         let _ = self.stop.send(());
         let _ = self.task.await;
     }
 }
 
-async fn work(
+/// Runs the command for each list until it is stopped.
+async fn run_all(
     command: String,
-    longest_run: Duration,
-    mut lists: watch::Receiver<Handed>,
+    max_run: Duration,
+    mut lists: watch::Receiver<PendingList>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     loop {
@@ -86,15 +88,15 @@ async fn work(
                 info!("ending {command:?}");
                 return end(&mut child).await;
             }
-            () = tokio::time::sleep(longest_run) => {
-                warn!("{command:?} has run for {} s, ending it", longest_run.as_secs());
+            () = tokio::time::sleep(max_run) => {
+                warn!("{command:?} has run for {} s, ending it", max_run.as_secs());
                 end(&mut child).await;
             }
         }
     }
 }
 
-/// Starts the command in a process group of its own, so that it can be ended with all it started.
+/// Starts the command in its own process group, so that the processes it starts can be ended too.
 fn spawn(command: &str) -> io::Result<Child> {
     Command::new("sh")
         .args(["-c", command])
@@ -106,12 +108,12 @@ fn spawn(command: &str) -> io::Result<Child> {
         .spawn()
 }
 
-/// Writes the list to the command, for as long as it reads, and waits for its end.
+/// Writes the list to the command, if the command reads it, and waits until the command has ended.
 async fn feed(child: &mut Child, list: &[u8]) -> io::Result<ExitStatus> {
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A command need not read.
+            // Fails if the command does not read, which is fine.
             let _ = stdin.write_all(list).await;
         }
         std::future::pending().await
@@ -130,13 +132,13 @@ fn report(command: &str, status: io::Result<ExitStatus>) {
     }
 }
 
-/// Asks the command, and all that it started, to end; then makes it end.
+/// Ends the command and all processes that it started: with SIGTERM, and after a while with SIGKILL.
 async fn end(child: &mut Child) {
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let Some(group) = group.and_then(Pid::from_raw) else {
-        return; // It has ended by itself.
+        return; // It has ended already.
     };
-    // Fails only for a group that has ended meanwhile.
+    // Fails only if the group has ended meanwhile.
     let _ = kill_process_group(group, Signal::TERM);
     let _ = timeout(GRACE, child.wait()).await;
     let _ = kill_process_group(group, Signal::KILL);
@@ -153,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// A list that can be told from others.
+    /// A list with a name, to tell lists apart.
     fn list(name: &str) -> PeerList {
         PeerList {
             peers: Vec::new(),
@@ -162,7 +164,7 @@ mod tests {
         }
     }
 
-    /// A folder with named pipes, on which a command and a test wait for each other.
+    /// A folder with named pipes, so that a command and a test can wait for each other.
     struct Pipes(TempDir);
 
     impl Pipes {
@@ -203,14 +205,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_runs_one_at_a_time_and_then_with_the_newest_list() {
+    async fn one_run_at_a_time_and_the_next_with_the_newest_list() {
         let pipes = Pipes::new(&["begun", "gate", "ended"]);
         let script = "echo > begun; read go < gate; cat >> all; echo > ended";
         let exec = Exec::start(&pipes.script(script));
-        exec.hand_over(&list("first"));
+        exec.run_with(&list("first"));
         pipes.read("begun").await;
-        exec.hand_over(&list("second"));
-        exec.hand_over(&list("third"));
+        exec.run_with(&list("second"));
+        exec.run_with(&list("third"));
         for _ in 0..2 {
             pipes.write("gate").await;
             pipes.read("ended").await;
@@ -229,12 +231,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_runs_too_long_is_ended_and_the_next_list_is_handed_over() {
+    async fn a_run_that_takes_too_long_is_ended_and_the_next_list_gets_its_run() {
         let pipes = Pipes::new(&["begun"]);
         let script = pipes.script("echo > begun; sleep 600");
-        let exec = Exec::bounded(&script, Duration::from_millis(200));
+        let exec = Exec::with_max_run(&script, Duration::from_millis(200));
         for name in ["first", "second"] {
-            exec.hand_over(&list(name));
+            exec.run_with(&list(name));
             pipes.read("begun").await;
         }
         exec.stop().await;

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was to do, and the exit code that says so.
+//! Why a command failed, and its exit code.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use peer_registry::agent::ClientError;
 
-/// The registry was reached, and refused.
+/// A registry refused.
 const REFUSED: u8 = 1;
-/// The command was told something it cannot do.
+/// The settings are wrong.
 const USAGE: u8 = 2;
-/// No registry could be reached.
+/// A registry could not be reached.
 const UNREACHABLE: u8 = 3;
 
-/// An exit code, and what there is to say on stderr about it.
+/// An exit code, and the messages to print on stderr.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -21,18 +21,18 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command was told something it cannot do.
+    /// The settings or the system do not allow the command.
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::faults(vec![error.into()])
     }
 
-    /// All that is wrong with what the command was told.
+    /// All that is wrong with the settings.
     pub(crate) fn faults(messages: Vec<anyhow::Error>) -> Self {
         let code = USAGE;
         Self { code, messages }
     }
 
-    /// The registry was reached and is at odds with the node, which has been said already.
+    /// Something is wrong, though the registries can be reached. It is already printed.
     pub(crate) fn refused() -> Self {
         Self {
             code: REFUSED,
@@ -40,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// No registry could be reached, which has been said already.
+    /// A registry could not be reached. That is already printed.
     pub(crate) fn unreachable() -> Self {
         Self {
             code: UNREACHABLE,
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// What registries answered, if any of it is a failure. One that refused can be reached.
+    /// Fails if there is an error. One refusal is enough for the exit code of a refusal.
     pub(crate) fn check(errors: Vec<ClientError>) -> Result<(), Self> {
         if errors.is_empty() {
             return Ok(());
@@ -60,20 +60,20 @@ impl Failure {
             } else {
                 UNREACHABLE
             },
-            messages: errors.into_iter().map(in_full).collect(),
+            messages: errors.into_iter().map(with_suggestion).collect(),
         })
     }
 
-    /// Says on stderr what there is to say.
+    /// Prints the messages on stderr.
     pub(crate) fn report(self) -> ExitCode {
         for message in &self.messages {
-            complain(message);
+            print_error(message);
         }
         ExitCode::from(self.code)
     }
 }
 
-/// A failure to print. If nobody reads any more, as behind `head`, there is nothing left to do.
+/// An error of printing to stdout. A closed pipe, as behind `head`, is not a failure.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -84,14 +84,14 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Says on stderr what went wrong.
-pub(crate) fn complain(error: &anyhow::Error) {
-    // Not `eprintln`, which panics when nobody reads.
+/// Prints an error on stderr.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    // `eprintln` would panic when the pipe is closed.
     let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("peer-agent: {error:#}\n"));
 }
 
-/// An error of a registry, with what it suggests.
-pub(crate) fn in_full(error: ClientError) -> anyhow::Error {
+/// The error of a registry with its suggestion.
+pub(crate) fn with_suggestion(error: ClientError) -> anyhow::Error {
     let suggestion = error.body().and_then(|body| body.suggestion.clone());
     let error = anyhow::Error::from(error);
     match suggestion {

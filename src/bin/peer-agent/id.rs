@@ -1,4 +1,4 @@
-//! `peer-agent id`: who the node is.
+//! `peer-agent id`: shows the node's identity.
 
 use clap::Args;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::settings::{Faults, KeySettings};
 
 /// Shows the node's identity, and makes it if there is none yet.
 ///
-/// The key file is made with mode 0600 and never replaced: one that is damaged is an error.
+/// The key file is made with mode 0600. It is never replaced: a damaged file is an error.
 #[derive(Args, Debug)]
 pub(crate) struct IdSettings {
     #[command(flatten)]

@@ -1,12 +1,13 @@
-//! The node's command line: keeps a node registered, and asks registries what any node may ask.
+//! The node's command line: keeps a node registered, and sends single requests to registries.
 #![forbid(unsafe_code)]
 
 mod announce;
 mod doctor;
+mod event_lines;
 mod exec;
 mod failure;
 mod id;
-mod outlet;
+mod line_writer;
 mod output;
 mod peers;
 mod register;
@@ -28,15 +29,15 @@ use env_logger::{Target, WriteStyle};
 use tokio::runtime;
 
 use failure::Failure;
-use outlet::{Backlog, Outlet};
+use line_writer::{Backlog, LineWriter};
 use settings::given_path;
 
-/// The settings file that is read if it is there.
+/// The settings file that is read if it exists.
 const DEFAULT_CONFIG: &str = "peer-agent.env";
-/// How long the end of the process waits for a name being resolved or a file being written.
+/// How long the end of the process waits for a name lookup or for a file to be written.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Keeps a node registered with peer-registry servers, and looks into them.
+/// Keeps a node registered with peer-registry servers, and shows what they know.
 ///
 /// Settings come from flags, then the environment, then a file of KEY=VALUE lines
 /// (peer-agent.env, or --config FILE), then defaults. Logs go to stderr; RUST_LOG sets how much
@@ -45,7 +46,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[command(name = "peer-agent", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
 struct Cli {
     /// File of settings, KEY=VALUE lines named as the environment variables [default:
-    /// peer-agent.env, if it is there]
+    /// peer-agent.env, if it exists]
     #[arg(long, env = "PEER_AGENT_CONFIG", value_name = "FILE", global = true)]
     config: Option<OsString>,
 
@@ -65,7 +66,7 @@ Examples:
     peer-agent run --registry https://registry.example.org --port 4001 \\
         --connected-file /run/node/connections --exec '/usr/local/bin/node-connect'
 
-  See who is alive, and what is wrong if one's own node is not:
+  List the peers that are alive, and find out why your own node is not listed:
     peer-agent peers --registry https://registry.example.org --network-id mainnet
     peer-agent doctor --registry https://registry.example.org
 
@@ -95,50 +96,50 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = prepare().and_then(|(command, log)| {
-        let done = carry_out(&command);
+    let result = prepare().and_then(|(command, log)| {
+        let result = execute(&command);
         log.wait();
-        done
+        result
     });
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-/// Reads the settings and sets up the logger; tells what of the log is not written yet.
+/// Reads the settings and sets up the logger. The backlog is what the logger has not written yet.
 fn prepare() -> Result<(Command, Backlog), Failure> {
-    // Flags that make no sense end the process here, in clap's words.
+    // Wrong flags end the process here, with a message of clap.
     let config = Cli::parse().config;
     read_file(given_path(&config)).map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
-    // Once more, now that the environment holds what the file says.
+    // The environment now has the settings of the file, so the flags are read again.
     Ok((Cli::parse().command, log))
 }
 
-/// Adds what the file says to the environment, which comes before it.
+/// Adds the settings of the file to the environment, unless they are set there already.
 fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
     let name = path.display();
-    match check_names(path).and_then(|unknown| dotenvy::from_path(path).map(|()| unknown)) {
+    match unknown_names(path).and_then(|unknown| dotenvy::from_path(path).map(|()| unknown)) {
         Ok(unknown) if unknown.is_empty() => Ok(()),
         Ok(unknown) => bail!(
-            "the settings file {name} names what is no setting: {}",
+            "the settings file {name} has unknown settings: {}",
             unknown.join(", ")
         ),
         Err(error) if error.not_found() && config.is_none() => Ok(()),
-        // Its own words would show the line, which may hold a password.
+        // The message of dotenvy would show the line, which may contain a password.
         Err(dotenvy::Error::LineParse(_, column)) => bail!(
             "the settings file {name} has a line that is not KEY=VALUE, at character {column} of \
              it; a value with blanks needs quotes"
         ),
-        // The error repeats its cause.
+        // The message of the error includes its cause.
         Err(error) => bail!("cannot read the settings file {name}: {error}"),
     }
 }
 
-/// What the file at `path` sets that is named like a setting of this command and is none.
-fn check_names(path: &Path) -> dotenvy::Result<Vec<String>> {
+/// The names in the file at `path` that begin like a setting of this command, but are unknown.
+fn unknown_names(path: &Path) -> dotenvy::Result<Vec<String>> {
     let mut known = HashSet::new();
     let mut commands = vec![Cli::command()];
     while let Some(command) = commands.pop() {
@@ -156,18 +157,18 @@ fn check_names(path: &Path) -> dotenvy::Result<Vec<String>> {
     Ok(unknown)
 }
 
-/// Logs to stderr, from a thread, since a node must not wait for who reads its log.
+/// Logs to stderr from a thread, so that a slow reader of the log never blocks the node.
 fn set_up_logger() -> anyhow::Result<Backlog> {
     let levels = match env::var("RUST_LOG") {
         Ok(levels) => levels,
         Err(VarError::NotPresent) => "info".to_owned(),
         Err(error) => return Err(error).context("RUST_LOG must be text"),
     };
-    // The logger itself would fall silent over a fault.
+    // The logger itself would log nothing after a wrong filter.
     env_filter::Builder::new()
         .try_parse(&levels)
         .map_err(|_| anyhow!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
-    let (stderr, _) = Outlet::start("stderr", io::stderr(), |count| {
+    let (stderr, _) = LineWriter::start("stderr", io::stderr(), |count| {
         format!("{count} lines of the log are missed\n").into_bytes()
     })
     .context("cannot start")?;
@@ -186,7 +187,8 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
     Ok(backlog)
 }
 
-fn carry_out(command: &Command) -> Result<(), Failure> {
+/// Executes a subcommand on a tokio runtime of one thread.
+fn execute(command: &Command) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,4 +1,4 @@
-//! What is printed on stdout.
+//! Prints on stdout.
 
 use std::io::{self, Write};
 
@@ -15,14 +15,14 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     line(&serde_json::to_string(value)?)
 }
 
-/// Prints rows in columns as wide as they need to be.
+/// Prints rows in columns that fit their widest cell.
 pub(crate) fn table<const COLUMNS: usize>(
     titles: [&str; COLUMNS],
     rows: &[[String; COLUMNS]],
 ) -> io::Result<()> {
-    let widths: [usize; COLUMNS] = std::array::from_fn(|at| {
-        let cells = rows.iter().map(|row| row[at].chars().count());
-        cells.max().unwrap_or(0).max(titles[at].len())
+    let widths: [usize; COLUMNS] = std::array::from_fn(|index| {
+        let cells = rows.iter().map(|row| row[index].chars().count());
+        cells.max().unwrap_or(0).max(titles[index].len())
     });
     let mut stdout = io::stdout().lock();
     let titles = titles.map(str::to_owned);
@@ -36,7 +36,7 @@ pub(crate) fn table<const COLUMNS: usize>(
     Ok(())
 }
 
-/// What stands in a table for a value that may be missing.
+/// The cell for an optional value: `-` for `None`.
 pub(crate) fn or_dash(text: Option<&String>) -> String {
     text.map_or_else(|| "-".to_owned(), Clone::clone)
 }

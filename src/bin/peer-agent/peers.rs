@@ -1,4 +1,4 @@
-//! `peer-agent peers`: lists who is alive.
+//! `peer-agent peers`: lists the peers that are alive.
 
 use std::collections::HashMap;
 
@@ -10,23 +10,22 @@ use peer_registry::agent::{
 use peer_registry::clock::unix_ms;
 use peer_registry::protocol::{Limits, ListedPeer, PeerId};
 
-use crate::failure::{Failure, complain, in_full};
+use crate::failure::{Failure, print_error, with_suggestion};
 use crate::output;
 use crate::settings::{Faults, RegistrySettings};
 
-/// More peers than this are not taken from one registry; its default limit is as high.
-const MOST_PEERS: usize = 1_000_000;
+/// The max number of peers from one registry, which is also a registry's default limit.
+const MAX_PEERS: usize = 1_000_000;
 
 /// Lists the peers that are alive, from all registries together.
 ///
-/// A registry that cannot be reached is told on stderr, and fails the command only if no other
-/// one answers.
+/// A registry that cannot be reached is named on stderr. The command fails only if none responds.
 #[derive(Args, Debug)]
 pub(crate) struct PeersSettings {
     #[command(flatten)]
     registries: RegistrySettings,
 
-    /// List a random sample of so many peers of each registry, instead of all
+    /// List a random sample of COUNT peers from each registry, instead of all
     #[arg(long, value_name = "COUNT")]
     limit: Option<String>,
 
@@ -50,7 +49,7 @@ pub(crate) struct PeersSettings {
     #[arg(long, value_name = "FLAG", num_args = 0..=1, default_missing_value = "true")]
     bootstrap_capable: Option<String>,
 
-    /// All but this peer
+    /// Leave out this peer
     #[arg(long, value_name = "PEER_ID")]
     exclude: Option<String>,
 
@@ -95,9 +94,9 @@ pub(crate) async fn list(settings: &PeersSettings) -> Result<(), Failure> {
     if lists.is_empty() {
         return Failure::check(errors);
     }
-    notes.extend(errors.into_iter().map(in_full));
+    notes.extend(errors.into_iter().map(with_suggestion));
     for note in &notes {
-        complain(note);
+        print_error(note);
     }
     let peers = merge_peers(lists);
     if settings.json {
@@ -135,25 +134,25 @@ fn query(settings: &PeersSettings, faults: &mut Faults) -> PeersQuery {
     }
 }
 
-/// What a registry lists.
+/// The listing of one registry.
 struct Listing {
     peers: Vec<ListedPeer>,
-    /// What its clock showed, in Unix milliseconds.
+    /// The time by the registry's clock, in Unix milliseconds.
     now_ms: i64,
-    /// Whether it would have gone on without telling anything new, or for too long.
+    /// Whether the listing was cut because a page had no new peer, or because it is too long.
     is_cut: bool,
 }
 
-/// Turns the pages of a listing until the last.
+/// Requests all pages of a listing.
 async fn all_pages(client: &RegistryClient, mut query: PeersQuery) -> Result<Listing, ClientError> {
     let mut peers = HashMap::new();
     loop {
         let page = client.peers(&query).await?;
         let known = peers.len();
-        let named = page.peers.into_iter();
-        peers.extend(named.map(|peer| (peer.peer_id.clone(), peer)));
+        let listed = page.peers.into_iter();
+        peers.extend(listed.map(|peer| (peer.peer_id.clone(), peer)));
         query.cursor = page.next_cursor;
-        let is_cut = peers.len() == known || peers.len() > MOST_PEERS;
+        let is_cut = peers.len() == known || peers.len() > MAX_PEERS;
         if query.cursor.is_none() || is_cut {
             return Ok(Listing {
                 peers: peers.into_values().collect(),
@@ -165,7 +164,7 @@ async fn all_pages(client: &RegistryClient, mut query: PeersQuery) -> Result<Lis
 }
 
 fn row(peer: &ListedPeer, now_ms: i64) -> [String; 6] {
-    // The id has a column of its own.
+    // The id has its own column.
     let suffix = format!("/p2p/{}", peer.peer_id);
     let short = |address: &str| address.strip_suffix(&suffix).unwrap_or(address).to_owned();
     let address = match &peer.addresses[..] {

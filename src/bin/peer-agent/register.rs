@@ -1,4 +1,4 @@
-//! `peer-agent register` and `heartbeat`: one message to each registry.
+//! `peer-agent register` and `heartbeat`: one request to each registry.
 
 use clap::Args;
 
@@ -7,9 +7,9 @@ use crate::failure::Failure;
 use crate::output;
 use crate::settings::{Faults, KeySettings, RegistrySettings};
 
-/// Registers the node once with each registry, replacing what it announced before.
+/// Registers the node once with each registry, and replaces what it announced before.
 ///
-/// Without heartbeats the lease runs out after some minutes; `peer-agent run` sends them.
+/// Without heartbeats the lease ends after some minutes; `peer-agent run` sends them.
 #[derive(Args, Debug)]
 pub(crate) struct RegisterSettings {
     #[command(flatten)]
@@ -37,16 +37,16 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
     let registries = settings.registries.read(&mut faults)?;
     let announcement = settings.announce.read(&mut faults);
     let identity = settings.key.require_or_make(faults)?;
-    let registration = announcement.of(&identity);
+    let registration = announcement.registration(&identity);
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.register(&registration).await {
-            Ok(answer) => output::line(&format!(
+            Ok(response) => output::line(&format!(
                 "{} registered with {}{}, peers in all: {}",
-                answer.peer_id,
+                response.peer_id,
                 client.url(),
-                lease(answer.last_seen, answer.expires_at),
-                answer.total_peers,
+                lease(response.last_seen, response.expires_at),
+                response.total_peers,
             ))?,
             Err(error) => errors.push(error),
         }
@@ -61,11 +61,11 @@ pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failur
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.heartbeat(identity.peer_id()).await {
-            Ok(answer) => output::line(&format!(
+            Ok(response) => output::line(&format!(
                 "{} renewed with {}{}",
-                answer.peer_id,
+                response.peer_id,
                 client.url(),
-                lease(answer.last_seen, answer.expires_at),
+                lease(response.last_seen, response.expires_at),
             ))?,
             Err(error) => errors.push(error),
         }
@@ -73,7 +73,7 @@ pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failur
     Failure::check(errors)
 }
 
-/// How long the lease lasts; nothing if the registry does not say.
+/// The length of the lease for people; empty if the registry does not say.
 fn lease(last_seen: i64, expires_at: i64) -> String {
     match expires_at.saturating_sub(last_seen) {
         lease_ms @ 1.. => format!(", for {} s", lease_ms / 1_000),

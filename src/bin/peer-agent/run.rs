@@ -7,25 +7,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use log::{debug, info, warn};
-use peer_registry::agent::{Agent, AgentBuilder, Event, PeerList, PeerSource};
-use peer_registry::clock::rfc3339;
+use log::{info, warn};
+use peer_registry::agent::{Agent, AgentBuilder, Event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::announce::AnnounceSettings;
+use crate::event_lines::{json_line, log_event, missed_line};
 use crate::exec::Exec;
 use crate::failure::Failure;
-use crate::outlet::Outlet;
+use crate::line_writer::LineWriter;
 use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
 
 /// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
 ///
-/// The node keeps its place through restarts and outages of the registries, lost networks and
+/// The node stays registered through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
 ///
-/// Peers are looked for if --exec or --connected-file is given: 10 s after the start, while the
+/// With --exec or --connected-file the command looks for peers: 10 s after the start, while the
 /// node has fewer than 3 connections, and again with pauses that grow to ten minutes. Without
-/// --connected-file the node counts as having none.
+/// --connected-file it assumes that the node has no connection.
 #[derive(Args, Debug)]
 pub(crate) struct RunSettings {
     #[command(flatten)]
@@ -43,20 +43,20 @@ pub(crate) struct RunSettings {
 
     /// Command that is run for each list of peers, with the list as JSON on its stdin
     ///
-    /// It is run by `sh -c`, and what it prints goes to stderr. It never runs twice at a time: if
-    /// lists come meanwhile, it is run again with the newest. It is ended after a minute, and when
+    /// `sh -c` runs it, and its output goes to stderr. It never runs twice at the same time: if
+    /// lists come meanwhile, it runs again with the newest. It is ended after a minute, and when
     /// peer-agent stops.
     #[arg(long, env = "PEER_AGENT_EXEC", value_name = "CMD")]
     exec: Option<String>,
 
     /// File in which the node keeps the number of its connections
     ///
-    /// The node writes the number into it whenever it changes, best by renaming a new file. A file
-    /// that is not there means no connection: the node may not have started yet.
+    /// The node writes the number whenever it changes, best to a new file that it then renames. A
+    /// missing file means no connection: the node may not have started yet.
     #[arg(long, env = "PEER_AGENT_CONNECTED_FILE", value_name = "FILE")]
     connected_file: Option<OsString>,
 
-    /// How long after the start connections are counted
+    /// How long after the start connections are first counted, in seconds
     #[arg(
         long,
         env = "PEER_AGENT_FALLBACK_AFTER_SECS",
@@ -74,7 +74,7 @@ pub(crate) struct RunSettings {
     )]
     enough_peers: String,
 
-    /// How many peers each registry is asked for
+    /// How many peers to request from each registry
     #[arg(
         long,
         env = "PEER_AGENT_PEER_SAMPLE",
@@ -89,28 +89,28 @@ pub(crate) struct RunSettings {
 }
 
 pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
-    // Before anything is started, so that a signal that comes early is not missed.
+    // Listens before anything is started, so that no early signal is missed.
     let mut signals = Signals::listen().map_err(Failure::usage)?;
     let agent = builder(settings)?.start().map_err(Failure::usage)?;
     let mut events = agent.events();
     let exec = given(&settings.exec).map(|command| Exec::start(command));
-    let stdout = Outlet::start("stdout", io::stdout(), missed_line);
-    let (mut stdout, mut nobody_reads) = stdout.map_err(Failure::usage)?;
+    let stdout = LineWriter::start("stdout", io::stdout(), missed_line);
+    let (mut stdout, mut reader_closed) = stdout.map_err(Failure::usage)?;
     loop {
         tokio::select! {
             name = signals.next() => {
                 info!("{name} received, stopping");
                 break;
             }
-            _ = &mut nobody_reads => break,
+            _ = &mut reader_closed => break,
             Some(event) = events.next() => {
                 if settings.json {
                     stdout.send(json_line(&event));
                 } else {
-                    tell(&event);
+                    log_event(&event);
                 }
                 if let (Some(exec), Event::PeersFound { list }) = (&exec, &event) {
-                    exec.hand_over(list);
+                    exec.run_with(list);
                 }
             }
         }
@@ -123,7 +123,7 @@ pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the settings.
+/// Reads the settings into the builder of the agent.
 fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
@@ -140,7 +140,7 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     }
     info!("this node is {}", identity.peer_id());
 
-    let mut builder = Agent::builder(announcement.of(&identity))
+    let mut builder = Agent::builder(announcement.registration(&identity))
         .registries(registries.urls)
         .transport(registries.transport)
         .fallback_after(Duration::from_secs(after_secs))
@@ -157,7 +157,7 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     Ok(builder)
 }
 
-/// The number in the file where the node keeps it; none if there is no such number.
+/// The number of connections in the node's file; zero if it cannot be read.
 fn connections(path: &Path) -> usize {
     match read_count(path) {
         Ok(count) => count,
@@ -170,80 +170,12 @@ fn connections(path: &Path) -> usize {
 }
 
 fn read_count(path: &Path) -> io::Result<usize> {
-    // What is no file, e.g. a pipe, might never come to an end.
+    // Anything but a file, e.g. a pipe, may never end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let text = fs::read_to_string(path)?;
     text.trim().parse().map_err(io::Error::other)
-}
-
-/// An event for programs.
-fn json_line(event: &Event) -> Vec<u8> {
-    match serde_json::to_vec(event) {
-        Ok(json) => [&json[..], b"\n"].concat(),
-        Err(error) => {
-            warn!("an event has no JSON form: {error}");
-            Vec::new()
-        }
-    }
-}
-
-/// What stands in the place of events that were dropped.
-fn missed_line(count: u64) -> Vec<u8> {
-    json_line(&Event::Missed { count })
-}
-
-/// Says in the log what has happened.
-fn tell(event: &Event) {
-    match event {
-        Event::Registered {
-            registry,
-            heartbeat_interval_ms,
-            ..
-        } => info!(
-            "registered with {registry}, a heartbeat every {} s",
-            heartbeat_interval_ms / 1_000
-        ),
-        Event::Reregistered { registry, .. } => info!("registered again with {registry}"),
-        Event::Renewed { registry, .. } => debug!("renewed the lease with {registry}"),
-        Event::Lost { registry } => warn!("{registry} has lost the node, registering again"),
-        Event::Throttled {
-            registry,
-            retry_at_ms,
-        } => warn!(
-            "{registry} asks for patience, next try at {}",
-            rfc3339(*retry_at_ms)
-        ),
-        Event::Refused {
-            registry,
-            code,
-            message,
-            retry_at_ms,
-        } => warn!(
-            "{registry} refuses the registration ({code}): {message}; next try at {}",
-            rfc3339(*retry_at_ms)
-        ),
-        Event::Unreachable {
-            registry, reason, ..
-        } => warn!("{registry} is not reachable, trying again: {reason}"),
-        Event::FallbackStarted { connected_peers } => {
-            info!("the node has {connected_peers} connections, looking for peers");
-        }
-        Event::PeersFound { list } => tell_list(list),
-        other => debug!("{other:?}"),
-    }
-}
-
-fn tell_list(list: &PeerList) {
-    let count = list.peers.len();
-    match list.source {
-        PeerSource::Registries => info!("found {count} peers"),
-        PeerSource::LastKnownGood { age_ms, .. } => warn!(
-            "no registry names a peer; {count} from {} s ago are known",
-            age_ms / 1_000
-        ),
-    }
 }
 
 /// The signals that end the command.
@@ -262,7 +194,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one and tells its name.
+    /// Waits for the next signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

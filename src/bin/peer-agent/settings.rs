@@ -1,4 +1,4 @@
-//! Settings that several subcommands share, and the check of all of them at once.
+//! Settings that several subcommands share, and the check that reports all faults together.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -15,10 +15,10 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
-/// The key file unless another is named.
+/// The default key file.
 const DEFAULT_KEY_FILE: &str = "node.key";
 
-/// What is wrong with the settings, to be told all at once.
+/// All that is wrong with the settings, to be reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<anyhow::Error>);
 
@@ -27,7 +27,7 @@ impl Faults {
         self.0.push(fault.into());
     }
 
-    /// A whole number in `range`.
+    /// Reads a whole number in `range`; zero after a fault.
     pub(crate) fn number<N: TryFrom<u64> + Default>(
         &mut self,
         name: &str,
@@ -38,14 +38,14 @@ impl Faults {
         if let Some(number) = number.and_then(|number| N::try_from(number).ok()) {
             return number;
         }
-        let (least, most) = (range.start(), range.end());
+        let (min, max) = (range.start(), range.end());
         self.add(anyhow!(
-            "{name} must be a whole number from {least} to {most}, not {text:?}"
+            "{name} must be a whole number from {min} to {max}, not {text:?}"
         ));
         N::default()
     }
 
-    /// A value that may be left out.
+    /// Reads an optional value; `None` if it is not given or after a fault. `form` describes it.
     pub(crate) fn parse<T: FromStr<Err: Display>>(
         &mut self,
         name: &str,
@@ -62,7 +62,7 @@ impl Faults {
         }
     }
 
-    /// A JSON object, as registries want it.
+    /// Reads a JSON object; `None` after a fault.
     pub(crate) fn json_object(&mut self, name: &str, text: &str) -> Option<Map<String, Value>> {
         serde_json::from_str(text)
             .map_err(|error| {
@@ -73,7 +73,7 @@ impl Faults {
             .ok()
     }
 
-    /// Ends the check, well or with all that was found.
+    /// Ends the check: fails with all faults, if there are any.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         if self.0.is_empty() {
             Ok(())
@@ -89,20 +89,20 @@ impl From<Faults> for Failure {
     }
 }
 
-/// Which registries, and how long to wait for them.
+/// The registries, and how long to wait for them.
 #[derive(Args, Debug)]
 pub(crate) struct RegistrySettings {
-    /// Address of a registry; several are separated by commas, or given one by one
+    /// Address of a registry; may be repeated, or a list separated by commas
     #[arg(
         long,
         env = "PEER_REGISTRY_URL",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env_values = true // a password may stand in it
+        hide_env_values = true // it may contain a password
     )]
     registry: Vec<String>,
 
-    /// How long an answer is waited for
+    /// How long to wait for a response, in seconds
     #[arg(
         long,
         env = "PEER_AGENT_REQUEST_TIMEOUT_SECS",
@@ -112,7 +112,7 @@ pub(crate) struct RegistrySettings {
     request_timeout_secs: String,
 }
 
-/// The registries to talk to, each once, and at least one.
+/// The registries, at least one. The clients have no duplicates.
 pub(crate) struct Registries {
     pub(crate) urls: Vec<String>,
     pub(crate) clients: Vec<RegistryClient>,
@@ -150,7 +150,7 @@ impl RegistrySettings {
     }
 }
 
-/// Where the node's identity is.
+/// The file with the node's identity.
 #[derive(Args, Debug)]
 pub(crate) struct KeySettings {
     /// File with the node's Ed25519 key, in libp2p's protobuf encoding
@@ -172,7 +172,7 @@ impl KeySettings {
         }
     }
 
-    /// The identity; none if there is no such file.
+    /// The identity; `None` if the file does not exist.
     pub(crate) fn find(&self) -> Result<Option<Identity>, IdentityError> {
         match Identity::load(self.path()) {
             Err(IdentityError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -182,7 +182,7 @@ impl KeySettings {
         }
     }
 
-    /// Ends the check of the settings with the identity, which must be there.
+    /// Ends the check of the settings and returns the identity, which must exist.
     pub(crate) fn require(&self, mut faults: Faults) -> Result<Identity, Failure> {
         match self.find() {
             Ok(Some(identity)) => return faults.finish().map(|()| identity),
@@ -195,8 +195,8 @@ impl KeySettings {
         Err(faults.into())
     }
 
-    /// Ends the check of the settings with the identity, which is made if it is not there and
-    /// nothing else is wrong.
+    /// Ends the check of the settings and returns the identity. It is made if the file does not exist
+    /// and the settings have no fault.
     pub(crate) fn require_or_make(&self, mut faults: Faults) -> Result<Identity, Failure> {
         if let Err(error) = self.find() {
             faults.add(error);
@@ -206,12 +206,12 @@ impl KeySettings {
     }
 }
 
-/// A setting's text; none if it was set to nothing, as `KEY=` in a file does.
+/// The text of a setting; `None` if it is empty, as after `KEY=` in a file.
 pub(crate) fn given(setting: &Option<String>) -> Option<&String> {
     setting.as_ref().filter(|text| !text.is_empty())
 }
 
-/// A setting's path; none if it was set to nothing.
+/// The path of a setting; `None` if it is empty.
 pub(crate) fn given_path(setting: &Option<OsString>) -> Option<&Path> {
     setting
         .as_ref()
@@ -219,7 +219,7 @@ pub(crate) fn given_path(setting: &Option<OsString>) -> Option<&Path> {
         .map(Path::new)
 }
 
-/// The entries of a list, which has none if it was set to nothing.
+/// The entries of a list, without empty ones.
 pub(crate) fn entries(list: &[String]) -> Vec<String> {
     let mut entries: Vec<_> = list.iter().map(|entry| entry.trim().to_owned()).collect();
     entries.retain(|entry| !entry.is_empty());

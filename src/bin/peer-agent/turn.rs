@@ -7,13 +7,13 @@ use peer_registry::protocol::{ListedTurnServer, RegisterTurnServerRequest};
 use serde_json::json;
 
 use crate::announce::TurnSettings;
-use crate::failure::{Failure, complain, in_full};
+use crate::failure::{Failure, print_error, with_suggestion};
 use crate::output;
 use crate::settings::{Faults, KeySettings, RegistrySettings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TurnCommand {
-    /// List the TURN servers that have room, from all registries together
+    /// List the TURN servers with free capacity, from all registries together
     List(ListSettings),
     /// Register the node, which must be registered as a peer, as a TURN server
     Register(OfferSettings),
@@ -31,8 +31,8 @@ pub(crate) struct ListSettings {
 
 /// Registers the node, which must be registered as a peer, as a TURN server.
 ///
-/// The offer goes with the peer, and `peer-agent run` and `register` withdraw it unless they are
-/// given the same flags.
+/// The offer is a part of the peer's registration: `peer-agent run` and `register` withdraw it
+/// unless they get the same flags.
 #[derive(Args, Debug)]
 pub(crate) struct OfferSettings {
     #[command(flatten)]
@@ -61,7 +61,7 @@ async fn list(settings: &ListSettings) -> Result<(), Failure> {
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.turn_servers().await {
-            Ok(answer) => servers.extend(answer.servers),
+            Ok(response) => servers.extend(response.servers),
             Err(error) => errors.push(error),
         }
     }
@@ -69,7 +69,7 @@ async fn list(settings: &ListSettings) -> Result<(), Failure> {
         return Failure::check(errors);
     }
     for error in errors {
-        complain(&in_full(error));
+        print_error(&with_suggestion(error));
     }
     let mut listed = HashSet::new();
     servers.retain(|server| listed.insert(server.peer_id.clone()));
@@ -106,11 +106,11 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.register_turn_server(&request).await {
-            Ok(answer) => output::line(&format!(
+            Ok(response) => output::line(&format!(
                 "{} offers to relay at {}, TURN servers in all: {}",
-                answer.peer_id,
+                response.peer_id,
                 client.url(),
-                answer.turn_servers,
+                response.turn_servers,
             ))?,
             Err(error) => errors.push(error),
         }

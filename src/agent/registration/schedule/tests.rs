@@ -23,7 +23,7 @@ fn throttled(secs: u64) -> Outcome {
     }
 }
 
-/// A schedule under test, always at the moment of its next step.
+/// A schedule under test, always at the time of its next step.
 struct Run {
     schedule: Schedule,
     rng: SmallRng,
@@ -39,14 +39,15 @@ impl Run {
 
     fn registered() -> Self {
         let mut run = Self::start();
-        run.meet(accepted());
+        run.step_with(accepted());
         run
     }
 
-    /// Lets the next step come out so; tells the notice and how long it is until the one after.
-    fn meet(&mut self, outcome: Outcome) -> (Option<Notice>, i64) {
+    /// Gives the next step this outcome; returns the notice and the wait for the step after it, in
+    /// milliseconds.
+    fn step_with(&mut self, outcome: Outcome) -> (Option<Notice>, i64) {
         let now_ms = self.schedule.plan().at_ms;
-        let notice = self.schedule.settle(outcome, now_ms, &mut self.rng);
+        let notice = self.schedule.record(outcome, now_ms, &mut self.rng);
         (notice, self.schedule.plan().at_ms - now_ms)
     }
 
@@ -63,51 +64,57 @@ fn registers_at_once_and_then_sends_heartbeats_within_a_tenth_of_the_interval() 
         at_ms: 0,
     };
     assert_eq!(run.schedule.plan(), at_once);
-    assert_eq!(run.meet(accepted()).0, Some(Notice::Registered));
+    assert_eq!(run.step_with(accepted()).0, Some(Notice::Registered));
     let mut waits = Vec::new();
     for _ in 0..1_000 {
         assert_eq!(run.step(), Step::Heartbeat);
-        let (notice, wait_ms) = run.meet(accepted());
+        let (notice, wait_ms) = run.step_with(accepted());
         assert_eq!(notice, Some(Notice::Renewed));
         waits.push(wait_ms);
     }
-    let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
-    assert!((108_000..110_000).contains(least), "{least}");
-    assert!((130_000..=132_000).contains(most), "{most}");
+    let (min, max) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+    assert!((108_000..110_000).contains(min), "{min}");
+    assert!((130_000..=132_000).contains(max), "{max}");
 }
 
 #[test]
-fn a_forgotten_peer_registers_again_at_once_but_only_once() {
+fn a_lost_peer_registers_again_at_once_but_only_once() {
     let mut run = Run::registered();
-    assert_eq!(run.meet(Outcome::PeerNotFound), (Some(Notice::Lost), 0));
+    assert_eq!(
+        run.step_with(Outcome::PeerNotFound),
+        (Some(Notice::Lost), 0)
+    );
     assert_eq!(run.step(), Step::Register);
-    assert_eq!(run.meet(accepted()).0, Some(Notice::Reregistered));
+    assert_eq!(run.step_with(accepted()).0, Some(Notice::Reregistered));
 
-    // Forgotten again, without a heartbeat in between: the pauses grow.
+    // Lost again, without a heartbeat in between: the pauses grow.
     let mut longest_ms = 0;
     for _ in 0..20 {
         assert_eq!(run.step(), Step::Heartbeat);
-        let (notice, pause_ms) = run.meet(Outcome::PeerNotFound);
+        let (notice, pause_ms) = run.step_with(Outcome::PeerNotFound);
         assert_eq!(notice, Some(Notice::Lost));
         longest_ms = longest_ms.max(pause_ms);
-        run.meet(accepted());
+        run.step_with(accepted());
     }
     assert!(longest_ms > 30 * SECOND_MS, "{longest_ms}");
 
-    // An accepted heartbeat settles it.
-    run.meet(accepted());
-    assert_eq!(run.meet(Outcome::PeerNotFound), (Some(Notice::Lost), 0));
+    // An accepted heartbeat resets the pauses.
+    run.step_with(accepted());
+    assert_eq!(
+        run.step_with(Outcome::PeerNotFound),
+        (Some(Notice::Lost), 0)
+    );
 }
 
 #[test]
-fn throttled_waits_as_told_and_never_registers_because_of_it() {
+fn a_throttled_node_waits_as_told_and_does_not_register_because_of_it() {
     let mut run = Run::registered();
-    let (notice, wait_ms) = run.meet(throttled(30));
+    let (notice, wait_ms) = run.step_with(throttled(30));
     assert_eq!(notice, Some(Notice::Throttled));
     assert!((30_000..=150_000).contains(&wait_ms), "{wait_ms}");
-    // Throttled beyond the end of the lease, it is still a heartbeat that asks.
+    // Even after the end of the lease the next step is a heartbeat.
     for _ in 0..5 {
-        let (notice, wait_ms) = run.meet(throttled(10_000));
+        let (notice, wait_ms) = run.step_with(throttled(10_000));
         assert_eq!(notice, None);
         assert!((600_000..=720_000).contains(&wait_ms), "{wait_ms}");
         assert_eq!(run.step(), Step::Heartbeat);
@@ -115,24 +122,24 @@ fn throttled_waits_as_told_and_never_registers_because_of_it() {
 }
 
 #[test]
-fn throttled_without_a_time_waits_some_seconds() {
+fn a_node_throttled_without_a_time_waits_some_seconds() {
     let mut run = Run::registered();
-    let (_, wait_ms) = run.meet(Outcome::Throttled { retry_after: None });
+    let (_, wait_ms) = run.step_with(Outcome::Throttled { retry_after: None });
     assert!((5_000..=10_000).contains(&wait_ms), "{wait_ms}");
 }
 
 #[test]
-fn failures_are_told_once_and_spread_over_a_growing_time() {
+fn failures_are_reported_once_and_spread_over_a_growing_time() {
     let bounds_ms = [1_000, 5_000, 25_000, 120_000, 120_000];
     let mut longest_ms = [0; 5];
     for seed in 0..2_000 {
         let mut run = Run::registered();
         run.rng = SmallRng::seed_from_u64(seed);
-        for (at, bound_ms) in bounds_ms.into_iter().enumerate() {
-            let (notice, pause_ms) = run.meet(Outcome::Failed);
-            assert_eq!(notice.is_some(), at == 0);
+        for (index, bound_ms) in bounds_ms.into_iter().enumerate() {
+            let (notice, pause_ms) = run.step_with(Outcome::Failed);
+            assert_eq!(notice.is_some(), index == 0);
             assert!((0..=bound_ms).contains(&pause_ms), "{pause_ms}");
-            longest_ms[at] = longest_ms[at].max(pause_ms);
+            longest_ms[index] = longest_ms[index].max(pause_ms);
         }
     }
     for (longest_ms, bound_ms) in longest_ms.into_iter().zip(bounds_ms) {
@@ -141,44 +148,44 @@ fn failures_are_told_once_and_spread_over_a_growing_time() {
 }
 
 #[test]
-fn failing_keeps_to_heartbeats_until_the_lease_must_have_run_out() {
+fn a_failing_node_sends_heartbeats_until_its_lease_must_have_ended() {
     let mut run = Run::registered();
     let until_ms = run.schedule.lease_until_ms().unwrap();
     assert_eq!(until_ms, LEASE_MS);
     for _ in 0..100 {
-        run.meet(Outcome::Failed);
+        run.step_with(Outcome::Failed);
         let plan = run.schedule.plan();
         let is_over = plan.at_ms >= until_ms;
         assert_eq!(plan.step == Step::Register, is_over, "{plan:?}");
     }
     assert_eq!(run.step(), Step::Register);
-    assert_eq!(run.meet(accepted()).0, Some(Notice::Reregistered));
+    assert_eq!(run.step_with(accepted()).0, Some(Notice::Reregistered));
 }
 
 #[test]
-fn a_refusal_is_told_once_and_tried_again_after_ten_minutes_or_an_update() {
+fn a_refused_node_reports_it_once_and_tries_again_after_ten_minutes_or_an_update() {
     let mut run = Run::start();
     let refused = Outcome::Refused(ErrorCode::PrivacyViolation);
-    let (notice, wait_ms) = run.meet(refused);
+    let (notice, wait_ms) = run.step_with(refused);
     assert_eq!(notice, Some(Notice::Refused));
     assert!((540_000..=660_000).contains(&wait_ms), "{wait_ms}");
-    assert_eq!(run.meet(refused).0, None);
+    assert_eq!(run.step_with(refused).0, None);
     let other = Outcome::Refused(ErrorCode::InvalidField);
-    assert_eq!(run.meet(other).0, Some(Notice::Refused));
+    assert_eq!(run.step_with(other).0, Some(Notice::Refused));
 
     run.schedule.update(9_000_000);
     assert_eq!(run.schedule.plan().at_ms, 9_000_000);
     assert_eq!(
-        run.meet(other).0,
+        run.step_with(other).0,
         Some(Notice::Refused),
         "the new one was refused"
     );
     run.schedule.update(9_000_001);
-    assert_eq!(run.meet(accepted()).0, Some(Notice::Registered));
+    assert_eq!(run.step_with(accepted()).0, Some(Notice::Registered));
 }
 
 #[test]
-fn an_update_is_announced_at_once_unless_the_registry_wants_peace() {
+fn an_update_is_announced_at_once_unless_the_registry_asked_to_wait() {
     let mut run = Run::registered();
     run.schedule.update(5_000);
     let at_once = Plan {
@@ -186,16 +193,19 @@ fn an_update_is_announced_at_once_unless_the_registry_wants_peace() {
         at_ms: 5_000,
     };
     assert_eq!(run.schedule.plan(), at_once);
-    run.meet(throttled(60));
+    run.step_with(throttled(60));
     let planned = run.schedule.plan();
     run.schedule.update(6_000);
     assert_eq!(run.schedule.plan(), planned);
 }
 
 #[test]
-fn a_nonsensical_answer_to_a_registration_is_a_failure() {
+fn not_found_as_the_response_to_a_registration_is_a_failure() {
     let mut run = Run::start();
-    assert_eq!(run.meet(Outcome::PeerNotFound).0, Some(Notice::Unreachable));
+    assert_eq!(
+        run.step_with(Outcome::PeerNotFound).0,
+        Some(Notice::Unreachable)
+    );
     assert_eq!(run.step(), Step::Register);
 }
 
@@ -214,9 +224,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 proptest! {
-    /// Whatever a registry does, it is neither hammered nor forgotten.
+    /// Whatever a registry responds, the node neither floods it nor stops sending heartbeats.
     #[test]
-    fn no_answers_make_a_node_hot_or_silent(
+    fn no_response_makes_a_node_send_too_often_or_too_rarely(
         outcomes in prop::collection::vec(outcome(), 1..200),
         seed: u64,
     ) {
@@ -224,7 +234,7 @@ proptest! {
         let mut at_once_in_a_row = 0;
         for outcome in outcomes {
             let step = run.step();
-            let (_, wait_ms) = run.meet(outcome);
+            let (_, wait_ms) = run.step_with(outcome);
             // The longest throttle and the longest backoff.
             prop_assert!((0..=600_000 + 3_600_000).contains(&wait_ms), "{wait_ms}");
             at_once_in_a_row = if wait_ms == 0 { at_once_in_a_row + 1 } else { 0 };
@@ -240,8 +250,8 @@ proptest! {
     }
 }
 
-/// What a registry sees of 5,000 nodes after an outage: the most requests in one second, and the
-/// seconds until all have come back.
+/// Simulates 5,000 nodes and an outage. Returns the max number of requests in one second after
+/// the outage, and the seconds until all nodes are back.
 fn comeback(
     outage_secs: i64,
     down: impl Fn(i64) -> Outcome,
@@ -271,7 +281,7 @@ fn comeback(
             } else {
                 accepted()
             };
-            schedule.settle(outcome, at_ms, &mut rng);
+            schedule.record(outcome, at_ms, &mut rng);
         }
         latest_ms = latest_ms.max(first_ms.unwrap());
     }
@@ -279,11 +289,11 @@ fn comeback(
 }
 
 #[test]
-fn a_registry_that_comes_back_sees_no_burst_and_soon_has_all_nodes() {
+fn after_an_outage_all_nodes_are_back_soon_and_without_a_burst() {
     let one_by_one = |node| node * INTERVAL_MS / NODES;
     let all_together = |_| 0;
     for outage_secs in [1, 10, 20, 30, 45, 60, 90, 120, 240, 590, 610, 700, 3_600] {
-        // What a proxy says of a registry that is down.
+        // The response of a proxy to a registry that is down.
         let unavailable = |_| Outcome::Throttled { retry_after: None };
         let comebacks = [
             comeback(outage_secs, |_| Outcome::Failed, one_by_one),
@@ -291,8 +301,8 @@ fn a_registry_that_comes_back_sees_no_burst_and_soon_has_all_nodes() {
             comeback(outage_secs, unavailable, one_by_one),
             comeback(outage_secs, |_| throttled(30), one_by_one),
         ];
-        for (most, latest_secs) in comebacks {
-            assert!(most <= 250, "{outage_secs} s: {most} in one second");
+        for (max, latest_secs) in comebacks {
+            assert!(max <= 250, "{outage_secs} s: {max} in one second");
             assert!(latest_secs <= 240, "{outage_secs} s: {latest_secs} s");
         }
         println!("outage of {outage_secs} s: {comebacks:?}");
@@ -300,14 +310,14 @@ fn a_registry_that_comes_back_sees_no_burst_and_soon_has_all_nodes() {
 }
 
 #[test]
-fn a_maintenance_that_ends_at_a_date_told_to_all_is_followed_by_no_burst() {
+fn no_burst_follows_a_maintenance_whose_end_all_nodes_were_told() {
     let one_by_one = |node| node * INTERVAL_MS / NODES;
-    // A date has whole seconds.
+    // HTTP dates have whole seconds.
     let until_date = |left_ms| throttled(u64::try_from(left_ms / SECOND_MS).unwrap());
     for secs in [1, 2, 5, 10, 11, 15, 20, 30, 60, 90, 120, 180, 240, 300, 600] {
-        let (most, latest_secs) = comeback(secs, until_date, one_by_one);
-        println!("maintenance of {secs} s: {most} in one second, {latest_secs} s");
-        assert!(most <= 250, "{secs} s: {most} in one second");
+        let (max, latest_secs) = comeback(secs, until_date, one_by_one);
+        println!("maintenance of {secs} s: {max} in one second, {latest_secs} s");
+        assert!(max <= 250, "{secs} s: {max} in one second");
         assert!(latest_secs <= 240, "{secs} s: {latest_secs} s");
     }
 }

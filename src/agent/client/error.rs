@@ -1,4 +1,4 @@
-//! What can come of asking a registry.
+//! Why a request to a registry failed, and why a client or an agent cannot be made.
 
 use std::time::Duration;
 
@@ -6,66 +6,68 @@ use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
-    /// The registry refused, and said why in the one error shape.
+    /// The registry refused, and gave the reason in the error format of the protocol.
     #[error("{url} refused with {status} {}: {}", .body.code, .body.error)]
     Refused {
-        /// What was asked.
+        /// The address that was requested, without a password.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The registry's words.
+        /// The reason that the registry gave.
         body: Box<ErrorBody>,
-        /// How long to wait before asking again, if the registry said.
+        /// How long to wait before the next request, if the registry said so.
         retry_after: Option<Duration>,
     },
-    /// Something answered, but not in the words of a registry: a proxy's page, or garbage.
+    /// The response does not come from a registry: it is a proxy's page, or garbage.
     #[error("{url} answered {status}, but not as a registry does: {reason}")]
     NotARegistry {
-        /// What was asked.
+        /// The address that was requested, without a password.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         reason: String,
-        /// How long to wait before asking again, if the answer said.
+        /// How long to wait before the next request, if the response said so.
         retry_after: Option<Duration>,
     },
-    /// Something answered with more than is read, which says nothing of what it is.
-    #[error("{url} answered {status} with more than {most_bytes} bytes")]
+    /// The response is longer than the client reads, so it is unknown whether a registry sent it.
+    #[error("{url} answered {status} with more than {max_bytes} bytes")]
     TooLong {
-        /// What was asked.
+        /// The address that was requested, without a password.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The most that is read, in bytes, unpacked.
-        most_bytes: usize,
-        /// How long to wait before asking again, if the answer said.
+        /// The limit that was exceeded, in bytes after decompression.
+        max_bytes: usize,
+        /// How long to wait before the next request, if the response said so.
         retry_after: Option<Duration>,
     },
-    /// No answer came in time.
+    /// No response came in time.
     #[error("{url} did not answer within {timeout_secs} s")]
     Timeout {
-        /// What was asked.
+        /// The address that was requested, without a password.
         url: String,
-        /// How long the answer was waited for, in seconds.
+        /// How long the client waited, in seconds.
         timeout_secs: f64,
     },
-    /// The connection could not be made, or broke.
+    /// The connection could not be opened, or it broke.
     #[error("cannot reach {url}")]
     Unreachable {
-        /// What was asked.
+        /// The address that was requested, without a password.
         url: String,
-        /// What failed: the name, the connection, TLS.
+        /// What failed: the name lookup, the connection or TLS.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl ClientError {
-    /// Whether the same request may succeed later, without anything being changed in it.
+    /// Whether the same request may succeed later, unchanged.
     ///
-    /// Only a registry that faults the request itself (400, 403) says that it will not. The rest
-    /// may come from what stands before a registry, or from one that is being set up.
+    /// Only a registry that rejects the request itself (400, 403) rules that out, or one that does
+    /// not know the peer. Any other response may come from a proxy, or from a registry that is not
+    /// set up yet.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { status, .. } => {
@@ -78,7 +80,8 @@ impl ClientError {
         }
     }
 
-    /// How long the registry asks to be left alone, at most 10 minutes.
+    /// How long the response asks the client to wait, at most
+    /// [`MAX_RETRY_AFTER`](super::MAX_RETRY_AFTER).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. }
@@ -88,7 +91,7 @@ impl ClientError {
         }
     }
 
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status; `None` if there was no response.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. }
@@ -98,7 +101,7 @@ impl ClientError {
         }
     }
 
-    /// The registry's own words, if it gave any.
+    /// The reason that the registry gave; `None` if it gave no reason.
     pub fn body(&self) -> Option<&ErrorBody> {
         match self {
             Self::Refused { body, .. } => Some(body),
@@ -106,13 +109,13 @@ impl ClientError {
         }
     }
 
-    /// Whether the registry says that it does not know the peer; a 404 page of a proxy is none.
+    /// Whether the registry says that it does not know the peer. A proxy's 404 page does not count.
     pub fn is_peer_not_found(&self) -> bool {
         self.status() == Some(404)
             && self.body().map(|body| body.code) == Some(ErrorCode::PeerNotFound)
     }
 
-    /// Whether the one who asks is told to slow down, by a registry or by what stands before it.
+    /// Whether a registry, or a proxy in front of it, asks the client to slow down (429 or 503).
     pub fn is_throttled(&self) -> bool {
         matches!(self.status(), Some(429 | 503))
     }
@@ -120,19 +123,20 @@ impl ClientError {
 
 /// Why a client or an agent could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SetupError {
-    /// The address of the registry is not one.
+    /// The address of a registry is not valid.
     #[error(
         "{url:?} is not the address of a registry: it must be like https://registry.example.org"
     )]
     InvalidUrl {
-        /// The address.
+        /// The address, without a password.
         url: String,
     },
-    /// There is no registry to register with.
+    /// No registry is given.
     #[error("no registry is given: the agent needs the address of at least one")]
     NoRegistry,
-    /// HTTPS cannot be used, since the system has no certificates to trust.
+    /// HTTPS cannot be used, because the system has no trusted certificates.
     #[error("cannot use HTTPS; are the system's certificates installed (ca-certificates)?")]
     Tls {
         /// What failed.

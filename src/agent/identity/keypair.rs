@@ -1,11 +1,11 @@
-//! Who the node is: an Ed25519 key, and the names that follow from it.
+//! The node's Ed25519 key, and the names that are derived from it.
 
 use std::net::Ipv6Addr;
 
 use libp2p_identity::{Keypair, PublicKey, ed25519};
 use sha2::{Digest, Sha256};
 
-use super::key_file::IdentityError;
+use super::error::IdentityError;
 use crate::protocol::PeerId;
 
 /// The first group of every crypto-IPv6 address.
@@ -20,35 +20,36 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes a new identity that is kept nowhere.
+    /// Makes a new identity, which is not saved.
     pub fn generate() -> Self {
-        Self::of(ed25519::Keypair::generate())
+        Self::from_keypair(ed25519::Keypair::generate())
     }
 
-    /// Takes a key in libp2p's protobuf encoding, e.g. from a node that keeps its key itself.
+    /// Reads a key in libp2p's protobuf encoding, e.g. of a node that keeps its key itself.
     ///
     /// # Errors
-    /// [`IdentityError::NotAKey`]
+    /// [`IdentityError::NotAKey`] if the bytes are not an Ed25519 key in that encoding.
     pub fn from_protobuf(bytes: &[u8]) -> Result<Self, IdentityError> {
         Keypair::from_protobuf_encoding(bytes)
             .ok()
             .and_then(|keypair| keypair.try_into_ed25519().ok())
-            .map(Self::of)
+            .map(Self::from_keypair)
             .ok_or(IdentityError::NotAKey)
     }
 
     /// The key in libp2p's protobuf encoding.
-    pub(super) fn to_protobuf(&self) -> Result<Vec<u8>, libp2p_identity::DecodingError> {
+    pub(crate) fn to_protobuf(&self) -> Result<Vec<u8>, libp2p_identity::DecodingError> {
         Keypair::from(self.keypair.clone()).to_protobuf_encoding()
     }
 
-    /// The node's name.
+    /// The node's id: the hash of its public key, in libp2p's base58 form.
     pub fn peer_id(&self) -> &PeerId {
         &self.peer_id
     }
 
-    /// The address that stands for the node without telling where it is: the first 16 bytes of
-    /// SHA-256 over the public key in lowercase hexadecimal, the first group replaced by `fd00`.
+    /// The node's crypto-IPv6 address, which does not reveal where the node is: the first 16 bytes
+    /// of SHA-256 over the public key in lowercase hexadecimal, with the first group replaced by
+    /// `fd00`.
     pub fn crypto_ipv6(&self) -> Ipv6Addr {
         self.crypto_ipv6
     }
@@ -59,7 +60,7 @@ impl Identity {
         groups.map(|group| format!("{group:04x}")).join(":")
     }
 
-    /// The multiaddr under which the node is listed: its crypto-IPv6 address, `port` and its id.
+    /// The multiaddr that lists the node: its crypto-IPv6 address, `port` and its id.
     pub fn address(&self, port: u16) -> String {
         format!(
             "/ip6/{}/tcp/{port}/p2p/{}",
@@ -68,7 +69,7 @@ impl Identity {
         )
     }
 
-    fn of(keypair: ed25519::Keypair) -> Self {
+    fn from_keypair(keypair: ed25519::Keypair) -> Self {
         let public = keypair.public();
         let crypto_ipv6 = crypto_ipv6(&public);
         let peer_id = PublicKey::from(public).to_peer_id().to_base58();
@@ -88,7 +89,7 @@ fn crypto_ipv6(public: &ed25519::PublicKey) -> Ipv6Addr {
         .collect();
     let digest = Sha256::digest(hex.as_bytes());
     let mut groups: [u16; 8] =
-        std::array::from_fn(|at| u16::from_be_bytes([digest[2 * at], digest[2 * at + 1]]));
+        std::array::from_fn(|index| u16::from_be_bytes([digest[2 * index], digest[2 * index + 1]]));
     groups[0] = FIRST_GROUP;
     groups.into()
 }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     fn vectors() -> Vec<Value> {
-        let text = include_str!("../../tests/fixtures/crypto-ipv6.json");
+        let text = include_str!("../../../tests/fixtures/crypto-ipv6.json");
         let parsed: Value = serde_json::from_str(text).unwrap();
         parsed["vectors"].as_array().unwrap().clone()
     }
@@ -109,7 +110,7 @@ mod tests {
         let digits = hex.as_str().unwrap();
         (0..digits.len())
             .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+            .map(|index| u8::from_str_radix(&digits[index..index + 2], 16).unwrap())
             .collect()
     }
 
@@ -122,7 +123,7 @@ mod tests {
             let public = keypair.public().to_bytes().to_vec();
             assert_eq!(public, bytes(&vector["publicKeyHex"]));
 
-            let identity = Identity::of(keypair);
+            let identity = Identity::from_keypair(keypair);
             let (id, address) = (&vector["peerId"], &vector["cryptoIPv6"]);
             assert_eq!(identity.peer_id().as_str(), id);
             assert_eq!(&identity.crypto_ipv6_text(), address);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_leads_back_to_the_same_identity() {
+    fn decoding_an_encoded_identity_gives_the_same_identity() {
         let identity = Identity::generate();
         let again = Identity::from_protobuf(&identity.to_protobuf().unwrap()).unwrap();
         assert_eq!(again.peer_id(), identity.peer_id());

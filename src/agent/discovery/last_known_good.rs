@@ -1,39 +1,39 @@
-//! The last list that named a peer, kept for a start while every registry is down.
+//! The last list that names a peer, kept for a start while every registry is down.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use log::warn;
 use serde::{Deserialize, Serialize};
 
-use super::words;
+use crate::agent::client::sanitize::is_printable_peer;
+use crate::agent::draft_file::{Access, write_draft};
 use crate::protocol::ListedPeer;
 
-/// The most peers that are kept; more addresses to try help nobody to start.
-const MOST_PEERS: usize = 256;
+/// The max number of peers that are kept. A node that starts needs no more.
+const MAX_PEERS: usize = 256;
 /// The largest file that is read, in bytes; 256 ordinary peers take 100 KB.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
-/// A list of peers and its date.
+/// A list of peers, and when it was saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SavedPeers {
-    /// When the registries named them, in Unix milliseconds.
-    pub(super) saved_at_ms: i64,
-    /// The network that they were looked for in; none for all networks.
+pub(crate) struct SavedPeers {
+    /// When the registries sent the list, in Unix milliseconds.
+    pub(crate) saved_at_ms: i64,
+    /// The network of the peers; `None` for all networks.
     #[serde(default)]
-    pub(super) network_id: Option<String>,
-    pub(super) peers: Vec<ListedPeer>,
+    pub(crate) network_id: Option<String>,
+    pub(crate) peers: Vec<ListedPeer>,
 }
 
-/// Keeps the last good list in memory, and in a file if it is given one.
+/// Keeps the last good list in memory, and in a file if there is a path.
 ///
-/// The file is a help and no condition: if it cannot be read or written, that is logged and the
-/// agent goes on.
+/// The agent works without the file: an error of the file system is logged and otherwise ignored.
 #[derive(Clone)]
-pub(super) struct LastKnownGood {
+pub(crate) struct LastKnownGood {
     inner: Arc<Inner>,
 }
 
@@ -43,19 +43,20 @@ struct Inner {
 }
 
 impl LastKnownGood {
-    pub(super) fn new(path: Option<PathBuf>) -> Self {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
         let saved = Mutex::default();
         Self {
             inner: Arc::new(Inner { path, saved }),
         }
     }
 
-    /// Remembers `peers`, which are not empty and were looked for in this network.
-    pub(super) async fn keep(&self, peers: &[ListedPeer], network_id: Option<&str>, now_ms: i64) {
+    /// Keeps `peers`, which must not be empty. `network_id` is the network they belong to, `now_ms`
+    /// the current time in Unix milliseconds.
+    pub(crate) async fn keep(&self, peers: &[ListedPeer], network_id: Option<&str>, now_ms: i64) {
         let saved = SavedPeers {
             saved_at_ms: now_ms,
             network_id: network_id.map(str::to_owned),
-            peers: peers.iter().take(MOST_PEERS).cloned().collect(),
+            peers: peers.iter().take(MAX_PEERS).cloned().collect(),
         };
         self.on_disk(move |inner| {
             if let Some(path) = &inner.path
@@ -68,8 +69,8 @@ impl LastKnownGood {
         .await;
     }
 
-    /// The last good list, from memory or else from the file.
-    pub(super) async fn recall(&self) -> Option<SavedPeers> {
+    /// The last good list, from memory or else from the file; `None` if there is none.
+    pub(crate) async fn recall(&self) -> Option<SavedPeers> {
         self.on_disk(|inner| {
             if let Some(saved) = inner.remembered() {
                 return Some(saved);
@@ -90,7 +91,8 @@ impl LastKnownGood {
         .await?
     }
 
-    /// Runs what waits for the disk where it holds up nobody; none if the runtime is going down.
+    /// Runs `work` on a thread where it may wait for the disk; `None` if the runtime is shutting
+    /// down.
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
@@ -111,30 +113,18 @@ impl Inner {
     }
 }
 
-/// Replaces the file at `path`: whatever happens, it holds the old list or the new one.
+/// Replaces the file at `path`. Even after a crash, it has the old list or the new one.
 fn write(path: &Path, saved: &SavedPeers) -> io::Result<()> {
-    let json = serde_json::to_vec(saved)?;
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{:016x}.tmp", rand::random::<u64>()));
-    let draft = PathBuf::from(draft);
-    let replaced = File::create_new(&draft)
-        .and_then(|mut file| {
-            file.write_all(&json)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&draft, path));
-    if replaced.is_err() {
-        // It may never have been made.
-        let _ = fs::remove_file(&draft);
-    }
-    replaced
+    let draft = write_draft(path, &serde_json::to_vec(saved)?, Access::Umask)?;
+    draft.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
 }
 
 fn read(path: &Path) -> io::Result<SavedPeers> {
     let mut json = Vec::new();
-    File::open(path)?.take(MOST_BYTES).read_to_end(&mut json)?;
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut json)?;
     let mut saved: SavedPeers = serde_json::from_slice(&json)?;
-    saved.peers.retain(words::is_printable_peer);
+    saved.peers.retain(is_printable_peer);
     if saved.peers.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -146,22 +136,24 @@ fn read(path: &Path) -> io::Result<SavedPeers> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn peers(count: usize) -> Vec<ListedPeer> {
-        let peer = |at: usize| {
+        let peer = |index: usize| {
             serde_json::json!({
-                "peerId": format!("peer-{at}"), "addresses": [], "cryptoIPv6": null,
-                "lastSeen": at, "version": null, "turnCapable": false,
+                "peerId": format!("peer-{index}"), "addresses": [], "cryptoIPv6": null,
+                "lastSeen": index, "version": null, "turnCapable": false,
                 "bootstrapCapable": false, "privacyMode": false, "networkId": null,
             })
         };
-        let peers = (0..count).map(|at| serde_json::from_value(peer(at)).unwrap());
+        let peers = (0..count).map(|index| serde_json::from_value(peer(index)).unwrap());
         peers.collect()
     }
 
     #[tokio::test]
-    async fn what_is_kept_outlives_the_process() {
+    async fn a_list_survives_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.json");
         let store = LastKnownGood::new(Some(path.clone()));
@@ -179,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_bounded() {
+    async fn a_list_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.json");
         LastKnownGood::new(Some(path.clone()))
@@ -189,8 +181,8 @@ mod tests {
             .recall()
             .await
             .unwrap();
-        assert_eq!(saved.peers.len(), MOST_PEERS);
-        assert!(fs::metadata(path).unwrap().len() < MOST_BYTES / 4);
+        assert_eq!(saved.peers.len(), MAX_PEERS);
+        assert!(fs::metadata(path).unwrap().len() < MAX_BYTES / 4);
     }
 
     #[tokio::test]

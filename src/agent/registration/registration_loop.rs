@@ -4,40 +4,17 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use super::client::RegistryClient;
-use super::error::ClientError;
-use super::events::Event;
 use super::schedule::{Notice, Outcome, Schedule, Step};
+use super::state::RegistryState;
 use super::terms::Terms;
-use super::words;
+use crate::agent::client::sanitize::with_causes;
+use crate::agent::client::{ClientError, RegistryClient};
+use crate::agent::events::Event;
 use crate::clock::Timer;
 use crate::protocol::{ErrorCode, RegisterRequest};
 
-/// How the node stands with one registry; moments are in Unix milliseconds by the node's clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryState {
-    /// The address of the registry.
-    pub registry: String,
-    /// When the lease runs out unless it is renewed; none before the first registration and after
-    /// the registry has forgotten the node.
-    pub lease_until_ms: Option<i64>,
-    /// What is asked of the registry next.
-    pub next_step: Step,
-    /// When that is.
-    pub next_step_at_ms: i64,
-    /// What went wrong with the last step, if it did.
-    pub last_error: Option<String>,
-}
-
-impl RegistryState {
-    /// Whether the node holds a lease at `now_ms`, by its own reckoning.
-    pub fn is_registered(&self, now_ms: i64) -> bool {
-        self.lease_until_ms.is_some_and(|until| now_ms < until)
-    }
-}
-
 /// The loop for one registry.
-pub(super) struct Session {
+pub(crate) struct RegistrationLoop {
     client: RegistryClient,
     timer: Arc<dyn Timer>,
     registration: watch::Receiver<Arc<RegisterRequest>>,
@@ -46,8 +23,8 @@ pub(super) struct Session {
     schedule: Schedule,
 }
 
-impl Session {
-    pub(super) fn new(
+impl RegistrationLoop {
+    pub(crate) fn new(
         client: RegistryClient,
         timer: Arc<dyn Timer>,
         registration: watch::Receiver<Arc<RegisterRequest>>,
@@ -65,13 +42,13 @@ impl Session {
         }
     }
 
-    /// Where to read how the node stands.
-    pub(super) fn state(&self) -> watch::Receiver<RegistryState> {
+    /// Subscribes to the state of the registration.
+    pub(crate) fn state(&self) -> watch::Receiver<RegistryState> {
         self.state.subscribe()
     }
 
-    /// Runs until it is aborted, or nobody can update the registration any more.
-    pub(super) async fn run(mut self) {
+    /// Runs until it is aborted, or until the agent, which sends updates, is dropped.
+    pub(crate) async fn run(mut self) {
         loop {
             let plan = self.schedule.plan();
             tokio::select! {
@@ -87,38 +64,40 @@ impl Session {
                     });
                 }
                 () = self.timer.sleep_until(plan.at_ms) => {
-                    let result = self.take(plan.step).await;
-                    self.settle(result);
+                    let result = self.send(plan.step).await;
+                    self.record(result);
                 }
             }
         }
     }
 
-    async fn take(&self, step: Step) -> Result<Terms, ClientError> {
+    /// Sends the request of `step` with the newest registration.
+    async fn send(&self, step: Step) -> Result<Terms, ClientError> {
         let registration = Arc::clone(&self.registration.borrow());
         match step {
             Step::Register => {
-                let answer = self.client.register(&registration).await?;
-                Ok(Terms::from(&answer))
+                let response = self.client.register(&registration).await?;
+                Ok(Terms::from(&response))
             }
             Step::Heartbeat => {
-                let answer = self.client.heartbeat(&registration.peer_id).await?;
-                Ok(Terms::from(&answer))
+                let response = self.client.heartbeat(&registration.peer_id).await?;
+                Ok(Terms::from(&response))
             }
         }
     }
 
-    fn settle(&mut self, result: Result<Terms, ClientError>) {
+    /// Plans the next step by the result of the last one, and publishes state and event.
+    fn record(&mut self, result: Result<Terms, ClientError>) {
         let (outcome, error) = match result {
             Ok(terms) => (Outcome::Accepted(terms), None),
             Err(error) => (outcome_of(&error), Some(error)),
         };
         let now_ms = self.timer.now_ms();
-        let notice = self.schedule.settle(outcome, now_ms, &mut rand::rng());
+        let notice = self.schedule.record(outcome, now_ms, &mut rand::rng());
         let state = state_of(&self.client, &self.schedule, error.as_ref());
         self.state.send_replace(state);
         if let Some(notice) = notice {
-            // Nobody needs to listen.
+            // Fails if there is no reader, which is fine.
             let _ = self.events.send(self.event(notice, error.as_ref()));
         }
     }
@@ -159,14 +138,14 @@ impl Session {
             }
             Notice::Unreachable => Event::Unreachable {
                 registry,
-                reason: error.map_or_else(String::new, |error| words::in_full(error)),
+                reason: error.map_or_else(String::new, |error| with_causes(error)),
                 retry_at_ms,
             },
         }
     }
 }
 
-/// What an error means to the schedule.
+/// What an error means for the schedule.
 fn outcome_of(error: &ClientError) -> Outcome {
     match error {
         _ if error.is_peer_not_found() => Outcome::PeerNotFound,
@@ -189,6 +168,6 @@ fn state_of(
         lease_until_ms: schedule.lease_until_ms(),
         next_step: plan.step,
         next_step_at_ms: plan.at_ms,
-        last_error: error.map(|error| words::in_full(error)),
+        last_error: error.map(|error| with_causes(error)),
     }
 }

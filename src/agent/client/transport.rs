@@ -4,54 +4,57 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Request, Response, redirect};
+use reqwest::{Request, redirect};
 
 use super::error::{ClientError, SetupError};
 use super::retry_after;
 use crate::clock::{SystemClock, Timer};
 
-/// How long an answer is waited for unless [`Transport::with_timeout`] says otherwise.
+/// How long to wait for a response unless [`Transport::with_timeout`] says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What requests go out through: an HTTP client, a clock, and the time that an answer is given.
+/// An HTTP client, a clock and a request timeout, for all registries and agents of a process.
 ///
-/// A clone shares all of it. A process needs one, for however many registries and agents.
+/// Clones share the HTTP client and the clock.
 #[derive(Clone)]
 pub struct Transport {
     http: reqwest::Client,
     timer: Arc<dyn Timer>,
     timeout: Duration,
-    /// Why HTTPS cannot be used, if it cannot.
+    /// Why HTTPS cannot be used; `None` if it can.
     no_tls: Option<Arc<reqwest::Error>>,
 }
 
-/// An answer that has arrived in full.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) retry_after: Option<Duration>,
-    /// Where a redirect points, as the server wrote it.
-    pub(super) location: Option<String>,
+/// A response that has arrived in full.
+pub(crate) struct Response {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The body after decompression.
+    pub(crate) body: Vec<u8>,
+    /// How long the server asks the client to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// The target of a redirect, as the server wrote it.
+    pub(crate) location: Option<String>,
 }
 
 impl Transport {
-    /// Makes a transport on the system's clock, which gives an answer 10 seconds.
+    /// Makes a transport on the system's clock, with a timeout of 10 s.
     ///
     /// # Errors
-    /// [`SetupError::Http`], which is not to be expected.
+    /// [`SetupError::Http`] if the HTTP client cannot be made, which is unlikely.
     pub fn new() -> Result<Self, SetupError> {
         Self::with_timer(Arc::new(SystemClock::start()))
     }
 
-    /// Makes a transport on a clock of the caller's, e.g. a manual one.
+    /// Makes a transport on the caller's clock, e.g. a manual one, with a timeout of 10 s.
     ///
     /// # Errors
-    /// [`SetupError::Http`], which is not to be expected.
+    /// [`SetupError::Http`] if the HTTP client cannot be made, which is unlikely.
     pub fn with_timer(timer: Arc<dyn Timer>) -> Result<Self, SetupError> {
         let (http, no_tls) = match http_client().build() {
             Ok(http) => (http, None),
-            // A small container has no certificates to trust. It can do without HTTPS, and
-            // `RegistryClient::new` says so to one who wants it.
+            // A small container may have no trusted certificates. HTTP works without them;
+            // `RegistryClient::new` reports the error for an HTTPS address.
             Err(error) => match http_client().tls_certs_only([]).build() {
                 Ok(http) => (http, Some(error)),
                 Err(source) => {
@@ -69,8 +72,8 @@ impl Transport {
         })
     }
 
-    /// Makes sure that HTTPS can be used.
-    pub(super) fn check_tls(&self) -> Result<(), SetupError> {
+    /// Returns an error if HTTPS cannot be used.
+    pub(crate) fn check_tls(&self) -> Result<(), SetupError> {
         match &self.no_tls {
             None => Ok(()),
             Some(error) => Err(SetupError::Tls {
@@ -79,35 +82,35 @@ impl Transport {
         }
     }
 
-    /// Sets how long an answer is waited for. Default 10 s; longer delays finding out that a
-    /// registry hangs, shorter gives up on slow networks.
+    /// Sets how long to wait for a response. Default 10 s. With a longer timeout the agent notices
+    /// later that a registry hangs; with a shorter one, requests fail on slow networks.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The clock.
-    pub(super) fn timer(&self) -> &Arc<dyn Timer> {
+    /// The clock that requests and loops wait on.
+    pub(crate) fn timer(&self) -> &Arc<dyn Timer> {
         &self.timer
     }
 
-    /// The present moment, in Unix milliseconds.
-    pub(super) fn now_ms(&self) -> i64 {
+    /// The current time, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
         self.timer.now_ms()
     }
 
-    /// Sends `request` and takes the whole answer, of at most `most_bytes` when unpacked.
+    /// Sends `request` and reads the whole response, of at most `max_bytes` after decompression.
     ///
-    /// `url` is what errors call the request: its address without a password.
-    pub(super) async fn exchange(
+    /// `url` is the address without a password, for errors.
+    pub(crate) async fn exchange(
         &self,
         request: Request,
         url: &str,
-        most_bytes: usize,
-    ) -> Result<Answer, ClientError> {
-        match self.in_time(self.send(request, url, most_bytes)).await {
-            Some(answer) => answer,
+        max_bytes: usize,
+    ) -> Result<Response, ClientError> {
+        match self.in_time(self.send(request, url, max_bytes)).await {
+            Some(result) => result,
             None => Err(ClientError::Timeout {
                 url: url.to_owned(),
                 timeout_secs: self.timeout.as_secs_f64(),
@@ -115,16 +118,16 @@ impl Transport {
         }
     }
 
-    /// Waits for `future` as long as for an answer; none if it takes longer.
-    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    /// Waits for `future` until the request timeout; `None` if it takes longer.
+    pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let timeout_ms = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
-        let give_up = self
+        let timeout = self
             .timer
             .guard_until(self.now_ms().saturating_add(timeout_ms));
         tokio::select! {
             biased;
             output = future => Some(output),
-            () = give_up => None,
+            () = timeout => None,
         }
     }
 
@@ -132,31 +135,32 @@ impl Transport {
         &self,
         request: Request,
         url: &str,
-        most_bytes: usize,
-    ) -> Result<Answer, ClientError> {
+        max_bytes: usize,
+    ) -> Result<Response, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: url.to_owned(),
             source: error.without_url().into(),
         };
-        let mut response = self.http.execute(request).await.map_err(unreachable)?;
-        let mut answer = self.head(&response);
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if chunk.len() > most_bytes - answer.body.len() {
+        let mut incoming = self.http.execute(request).await.map_err(unreachable)?;
+        let mut response = self.head(&incoming);
+        while let Some(chunk) = incoming.chunk().await.map_err(unreachable)? {
+            if chunk.len() > max_bytes - response.body.len() {
                 return Err(ClientError::TooLong {
                     url: url.to_owned(),
-                    status: answer.status,
-                    most_bytes,
-                    retry_after: answer.retry_after,
+                    status: response.status,
+                    max_bytes,
+                    retry_after: response.retry_after,
                 });
             }
-            answer.body.extend_from_slice(&chunk);
+            response.body.extend_from_slice(&chunk);
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    fn head(&self, response: &Response) -> Answer {
+    /// The status and headers, with an empty body.
+    fn head(&self, response: &reqwest::Response) -> Response {
         let headers = response.headers();
-        Answer {
+        Response {
             status: response.status().as_u16(),
             body: Vec::new(),
             retry_after: text(headers, &RETRY_AFTER)
@@ -169,10 +173,10 @@ impl Transport {
 fn http_client() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("peer-registry-agent/", env!("CARGO_PKG_VERSION")))
-        // An announcement is not for whoever a captive portal or a stranger points to.
+        // A captive portal or a stranger must not choose who receives the announcement.
         .redirect(redirect::Policy::none())
-        // Two minutes later a kept connection is dead more often than not, and the node may be in
-        // another network: a fresh one costs less than finding out.
+        // Heartbeats are two minutes apart. By then an idle connection is usually dead, or the node
+        // has changed networks, and a new connection costs less than detecting that.
         .pool_max_idle_per_host(0)
 }
 

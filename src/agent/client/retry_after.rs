@@ -1,31 +1,31 @@
-//! How long a server asks to be left alone.
+//! The `Retry-After` header.
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that a server may ask for; a registry that wants more is asked again.
+/// The longest wait that a client honours; a longer `Retry-After` is cut to this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Reads a `Retry-After` header: whole seconds or an HTTP date (RFC 9110, section 10.2.3).
 ///
-/// A date is measured against the `Date` of the same response where there is one, since the
-/// clocks of the server and of this node may differ; otherwise against `now_ms`. A value that is
-/// neither is ignored, a date that has passed is no wait.
-pub(super) fn parse(value: &str, date: Option<&str>, now_ms: i64) -> Option<Duration> {
+/// A date is compared with the `Date` of the same response, because the clocks of the server and of
+/// this node may differ. Without a `Date`, it is compared with `now_ms`, in Unix milliseconds. A
+/// date in the past means no wait. `None` if the value is neither seconds nor a date.
+pub(crate) fn parse(value: &str, date: Option<&str>, now_ms: i64) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit ask for longer than is granted anyway.
+        // A number that overflows is longer than the maximum anyway.
         value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
         let now = date
             .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
-            .unwrap_or_else(|| moment(now_ms));
+            .unwrap_or_else(|| system_time(now_ms));
         until.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn moment(unix_ms: i64) -> SystemTime {
+fn system_time(unix_ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0))
 }
 
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_taken_up_to_ten_minutes() {
+    fn seconds_count_up_to_ten_minutes() {
         assert_eq!(secs("0", None), Some(0));
         assert_eq!(secs(" 7 ", None), Some(7));
         assert_eq!(secs("601", None), Some(600));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_measured_against_the_servers_own_date() {
+    fn a_date_is_compared_with_the_date_of_the_server() {
         let until = "Sun, 06 Nov 1994 08:50:37 GMT";
         assert_eq!(secs(until, None), Some(60));
         assert_eq!(secs(until, Some("Sun, 06 Nov 1994 08:50:30 GMT")), Some(7));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_ignored() {
+    fn any_other_value_is_ignored() {
         for value in ["", "soon", "-1", "1.5", "+3", "\u{661}"] {
             assert_eq!(secs(value, None), None, "{value:?}");
         }

@@ -1,15 +1,16 @@
-//! What to ask of `GET /peers`.
+//! The parameters of `GET /peers`.
 
 use reqwest::Url;
 
 use crate::protocol::PeerId;
 
-/// The filters and the extent of a listing; by default the first page of all active peers.
+/// Which peers to list, and which part of the list; the default is the first page of all active
+/// peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeersQuery {
-    /// A uniform random sample of so many peers, instead of a page.
+    /// The size of a uniform random sample, in peers; `None` lists a page instead.
     pub limit: Option<u32>,
-    /// The page after this cursor, from [`PeersResponse::next_cursor`].
+    /// List the page after this cursor, which comes from [`PeersResponse::next_cursor`].
     ///
     /// [`PeersResponse::next_cursor`]: crate::protocol::PeersResponse::next_cursor
     pub cursor: Option<String>,
@@ -23,7 +24,7 @@ pub struct PeersQuery {
     pub store: Option<String>,
     /// Only peers of this protocol version.
     pub version: Option<String>,
-    /// All but this peer.
+    /// Leave out this peer.
     pub exclude: Option<PeerId>,
     /// Whether to list the stores of each peer.
     pub include_stores: bool,
@@ -32,7 +33,7 @@ pub struct PeersQuery {
 }
 
 impl PeersQuery {
-    /// Asks for a random sample of `limit` peers.
+    /// Selects a random sample of `limit` peers.
     pub fn sample(limit: u32) -> Self {
         Self {
             limit: Some(limit),
@@ -40,7 +41,8 @@ impl PeersQuery {
         }
     }
 
-    pub(super) fn write_to(&self, url: &mut Url) {
+    /// Adds the parameters that are set to the query of `url`.
+    pub(crate) fn write_to(&self, url: &mut Url) {
         let flag = |flag: bool| Some(flag.to_string());
         let parameters = [
             ("limit", self.limit.map(|limit| limit.to_string())),
@@ -74,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_for_is_written_and_escaped() {
+    fn only_parameters_that_are_set_are_written_and_escaped() {
         let mut url = Url::parse("http://r/peers").unwrap();
         PeersQuery::default().write_to(&mut url);
         assert_eq!(url.as_str(), "http://r/peers");

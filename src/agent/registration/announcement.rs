@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::identity::Identity;
+use crate::agent::identity::Identity;
 use crate::protocol::{RegisterRequest, TurnOffer};
 
-/// What a node announces to every registry; by default nothing that tells where it is.
+/// What a node announces to every registry. By default it does not reveal where the node is.
 ///
-/// Made from an [`Identity`], it lists the node's crypto-IPv6 address only. What a registry
-/// refuses comes back as an event with the registry's words.
+/// Made from an [`Identity`], it lists the node's crypto-IPv6 address only. If a registry refuses
+/// it, [`Event::Refused`](crate::agent::Event::Refused) gives the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     request: RegisterRequest,
@@ -38,8 +38,8 @@ impl Registration {
         }
     }
 
-    /// Lists a further address, e.g. `/ip4/203.0.113.7/tcp/4001`, **which tells everyone where the
-    /// node is**. A registry with the address policy `crypto-ipv6` refuses it.
+    /// Lists a further address, e.g. `/ip4/203.0.113.7/tcp/4001`. **It tells everyone where the
+    /// node is.** A registry with the address policy `crypto-ipv6` refuses it.
     #[must_use]
     pub fn reveal_address(mut self, address: impl Into<String>) -> Self {
         self.request.addresses.push(address.into());
@@ -67,15 +67,15 @@ impl Registration {
         self
     }
 
-    /// Announces the network that the node belongs to, e.g. `mainnet`; peers are then looked for
-    /// in this network only.
+    /// Announces the network that the node belongs to, e.g. `mainnet`. The agent then looks for
+    /// peers in this network only.
     #[must_use]
     pub fn network_id(mut self, network_id: impl Into<String>) -> Self {
         self.request.network_id = Some(network_id.into());
         self
     }
 
-    /// Announces whether the node asks for its privacy.
+    /// Announces whether the node asks for privacy.
     #[must_use]
     pub fn privacy_mode(mut self, privacy_mode: bool) -> Self {
         self.request.privacy_mode = privacy_mode;
@@ -96,7 +96,7 @@ impl Registration {
         self
     }
 
-    /// Withdraws an earlier offer to relay; a registration that says nothing of it keeps it.
+    /// Withdraws an earlier offer to relay. A registration that does not mention relaying keeps it.
     #[must_use]
     pub fn without_turn(mut self) -> Self {
         self.request.turn_capable = Some(false);
@@ -104,7 +104,7 @@ impl Registration {
         self
     }
 
-    /// Offers to relay; the addresses of the offer are public.
+    /// Offers to relay. The addresses of the offer are public.
     #[must_use]
     pub fn turn(mut self, offer: TurnOffer) -> Self {
         self.request.turn_capable = Some(true);

@@ -1,4 +1,4 @@
-//! Writes lines from a thread of its own, so that a reader who stops reading holds up nobody.
+//! Writes lines from its own thread, so that a reader that stops reading blocks nothing else.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -9,29 +9,32 @@ use std::time::Duration;
 use log::warn;
 use tokio::sync::oneshot;
 
-/// How many lines wait for a slow reader before further ones are dropped.
+/// How many lines wait for a slow reader; further lines are dropped.
 const CAPACITY: usize = 256;
-/// How long the end of the process waits for lines that nobody reads.
+/// How long the end of the process waits for lines that are not read.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Takes lines and never blocks.
-pub(crate) struct Outlet {
+/// Accepts lines and never blocks.
+pub(crate) struct LineWriter {
     lines: SyncSender<Vec<u8>>,
     backlog: Backlog,
-    missed: u64,
-    /// What is written in the place of lines that were dropped.
-    tell_missed: fn(u64) -> Vec<u8>,
+    dropped: u64,
+    /// Makes the line that replaces dropped lines, from their number.
+    dropped_line: fn(u64) -> Vec<u8>,
 }
 
-/// Is done when the other end of the pipe has been closed.
+/// Resolves when the other end of the pipe is closed.
 pub(crate) type Closed = oneshot::Receiver<()>;
 
-impl Outlet {
-    /// Starts the thread that writes to `target`, which errors call `name`.
+impl LineWriter {
+    /// Starts the thread that writes to `target`. Log lines about errors name it `name`.
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
     pub(crate) fn start(
         name: &'static str,
         target: impl Write + Send + 'static,
-        tell_missed: fn(u64) -> Vec<u8>,
+        dropped_line: fn(u64) -> Vec<u8>,
     ) -> io::Result<(Self, Closed)> {
         let (lines, waiting) = sync_channel(CAPACITY);
         let (open, closed) = oneshot::channel();
@@ -44,32 +47,32 @@ impl Outlet {
                 drop((waiting, open));
                 shared.clear();
             })?;
-        let outlet = Self {
+        let line_writer = Self {
             lines,
             backlog,
-            missed: 0,
-            tell_missed,
+            dropped: 0,
+            dropped_line,
         };
-        Ok((outlet, closed))
+        Ok((line_writer, closed))
     }
 
-    /// Has `line` written, or counts it among the missed if too many wait already.
+    /// Queues `line` to be written, or drops and counts it if the queue is full.
     pub(crate) fn send(&mut self, line: Vec<u8>) {
-        if self.missed > 0 && self.offer((self.tell_missed)(self.missed)) {
-            self.missed = 0;
+        if self.dropped > 0 && self.try_send((self.dropped_line)(self.dropped)) {
+            self.dropped = 0;
         }
-        if self.missed > 0 || !self.offer(line) {
-            self.missed += 1;
+        if self.dropped > 0 || !self.try_send(line) {
+            self.dropped += 1;
         }
     }
 
-    /// What is not written yet.
+    /// The lines that are not written yet.
     pub(crate) fn backlog(&self) -> Backlog {
         self.backlog.clone()
     }
 
-    /// False if there is no room.
-    fn offer(&self, line: Vec<u8>) -> bool {
+    /// Returns whether there was room in the queue.
+    fn try_send(&self, line: Vec<u8>) -> bool {
         self.backlog.add();
         match self.lines.try_send(line) {
             Ok(()) => return true,
@@ -79,8 +82,8 @@ impl Outlet {
     }
 }
 
-/// Each write is a line, as the logger does it.
-impl Write for Outlet {
+/// The logger passes one line to each call of `write`.
+impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.send(line.to_vec());
         Ok(line.len())
@@ -91,15 +94,16 @@ impl Write for Outlet {
     }
 }
 
-/// Writes until nobody sends or nobody reads. Another fault, e.g. a full disk, is told once.
+/// Writes until the sender is dropped or the reader has closed the pipe. Another error, e.g. a full
+/// disk, is logged once.
 fn write(name: &str, mut target: impl Write, waiting: &Receiver<Vec<u8>>, backlog: &Backlog) {
-    let mut is_told = false;
+    let mut is_logged = false;
     for line in waiting {
         match target.write_all(&line).and_then(|()| target.flush()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return,
-            Err(error) if !is_told => {
-                is_told = true;
+            Err(error) if !is_logged => {
+                is_logged = true;
                 warn!("cannot write to {name}, going on without: {error}");
             }
             Err(_) => {}
@@ -108,18 +112,18 @@ fn write(name: &str, mut target: impl Write, waiting: &Receiver<Vec<u8>>, backlo
     }
 }
 
-/// How many lines are not written yet.
+/// The number of lines that are not written yet.
 #[derive(Clone, Default)]
 pub(crate) struct Backlog {
     shared: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Backlog {
-    /// Waits until all is written, but not for one who does not read.
+    /// Waits until all lines are written, but at most half a second.
     pub(crate) fn wait(&self) {
         let (count, changed) = &*self.shared;
         let count = count.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is left by then is lost, which is all that can be done about it.
+        // Lines that are left after that are lost.
         let _ = changed.wait_timeout_while(count, GRACE, |count| *count > 0);
     }
 
@@ -149,41 +153,41 @@ mod tests {
 
     use super::*;
 
-    fn tell_missed(count: u64) -> Vec<u8> {
-        format!("missed {count}\n").into_bytes()
+    fn dropped_line(count: u64) -> Vec<u8> {
+        format!("dropped {count}\n").into_bytes()
     }
 
     #[test]
-    fn a_reader_who_stops_holds_up_nobody_and_is_told_how_much_is_missed() {
-        let (reader, writer) = io::pipe().unwrap();
-        let (mut outlet, _closed) = Outlet::start("a pipe", writer, tell_missed).unwrap();
+    fn a_reader_that_stops_blocks_nothing_and_learns_how_many_lines_are_dropped() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let (mut writer, _closed) = LineWriter::start("a pipe", pipe, dropped_line).unwrap();
         let long = vec![b'x'; 1024 * 1024];
-        outlet.send([&long[..], b"\n"].concat());
-        for at in 0..1_000 {
-            outlet.send(format!("{at}\n").into_bytes());
+        writer.send([&long[..], b"\n"].concat());
+        for index in 0..1_000 {
+            writer.send(format!("{index}\n").into_bytes());
         }
         let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
         assert_eq!(lines.next().unwrap().len(), long.len());
         assert_eq!(lines.next().unwrap(), "0");
-        outlet.backlog().wait();
-        outlet.send(b"last\n".to_vec());
-        drop(outlet);
+        writer.backlog().wait();
+        writer.send(b"last\n".to_vec());
+        drop(writer);
         let mut rest: Vec<_> = lines.collect();
         assert_eq!(rest.pop().as_deref(), Some("last"));
-        // More than once, if the thread took up the long line late.
-        let missed = rest.iter().filter_map(|line| line.strip_prefix("missed "));
-        let missed: Vec<usize> = missed.map(|count| count.parse().unwrap()).collect();
-        assert!(!missed.is_empty());
-        let written = 1 + rest.len() - missed.len();
-        assert_eq!(written + missed.iter().sum::<usize>(), 1_000);
+        // There are several such lines if the thread wrote the long line late.
+        let dropped = rest.iter().filter_map(|line| line.strip_prefix("dropped "));
+        let dropped: Vec<usize> = dropped.map(|count| count.parse().unwrap()).collect();
+        assert!(!dropped.is_empty());
+        let written = 1 + rest.len() - dropped.len();
+        assert_eq!(written + dropped.iter().sum::<usize>(), 1_000);
     }
 
     #[test]
-    fn a_pipe_that_is_closed_is_told() {
-        let (reader, writer) = io::pipe().unwrap();
-        let (mut outlet, closed) = Outlet::start("a pipe", writer, tell_missed).unwrap();
+    fn a_closed_pipe_is_noticed() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let (mut writer, closed) = LineWriter::start("a pipe", pipe, dropped_line).unwrap();
         drop(reader);
-        outlet.send(b"unread\n".to_vec());
+        writer.send(b"unread\n".to_vec());
         assert!(closed.blocking_recv().is_err());
     }
 }

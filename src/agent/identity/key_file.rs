@@ -1,63 +1,25 @@
 //! The file that keeps the node's key.
 //!
-//! It holds the key in libp2p's protobuf encoding, as raw bytes: what rust-libp2p's
-//! `Keypair::to_protobuf_encoding` writes, so that a node and its agent can share one file.
+//! The file has the key in libp2p's protobuf encoding, as raw bytes. rust-libp2p's
+//! `Keypair::to_protobuf_encoding` writes the same, so a node and its agent can share the file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 
-use super::identity::Identity;
+use super::error::IdentityError;
+use super::keypair::Identity;
+use crate::agent::draft_file::{Access, sync_folder_of, write_draft};
 
-/// More than any key takes, in bytes; an Ed25519 key takes 68.
-const MOST_KEY_BYTES: u64 = 1024;
-
-/// Why an identity could not be had. The key file is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// The file cannot be read.
-    #[error("cannot read the key file {path}")]
-    Read {
-        /// The key file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file cannot be made.
-    #[error("cannot make the key file {path}")]
-    Create {
-        /// The key file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file holds no Ed25519 key.
-    #[error(
-        "the key file {path} is damaged or holds another kind of key: restore it from a copy, or \
-         move it away to become a new peer"
-    )]
-    Damaged {
-        /// The key file.
-        path: PathBuf,
-    },
-    /// Others than the owner may read or write the file.
-    #[error("the key file {path} is open to others (mode {mode:o}): run chmod 600 on it")]
-    TooOpen {
-        /// The key file.
-        path: PathBuf,
-        /// Its mode bits.
-        mode: u32,
-    },
-    /// The bytes are no Ed25519 key in libp2p's encoding.
-    #[error("the key is not an Ed25519 key in libp2p's protobuf encoding")]
-    NotAKey,
-}
+/// The largest file that is read, in bytes; an Ed25519 key has 68.
+const MAX_KEY_BYTES: u64 = 1024;
 
 impl Identity {
     /// Reads the key file at `path`.
     ///
     /// # Errors
-    /// If it is not there, not readable, not a key, or open to others. It is never replaced.
+    /// [`IdentityError`] if the file does not exist, cannot be read, is not a key, or is open to
+    /// others. It is never replaced.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         read_key(path)?.ok_or_else(|| IdentityError::Read {
@@ -66,11 +28,11 @@ impl Identity {
         })
     }
 
-    /// Reads the key file at `path`, or makes it, with mode 0600, if there is none.
+    /// Reads the key file at `path`. If it does not exist, makes it with a new key and mode 0600.
     ///
     /// # Errors
-    /// If it is not readable, not a key, or open to others, it is never replaced; or it cannot be
-    /// made.
+    /// [`IdentityError`] if the file cannot be read, is not a key, or is open to others (it is never
+    /// replaced), or if it cannot be made.
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         if let Some(identity) = read_key(path)? {
@@ -79,7 +41,7 @@ impl Identity {
         let identity = Self::generate();
         match save_new(&identity, path) {
             Ok(()) => Ok(identity),
-            // Another process was faster; then its key is the node's.
+            // Another process was faster: its key becomes the node's key.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load(path),
             Err(source) => Err(IdentityError::Create {
                 path: path.to_owned(),
@@ -89,42 +51,23 @@ impl Identity {
     }
 }
 
-/// Writes the key beside `path` and then gives it that name, unless the name is taken: there is
-/// never half a key under it.
+/// Gives a complete key the name `path`, unless a file has that name already.
 fn save_new(identity: &Identity, path: &Path) -> io::Result<()> {
     let bytes = identity.to_protobuf().map_err(io::Error::other)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{:016x}.tmp", rand::random::<u64>()));
-    let draft = PathBuf::from(draft);
-    let written = write_new(&draft, &bytes).and_then(|()| fs::hard_link(&draft, path));
-    // Without the draft or with it, the key is either in place or was never used.
-    let _ = fs::remove_file(&draft);
-    written?;
-    sync_folder(folder)
+    let draft = write_draft(path, &bytes, Access::Owner)?;
+    draft
+        .persist_noclobber(path)
+        .map_err(|failed| failed.error)?;
+    sync_folder_of(path)
 }
 
-/// Makes sure that a name given in `folder` survives power loss.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Reads a key file; none if there is no such file.
+/// Reads a key file; `None` if it does not exist.
 fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
     let failed = |source| IdentityError::Read {
         path: path.to_owned(),
         source,
     };
-    // What is no file, e.g. a pipe, might never come to an end.
+    // Anything but a file, e.g. a pipe, may never end.
     let file = match fs::metadata(path).map(|metadata| metadata.is_file()) {
         Ok(true) => File::open(path).map_err(failed)?,
         Ok(false) => return Err(failed(io::Error::other("it is not a file"))),
@@ -133,7 +76,7 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
     };
     let mut bytes = Vec::new();
     (&file)
-        .take(MOST_KEY_BYTES)
+        .take(MAX_KEY_BYTES)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     check_private(path, &file.metadata().map_err(failed)?)?;
@@ -163,16 +106,6 @@ fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -184,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_file_is_made_once_for_its_owner_only() {
+    fn the_key_file_is_made_once_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         let first = Identity::load_or_create(&path).unwrap();
@@ -199,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_not_there_is_made_only_when_that_is_asked() {
+    fn a_missing_key_file_is_made_only_on_request() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         assert!(matches!(
@@ -214,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_make_the_key_at_the_same_time_become_one_peer() {
+    fn threads_that_make_the_key_at_the_same_time_get_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         let make = || Identity::load_or_create(&path).unwrap().peer_id().clone();
@@ -229,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_key_file_is_an_error_and_stays_as_it_is() {
+    fn a_damaged_key_file_is_an_error_and_stays_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         Identity::load_or_create(&path).unwrap();

@@ -1,0 +1,130 @@
+//! The endpoints for peers, TURN servers and the state of the registry.
+
+use super::error::ClientError;
+use super::query::PeersQuery;
+use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
+use super::response::{check_confirms, read};
+use super::sanitize;
+use crate::clock::unix_ms;
+use crate::protocol::{
+    HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersResponse, RegisterRequest,
+    RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse, StatsResponse,
+    TurnServersResponse,
+};
+
+/// The largest listing that is read, in bytes.
+///
+/// A page of 1000 ordinary peers takes 400 KB. At the limits of the protocol it takes 5 MB (16
+/// addresses of 256 bytes each), and up to twice that where JSON escapes. A longer one would only
+/// fill the memory of the node.
+const LISTING_BYTES: usize = 16 * 1024 * 1024;
+/// The largest listing that is read, in bytes, if it has the stores or the capabilities of each
+/// peer.
+///
+/// At the limits of the protocol, stores take 128 KiB for each peer and capabilities 16 KiB:
+/// 150 MB for a page. The agent itself never requests them.
+const FULL_LISTING_BYTES: usize = 256 * 1024 * 1024;
+
+impl RegistryClient {
+    /// `POST /register`: announces the peer and replaces what it announced before.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; a 200 that names another peer is [`ClientError::NotARegistry`].
+    pub async fn register(
+        &self,
+        registration: &RegisterRequest,
+    ) -> Result<RegisterResponse, ClientError> {
+        let url = self.endpoint("register");
+        let response: RegisterResponse = self.post(&url, registration).await?;
+        let confirmed = &response.peer_id;
+        check_confirms(&url, response.success, confirmed, &registration.peer_id)?;
+        Ok(response)
+    }
+
+    /// `POST /heartbeat`: renews the lease of a registered peer.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`is_peer_not_found`](ClientError::is_peer_not_found) means that the
+    /// peer has to register again.
+    pub async fn heartbeat(&self, peer_id: &PeerId) -> Result<HeartbeatResponse, ClientError> {
+        let url = self.endpoint("heartbeat");
+        let request = HeartbeatRequest {
+            peer_id: peer_id.clone(),
+        };
+        let response: HeartbeatResponse = self.post(&url, &request).await?;
+        check_confirms(&url, response.success, &response.peer_id, peer_id)?;
+        Ok(response)
+    }
+
+    /// `POST /register-turn-server`: a registered peer offers to relay.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn register_turn_server(
+        &self,
+        request: &RegisterTurnServerRequest,
+    ) -> Result<RegisterTurnServerResponse, ClientError> {
+        self.post(&self.endpoint("register-turn-server"), request)
+            .await
+    }
+
+    /// `GET /peers`: lists active peers, without those that have unprintable text.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn peers(&self, query: &PeersQuery) -> Result<PeersResponse, ClientError> {
+        let mut url = self.endpoint("peers");
+        query.write_to(&mut url);
+        let max_bytes = if query.include_stores || query.include_capabilities {
+            FULL_LISTING_BYTES
+        } else {
+            LISTING_BYTES
+        };
+        let mut response: PeersResponse = self.get(&url, max_bytes).await?;
+        response.peers.retain(sanitize::is_printable_peer);
+        // A registry could otherwise override what others say with a `lastSeen` in the future.
+        let listed_ms = unix_ms(&response.timestamp).unwrap_or(i64::MAX);
+        for peer in &mut response.peers {
+            peer.last_seen = peer.last_seen.min(listed_ms);
+        }
+        Ok(response)
+    }
+
+    /// `GET /turn-servers`: lists active TURN servers with free capacity, without those that have
+    /// unprintable text.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn turn_servers(&self) -> Result<TurnServersResponse, ClientError> {
+        let url = self.endpoint("turn-servers");
+        let mut response: TurnServersResponse = self.get(&url, LISTING_BYTES).await?;
+        response.servers.retain(|server| {
+            server
+                .turn_addresses
+                .iter()
+                .all(|text| sanitize::is_printable(text))
+        });
+        Ok(response)
+    }
+
+    /// `GET /stats`: the number of peers, and what the registry has done since its start.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stats(&self) -> Result<StatsResponse, ClientError> {
+        self.get(&self.endpoint("stats"), SMALL_BODY_BYTES).await
+    }
+
+    /// `GET /health`: whether the registry can serve. "It cannot" (503) is a result, not an error.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn health(&self) -> Result<HealthResponse, ClientError> {
+        let url = self.endpoint("health");
+        let response = self.get_raw(&url, SMALL_BODY_BYTES).await?;
+        match (response.status, serde_json::from_slice(&response.body)) {
+            (503, Ok(health)) => Ok(health),
+            _ => read(&url, response),
+        }
+    }
+}

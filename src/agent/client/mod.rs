@@ -1,0 +1,21 @@
+//! One registry, asked by one node: requests, responses and what can go wrong.
+//!
+//! [`RegistryClient`] has a method for each endpoint, in `endpoints` and `sessions`. `transport`
+//! sends requests, `response` decides what a response means, and `sanitize` makes text that a
+//! registry sent fit to be shown.
+
+mod endpoints;
+mod error;
+mod query;
+mod registry_client;
+mod response;
+mod retry_after;
+pub(crate) mod sanitize;
+mod sessions;
+mod transport;
+
+pub use error::{ClientError, SetupError};
+pub use query::PeersQuery;
+pub use registry_client::RegistryClient;
+pub use retry_after::MAX_RETRY_AFTER;
+pub use transport::Transport;

@@ -1,0 +1,132 @@
+//! The client of one registry: its address, and how a request is sent there.
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{ClientError, SetupError};
+use super::response::{self, shown};
+use super::sanitize;
+use super::transport::{Response, Transport};
+
+/// The largest response that concerns one peer, in bytes; real ones have about 300.
+pub(crate) const SMALL_BODY_BYTES: usize = 64 * 1024;
+
+/// Sends requests to one registry: one method for each endpoint, one request for each call.
+///
+/// The client never retries. A response that is too late, too long, a redirect, or not from a
+/// registry is an error.
+#[derive(Clone)]
+pub struct RegistryClient {
+    base: Url,
+    name: String,
+    transport: Transport,
+}
+
+impl RegistryClient {
+    /// Makes a client for the registry at `url`, e.g. `https://registry.example.org`. The address
+    /// may have a path. A user and password in it are sent, but never shown.
+    ///
+    /// # Errors
+    /// [`SetupError::InvalidUrl`] if `url` is not an `http` or `https` address or has a query or a
+    /// fragment, [`SetupError::Tls`] if it begins with `https` and the system has no trusted
+    /// certificates.
+    pub fn new(url: &str, transport: Transport) -> Result<Self, SetupError> {
+        let base = Url::parse(url)
+            .ok()
+            .filter(|base| matches!(base.scheme(), "http" | "https"))
+            .filter(|base| base.query().is_none() && base.fragment().is_none())
+            .ok_or_else(|| SetupError::InvalidUrl {
+                url: sanitize::without_password(url),
+            })?;
+        if base.scheme() == "https" {
+            transport.check_tls()?;
+        }
+        Ok(Self {
+            name: shown(&base).trim_end_matches('/').to_owned(),
+            base,
+            transport,
+        })
+    }
+
+    /// The address of the registry, without a password, as events and errors name it.
+    pub fn url(&self) -> &str {
+        &self.name
+    }
+
+    /// The host and the port in the registry's address.
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+        // `new` accepts only addresses that have both.
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default().unwrap_or_default();
+        (host.trim_matches(['[', ']']), port)
+    }
+
+    /// Whether the connection to the registry uses TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// The current time by the node's clock, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.transport.now_ms()
+    }
+
+    /// Waits for `future` until the request timeout; `None` if it takes longer.
+    pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.transport.in_time(future).await
+    }
+
+    /// The address of an endpoint, e.g. `heartbeat`.
+    pub(crate) fn endpoint(&self, name: &str) -> Url {
+        let mut url = self.base.clone();
+        // Fails only for addresses without a host, which `new` does not accept.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(name);
+        }
+        url
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        max_bytes: usize,
+    ) -> Result<T, ClientError> {
+        response::read(url, self.get_raw(url, max_bytes).await?)
+    }
+
+    /// Sends a GET request and returns the response, whatever its status.
+    pub(crate) async fn get_raw(
+        &self,
+        url: &Url,
+        max_bytes: usize,
+    ) -> Result<Response, ClientError> {
+        let request = Request::new(Method::GET, url.clone());
+        self.transport
+            .exchange(request, &shown(url), max_bytes)
+            .await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        // Every request type of the protocol has a JSON form, so this does not fail.
+        let json = serde_json::to_vec(body).map_err(|error| ClientError::Unreachable {
+            url: shown(url),
+            source: error.into(),
+        })?;
+        let mut request = Request::new(Method::POST, url.clone());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(json.into());
+        let response = self
+            .transport
+            .exchange(request, &shown(url), SMALL_BODY_BYTES)
+            .await?;
+        response::read(url, response)
+    }
+}

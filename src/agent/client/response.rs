@@ -1,0 +1,100 @@
+//! Decides what a response means: the expected value, a refusal, or not a registry at all.
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ClientError;
+use super::sanitize;
+use super::transport::Response;
+use crate::protocol::{ErrorBody, ErrorCode, PeerId};
+
+/// The address as errors and events show it: without user and password.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for addresses that cannot have a user and a password.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// Reads the value out of a 200; anything else is an error.
+pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result<T, ClientError> {
+    let reason = match response.status {
+        200 => match serde_json::from_slice(&response.body) {
+            Ok(value) => return Ok(value),
+            // The error message may quote a part of the body.
+            Err(error) => {
+                sanitize::sanitize(&format!("its body is not the expected JSON ({error})"))
+            }
+        },
+        status => match error_body(status, &response.body) {
+            Some(body) => {
+                return Err(ClientError::Refused {
+                    url: shown(url),
+                    status,
+                    body: Box::new(sanitize::sanitize_error(body)),
+                    retry_after: response.retry_after,
+                });
+            }
+            None => match &response.location {
+                Some(location) => format!("it redirects to {}", sanitize::sanitize(location)),
+                None => "its body is not an error of a registry".to_owned(),
+            },
+        },
+    };
+    Err(ClientError::NotARegistry {
+        url: shown(url),
+        status: response.status,
+        reason,
+        retry_after: response.retry_after,
+    })
+}
+
+/// Reads a body in the error format of the protocol.
+///
+/// A newer registry may send an error code that is unknown here. Then the status decides on the
+/// code, and the sentence names the one that was sent.
+fn error_body(status: u16, json: &[u8]) -> Option<ErrorBody> {
+    #[derive(Deserialize)]
+    struct NewerError {
+        error: String,
+        code: String,
+        suggestion: Option<String>,
+        field: Option<String>,
+    }
+    if let Ok(body) = serde_json::from_slice(json) {
+        return Some(body);
+    }
+    let newer: NewerError = serde_json::from_slice(json).ok()?;
+    Some(ErrorBody {
+        error: format!("{} ({})", newer.error, newer.code),
+        code: match status {
+            400 => ErrorCode::InvalidField,
+            401 | 403 => ErrorCode::Unauthorized,
+            429 => ErrorCode::Throttled,
+            503 => ErrorCode::Overloaded,
+            _ => ErrorCode::Internal,
+        },
+        suggestion: newer.suggestion,
+        field: newer.field,
+    })
+}
+
+/// Checks that a 200 confirms the peer of the request: any server may send a 200 with any body.
+pub(crate) fn check_confirms(
+    url: &Url,
+    success: bool,
+    confirmed: &PeerId,
+    requested: &PeerId,
+) -> Result<(), ClientError> {
+    if success && confirmed == requested {
+        return Ok(());
+    }
+    Err(ClientError::NotARegistry {
+        url: shown(url),
+        status: 200,
+        reason: format!("its body does not confirm the peer {requested}"),
+        retry_after: None,
+    })
+}

@@ -1,0 +1,146 @@
+//! What the doctor finds, and whether it is good or bad for the node.
+
+use crate::protocol::{ErrorCode, HealthStatus};
+
+/// One fact that the doctor found. `Display` writes it as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// A registry responds, and it can serve.
+    Serves {
+        /// The registry's version.
+        version: String,
+    },
+    /// A registry responds, but it cannot serve.
+    CannotServe {
+        /// The status that it reports.
+        status: HealthStatus,
+    },
+    /// The registry, or a proxy in front of it, asks the node to wait.
+    Throttled {
+        /// What the response says.
+        reason: String,
+    },
+    /// The name in the registry's address has no IP address.
+    NameUnknown {
+        /// The name.
+        host: String,
+        /// The error of the system.
+        reason: String,
+    },
+    /// Nothing accepts connections at the registry's address, or there is no route to it.
+    NoConnection {
+        /// The host and the port.
+        address: String,
+        /// The error of the system.
+        reason: String,
+    },
+    /// A connection can be opened, but TLS fails.
+    TlsFailed {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A connection can be opened, but there is no response.
+    NoAnswer {
+        /// What went wrong.
+        reason: String,
+    },
+    /// What responds is not a registry.
+    NotARegistry {
+        /// What the response says.
+        reason: String,
+    },
+    /// A registry responds, but not at this path.
+    WrongPath,
+    /// The clocks of the registry and of this node agree.
+    ClockAgrees,
+    /// The clocks of the registry and of this node differ.
+    ClockDiffers {
+        /// How far this node is ahead, in milliseconds; negative if it is behind.
+        ahead_ms: i64,
+    },
+    /// The node is listed, and its lease was renewed in time.
+    Listed {
+        /// How long ago the lease was renewed, in milliseconds.
+        renewed_ago_ms: i64,
+    },
+    /// The node is listed, but more than half of its lease is over.
+    LeaseNearlyOut {
+        /// How long ago the lease was renewed, in milliseconds.
+        renewed_ago_ms: i64,
+        /// The assumed length of a lease, in seconds.
+        lease_secs: u32,
+    },
+    /// The node is listed, but not with the addresses in its settings.
+    ListedOtherwise {
+        /// The addresses that are listed.
+        addresses: Vec<String>,
+    },
+    /// The registry's listing is too long to read.
+    ListingTooLong {
+        /// What the response says.
+        reason: String,
+    },
+    /// The node is not listed.
+    NotListed {
+        /// Addresses that a registry with the default policy would refuse.
+        revealing: Vec<String>,
+    },
+    /// The registry accepted the node's registration.
+    Accepted {
+        /// The length of the lease, in milliseconds; zero if the registry does not say.
+        lease_ms: i64,
+        /// The time between heartbeats, in seconds.
+        heartbeat_interval_secs: u64,
+    },
+    /// The registry refused the node's registration because of an address.
+    AddressRefused {
+        /// The reason that the registry gave.
+        message: String,
+    },
+    /// The registry refused the node's registration for another reason.
+    RegistrationRefused {
+        /// The error code.
+        code: ErrorCode,
+        /// The reason that the registry gave.
+        message: String,
+    },
+}
+
+/// Whether a [`Finding`] is good or bad for the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Fine,
+    /// Something is wrong, but the registry can be reached.
+    Wrong,
+    /// The registry cannot be reached.
+    Unreachable,
+}
+
+impl Finding {
+    /// Whether the finding is good or bad for the node.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Serves { .. }
+            | Self::ClockAgrees
+            | Self::Listed { .. }
+            | Self::Accepted { .. } => Verdict::Fine,
+            Self::CannotServe { .. }
+            | Self::Throttled { .. }
+            | Self::ClockDiffers { .. }
+            | Self::LeaseNearlyOut { .. }
+            | Self::ListedOtherwise { .. }
+            | Self::ListingTooLong { .. }
+            | Self::NotListed { .. }
+            | Self::AddressRefused { .. }
+            | Self::RegistrationRefused { .. } => Verdict::Wrong,
+            Self::NameUnknown { .. }
+            | Self::NoConnection { .. }
+            | Self::TlsFailed { .. }
+            | Self::NoAnswer { .. }
+            | Self::NotARegistry { .. }
+            | Self::WrongPath => Verdict::Unreachable,
+        }
+    }
+}
