@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use enum_map::Enum;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString};
+use strum::{Display, EnumString, IntoStaticStr};
 
 use super::fields::Fields;
 use super::request::RequestBody;
@@ -32,7 +32,7 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
     Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Tier {
     /// Every peer for which the operator has set no tier.
     #[default]
@@ -48,6 +48,11 @@ pub enum Tier {
 impl Tier {
     /// Every tier there is, in ascending order.
     pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
+
+    /// The tier on the wire and in settings.
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 
     /// Its priority: 1 for free to 4 for premium.
     pub const fn priority_level(self) -> u8 {
@@ -72,7 +77,7 @@ impl Tier {
     Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum CostMode {
     /// The month will end well within the budget.
     #[default]
@@ -96,6 +101,11 @@ impl CostMode {
         Self::Emergency,
         Self::Shutdown,
     ];
+
+    /// The mode on the wire and in settings.
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 }
 
 /// `PUT /admin/peers/{peerId}/tier`: the operator says what a peer may relay.

@@ -3,14 +3,24 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The stable word that says what kind of error a response carries.
 #[derive(
-    Clone, Copy, Debug, Display, PartialEq, Eq, Hash, VariantArray, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Display,
+    IntoStaticStr,
+    PartialEq,
+    Eq,
+    Hash,
+    VariantArray,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ErrorCode {
     /// The body is not one well-formed JSON object.
     InvalidJson,
@@ -74,6 +84,11 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// Every code there is.
     pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The code on the wire.
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 }
 
 /// The body of every response that is not a success.

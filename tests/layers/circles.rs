@@ -88,7 +88,8 @@ impl Sources {
         let mut base = module.to_vec();
         let mut rest = path;
         match rest.first()?.as_str() {
-            "crate" | "peer_registry" => (base, rest) = (root_of(module), &rest[1..]),
+            "crate" => (base, rest) = (root_of(module), &rest[1..]),
+            "peer_registry" => (base, rest) = (Vec::new(), &rest[1..]),
             "self" => rest = &rest[1..],
             "super" => {
                 while rest.first().is_some_and(|name| name == "super") {

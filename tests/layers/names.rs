@@ -119,12 +119,13 @@ fn the_agent_waits_on_its_timer_only() {
 #[test]
 fn the_decisions_of_the_agent_are_pure() {
     let words = ["clock", "tokio", "async ", "std::fs", "rand::rng()"];
-    assert_never_names("agent/schedule.rs", &words);
-    assert_never_names("agent/terms.rs", &words);
-    assert_never_names(
-        "agent/doctor.rs",
-        &["crate::clock", "tokio", "async ", "std::fs"],
-    );
+    for file in ["schedule", "terms", "pauses"] {
+        assert_never_names(&format!("agent/registration/{file}.rs"), &words);
+    }
+    for file in ["diagnosis", "finding", "wording"] {
+        let words = ["crate::clock", "tokio", "async ", "std::fs"];
+        assert_never_names(&format!("agent/doctor/{file}.rs"), &words);
+    }
 }
 
 #[test]
