@@ -21,6 +21,7 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
     Debug,
     Default,
     Display,
+    IntoStaticStr,
     EnumString,
     PartialEq,
     Eq,
@@ -32,7 +33,7 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
     Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase", const_into_str)]
+#[strum(serialize_all = "lowercase")]
 pub enum Tier {
     /// Every peer for which the operator has set no tier.
     #[default]
@@ -50,8 +51,8 @@ impl Tier {
     pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
 
     /// The tier on the wire and in settings.
-    pub const fn as_str(self) -> &'static str {
-        self.into_str()
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Its priority: 1 for free to 4 for premium.
@@ -67,6 +68,7 @@ impl Tier {
     Debug,
     Default,
     Display,
+    IntoStaticStr,
     EnumString,
     PartialEq,
     Eq,
@@ -77,7 +79,7 @@ impl Tier {
     Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase", const_into_str)]
+#[strum(serialize_all = "lowercase")]
 pub enum CostMode {
     /// The month will end well within the budget.
     #[default]
@@ -103,8 +105,8 @@ impl CostMode {
     ];
 
     /// The mode on the wire and in settings.
-    pub const fn as_str(self) -> &'static str {
-        self.into_str()
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -20,7 +20,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
     Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
     /// The body is not one well-formed JSON object.
     InvalidJson,
@@ -86,8 +86,8 @@ impl ErrorCode {
     pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The code on the wire.
-    pub const fn as_str(self) -> &'static str {
-        self.into_str()
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

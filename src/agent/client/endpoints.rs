@@ -9,7 +9,7 @@ use crate::clock::unix_ms;
 use crate::protocol::{
     HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersResponse, RegisterRequest,
     RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse, StatsResponse,
-    TurnServersResponse,
+    TurnServersResponse, paths,
 };
 
 /// The largest listing that is read, in bytes.
@@ -34,7 +34,7 @@ impl RegistryClient {
         &self,
         registration: &RegisterRequest,
     ) -> Result<RegisterResponse, ClientError> {
-        let url = self.endpoint("register");
+        let url = self.endpoint(paths::REGISTER);
         let response: RegisterResponse = self.post(&url, registration).await?;
         let confirmed = &response.peer_id;
         check_confirms(&url, response.success, confirmed, &registration.peer_id)?;
@@ -47,7 +47,7 @@ impl RegistryClient {
     /// See [`ClientError`]; [`is_peer_not_found`](ClientError::is_peer_not_found) means that the
     /// peer has to register again.
     pub async fn heartbeat(&self, peer_id: &PeerId) -> Result<HeartbeatResponse, ClientError> {
-        let url = self.endpoint("heartbeat");
+        let url = self.endpoint(paths::HEARTBEAT);
         let request = HeartbeatRequest {
             peer_id: peer_id.clone(),
         };
@@ -64,7 +64,7 @@ impl RegistryClient {
         &self,
         request: &RegisterTurnServerRequest,
     ) -> Result<RegisterTurnServerResponse, ClientError> {
-        self.post(&self.endpoint("register-turn-server"), request)
+        self.post(&self.endpoint(paths::REGISTER_TURN_SERVER), request)
             .await
     }
 
@@ -73,7 +73,7 @@ impl RegistryClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn peers(&self, query: &PeersQuery) -> Result<PeersResponse, ClientError> {
-        let mut url = self.endpoint("peers");
+        let mut url = self.endpoint(paths::PEERS);
         query.write_to(&mut url);
         let max_bytes = if query.include_stores || query.include_capabilities {
             FULL_LISTING_BYTES
@@ -96,7 +96,7 @@ impl RegistryClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn turn_servers(&self) -> Result<TurnServersResponse, ClientError> {
-        let url = self.endpoint("turn-servers");
+        let url = self.endpoint(paths::TURN_SERVERS);
         let mut response: TurnServersResponse = self.get(&url, LISTING_BYTES).await?;
         response.servers.retain(|server| {
             server
@@ -112,7 +112,8 @@ impl RegistryClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn stats(&self) -> Result<StatsResponse, ClientError> {
-        self.get(&self.endpoint("stats"), SMALL_BODY_BYTES).await
+        self.get(&self.endpoint(paths::STATS), SMALL_BODY_BYTES)
+            .await
     }
 
     /// `GET /health`: whether the registry can serve. "It cannot" (503) is a result, not an error.
@@ -120,7 +121,7 @@ impl RegistryClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn health(&self) -> Result<HealthResponse, ClientError> {
-        let url = self.endpoint("health");
+        let url = self.endpoint(paths::HEALTH);
         let response = self.get_raw(&url, SMALL_BODY_BYTES).await?;
         match (response.status, serde_json::from_slice(&response.body)) {
             (503, Ok(health)) => Ok(health),

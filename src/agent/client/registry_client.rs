@@ -78,12 +78,14 @@ impl RegistryClient {
         self.transport.in_time(future).await
     }
 
-    /// The address of an endpoint, e.g. `heartbeat`.
-    pub(crate) fn endpoint(&self, name: &str) -> Url {
+    /// The address of a resource, by its path at the registry, e.g. `/heartbeat`.
+    pub(crate) fn endpoint(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         // Fails only for addresses without a host, which `new` does not accept.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(name);
+            segments
+                .pop_if_empty()
+                .extend(path.trim_start_matches('/').split('/'));
         }
         url
     }

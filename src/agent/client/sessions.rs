@@ -5,7 +5,7 @@ use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
 use super::response::check_confirms;
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, CostStatsResponse, ReleaseTurnRequest,
-    ReleaseTurnResponse, ReportTurnUsageRequest, ReportTurnUsageResponse,
+    ReleaseTurnResponse, ReportTurnUsageRequest, ReportTurnUsageResponse, paths,
 };
 
 impl RegistryClient {
@@ -18,7 +18,7 @@ impl RegistryClient {
         &self,
         request: &AllocateTurnRequest,
     ) -> Result<AllocateTurnResponse, ClientError> {
-        let url = self.endpoint("allocate-turn");
+        let url = self.endpoint(paths::ALLOCATE_TURN);
         let response: AllocateTurnResponse = self.post(&url, request).await?;
         check_confirms(&url, response.success, &response.peer_id, &request.peer_id)?;
         Ok(response)
@@ -32,7 +32,8 @@ impl RegistryClient {
         &self,
         request: &ReleaseTurnRequest,
     ) -> Result<ReleaseTurnResponse, ClientError> {
-        self.post(&self.endpoint("release-turn"), request).await
+        self.post(&self.endpoint(paths::RELEASE_TURN), request)
+            .await
     }
 
     /// `POST /report-turn-usage`: a TURN server reports what its sessions relayed, in bytes.
@@ -43,7 +44,7 @@ impl RegistryClient {
         &self,
         request: &ReportTurnUsageRequest,
     ) -> Result<ReportTurnUsageResponse, ClientError> {
-        let url = self.endpoint("report-turn-usage");
+        let url = self.endpoint(paths::REPORT_TURN_USAGE);
         self.post(&url, request).await
     }
 
@@ -52,7 +53,7 @@ impl RegistryClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn cost_stats(&self) -> Result<CostStatsResponse, ClientError> {
-        let url = self.endpoint("cost-stats");
+        let url = self.endpoint(paths::COST_STATS);
         self.get(&url, SMALL_BODY_BYTES).await
     }
 }
