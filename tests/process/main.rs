@@ -12,6 +12,7 @@ mod faulty_databases;
 mod files;
 mod logs;
 mod long_heads;
+mod overwritten;
 mod relay;
 mod shutdown;
 mod slow_clients;

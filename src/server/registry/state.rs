@@ -8,7 +8,7 @@ use crate::protocol::{CostMode, PeerId};
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
 use crate::server::resident;
-use crate::server::storage::DataVersion;
+use crate::server::storage::{DataVersion, Memory};
 
 use super::batch::Circumstances;
 use super::counters::Counters;
@@ -244,6 +244,14 @@ impl State {
             && begun.age_ms() > SLOW_COMMIT_MS
         {
             self.credit(begun.outage_until(now_ms));
+        }
+    }
+
+    /// What is known beside the peers, to be written where its tables are lost.
+    pub(super) fn memory(&self) -> Memory {
+        Memory {
+            outages: self.outages.clone(),
+            relay: self.relay.rows(),
         }
     }
 

@@ -16,12 +16,14 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
 use super::access::{Access, Handle};
-use super::files::{self, Companions};
+use super::files::{self, Companions, Depth};
+use super::overwritten::States;
 use super::slot::Slot;
 use super::{
-    Changes, CommitOutcome, DataVersion, FileGone, FilesLost, StorageError, batch, open, settle,
-    uptime,
+    Changes, CommitOutcome, DataVersion, FileGone, FilesLost, Known, Memory, StorageError, batch,
+    open, rescue, settle, uptime,
 };
+use crate::server::model::StoredPeer;
 use crate::server::policy::lease::Outage;
 
 /// Free pages below which a file is not worth shortening.
@@ -77,6 +79,10 @@ impl Store {
                 generation: 0,
                 access: opened.access,
                 beside: Companions::default(),
+                log: None,
+                states: States::default(),
+                committed: 0,
+                lost: None,
                 is_closed: false,
             }),
             last_batch: AtomicI64::new(0),
@@ -119,20 +125,34 @@ impl Store {
         }
         let number = self.next_batch();
         let outcome = batch::commit(&mut connection, changes, version, number).await;
-        match outcome {
-            Err(error) if error.may_have_committed() => {
-                self.settle(&mut slot, connection, number, error).await
-            }
+        let outcome = match outcome {
             // The data is as it was, and the connection knows it.
             Err(error @ StorageError::Constraint(_)) => {
                 slot.put(&self.0.real, connection, true).await;
                 Err(error)
             }
+            Err(error) => {
+                // What the connection still sees may be the last that there is.
+                if let Err(gone) = self.inspect(&mut slot, Depth::Ends).await {
+                    slot.connection = Some(connection);
+                    Err(StorageError::Lost(gone))
+                } else if error.may_have_committed() {
+                    self.settle(&mut slot, connection, number, error).await
+                } else {
+                    let error = slot.judge(self.path(), error);
+                    slot.put(&self.0.real, connection, false).await;
+                    Err(error)
+                }
+            }
             outcome => {
-                slot.put(&self.0.real, connection, outcome.is_ok()).await;
+                slot.put(&self.0.real, connection, true).await;
                 outcome
             }
+        };
+        if let Ok(CommitOutcome::Done) = outcome {
+            slot.committed = number;
         }
+        outcome
     }
 
     fn timeout_ms(&self) -> i64 {
@@ -177,11 +197,17 @@ impl Store {
     }
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.
-    pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
+    /// `memory` replaces what is in tables that were dropped.
+    pub async fn recover(
+        &self,
+        outage: &Outage,
+        memory: impl FnOnce() -> Memory,
+    ) -> Result<(), StorageError> {
         self.regain().await?;
         let batch = self.next_batch();
         self.run(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            resync::mend(&mut transaction, self.path(), memory).await?;
             let set_back_ms = outage.from_ms.saturating_sub(outage.until_ms);
             if set_back_ms > 0 {
                 uptime::set_back(&mut transaction, set_back_ms, outage.until_ms).await?;
@@ -195,7 +221,9 @@ impl Store {
             transaction.commit().await?;
             Ok(())
         })
-        .await
+        .await?;
+        self.0.slot.lock().await.committed = batch;
+        Ok(())
     }
 
     /// Connects for writing, if a start could not.
@@ -215,23 +243,14 @@ impl Store {
         Ok(())
     }
 
-    /// Compares the files with the ones that were opened.
+    /// Compares the files with the ones that were opened, and their bytes with what was written.
     ///
     /// # Errors
     /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
     pub async fn check_files(&self) -> Result<(), FileGone> {
         // Held, as a connection that is replaced may replace the files beside the database.
-        let slot = self.0.slot.lock().await;
-        if slot.is_closed {
-            return Ok(());
-        }
-        let (inner, beside) = (Arc::clone(&self.0), slot.beside);
-        let checked = tokio::task::spawn_blocking(move || {
-            files::check(&inner.path, &inner.real, &inner.file, beside)
-        })
-        .await;
-        // A check that panicked has seen nothing.
-        let names = checked.unwrap_or(Ok(1))?;
+        let mut slot = self.0.slot.lock().await;
+        let names = self.inspect(&mut slot, Depth::Ends).await?;
         drop(slot);
         if names > 1 && !self.0.has_other_names.swap(true, Ordering::Relaxed) {
             let path = self.path().display();
@@ -240,34 +259,123 @@ impl Store {
         Ok(())
     }
 
-    /// Writes all that the connection still sees to a new file beside the database, when files are
-    /// gone, and takes no more work: nothing that comes later would be in that file.
-    pub async fn give_up(&self, gone: FileGone, now_ms: i64) -> FilesLost {
-        let mut slot = self.0.slot.lock().await;
-        let rescued = match slot.take(&self.0.real).await {
-            Ok(mut connection) => {
-                let rescued = files::rescue(&mut connection, &self.0.real, now_ms).await;
-                slot.put(&self.0.real, connection, false).await;
-                rescued
+    /// Looks at the files. Once they are lost, they are so for ever. Returns how many names the
+    /// database has.
+    async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
+        if slot.is_closed {
+            return Ok(1);
+        }
+        if let Some(gone) = &slot.lost {
+            return Err(gone.clone());
+        }
+        let (inner, beside, log) = (Arc::clone(&self.0), slot.beside, slot.log.clone());
+        let mut states = slot.states;
+        let checked = tokio::task::spawn_blocking(move || {
+            let log = log.as_deref();
+            let names = files::check(
+                &inner.path,
+                &inner.real,
+                &inner.file,
+                beside,
+                log,
+                &mut states,
+                depth,
+            )?;
+            Ok((names, states))
+        })
+        .await;
+        // A check that panicked has seen nothing.
+        match checked.unwrap_or(Ok((1, slot.states))) {
+            Ok((names, states)) => {
+                slot.states = states;
+                Ok(names)
             }
-            Err(error) => Err(error),
-        };
+            Err(gone) => {
+                slot.lost = Some(FileGone::clone(&gone));
+                Err(gone)
+            }
+        }
+    }
+
+    /// Takes no more work. Whatever was committed has been told to its caller.
+    pub async fn refuse_work(&self) {
+        self.0.slot.lock().await.is_closed = true;
+    }
+
+    /// Writes all that is known to a new file beside the database, when files are gone: what the
+    /// connection still sees, or what is in memory if that is not all.
+    pub async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
+    where
+        P: FnMut() -> Option<Vec<StoredPeer>>,
+    {
+        let mut slot = self.0.slot.lock().await;
         slot.is_closed = true;
-        match rescued {
+        let real = &self.0.real;
+        if gone.deed.spares_connection()
+            && let Some(mut connection) = slot.connection.take()
+        {
+            let stored = settle::stored_batch(&mut connection).await;
+            let copied = match stored {
+                Ok(Some(batch)) if batch >= slot.committed => {
+                    rescue::copy(&mut connection, real, known.now_ms).await
+                }
+                Ok(_) => Err(sqlx::Error::RowNotFound.into()),
+                Err(error) => Err(error),
+            };
+            slot.put(real, connection, false).await;
+            match copied {
+                Ok(rescued) => return FilesLost::Rescued { gone, rescued },
+                Err(error) => warn!("cannot read the lost database, writing from memory: {error}"),
+            }
+        }
+        match rescue::write(real, self.timeout_ms(), known).await {
             Ok(rescued) => FilesLost::Rescued { gone, rescued },
             Err(error) => FilesLost::NotRescued { gone, error },
         }
     }
 
-    /// Moves what it can of the write-ahead log into the database file, without waiting for readers.
+    /// Moves what it can of the write-ahead log into the database file, without waiting for readers,
+    /// and gives the state of the file a new number.
     pub async fn checkpoint(&self) -> Result<(), StorageError> {
-        self.run(async |connection| {
+        let mut slot = self.0.slot.lock().await;
+        if slot.access != Access::Full {
+            return Ok(());
+        }
+        let mut connection = slot.take(&self.0.real).await?;
+        // Pages that are moved into another file would make it look like ours, and garbled ones would
+        // spoil it.
+        if let Err(gone) = self.inspect(&mut slot, Depth::Whole).await {
+            slot.connection = Some(connection);
+            return Err(StorageError::Lost(gone));
+        }
+        let mut states = slot.states;
+        let moved = async {
+            let found = if states.has_given() {
+                0
+            } else {
+                sqlx::query_scalar("PRAGMA user_version")
+                    .fetch_one(&mut *connection)
+                    .await?
+            };
+            let number = format!("PRAGMA user_version = {}", states.next(found));
+            sqlx::query(sqlx::AssertSqlSafe(number))
+                .execute(&mut *connection)
+                .await?;
             sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-                .fetch_all(connection)
+                .fetch_all(&mut *connection)
                 .await?;
             Ok(())
-        })
-        .await
+        };
+        let moved: Result<(), StorageError> = moved.await;
+        // Given even if that failed, as the number may be in the log.
+        slot.states = states;
+        let moved = moved.map_err(|error| slot.judge(self.path(), error));
+        slot.put(&self.0.real, connection, moved.is_ok()).await;
+        moved?;
+        self.inspect(&mut slot, Depth::Ends)
+            .await
+            .map_err(StorageError::Lost)?;
+        Ok(())
     }
 
     /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
@@ -303,14 +411,20 @@ impl Store {
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
         let result = work(&mut connection).await;
+        let result = result.map_err(|error| slot.judge(self.path(), error));
         slot.put(&self.0.real, connection, result.is_ok()).await;
         result
     }
 
     /// Moves the write-ahead log into the database file and lets go of both.
+    ///
+    /// # Errors
+    /// Nothing is moved into a file that is not the one that was opened.
     pub async fn close(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
+        let inspected = self.inspect(&mut slot, Depth::Ends).await;
         slot.is_closed = true;
+        inspected.map_err(StorageError::Lost)?;
         let Some(mut connection) = slot.connection.take() else {
             return Ok(self.0.file.unlock().map_err(sqlx::Error::from)?);
         };
@@ -319,6 +433,7 @@ impl Store {
             Access::Alone | Access::Immutable => Ok(()),
         };
         let closed = connection.close().await;
+        slot.log = None;
         let unlocked = self.0.file.unlock().map_err(sqlx::Error::from);
         checkpoint?;
         closed?;

@@ -140,7 +140,7 @@ async fn outages(connection: &mut SqliteConnection) -> Result<Vec<Outage>, Stora
 }
 
 /// Replaces the outages that are known.
-async fn put_outages(
+pub(super) async fn put_outages(
     connection: &mut SqliteConnection,
     outages: &[Outage],
 ) -> Result<(), StorageError> {

@@ -7,6 +7,7 @@ use crate::server::registry::directory::{Directory, Filling, MAX_OWN_ROW_ID};
 use crate::server::registry::journal;
 use crate::server::registry::relay::{Relay, SentBytes};
 use crate::server::registry::state::{Changed, Storage};
+use crate::server::registry::view::View;
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 
 /// What the peers of a table may take beyond the budget at a start, at most, in bytes.
@@ -41,13 +42,16 @@ pub(super) struct Views {
     pub(super) is_whole: bool,
 }
 
-/// Carries out `changes`, unless the directory may not equal the table.
+/// Carries out `changes`, unless the directory may not equal the table. What was in tables that are
+/// missing comes from `view`.
 pub(super) async fn write(
     store: &Store,
     changes: &Changes,
     storage: Storage,
     relay_config: &RelayConfig,
+    view: &View,
 ) -> Result<Written, StorageError> {
+    let memory = || view.read().memory();
     let credited = match storage {
         Storage::Works(version) => {
             if store.commit(changes, version).await? == CommitOutcome::Done {
@@ -61,13 +65,13 @@ pub(super) async fn write(
                 from_ms: since_ms,
                 until_ms: changes.now_ms,
             };
-            store.recover(&outage).await?;
+            store.recover(&outage, memory).await?;
             Some(outage)
         }
     };
     let first_day = Relay::first_day(changes.now_ms);
     let (loaded, max_row_id) = store
-        .begin_resync(changes.now_ms, first_day, MAX_OWN_ROW_ID)
+        .begin_resync(changes.now_ms, first_day, MAX_OWN_ROW_ID, memory)
         .await?;
     journal::set_aside(&loaded.set_aside);
     let version = loaded.version;

@@ -13,6 +13,7 @@ mod peer;
 mod peer_set;
 mod pool;
 mod roster;
+mod rows;
 mod sharded;
 mod sweep;
 mod turn;

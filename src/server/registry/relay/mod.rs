@@ -156,6 +156,19 @@ impl Relay {
         self
     }
 
+    /// All of it as rows, but for bytes sent that no transaction has written: those
+    /// [`follow`](Self::follow) carries over.
+    pub(super) fn rows(&self) -> RelayRows {
+        let mut books = self.books.clone();
+        books.add_http(self.today, self.sent_saved - self.sent_booked);
+        RelayRows {
+            sessions: self.sessions.all().cloned().collect(),
+            traffic: books.into_rows(),
+            tiers: self.tiers.clone().into_iter().collect(),
+            state: self.state,
+        }
+    }
+
     pub(super) fn sessions(&self) -> &Sessions {
         &self.sessions
     }
