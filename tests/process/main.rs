@@ -7,6 +7,7 @@ mod crowds;
 mod database;
 mod deaf;
 mod disk;
+mod dropped_tables;
 mod durability;
 mod faulty_databases;
 mod files;
