@@ -113,6 +113,38 @@ fn a_database_that_a_backup_was_moved_over_is_rescued() {
     });
 }
 
+#[test]
+fn an_emptied_database_is_rescued() {
+    rescue_from("emptied database", |arena| {
+        fs::File::create(arena.path("peers.db")).unwrap();
+    });
+}
+
+#[test]
+fn an_emptied_wal_is_rescued() {
+    rescue_from("emptied WAL", |arena| {
+        fs::File::create(arena.path("peers.db-wal")).unwrap();
+    });
+}
+
+#[test]
+fn a_database_that_a_backup_was_copied_over_is_rescued() {
+    rescue_from("overwritten database", |arena| {
+        let (database, copy) = (arena.path("peers.db"), arena.path("backup.db"));
+        let backup = format!("VACUUM INTO '{}'", copy.display());
+        database::execute(&database, &backup);
+        database::execute(&database, "DELETE FROM peers_quarantine");
+        fs::copy(&copy, &database).unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_table_of_peers_is_rescued() {
+    rescue_from("dropped table of peers", |arena| {
+        database::execute(&arena.path("peers.db"), "DROP TABLE peers");
+    });
+}
+
 /// Holds that a second server under another name of the same file refuses to start.
 fn second_is_refused(arena: &Arena, first: &Server, second_url: &str) {
     register(first, 5);

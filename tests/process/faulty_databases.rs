@@ -135,13 +135,13 @@ async fn a_database_whose_schema_is_damaged_stops_the_start_and_is_left_as_it_is
 }
 
 #[tokio::test]
-async fn a_database_without_one_of_its_tables_stops_the_start() {
+async fn a_database_without_its_table_of_peers_stops_the_start() {
     let folder = folder();
     make_database(folder.path()).await;
     let mut operator = database::open_in(folder.path()).await;
-    database::execute(&mut operator, "DROP TABLE outages").await;
+    database::execute(&mut operator, "DROP TABLE peers").await;
     sqlx::Connection::close(operator).await.unwrap();
-    assert_refused(folder.path(), &[]).await;
+    assert_refused(folder.path(), &["is damaged", "table peers is missing"]).await;
 }
 
 #[tokio::test]

@@ -72,26 +72,37 @@ async fn rescued_after(deed: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf)
     registry.register(&peer("a")).await;
     registry.register(&peer("b")).await;
     deed(folder.path());
+    let path = rescued(&mut registry, folder.path()).await;
+    (folder, path)
+}
+
+/// Waits for the end of a registry that has lost its files, and returns the new file with all that
+/// was known.
+pub async fn rescued(registry: &mut Registry, folder: &Path) -> PathBuf {
     let status = registry.ended().await;
     assert_eq!(status.code(), Some(1), "{:#?}", registry.lines());
     let said = registry.lines().join("\n");
     assert!(said.contains("while the registry ran"), "{said}");
-    let mut rescued = fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
+    let mut rescued = fs::read_dir(folder).unwrap().filter_map(|entry| {
         let path = entry.unwrap().path();
         path.to_string_lossy().contains(".rescued-").then_some(path)
     });
     let path = rescued.next().unwrap_or_else(|| panic!("{said}"));
     assert!(said.contains(&*path.to_string_lossy()), "{said}");
     assert_eq!(rescued.next(), None);
-    drop(rescued);
-    (folder, path)
+    path
 }
 
-async fn assert_whole(folder: &Path, rescued: &Path) {
+/// Starts from a rescued file.
+pub async fn start_from(folder: &Path, rescued: &Path) -> Registry {
     let mode = fs::metadata(rescued).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let args = [format!("--database-url=sqlite://{}", rescued.display())];
-    let registry = Registry::start(folder, &[&args[0]]).await;
+    Registry::start(folder, &[&args[0]]).await
+}
+
+async fn assert_whole(folder: &Path, rescued: &Path) {
+    let registry = start_from(folder, rescued).await;
     assert_eq!(registry.listed_ids().await, ["a", "b"]);
 }
 

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::protocol::{CostMode, PeerId};
 use crate::server::config::LeaseConfig;
 use crate::server::policy::lease::{self, Outage};
-use crate::server::storage::DataVersion;
+use crate::server::storage::{DataVersion, Memory};
 
 use super::batch::{Batch, BatchContext, Plan};
 use super::counters::Counters;
@@ -231,6 +231,14 @@ impl State {
             && begun.age_ms() > SLOW_COMMIT_MS
         {
             self.credit(begun.outage_until(now_ms));
+        }
+    }
+
+    /// What is known beside the peers, to be written where its tables are lost.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            outages: self.outages.clone(),
+            relay: self.relay.rows(),
         }
     }
 

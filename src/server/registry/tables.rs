@@ -4,6 +4,7 @@ use super::directory::{Directory, Filling, MAX_OWN_ROW_ID};
 use super::journal;
 use super::relay::{Relay, SentBytes};
 use super::state::{Changed, Storage};
+use super::view::View;
 use crate::server::config::{CostConfig, SessionConfig};
 use crate::server::policy::lease::Outage;
 use crate::server::progress::Progress;
@@ -42,12 +43,15 @@ pub struct Tables {
 }
 
 /// Commits `changes`, or reads the tables that are small anew if memory may not equal the database.
+/// What was in tables that are missing comes from `view`.
 pub async fn commit_or_reload(
     store: &Store,
     changes: &Changes,
     storage: Storage,
     relay_config: &RelayConfig,
+    view: &View,
 ) -> Result<Written, StorageError> {
+    let memory = || view.read().memory();
     let credited = match storage {
         Storage::Works(version) => {
             if store.commit(changes, version).await? == CommitOutcome::Done {
@@ -61,13 +65,13 @@ pub async fn commit_or_reload(
                 from_ms: since_ms,
                 until_ms: changes.now_ms,
             };
-            store.recover(&outage).await?;
+            store.recover(&outage, memory).await?;
             Some(outage)
         }
     };
     let first_day = Relay::first_day(changes.now_ms);
     let (loaded, max_row_id) = store
-        .begin_resync(changes.now_ms, first_day, MAX_OWN_ROW_ID)
+        .begin_resync(changes.now_ms, first_day, MAX_OWN_ROW_ID, memory)
         .await?;
     journal::set_aside(&loaded.set_aside);
     let version = loaded.version;

@@ -13,8 +13,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 use super::{
-    Changes, CommitOutcome, RelayChanges, StorageError, cost, peers, sessions, turn, uptime,
+    Changes, CommitOutcome, RelayChanges, RelayRows, StorageError, cost, peers, sessions, turn,
+    uptime,
 };
+use crate::server::model::StoredPeer;
 
 /// Fails if somebody else has written to the database. SQLite has no `RAISE` outside of triggers,
 /// but tells which path it could not make sense of.
@@ -86,7 +88,37 @@ pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i6
     Ok(version)
 }
 
+/// Inserts peers in a transaction of their own.
+pub(super) async fn put_peers(
+    connection: &mut SqliteConnection,
+    rows: &[StoredPeer],
+) -> Result<(), StorageError> {
+    let mut script = Script::default();
+    script.add("BEGIN IMMEDIATE;");
+    script.put("the peers", peers::REGISTER, rows, peers::row_of);
+    script.add("COMMIT;");
+    script.execute(connection).await
+}
+
+/// Inserts what is known of TURN sessions and of what they cost. There must be no traffic yet on the
+/// days that it has, as traffic is added.
+pub(super) async fn put_relay(
+    connection: &mut SqliteConnection,
+    rows: RelayRows,
+) -> Result<(), StorageError> {
+    let mut script = Script::default();
+    script.relay(&RelayChanges {
+        sessions: rows.sessions,
+        forgotten: Vec::new(),
+        traffic: rows.traffic,
+        tiers: rows.tiers,
+        state: Some(rows.state),
+    });
+    script.execute(connection).await
+}
+
 /// SQL and its parameters, which it takes in a row.
+#[derive(Default)]
 struct Script {
     sql: String,
     arguments: SqliteArguments,
@@ -94,10 +126,8 @@ struct Script {
 
 impl Script {
     fn of(changes: &Changes, version: i64, batch: i64) -> Self {
-        let mut script = Self {
-            sql: "BEGIN IMMEDIATE;".to_owned(),
-            arguments: SqliteArguments::default(),
-        };
+        let mut script = Self::default();
+        script.add("BEGIN IMMEDIATE;");
         script.add(UNCHANGED);
         script.bind(version);
         script.add(uptime::MARK_ALIVE);
@@ -138,6 +168,13 @@ impl Script {
         script.relay(&changes.relay);
         script.add("COMMIT;");
         script
+    }
+
+    async fn execute(self, connection: &mut SqliteConnection) -> Result<(), StorageError> {
+        sqlx::query_with(AssertSqlSafe(self.sql), self.arguments)
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 
     fn relay(&mut self, changes: &RelayChanges) {

@@ -15,6 +15,9 @@ use crate::server::policy::lease::EARLIEST_MS;
 /// More than any bill; sums of such are far from what a float can hold.
 const MAX_USD: f64 = 1e12;
 
+/// The tables about relaying and its cost. What they hold together is in memory too.
+pub(super) const TABLES: [&str; 4] = ["turn_sessions", "peer_tiers", "traffic_days", "cost_state"];
+
 /// Adds to the traffic of days. A sum over the largest integer is a float to SQLite, which the table
 /// would not take, now or ever.
 pub(super) const ADD_TRAFFIC: &str = "
@@ -31,6 +34,20 @@ INSERT OR REPLACE INTO cost_state (
 )
 SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
 FROM json_each(?);";
+
+/// Removes the traffic of some days, so that it can be added anew.
+pub(super) async fn drop_traffic(
+    connection: &mut SqliteConnection,
+    days: &[(i64, DayTraffic)],
+) -> Result<(), StorageError> {
+    for (day, _) in days {
+        sqlx::query("DELETE FROM traffic_days WHERE day = ?")
+            .bind(date_of(*day).to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
 
 /// A day, counted from 1970-01-01, and its traffic in the order of the insert.
 pub(super) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {

@@ -1,5 +1,7 @@
 //! What can go wrong with the database.
 
+use super::FileGone;
+
 /// A read or write that failed; nothing of it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -16,10 +18,14 @@ pub enum StorageError {
     /// SQLite or the file system refused.
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
+    /// The files are not the ones any more that were written.
+    #[error("the database is lost: {0}")]
+    Lost(FileGone),
 }
 
 /// SQLite's primary result codes, in the low byte of its extended ones.
 pub(super) mod code {
+    pub(in super::super) const ERROR: u32 = 1;
     pub(in super::super) const BUSY: u32 = 5;
     pub(in super::super) const READ_ONLY: u32 = 8;
     pub(in super::super) const IO: u32 = 10;
@@ -78,7 +84,7 @@ impl StorageError {
     /// Whether the same may succeed later without anybody's doing.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Constraint(_) => false,
+            Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,
             Self::Database(error) => {
                 let code = code_of(error);
@@ -87,10 +93,28 @@ impl StorageError {
         }
     }
 
+    /// Whether a statement names what the database does not have.
+    pub(super) fn is_of_statement(&self) -> bool {
+        matches!(self, Self::Database(error) if code_of(error) == Some(code::ERROR))
+    }
+
+    /// Whether SQLite finds that the file is no whole database.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Full(error)
+            | Self::Constraint(error)
+            | Self::Unsettled(error)
+            | Self::Database(error) => {
+                matches!(code_of(error), Some(code::CORRUPT | code::NOT_A_DATABASE))
+            }
+            Self::Lost(_) => false,
+        }
+    }
+
     /// Whether a commit that failed may yet stand in the write-ahead log.
     pub(super) fn may_have_committed(&self) -> bool {
         match self {
-            Self::Constraint(_) => false,
+            Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,
             Self::Database(error) => code_of(error) == Some(code::IO),
         }
@@ -99,7 +123,7 @@ impl StorageError {
     /// Whether a database that cannot be written now may be read meanwhile.
     pub(super) fn stops_writes(&self) -> bool {
         match self {
-            Self::Constraint(_) => false,
+            Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,
             Self::Database(error) => stops_writes(error),
         }

@@ -1,28 +1,76 @@
 //! Whether the files are still the ones that were opened, and what to do if not.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::SqliteConnection;
-
 use super::StorageError;
-use super::lock::{FileId, PRIVATE, companions};
-use crate::clock::rfc3339;
+use super::lock::{FileId, companions};
+use super::overwritten::{Fault, Log, States};
 
-/// Files of this name tried before giving up, so that no rescue overwrites another.
-const MAX_RESCUES: u32 = 100;
-
-/// A file of the database was taken away while the registry ran; what is written from now on is
-/// lost with the process.
+/// A file of the database was taken away or overwritten while the registry ran; what is written from
+/// now on is lost with the process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} was {deed} while the registry ran")]
 pub struct FileGone {
     /// The database, its write-ahead log or the index of that.
     pub path: PathBuf,
     /// What was done to it.
-    pub deed: &'static str,
+    pub deed: Deed,
+}
+
+/// What was done to a file of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It has no name any more.
+    Deleted,
+    /// It has another name.
+    MovedAway,
+    /// Another file has its name.
+    Replaced,
+    /// Its bytes are no database any more, or not the log that they were.
+    Overwritten,
+    /// Its bytes are another database, or an older state of this one.
+    OtherState,
+    /// Its end is missing.
+    CutShort,
+    /// SQLite cannot read its pages.
+    Damaged,
+    /// The table of peers was dropped.
+    WithoutPeers,
+}
+
+impl Deed {
+    /// Whether a connection that was opened before still sees all that was committed.
+    pub(super) fn spares_connection(self) -> bool {
+        matches!(self, Self::Deleted | Self::MovedAway | Self::Replaced)
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleted => "deleted",
+            Self::MovedAway => "moved away",
+            Self::Replaced => "replaced",
+            Self::Overwritten => "emptied or overwritten",
+            Self::OtherState => "overwritten by an older copy or another database",
+            Self::CutShort => "cut short",
+            Self::Damaged => "damaged",
+            Self::WithoutPeers => "left without its table peers",
+        })
+    }
+}
+
+impl From<Fault> for Deed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NoDatabase | Fault::OtherLog => Self::Overwritten,
+            Fault::OtherState => Self::OtherState,
+            Fault::CutShort => Self::CutShort,
+        }
+    }
 }
 
 /// The end of a registry whose files were taken away.
@@ -63,8 +111,14 @@ impl Companions {
     }
 }
 
-/// What every SQLite database begins with.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// How much of the log is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Its beginning and its end.
+    Ends,
+    /// All that is not in the file.
+    Whole,
+}
 
 /// Compares the files with the ones that were opened. Returns how many names the database has.
 ///
@@ -74,6 +128,9 @@ pub(super) fn check(
     real: &Path,
     file: &File,
     beside: Companions,
+    log: Option<&Log>,
+    states: &mut States,
+    depth: Depth,
 ) -> Result<u64, FileGone> {
     let gone = |path: &Path, deed| FileGone {
         path: path.to_owned(),
@@ -83,77 +140,33 @@ pub(super) fn check(
         return Ok(1);
     };
     match FileId::at(path) {
-        _ if opened.nlink() == 0 => return Err(gone(path, "deleted")),
-        Ok(None) => return Err(gone(path, "moved away")),
-        Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, "replaced")),
+        _ if opened.nlink() == 0 => return Err(gone(path, Deed::Deleted)),
+        Ok(None) => return Err(gone(path, Deed::MovedAway)),
+        Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, Deed::Replaced)),
         Ok(Some(_)) | Err(_) => {}
     }
-    // Truncated or overwritten where it lies, it keeps its name and number.
-    let mut magic = [0; MAGIC.len()];
-    if file
-        .read_exact_at(&mut magic, 0)
-        .is_ok_and(|()| magic != *MAGIC)
-        || opened.len() == 0
-    {
-        return Err(gone(path, "emptied or overwritten"));
+    // Overwritten where it lies, it keeps its name and number. This comes first, since whoever copies
+    // a backup over it deletes the log afterwards, and then no connection sees the old content.
+    let is_at_rest = log.is_some_and(Log::is_at_rest);
+    if let Some(fault) = states.look(file, is_at_rest) {
+        return Err(gone(path, fault.into()));
     }
     for (path, known) in companions(real).iter().zip(beside.0) {
         match (FileId::at(path), known) {
-            (Ok(None), Some(_)) => return Err(gone(path, "deleted")),
-            (Ok(Some(found)), Some(known)) if found != known => return Err(gone(path, "replaced")),
+            (Ok(None), Some(_)) => return Err(gone(path, Deed::Deleted)),
+            (Ok(Some(found)), Some(known)) if found != known => {
+                return Err(gone(path, Deed::Replaced));
+            }
             _ => {}
         }
     }
+    let fault = log.and_then(|log| match depth {
+        Depth::Ends => log.look(),
+        Depth::Whole => log.look().or_else(|| log.look_through()),
+    });
+    if let Some(fault) = fault {
+        let [path, _] = companions(real);
+        return Err(gone(&path, fault.into()));
+    }
     Ok(opened.nlink())
-}
-
-/// Writes all that `connection` sees to a new file beside the database at `real`.
-pub(super) async fn rescue(
-    connection: &mut SqliteConnection,
-    real: &Path,
-    now_ms: i64,
-) -> Result<PathBuf, StorageError> {
-    let target = create(real, now_ms).map_err(sqlx::Error::from)?;
-    sqlx::query("VACUUM INTO ?")
-        .bind(target.to_string_lossy().into_owned())
-        .execute(connection)
-        .await?;
-    sync(&target).map_err(sqlx::Error::from)?;
-    Ok(target)
-}
-
-/// Creates an empty file for a rescue, which others cannot read.
-fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
-    let stamp = rfc3339(now_ms)[..19].replace(['-', ':'], "");
-    if let Some(folder) = real.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    for number in 1..=MAX_RESCUES {
-        let mut name = real.as_os_str().to_owned();
-        name.push(format!(".rescued-{stamp}Z"));
-        if number > 1 {
-            name.push(format!("-{number}"));
-        }
-        let target = PathBuf::from(name);
-        let created = File::options()
-            .create_new(true)
-            .write(true)
-            .mode(PRIVATE)
-            .open(&target);
-        match created {
-            Ok(_) => return Ok(target),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(ErrorKind::AlreadyExists.into())
-}
-
-/// Brings a new file and its name to the disk.
-fn sync(target: &Path) -> io::Result<()> {
-    File::open(target)?.sync_all()?;
-    match target.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }

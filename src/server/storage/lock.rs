@@ -72,6 +72,8 @@ fn open(path: &Path) -> io::Result<File> {
     let opened = File::options()
         .create(true)
         .truncate(false)
+        // Its first bytes are looked at while the registry runs.
+        .read(true)
         .write(true)
         .mode(PRIVATE)
         .open(path);

@@ -11,8 +11,11 @@ mod files;
 mod load;
 mod lock;
 mod open;
+mod overwritten;
 mod peers;
 mod quarantine;
+mod rescue;
+mod schema;
 mod sessions;
 mod settle;
 mod slot;
@@ -28,9 +31,10 @@ use crate::server::policy::cost::CostState;
 use crate::server::policy::lease::Outage;
 
 pub use error::StorageError;
-pub use files::{FileGone, FilesLost};
+pub use files::{Deed, FileGone, FilesLost};
 pub use open::OpenError;
 pub use quarantine::FaultyRow;
+pub use rescue::Known;
 pub use store::Store;
 pub use uptime::Resumed;
 
@@ -127,6 +131,15 @@ pub struct RelayRows {
     pub tiers: Vec<(PeerId, Tier)>,
     /// How tight the registry was.
     pub state: CostState,
+}
+
+/// What the registry knows beside the peers, to be written where its tables are lost.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Outages that still count.
+    pub outages: Vec<Outage>,
+    /// All about TURN sessions and what they cost, with the traffic of this month.
+    pub relay: RelayRows,
 }
 
 /// A removal of the peers whose lease has run out.

@@ -11,9 +11,10 @@ use super::StorageError;
 use super::access::{self, Access, Handle, READING};
 use super::error::{code, code_of, is_full};
 use super::lock;
+use super::schema::{self, Missing};
 use super::store::Opened;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The first SQLite without the bug by which a reset of the write-ahead log could lose a commit.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -172,18 +173,54 @@ async fn open_to_write(path: &Path, real: &Path) -> Result<(Handle, Vec<String>)
         .map_err(|error| OpenError::of_sqlite(path, &error))?;
     let opened = async {
         migrate(&mut connection, path).await?;
+        let created = restore_tables(&mut connection, path).await?;
         let converted = convert(&mut connection).await;
-        converted.map_err(|error| OpenError::of_sqlite(path, &error))
+        let is_converted = converted.map_err(|error| OpenError::of_sqlite(path, &error))?;
+        Ok((created, is_converted))
     };
     match opened.await {
-        Ok(true) => notices.push("wrote the database anew, so that it can shrink".to_owned()),
-        Ok(false) => {}
+        Ok((created, is_converted)) => {
+            if is_converted {
+                notices.push("wrote the database anew, so that it can shrink".to_owned());
+            }
+            let notice =
+                |name| format!("the table {name} was missing in the database and was created anew");
+            notices.extend(created.iter().map(notice));
+        }
         Err(error) => {
             let _ = connection.close().await;
             return Err(error);
         }
     }
     Ok((connection, notices))
+}
+
+/// Creates the tables that somebody has dropped; returns their names. What the peers need of them they
+/// get again, but the peers themselves are in one table only.
+async fn restore_tables(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<Vec<String>, OpenError> {
+    let restored = async {
+        let mut transaction = connection.begin().await?;
+        let restored = schema::restore(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok::<_, StorageError>(restored)
+    };
+    match restored.await {
+        Ok(Missing::Created(created)) => Ok(created),
+        Ok(Missing::Peers) => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            report: "its table peers is missing".to_owned(),
+        }),
+        Err(StorageError::Full(error) | StorageError::Database(error)) => {
+            Err(OpenError::of_sqlite(path, &error))
+        }
+        Err(error) => Err(OpenError::Unwritable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }),
+    }
 }
 
 /// Opens a database of this version that cannot be written, as `error` says, for reading; `None` if

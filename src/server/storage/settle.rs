@@ -47,10 +47,17 @@ pub(super) async fn take_back(
 
 /// The number of the last transaction.
 pub(super) async fn last_batch(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
-    let batch: Option<i64> = sqlx::query_scalar("SELECT batch FROM registry_state")
+    Ok(stored_batch(connection).await?.unwrap_or(0))
+}
+
+/// The number of the last transaction, if the row is there that holds it.
+pub(super) async fn stored_batch(
+    connection: &mut SqliteConnection,
+) -> Result<Option<i64>, StorageError> {
+    let batch = sqlx::query_scalar("SELECT batch FROM registry_state")
         .fetch_optional(connection)
         .await?;
-    Ok(batch.unwrap_or(0))
+    Ok(batch)
 }
 
 /// Moves the log into the database file and waits for the disk; tells whether all of it is there.

@@ -1,5 +1,6 @@
 //! The database as the registry uses it: one connection, which one piece of work has at a time.
 
+mod files;
 mod resync;
 mod start;
 #[cfg(test)]
@@ -11,16 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use log::warn;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
 use super::access::{Access, Handle};
-use super::files::{self, Companions};
+use super::files::{Companions, Depth};
+use super::overwritten::States;
 use super::slot::Slot;
 use super::{
-    Changes, CommitOutcome, DataVersion, FileGone, FilesLost, StorageError, batch, open, settle,
-    uptime,
+    Changes, CommitOutcome, DataVersion, Memory, StorageError, batch, open, settle, uptime,
 };
 use crate::server::policy::lease::Outage;
 
@@ -77,6 +77,10 @@ impl Store {
                 generation: 0,
                 access: opened.access,
                 beside: Companions::default(),
+                log: None,
+                states: States::default(),
+                committed: 0,
+                lost: None,
                 is_closed: false,
             }),
             last_batch: AtomicI64::new(0),
@@ -119,20 +123,34 @@ impl Store {
         }
         let number = self.next_batch();
         let outcome = batch::commit(&mut connection, changes, version, number).await;
-        match outcome {
-            Err(error) if error.may_have_committed() => {
-                self.settle(&mut slot, connection, number, error).await
-            }
+        let outcome = match outcome {
             // The data is as it was, and the connection knows it.
             Err(error @ StorageError::Constraint(_)) => {
                 slot.put(&self.0.real, connection, true).await;
                 Err(error)
             }
+            Err(error) => {
+                // What the connection still sees may be the last that there is.
+                if let Err(gone) = self.inspect(&mut slot, Depth::Ends).await {
+                    slot.connection = Some(connection);
+                    Err(StorageError::Lost(gone))
+                } else if error.may_have_committed() {
+                    self.settle(&mut slot, connection, number, error).await
+                } else {
+                    let error = slot.judge(self.path(), error);
+                    slot.put(&self.0.real, connection, false).await;
+                    Err(error)
+                }
+            }
             outcome => {
-                slot.put(&self.0.real, connection, outcome.is_ok()).await;
+                slot.put(&self.0.real, connection, true).await;
                 outcome
             }
+        };
+        if let Ok(CommitOutcome::Done) = outcome {
+            slot.committed = number;
         }
+        outcome
     }
 
     fn timeout_ms(&self) -> i64 {
@@ -177,11 +195,17 @@ impl Store {
     }
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.
-    pub async fn recover(&self, outage: &Outage) -> Result<(), StorageError> {
+    /// `memory` replaces what is in tables that were dropped.
+    pub async fn recover(
+        &self,
+        outage: &Outage,
+        memory: impl FnOnce() -> Memory,
+    ) -> Result<(), StorageError> {
         self.regain().await?;
         let batch = self.next_batch();
         self.run(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            resync::mend(&mut transaction, self.path(), memory).await?;
             let set_back_ms = outage.from_ms.saturating_sub(outage.until_ms);
             if set_back_ms > 0 {
                 uptime::set_back(&mut transaction, set_back_ms, outage.until_ms).await?;
@@ -195,7 +219,9 @@ impl Store {
             transaction.commit().await?;
             Ok(())
         })
-        .await
+        .await?;
+        self.0.slot.lock().await.committed = batch;
+        Ok(())
     }
 
     /// Connects for writing, if a start could not.
@@ -213,61 +239,6 @@ impl Store {
         slot.access = Access::Full;
         slot.connection = Some(connection);
         Ok(())
-    }
-
-    /// Compares the files with the ones that were opened.
-    ///
-    /// # Errors
-    /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
-    pub async fn check_files(&self) -> Result<(), FileGone> {
-        // Held, as a connection that is replaced may replace the files beside the database.
-        let slot = self.0.slot.lock().await;
-        if slot.is_closed {
-            return Ok(());
-        }
-        let (inner, beside) = (Arc::clone(&self.0), slot.beside);
-        let checked = tokio::task::spawn_blocking(move || {
-            files::check(&inner.path, &inner.real, &inner.file, beside)
-        })
-        .await;
-        // A check that panicked has seen nothing.
-        let names = checked.unwrap_or(Ok(1))?;
-        drop(slot);
-        if names > 1 && !self.0.has_other_names.swap(true, Ordering::Relaxed) {
-            let path = self.path().display();
-            warn!("the database {path} has {names} names (hard links), none of which is a backup");
-        }
-        Ok(())
-    }
-
-    /// Writes all that the connection still sees to a new file beside the database, when files are
-    /// gone, and takes no more work: nothing that comes later would be in that file.
-    pub async fn give_up(&self, gone: FileGone, now_ms: i64) -> FilesLost {
-        let mut slot = self.0.slot.lock().await;
-        let rescued = match slot.take(&self.0.real).await {
-            Ok(mut connection) => {
-                let rescued = files::rescue(&mut connection, &self.0.real, now_ms).await;
-                slot.put(&self.0.real, connection, false).await;
-                rescued
-            }
-            Err(error) => Err(error),
-        };
-        slot.is_closed = true;
-        match rescued {
-            Ok(rescued) => FilesLost::Rescued { gone, rescued },
-            Err(error) => FilesLost::NotRescued { gone, error },
-        }
-    }
-
-    /// Moves what it can of the write-ahead log into the database file, without waiting for readers.
-    pub async fn checkpoint(&self) -> Result<(), StorageError> {
-        self.run(async |connection| {
-            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-                .fetch_all(connection)
-                .await?;
-            Ok(())
-        })
-        .await
     }
 
     /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
@@ -303,14 +274,20 @@ impl Store {
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
         let result = work(&mut connection).await;
+        let result = result.map_err(|error| slot.judge(self.path(), error));
         slot.put(&self.0.real, connection, result.is_ok()).await;
         result
     }
 
     /// Moves the write-ahead log into the database file and lets go of both.
+    ///
+    /// # Errors
+    /// Nothing is moved into a file that is not the one that was opened.
     pub async fn close(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
+        let inspected = self.inspect(&mut slot, Depth::Ends).await;
         slot.is_closed = true;
+        inspected.map_err(StorageError::Lost)?;
         let Some(mut connection) = slot.connection.take() else {
             return Ok(self.0.file.unlock().map_err(sqlx::Error::from)?);
         };
@@ -319,6 +296,7 @@ impl Store {
             Access::Alone | Access::Immutable => Ok(()),
         };
         let closed = connection.close().await;
+        slot.log = None;
         let unlocked = self.0.file.unlock().map_err(sqlx::Error::from);
         checkpoint?;
         closed?;

@@ -37,7 +37,11 @@ pub(super) async fn resume(
 ) -> Result<Resumed, StorageError> {
     let mut resumed = Resumed::default();
     let mut outages = outages(connection).await?;
-    if let Some(alive_at_ms) = alive_at_ms(connection).await? {
+    let alive_at_ms = match alive_at_ms(connection).await? {
+        Some(alive_at_ms) => Some(alive_at_ms),
+        None => last_renewal_ms(connection, now_ms).await?,
+    };
+    if let Some(alive_at_ms) = alive_at_ms {
         if alive_at_ms > now_ms {
             resumed.set_back_ms = alive_at_ms - now_ms;
             set_back(connection, resumed.set_back_ms, now_ms).await?;
@@ -94,6 +98,20 @@ async fn alive_at_ms(connection: &mut SqliteConnection) -> Result<Option<i64>, S
     Ok(alive_at_ms.map(|moment_ms| moment_ms.max(EARLIEST_MS)))
 }
 
+/// The last renewal by `now_ms`, if any. The registry was alive then, at least, if it has lost the row
+/// that says when.
+async fn last_renewal_ms(
+    connection: &mut SqliteConnection,
+    now_ms: i64,
+) -> Result<Option<i64>, StorageError> {
+    let last_ms: Option<i64> =
+        sqlx::query_scalar("SELECT max(last_seen) FROM peers WHERE last_seen <= ?")
+            .bind(now_ms)
+            .fetch_one(connection)
+            .await?;
+    Ok(last_ms.map(|moment_ms| moment_ms.max(EARLIEST_MS)))
+}
+
 /// Moves every moment in the database along with a wall clock that was set back, so that each
 /// lease keeps what it has left.
 ///
@@ -140,7 +158,7 @@ async fn outages(connection: &mut SqliteConnection) -> Result<Vec<Outage>, Stora
 }
 
 /// Replaces the outages that are known.
-async fn put_outages(
+pub(super) async fn put_outages(
     connection: &mut SqliteConnection,
     outages: &[Outage],
 ) -> Result<(), StorageError> {

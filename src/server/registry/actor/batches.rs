@@ -49,11 +49,12 @@ impl RegistryActor {
         self.enter(Phase::Waiting);
         self.begin_io();
         let store = self.store.clone();
-        let relay_config = self.relay_config.clone();
+        let (relay_config, view) = (self.relay_config.clone(), self.view.clone());
         let registry = ctx.address();
         actix::spawn(async move {
+            let changes = &batch.plan.changes;
             let result =
-                tables::commit_or_reload(&store, &batch.plan.changes, storage, &relay_config).await;
+                tables::commit_or_reload(&store, changes, storage, &relay_config, &view).await;
             let refuses_everyone = match (&result, other_row) {
                 (Err(StorageError::Constraint(_)), Some(other)) => {
                     store.probe(other).await.is_err()

@@ -2,12 +2,12 @@
 
 use std::mem;
 
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use super::registry_actor::RegistryActor;
 use crate::server::registry::journal;
 use crate::server::registry::state::Storage;
-use crate::server::storage::FileGone;
+use crate::server::storage::{FileGone, Known};
 
 /// Pages that a backup cleanup gives back at most: some 50 ms.
 const MAX_VACUUMED_PAGES: u32 = 2000;
@@ -35,7 +35,7 @@ impl RegistryActor {
         });
     }
 
-    /// Looks whether the files are still there. If not, nothing is accepted any more, what is known
+    /// Looks whether the files are still there and hold what was written. If not, nothing is accepted any more, what is known
     /// is written to a new file, and the actor ends.
     pub fn check_files(&mut self, ctx: &mut Context<Self>) {
         if mem::replace(&mut self.is_checking_files, true) {
@@ -56,9 +56,49 @@ impl RegistryActor {
         let now_ms = self.clock.now_ms();
         self.is_checking_files = true;
         // Health must say so at once.
-        self.view.write().storage = Storage::Fails { since_ms: now_ms };
+        let mut state = self.view.write();
+        if let Storage::Works(_) = state.storage {
+            state.storage = Storage::Fails { since_ms: now_ms };
+        }
+        drop(state);
+        let (store, registry) = (self.store.clone(), ctx.address());
+        actix::spawn(async move {
+            store.refuse_work().await;
+            // It comes behind the news of the last commit, so that memory has that too.
+            registry.do_send(Rescue { gone });
+        });
+    }
+}
+
+/// Tells the actor to write all that is known to a new file, and to end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Rescue {
+    gone: FileGone,
+}
+
+impl Handler<Rescue> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Rescue, ctx: &mut Self::Context) {
+        let now_ms = self.clock.now_ms();
+        let state = self.view.read();
+        let alive_at_ms = match state.storage {
+            Storage::Fails { since_ms } => since_ms,
+            Storage::Works(_) => now_ms,
+        };
+        let memory = state.memory();
+        drop(state);
+        let (view, mut parts) = (self.view.clone(), 0..);
+        let known = Known {
+            now_ms,
+            alive_at_ms,
+            memory,
+            // Some at a time, so that nobody who reads waits long.
+            peers: move || view.read().directory.rows(parts.next()?),
+        };
         let store = self.store.clone();
-        let rescue = async move { store.give_up(gone, now_ms).await };
+        let rescue = async move { store.give_up(message.gone, known).await };
         let ended = rescue.into_actor(self).map(|lost, actor, ctx| {
             journal::files_lost(&lost);
             if let Some(alive) = actor.alive.take() {

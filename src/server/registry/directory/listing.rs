@@ -178,7 +178,8 @@ impl Directory {
         true
     }
 
-    fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
+    /// The stores of a peer as a JSON array.
+    pub(super) fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
         let mut json = Vec::from(b"[");
         for (index, id) in peer.stores.iter().enumerate() {
             if index > 0 {

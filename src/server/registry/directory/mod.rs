@@ -16,6 +16,7 @@ mod peer_set;
 mod pool;
 mod registered;
 mod roster;
+mod rows;
 mod sharded;
 mod sweep;
 mod turn;

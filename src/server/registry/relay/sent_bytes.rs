@@ -55,6 +55,11 @@ impl SentProgress {
         self.saved = self.saving;
     }
 
+    /// Bytes that are counted and that no transaction has written.
+    pub fn unsaved(&self) -> i64 {
+        self.counted - self.saved
+    }
+
     /// Goes on from what was on disk when the tables were read anew: the rest is counted again.
     pub fn resume(&mut self, before: &Self) {
         self.saved = before.saved;

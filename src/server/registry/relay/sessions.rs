@@ -95,6 +95,11 @@ impl Sessions {
         self.by_id.len() * SESSION_BYTES
     }
 
+    /// All sessions, live or ended.
+    pub fn all(&self) -> impl Iterator<Item = &TurnSession> {
+        self.by_id.values()
+    }
+
     /// The session, live or ended.
     pub fn get(&self, session_id: &str) -> Option<&TurnSession> {
         self.by_id.get(session_id)
@@ -102,7 +107,7 @@ impl Sessions {
 
     /// The live sessions that a peer holds; a handful.
     pub fn of_peer(&self, peer_id: &str) -> impl Iterator<Item = &TurnSession> {
-        self.all(self.of_peer.get(peer_id))
+        self.of(self.of_peer.get(peer_id))
     }
 
     /// How many sessions of a peer, live or ended, were granted after `since_ms`.
@@ -117,7 +122,7 @@ impl Sessions {
 
     /// The live sessions that a server relays.
     pub fn on_server(&self, server_id: &str) -> impl Iterator<Item = &TurnSession> {
-        self.all(self.on_server.get(server_id))
+        self.of(self.on_server.get(server_id))
     }
 
     /// How many live sessions a server relays.
@@ -222,7 +227,7 @@ impl Sessions {
         }
     }
 
-    fn all<'s>(
+    fn of<'s>(
         &'s self,
         ids: Option<&'s BTreeSet<Arc<str>>>,
     ) -> impl Iterator<Item = &'s TurnSession> {

@@ -94,6 +94,19 @@ impl Relay {
         self
     }
 
+    /// All of it as rows, but for bytes sent that no transaction has written: those
+    /// [`follow`](Self::follow) carries over.
+    pub fn rows(&self) -> RelayRows {
+        let mut traffic = self.traffic.clone();
+        traffic.add_http(self.today, -self.sent.unsaved());
+        RelayRows {
+            sessions: self.sessions.all().cloned().collect(),
+            traffic: traffic.into_rows(),
+            tiers: self.tiers.clone().into_iter().collect(),
+            state: self.state,
+        }
+    }
+
     /// Lets time pass: ends sessions, begins days, counts bytes sent, and follows the cost with
     /// the mode. Returns the servers whose load has changed, and the mode before if it has.
     pub fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {

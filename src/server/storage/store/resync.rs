@@ -1,31 +1,92 @@
 //! Reads what somebody else may have changed, some rows at a time.
 
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use log::warn;
 use sqlx::{Connection, SqliteConnection};
 
 use super::Store;
 use super::start::{begin, read_relay, repair, tolerate};
 use crate::protocol::PeerId;
 use crate::server::storage::access::Access;
+use crate::server::storage::schema::{self, Missing};
 use crate::server::storage::{
-    DataVersion, Loaded, PeerRows, StorageError, batch, load, peers, quarantine,
+    DataVersion, Deed, FileGone, Loaded, Memory, PeerRows, StorageError, batch, cost, load, peers,
+    quarantine, settle, uptime,
 };
+
+/// Creates the tables that were dropped, with what `memory` holds of them.
+pub(super) async fn mend(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    memory: impl FnOnce() -> Memory,
+) -> Result<(), StorageError> {
+    let created = match schema::restore(connection).await? {
+        Missing::Peers => return Err(lost(path, Deed::WithoutPeers)),
+        Missing::Created(created) => created,
+    };
+    for name in &created {
+        warn!("the table {name} was missing in the database and was created anew");
+    }
+    let is_created = |table: &str| created.iter().any(|name| name == table);
+    let is_any_created = |tables: &[&str]| tables.iter().any(|table| is_created(table));
+    if !is_any_created(&[&cost::TABLES[..], &["outages"]].concat()) {
+        return Ok(());
+    }
+    let memory = memory();
+    if is_created("outages") {
+        uptime::put_outages(connection, &memory.outages).await?;
+    }
+    if is_any_created(&cost::TABLES) {
+        // All of them, as sessions and books must be of the same moment.
+        cost::drop_traffic(connection, &memory.relay.traffic).await?;
+        batch::put_relay(connection, memory.relay).await?;
+    }
+    Ok(())
+}
+
+fn lost(path: &Path, deed: Deed) -> StorageError {
+    StorageError::Lost(FileGone {
+        path: path.to_owned(),
+        deed,
+    })
+}
 
 impl Store {
     /// What a comparison of the table with memory begins with: everything but the peers, and the
-    /// highest row below `max_row_id`. Repairs what [`load`](Store::load) repairs.
+    /// highest row below `max_row_id`. Repairs what [`load`](Store::load) repairs, and creates tables
+    /// that were dropped, with what `memory` holds of them.
+    ///
+    /// # Errors
+    /// A database that has no peers any more, or that lacks what was committed, is lost.
     pub async fn begin_resync(
         &self,
         now_ms: i64,
         first_day: i64,
         max_row_id: i64,
+        memory: impl FnOnce() -> Memory,
     ) -> Result<(Loaded, i64), StorageError> {
         let timeout_ms = self.timeout_ms();
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
-        let generation = slot.generation;
+        let (generation, committed) = (slot.generation, slot.committed);
+        let given = committed..=self.0.last_batch.load(Ordering::Relaxed);
         let read = async {
             begin(&mut connection).await?;
-            repair(&mut connection, now_ms, timeout_ms).await?;
+            mend(&mut connection, self.path(), memory).await?;
+            let is_ours = match settle::stored_batch(&mut connection).await {
+                Ok(Some(batch)) => given.contains(&batch),
+                Ok(None) => true,
+                // It has no such column, as in an earlier version.
+                Err(error) if error.is_of_statement() => false,
+                Err(error) => return Err(error),
+            };
+            if !is_ours {
+                // Somebody has restored a backup: the peers of since then are in memory alone.
+                return Err(lost(self.path(), Deed::OtherState));
+            }
+            repair(&mut connection, now_ms, timeout_ms, committed).await?;
             let mut set_aside = Vec::new();
             let relay = read_relay(&mut connection, now_ms, first_day, &mut set_aside).await?;
             let moved = quarantine::set_aside(&mut connection, &set_aside, now_ms).await;
@@ -43,7 +104,7 @@ impl Store {
             sqlx::query("COMMIT").execute(&mut *connection).await?;
             Ok((loaded, max_row_id))
         };
-        let read = read.await;
+        let read = read.await.map_err(|error| slot.judge(self.path(), error));
         slot.put(&self.0.real, connection, read.is_ok()).await;
         read
     }

@@ -23,10 +23,17 @@ impl Store {
         self.0.timeout_ms.store(timeout_ms, Ordering::Relaxed);
         if self.0.slot.lock().await.access == Access::Full {
             match self.resume_fully(now_ms, timeout_ms).await {
+                Ok(resumed) => {
+                    let committed = self.0.last_batch.load(Ordering::Relaxed);
+                    self.0.slot.lock().await.committed = committed;
+                    // What the file is now, no backup from before is.
+                    tolerate("move the log into the file", self.checkpoint().await)?;
+                    return Ok(resumed);
+                }
                 Err(error) if error.stops_writes() => {
                     warn!("cannot write to the database, leases stand still: {error}");
                 }
-                resumed => return resumed,
+                Err(error) => return Err(error),
             }
         }
         self.run(async |connection| uptime::look(connection, now_ms).await)
@@ -72,7 +79,7 @@ impl Store {
         let may_write = slot.access == Access::Full && begin(&mut connection).await.is_ok();
         let loaded = async {
             if may_write {
-                repair(&mut connection, now_ms, timeout_ms).await?;
+                repair(&mut connection, now_ms, timeout_ms, 0).await?;
             } else {
                 sqlx::query("BEGIN").execute(&mut *connection).await?;
             }
@@ -120,20 +127,24 @@ pub(super) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(
     }
 }
 
-/// Brings what a wrong clock or an operator has left into bounds, before it is read.
+/// Brings what a wrong clock or an operator has left into bounds, before it is read. `batch` is the
+/// number of the last transaction.
 pub(super) async fn repair(
     connection: &mut SqliteConnection,
     now_ms: i64,
     timeout_ms: i64,
+    batch: i64,
 ) -> Result<(), StorageError> {
     let clamped = load::clamp(connection, now_ms).await;
     tolerate("bring leases from a time to come to now", clamped)?;
     // Without this row the transactions would not be marked.
     sqlx::query(
-        "INSERT OR IGNORE INTO registry_state (id, alive_at, peer_timeout_ms) VALUES (1, ?, ?)",
+        "INSERT OR IGNORE INTO registry_state (id, alive_at, peer_timeout_ms, batch)
+         VALUES (1, ?, ?, ?)",
     )
     .bind(now_ms)
     .bind(timeout_ms)
+    .bind(batch)
     .execute(connection)
     .await?;
     Ok(())

@@ -1,0 +1,146 @@
+//! Writes all that is known to a new file, when the old one is lost.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sqlx::SqliteConnection;
+
+use super::access::{self, Access};
+use super::lock::{PRIVATE, companions};
+use super::open::MIGRATIONS;
+use super::{Memory, StorageError, batch, uptime};
+use crate::clock::rfc3339;
+use crate::server::model::StoredPeer;
+
+/// Files of this name tried before giving up, so that no rescue overwrites another.
+const MAX_RESCUES: u32 = 100;
+
+/// What the registry knows, to be written to a new file.
+pub struct Known<P> {
+    /// The moment of the rescue, in Unix milliseconds.
+    pub now_ms: i64,
+    /// When writes were last known to work, in Unix milliseconds.
+    pub alive_at_ms: i64,
+    /// Everything but the peers.
+    pub memory: Memory,
+    /// Returns some of the peers each time, and `None` behind the last.
+    pub peers: P,
+}
+
+/// Copies all that `connection` sees to a new file beside the database at `real`.
+pub(super) async fn copy(
+    connection: &mut SqliteConnection,
+    real: &Path,
+    now_ms: i64,
+) -> Result<PathBuf, StorageError> {
+    let target = create(real, now_ms).map_err(sqlx::Error::from)?;
+    let copied = sqlx::query("VACUUM INTO ?")
+        .bind(target.to_string_lossy().into_owned())
+        .execute(connection)
+        .await;
+    finish(target, copied.map(drop).map_err(Into::into))
+}
+
+/// Writes what is known from memory to a new file beside the database at `real`.
+pub(super) async fn write<P>(
+    real: &Path,
+    timeout_ms: i64,
+    known: Known<P>,
+) -> Result<PathBuf, StorageError>
+where
+    P: FnMut() -> Option<Vec<StoredPeer>>,
+{
+    let target = create(real, known.now_ms).map_err(sqlx::Error::from)?;
+    let written = fill(&target, timeout_ms, known).await;
+    finish(target, written)
+}
+
+async fn fill<P>(target: &Path, timeout_ms: i64, known: Known<P>) -> Result<(), StorageError>
+where
+    P: FnMut() -> Option<Vec<StoredPeer>>,
+{
+    let mut connection = access::connect(target, Access::First).await?;
+    let written = async {
+        MIGRATIONS
+            .run(&mut *connection)
+            .await
+            .map_err(sqlx::Error::from)?;
+        // The file is synced once, at the end.
+        sqlx::query("PRAGMA synchronous = OFF")
+            .execute(&mut *connection)
+            .await?;
+        // A row that an operator has written without checks was read all the same.
+        sqlx::query("PRAGMA ignore_check_constraints = ON")
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("INSERT INTO registry_state (id, alive_at, peer_timeout_ms) VALUES (1, ?, ?)")
+            .bind(known.alive_at_ms)
+            .bind(timeout_ms)
+            .execute(&mut *connection)
+            .await?;
+        uptime::put_outages(&mut connection, &known.memory.outages).await?;
+        batch::put_relay(&mut connection, known.memory.relay).await?;
+        let mut peers = known.peers;
+        while let Some(peers) = peers() {
+            batch::put_peers(&mut connection, &peers).await?;
+        }
+        Ok(())
+    };
+    let written: Result<(), StorageError> = written.await;
+    // Moves the log into the file.
+    let closed = connection.close().await;
+    written?;
+    Ok(closed?)
+}
+
+/// Brings a file that is written to the disk; removes one that is not.
+fn finish(target: PathBuf, written: Result<(), StorageError>) -> Result<PathBuf, StorageError> {
+    let written = written.and_then(|()| Ok(sync(&target).map_err(sqlx::Error::from)?));
+    if let Err(error) = written {
+        // Half of it would be taken for the whole.
+        let [log, index] = companions(&target);
+        for path in [&target, &log, &index] {
+            let _ = fs::remove_file(path);
+        }
+        return Err(error);
+    }
+    Ok(target)
+}
+
+/// Creates an empty file for a rescue, which others cannot read.
+fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
+    let stamp = rfc3339(now_ms)[..19].replace(['-', ':'], "");
+    if let Some(folder) = real.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    for number in 1..=MAX_RESCUES {
+        let mut name = real.as_os_str().to_owned();
+        name.push(format!(".rescued-{stamp}Z"));
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        let target = PathBuf::from(name);
+        let created = File::options()
+            .create_new(true)
+            .write(true)
+            .mode(PRIVATE)
+            .open(&target);
+        match created {
+            Ok(_) => return Ok(target),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+/// Brings a new file and its name to the disk.
+fn sync(target: &Path) -> io::Result<()> {
+    File::open(target)?.sync_all()?;
+    match target.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}

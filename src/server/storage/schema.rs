@@ -1,0 +1,83 @@
+//! Tables that somebody has dropped, which are created anew.
+
+use std::collections::HashSet;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tokio::sync::OnceCell;
+
+use super::StorageError;
+use super::open::MIGRATIONS;
+
+/// The one table whose content nothing replaces.
+const PEERS: &str = "peers";
+
+/// A table, an index or a view, as the migrations create it.
+#[derive(Debug, sqlx::FromRow)]
+struct Object {
+    kind: String,
+    name: String,
+    /// The table of an index.
+    of_table: String,
+    statement: String,
+}
+
+/// Which tables there were not.
+#[derive(Debug)]
+pub(super) enum Missing {
+    /// The peers. Nothing was created.
+    Peers,
+    /// Others, perhaps none, which are there now.
+    Created(Vec<String>),
+}
+
+/// Creates the tables and views that are missing.
+pub(super) async fn restore(connection: &mut SqliteConnection) -> Result<Missing, StorageError> {
+    let found: HashSet<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema")
+        .fetch_all(&mut *connection)
+        .await?
+        .into_iter()
+        .collect();
+    if !found.contains(PEERS) {
+        return Ok(Missing::Peers);
+    }
+    let mut created = Vec::new();
+    for object in expected().await? {
+        let is_missing = match object.kind.as_str() {
+            "index" => created.contains(&object.of_table),
+            _ => !found.contains(&object.name),
+        };
+        if is_missing {
+            sqlx::query(AssertSqlSafe(object.statement.as_str()))
+                .execute(&mut *connection)
+                .await?;
+            if object.kind != "index" {
+                created.push(object.name.clone());
+            }
+        }
+    }
+    Ok(Missing::Created(created))
+}
+
+/// What all migrations together create, tables first.
+async fn expected() -> Result<&'static [Object], StorageError> {
+    static EXPECTED: OnceCell<Vec<Object>> = OnceCell::const_new();
+    let expected = EXPECTED.get_or_try_init(|| async {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut memory = options.disable_statement_logging().connect().await?;
+        MIGRATIONS
+            .run(&mut memory)
+            .await
+            .map_err(sqlx::Error::from)?;
+        let objects = sqlx::query_as(
+            "SELECT type AS kind, name, tbl_name AS of_table, sql AS statement
+             FROM sqlite_schema WHERE sql IS NOT NULL AND name <> '_sqlx_migrations'
+             ORDER BY type <> 'table', type",
+        )
+        .fetch_all(&mut memory)
+        .await?;
+        memory.close().await?;
+        Ok::<_, StorageError>(objects)
+    });
+    Ok(expected.await?)
+}

@@ -1,0 +1,152 @@
+//! Looks after the files: whether they are still the ones that were written, and what to do if not.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use log::warn;
+
+use super::Store;
+use crate::server::model::StoredPeer;
+use crate::server::storage::access::Access;
+use crate::server::storage::files::{self, Depth};
+use crate::server::storage::slot::Slot;
+use crate::server::storage::{FileGone, FilesLost, Known, StorageError, rescue, settle};
+
+impl Store {
+    /// Compares the files with the ones that were opened, and their bytes with what was written.
+    ///
+    /// # Errors
+    /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
+    pub async fn check_files(&self) -> Result<(), FileGone> {
+        // Held, as a connection that is replaced may replace the files beside the database.
+        let mut slot = self.0.slot.lock().await;
+        let names = self.inspect(&mut slot, Depth::Ends).await?;
+        drop(slot);
+        if names > 1 && !self.0.has_other_names.swap(true, Ordering::Relaxed) {
+            let path = self.path().display();
+            warn!("the database {path} has {names} names (hard links), none of which is a backup");
+        }
+        Ok(())
+    }
+
+    /// Looks at the files. Once they are lost, they are so for ever. Returns how many names the
+    /// database has.
+    pub(super) async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
+        if slot.is_closed {
+            return Ok(1);
+        }
+        if let Some(gone) = &slot.lost {
+            return Err(gone.clone());
+        }
+        let (inner, beside, log) = (Arc::clone(&self.0), slot.beside, slot.log.clone());
+        let mut states = slot.states;
+        let checked = tokio::task::spawn_blocking(move || {
+            let log = log.as_deref();
+            let names = files::check(
+                &inner.path,
+                &inner.real,
+                &inner.file,
+                beside,
+                log,
+                &mut states,
+                depth,
+            )?;
+            Ok((names, states))
+        })
+        .await;
+        // A check that panicked has seen nothing.
+        match checked.unwrap_or(Ok((1, slot.states))) {
+            Ok((names, states)) => {
+                slot.states = states;
+                Ok(names)
+            }
+            Err(gone) => {
+                slot.lost = Some(FileGone::clone(&gone));
+                Err(gone)
+            }
+        }
+    }
+
+    /// Takes no more work. Whatever was committed has been told to its caller.
+    pub async fn refuse_work(&self) {
+        self.0.slot.lock().await.is_closed = true;
+    }
+
+    /// Writes all that is known to a new file beside the database, when files are gone: what the
+    /// connection still sees, or what is in memory if that is not all.
+    pub async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
+    where
+        P: FnMut() -> Option<Vec<StoredPeer>>,
+    {
+        let mut slot = self.0.slot.lock().await;
+        slot.is_closed = true;
+        let real = &self.0.real;
+        if gone.deed.spares_connection()
+            && let Some(mut connection) = slot.connection.take()
+        {
+            let stored = settle::stored_batch(&mut connection).await;
+            let copied = match stored {
+                Ok(Some(batch)) if batch >= slot.committed => {
+                    rescue::copy(&mut connection, real, known.now_ms).await
+                }
+                Ok(_) => Err(sqlx::Error::RowNotFound.into()),
+                Err(error) => Err(error),
+            };
+            slot.put(real, connection, false).await;
+            match copied {
+                Ok(rescued) => return FilesLost::Rescued { gone, rescued },
+                Err(error) => warn!("cannot read the lost database, writing from memory: {error}"),
+            }
+        }
+        // Whoever waits is refused at once, as this may take a while.
+        drop(slot);
+        match rescue::write(real, self.timeout_ms(), known).await {
+            Ok(rescued) => FilesLost::Rescued { gone, rescued },
+            Err(error) => FilesLost::NotRescued { gone, error },
+        }
+    }
+
+    /// Moves what it can of the write-ahead log into the database file, without waiting for readers,
+    /// and gives the state of the file a new number.
+    pub async fn checkpoint(&self) -> Result<(), StorageError> {
+        let mut slot = self.0.slot.lock().await;
+        if slot.access != Access::Full {
+            return Ok(());
+        }
+        let mut connection = slot.take(&self.0.real).await?;
+        // Pages that are moved into another file would make it look like ours, and garbled ones would
+        // spoil it.
+        if let Err(gone) = self.inspect(&mut slot, Depth::Whole).await {
+            slot.connection = Some(connection);
+            return Err(StorageError::Lost(gone));
+        }
+        let mut states = slot.states;
+        let moved = async {
+            let found = if states.has_given() {
+                0
+            } else {
+                sqlx::query_scalar("PRAGMA user_version")
+                    .fetch_one(&mut *connection)
+                    .await?
+            };
+            let number = format!("PRAGMA user_version = {}", states.next(found));
+            sqlx::query(sqlx::AssertSqlSafe(number))
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+                .fetch_all(&mut *connection)
+                .await?;
+            Ok(())
+        };
+        let moved: Result<(), StorageError> = moved.await;
+        // Given even if that failed, as the number may be in the log.
+        slot.states = states;
+        let moved = moved.map_err(|error| slot.judge(self.path(), error));
+        slot.put(&self.0.real, connection, moved.is_ok()).await;
+        moved?;
+        self.inspect(&mut slot, Depth::Ends)
+            .await
+            .map_err(StorageError::Lost)?;
+        Ok(())
+    }
+}
