@@ -1,8 +1,8 @@
 //! What can go wrong with the database.
 
-use super::FileGone;
+use super::lost::FileGone;
 
-/// A read or write that failed; nothing of it was changed.
+/// A read or write that failed. Nothing was changed, except maybe by [`Unsettled`](Self::Unsettled).
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// A constraint or a trigger refused one of the rows; the data is still at its version, so
@@ -12,7 +12,7 @@ pub enum StorageError {
     /// There is no room for what was to be written.
     #[error("the disk takes no more bytes (disk full or file size limit): {0}")]
     Full(sqlx::Error),
-    /// Neither does the disk take the changes, nor can they be taken back: a restart may find them.
+    /// The disk takes neither the changes nor what would take them back: a restart may find them.
     #[error("the disk neither takes a change nor lets it be taken back: {0}")]
     Unsettled(sqlx::Error),
     /// SQLite or the file system refused.

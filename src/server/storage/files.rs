@@ -1,101 +1,12 @@
 //! Whether the files are still the ones that were opened, and what to do if not.
 
-use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::StorageError;
 use super::lock::{FileId, companions};
+use super::lost::{Deed, FileGone};
 use super::overwritten::{Fault, Log, States};
-
-/// A file of the database was taken away or overwritten while the registry ran; what is written from
-/// now on is lost with the process.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} was {deed} while the registry ran")]
-pub struct FileGone {
-    /// The database, its write-ahead log or the index of that.
-    pub path: PathBuf,
-    /// What was done to it.
-    pub deed: Deed,
-}
-
-/// What was done to a file of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// It has no name any more.
-    Deleted,
-    /// It has another name.
-    MovedAway,
-    /// Another file has its name.
-    Replaced,
-    /// Its bytes are no database any more, or not the log that they were.
-    Overwritten,
-    /// Its bytes are another database, or an older state of this one.
-    OtherState,
-    /// Its end is missing.
-    CutShort,
-    /// SQLite cannot read its pages.
-    Damaged,
-    /// The table of peers was dropped.
-    WithoutPeers,
-}
-
-impl Deed {
-    /// Whether a connection that was opened before still sees all that was committed.
-    pub(super) fn spares_connection(self) -> bool {
-        matches!(self, Self::Deleted | Self::MovedAway | Self::Replaced)
-    }
-}
-
-impl fmt::Display for Deed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deleted => "deleted",
-            Self::MovedAway => "moved away",
-            Self::Replaced => "replaced",
-            Self::Overwritten => "emptied or overwritten",
-            Self::OtherState => "overwritten by an older copy or another database",
-            Self::CutShort => "cut short",
-            Self::Damaged => "damaged",
-            Self::WithoutPeers => "left without its table peers",
-        })
-    }
-}
-
-impl From<Fault> for Deed {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::NoDatabase | Fault::OtherLog => Self::Overwritten,
-            Fault::OtherState => Self::OtherState,
-            Fault::CutShort => Self::CutShort,
-        }
-    }
-}
-
-/// The end of a registry whose files were taken away.
-#[derive(Debug, thiserror::Error)]
-pub enum FilesLost {
-    /// All that the registry knew is in a new file.
-    #[error(
-        "{gone}; all that was known is in {rescued}: move that file to where the database was, \
-         without any -wal and -shm beside it, and start again"
-    )]
-    Rescued {
-        /// What was taken away.
-        gone: FileGone,
-        /// The new file.
-        rescued: PathBuf,
-    },
-    /// A new file could not be written.
-    #[error("{gone}; what was known could not be written to a new file: {error}")]
-    NotRescued {
-        /// What was taken away.
-        gone: FileGone,
-        /// Why there is no new file.
-        error: StorageError,
-    },
-}
 
 /// The files beside the database, as far as they are there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -169,4 +80,14 @@ pub(super) fn check(
         return Err(gone(&path, fault.into()));
     }
     Ok(opened.nlink())
+}
+
+impl From<Fault> for Deed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NoDatabase | Fault::OtherLog => Self::Overwritten,
+            Fault::OtherState => Self::OtherState,
+            Fault::CutShort => Self::CutShort,
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 /// For the owner alone: the database holds the ids of live TURN sessions.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -25,7 +25,7 @@ impl FileId {
         }
     }
 
-    /// The file at `path`; none if nothing is there.
+    /// The file at `path`; `None` if there is none.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(file) => Ok(Some(Self::of(&file))),

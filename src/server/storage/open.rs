@@ -1,20 +1,17 @@
 //! Opens the database, or says why this one must not be opened.
 
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{Connection, SqliteConnection};
 
 use super::StorageError;
 use super::access::{self, Access, Handle, READING};
-use super::error::{code, code_of, is_full};
 use super::lock;
-use super::schema::{self, Missing};
+use super::open_error::OpenError;
+use super::schema::{self, MIGRATIONS, Missing};
 use super::store::Opened;
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The first SQLite without the bug by which a reset of the write-ahead log could lose a commit.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -25,116 +22,6 @@ const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 
 /// What SQLite says of a value that breaks the rules of its column, which is no damage to the file.
 const VALUE_FAULT: &str = " value in ";
-
-/// Why a database was not opened. Nothing in it was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file or its folder cannot be created, read or written.
-    #[error(
-        "the database {path} (DATABASE_URL) cannot be opened for writing: {reason}; check that \
-         its folder exists or can be created, and that this user may write there"
-    )]
-    Unwritable {
-        /// The database file.
-        path: PathBuf,
-        /// What went wrong.
-        reason: String,
-    },
-    /// The file cannot be used at present, which may pass by itself.
-    #[error(
-        "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
-         full, make room"
-    )]
-    Stalled {
-        /// The database file.
-        path: PathBuf,
-        /// What went wrong.
-        reason: String,
-    },
-    /// Another process has it.
-    #[error(
-        "the database {path} (DATABASE_URL) is in use by another peer-registry; stop that one, \
-         or give this one a database of its own"
-    )]
-    InUse {
-        /// The database file.
-        path: PathBuf,
-    },
-    /// The file is something else.
-    #[error(
-        "{path} (DATABASE_URL) is not a database of peer-registry and was left as it is; move it \
-         away, or name another file"
-    )]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is damaged.
-    #[error(
-        "the database {path} (DATABASE_URL) is damaged and was left as it is: {report}; restore a \
-         backup, or move it away to start empty: live nodes register again by themselves"
-    )]
-    Damaged {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite found.
-        report: String,
-    },
-    /// The file was written by a later version.
-    #[error(
-        "the database {path} (DATABASE_URL) was written by a newer peer-registry (its schema \
-         version {version} is unknown here) and was left as it is; run that version, or restore a \
-         backup from before the upgrade"
-    )]
-    Newer {
-        /// The database file.
-        path: PathBuf,
-        /// The unknown migration.
-        version: i64,
-    },
-    /// The program was built with a SQLite that can lose commits.
-    #[error("SQLite {found} is too old: 3.51.3 or later is needed")]
-    OldSqlite {
-        /// The version found.
-        found: String,
-    },
-}
-
-impl OpenError {
-    /// Whether a later start may succeed without anybody's doing.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Stalled { .. } | Self::InUse { .. })
-    }
-
-    /// What an error of the file system means.
-    pub(super) fn of_io(path: &Path, error: &io::Error) -> Self {
-        let is_full = matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-        );
-        let (path, reason) = (path.to_owned(), error.to_string());
-        if is_full {
-            Self::Stalled { path, reason }
-        } else {
-            Self::Unwritable { path, reason }
-        }
-    }
-
-    /// What an error of SQLite means to an operator.
-    fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
-        let (path, reason) = (path.to_owned(), error.to_string());
-        match code_of(error) {
-            Some(code::CORRUPT) => Self::Damaged {
-                path,
-                report: reason,
-            },
-            Some(code::NOT_A_DATABASE) => Self::Foreign { path },
-            Some(code::IO | code::BUSY) => Self::Stalled { path, reason },
-            _ if is_full(error) => Self::Stalled { path, reason },
-            _ => Self::Unwritable { path, reason },
-        }
-    }
-}
 
 pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {

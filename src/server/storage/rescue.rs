@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use sqlx::SqliteConnection;
 
 use super::access::{self, Access};
+use super::loaded::Memory;
 use super::lock::{PRIVATE, companions};
-use super::open::MIGRATIONS;
-use super::{Memory, StorageError, batch, uptime};
+use super::schema::MIGRATIONS;
+use super::{StorageError, batch, uptime};
 use crate::clock::rfc3339;
 use crate::server::model::StoredPeer;
 

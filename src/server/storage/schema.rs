@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::OnceCell;
 
 use super::StorageError;
-use super::open::MIGRATIONS;
+
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The one table whose content nothing replaces.
 const PEERS: &str = "peers";

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::access::{self, Access, Handle};
-use super::files::{Companions, Deed, FileGone};
+use super::files::Companions;
+use super::lost::{Deed, FileGone};
 use super::overwritten::{Log, States};
 use super::{StorageError, settle};
 

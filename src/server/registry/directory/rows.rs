@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::registered::Directory;
 use super::peer::DirectoryPeer;
+use super::registered::Directory;
 use crate::server::model::{Profile, StoredPeer};
 
 /// The members of a listed peer that are kept as JSON text.

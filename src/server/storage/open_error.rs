@@ -1,0 +1,116 @@
+//! Why a database is not opened.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::error::{code, code_of, is_full};
+
+/// Why a database was not opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its folder cannot be created, read or written.
+    #[error(
+        "the database {path} (DATABASE_URL) cannot be opened for writing: {reason}; check that \
+         its folder exists or can be created, and that this user may write there"
+    )]
+    Unwritable {
+        /// The database file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The file cannot be used at present, which may pass by itself.
+    #[error(
+        "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
+         full, make room"
+    )]
+    Stalled {
+        /// The database file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Another process has it.
+    #[error(
+        "the database {path} (DATABASE_URL) is in use by another peer-registry; stop that one, \
+         or give this one a database of its own"
+    )]
+    InUse {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error(
+        "{path} (DATABASE_URL) is not a database of peer-registry and was left as it is; move it \
+         away, or name another file"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error(
+        "the database {path} (DATABASE_URL) is damaged and was left as it is: {report}; restore a \
+         backup, or move it away to start empty: live nodes register again by themselves"
+    )]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite found.
+        report: String,
+    },
+    /// The file was written by a later version.
+    #[error(
+        "the database {path} (DATABASE_URL) was written by a newer peer-registry (its schema \
+         version {version} is unknown here) and was left as it is; run that version, or restore a \
+         backup from before the upgrade"
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// The unknown migration.
+        version: i64,
+    },
+    /// The program was built with a SQLite that can lose commits.
+    #[error("SQLite {found} is too old: 3.51.3 or later is needed")]
+    OldSqlite {
+        /// The version found.
+        found: String,
+    },
+}
+
+impl OpenError {
+    /// Whether a later start may succeed without anybody's doing.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Stalled { .. } | Self::InUse { .. })
+    }
+
+    /// What an error of the file system means.
+    pub(super) fn of_io(path: &Path, error: &io::Error) -> Self {
+        let is_full = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        );
+        let (path, reason) = (path.to_owned(), error.to_string());
+        if is_full {
+            Self::Stalled { path, reason }
+        } else {
+            Self::Unwritable { path, reason }
+        }
+    }
+
+    /// What an error of SQLite means to an operator.
+    pub(super) fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match code_of(error) {
+            Some(code::CORRUPT) => Self::Damaged {
+                path,
+                report: reason,
+            },
+            Some(code::NOT_A_DATABASE) => Self::Foreign { path },
+            Some(code::IO | code::BUSY) => Self::Stalled { path, reason },
+            _ if is_full(error) => Self::Stalled { path, reason },
+            _ => Self::Unwritable { path, reason },
+        }
+    }
+}
