@@ -71,7 +71,7 @@ impl ManualClock {
         self.sleepers.wake(self.now_ms());
     }
 
-    pub(super) fn sleep(&self, at_ms: i64, kind: Kind) -> Sleep {
+    pub(crate) fn sleep(&self, at_ms: i64, kind: Kind) -> Sleep {
         let sleep = self.sleepers.sleep(at_ms, kind);
         // The clock may have moved between the look at it and the entry.
         self.wake_sleepers();

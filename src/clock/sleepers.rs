@@ -20,14 +20,14 @@ pub struct Waiting {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Plan,
     Guard,
 }
 
 /// Who waits, in order of the times they wait for.
 #[derive(Debug, Default)]
-pub(super) struct Sleepers {
+pub(crate) struct Sleepers {
     queue: Arc<Queue>,
 }
 
@@ -45,7 +45,7 @@ struct Ordered {
 
 impl Sleepers {
     /// Adds a sleeper that wakes at `at_ms`.
-    pub(super) fn sleep(&self, at_ms: i64, kind: Kind) -> Sleep {
+    pub(crate) fn sleep(&self, at_ms: i64, kind: Kind) -> Sleep {
         let (waker, woken) = oneshot::channel();
         let key = self.queue.add(at_ms, kind, waker);
         Box::pin(ManualSleep {
@@ -56,17 +56,17 @@ impl Sleepers {
     }
 
     /// Wakes all whose time has come by `now_ms`.
-    pub(super) fn wake(&self, now_ms: i64) {
+    pub(crate) fn wake(&self, now_ms: i64) {
         self.queue.wake(now_ms);
     }
 
     /// When the first of a kind wakes.
-    pub(super) fn earliest_ms(&self, kind: Kind) -> Option<i64> {
+    pub(crate) fn earliest_ms(&self, kind: Kind) -> Option<i64> {
         self.queue.earliest_ms(kind)
     }
 
     /// Follows the number of sleepers.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Waiting> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Waiting> {
         self.queue.waiting.subscribe()
     }
 }

@@ -11,14 +11,14 @@ use super::{Limits, PeerId, RequestError, is_visible};
 use crate::clock::unix_ms;
 
 /// The fields of a request body that have not been read yet.
-pub(super) struct Fields<'l> {
+pub(crate) struct Fields<'l> {
     map: Map<String, Value>,
     limits: &'l Limits,
 }
 
 impl<'l> Fields<'l> {
     /// Parses `body` as one JSON object without duplicate keys, nested at most 128 deep.
-    pub(super) fn parse(body: &[u8], limits: &'l Limits) -> Result<Self, RequestError> {
+    pub(crate) fn parse(body: &[u8], limits: &'l Limits) -> Result<Self, RequestError> {
         if body.is_empty() {
             return Err(RequestError::invalid_json(
                 "the body is empty: it must be a JSON object",
@@ -41,12 +41,12 @@ impl<'l> Fields<'l> {
     }
 
     /// The id of a peer that may have registered long ago.
-    pub(super) fn peer_id(&mut self) -> Result<PeerId, RequestError> {
+    pub(crate) fn peer_id(&mut self) -> Result<PeerId, RequestError> {
         self.id(PeerId::parse, PeerId::form)
     }
 
     /// The id of a peer that registers.
-    pub(super) fn new_peer_id(&mut self) -> Result<PeerId, RequestError> {
+    pub(crate) fn new_peer_id(&mut self) -> Result<PeerId, RequestError> {
         self.id(PeerId::parse_new, PeerId::new_form)
     }
 
@@ -64,12 +64,12 @@ impl<'l> Fields<'l> {
     }
 
     /// A short free text without control or invisible characters.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
         self.clean_text(name, self.limits.string_bytes)
     }
 
     /// A store id.
-    pub(super) fn store_id(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
+    pub(crate) fn store_id(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
         self.clean_text(name, self.limits.store_bytes)
     }
 
@@ -88,7 +88,7 @@ impl<'l> Fields<'l> {
         }
     }
 
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
@@ -97,7 +97,7 @@ impl<'l> Fields<'l> {
     }
 
     /// A whole number from `least` to `most`.
-    pub(super) fn number<N: TryFrom<i64>>(
+    pub(crate) fn number<N: TryFrom<i64>>(
         &mut self,
         name: &'static str,
         least: i64,
@@ -117,7 +117,7 @@ impl<'l> Fields<'l> {
     }
 
     /// A number in `range`, which `form` describes.
-    pub(super) fn decimal(
+    pub(crate) fn decimal(
         &mut self,
         name: &'static str,
         range: RangeInclusive<f64>,
@@ -133,7 +133,7 @@ impl<'l> Fields<'l> {
     }
 
     /// One of a few words, which `form` lists.
-    pub(super) fn word<W: FromStr>(
+    pub(crate) fn word<W: FromStr>(
         &mut self,
         name: &'static str,
         form: &str,
@@ -148,10 +148,10 @@ impl<'l> Fields<'l> {
     }
 
     /// How a moment is written.
-    pub(super) const MOMENT: &'static str = "a moment as RFC 3339, e.g. 2026-12-01T00:00:00Z";
+    pub(crate) const MOMENT: &'static str = "a moment as RFC 3339, e.g. 2026-12-01T00:00:00Z";
 
     /// A moment, as Unix milliseconds.
-    pub(super) fn moment(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
+    pub(crate) fn moment(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
@@ -162,16 +162,16 @@ impl<'l> Fields<'l> {
     }
 
     /// Whether the body names a field, even as null.
-    pub(super) fn names(&self, name: &str) -> bool {
+    pub(crate) fn names(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
 
-    pub(super) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
+    pub(crate) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
         self.number(name, 1, i64::from(u16::MAX))
     }
 
     /// A list of addresses: printable text without blanks.
-    pub(super) fn addresses(
+    pub(crate) fn addresses(
         &mut self,
         name: &'static str,
     ) -> Result<Option<Vec<String>>, RequestError> {
@@ -184,7 +184,7 @@ impl<'l> Fields<'l> {
     }
 
     /// A list of store ids, each once.
-    pub(super) fn stores(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
+    pub(crate) fn stores(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
         let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
         let form = format!("1 to {bytes} bytes without control or invisible characters");
         let mut stores = self
@@ -196,7 +196,7 @@ impl<'l> Fields<'l> {
     }
 
     /// A list of at most `most` items, which `form` describes.
-    pub(super) fn items(
+    pub(crate) fn items(
         &mut self,
         name: &'static str,
         most: usize,
@@ -238,7 +238,7 @@ impl<'l> Fields<'l> {
     }
 
     /// Free-form JSON of one kind, e.g. an object, small when written compactly.
-    pub(super) fn json(
+    pub(crate) fn json(
         &mut self,
         name: &'static str,
         kind: &str,

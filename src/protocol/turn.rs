@@ -26,7 +26,7 @@ pub struct TurnOffer {
 impl TurnOffer {
     /// Takes the TURN fields of a registration, in which they are optional as a group: nodes send
     /// an empty `turnAddresses`, or a lone port, when they found no public address.
-    pub(super) fn from_fields(
+    pub(crate) fn from_fields(
         fields: &mut Fields<'_>,
         limits: &Limits,
     ) -> Result<Option<Self>, RequestError> {

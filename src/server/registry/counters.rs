@@ -7,7 +7,7 @@ use crate::protocol::ErrorCode;
 
 /// Counters that only go up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Registrations accepted, first ones and updates.
     pub registrations: u64,
     /// Heartbeats accepted.
@@ -30,7 +30,7 @@ pub struct Counters {
 
 impl Counters {
     /// Counts a mutation that was decided.
-    pub(super) fn count(&mut self, mutation: &Mutation) {
+    pub(crate) fn count(&mut self, mutation: &Mutation) {
         let counter = match mutation {
             Mutation::Register(pending) if pending.decision().is_ok() => &mut self.registrations,
             Mutation::Renew(pending) => match pending.decision() {

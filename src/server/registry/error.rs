@@ -6,7 +6,7 @@
 /// cannot be read either, a [`StorageUnavailable`](Self::StorageUnavailable) write may turn out to be
 /// on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
+pub(crate) enum RegistryError {
     /// The peer is not registered.
     #[error("the peer is not registered")]
     UnknownPeer,

@@ -29,7 +29,7 @@ use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 /// A handle on the running registry; clones share it.
 #[derive(Clone)]
-pub struct Registry {
+pub(crate) struct Registry {
     addr: Addr<RegistryActor>,
     inbox: Inbox,
     view: View,
@@ -39,7 +39,7 @@ pub struct Registry {
 
 /// What the registry found when it started.
 #[derive(Debug)]
-pub struct Started {
+pub(crate) struct Started {
     /// Registered peers, active or not.
     pub total_peers: usize,
     /// Peers whose lease has not run out.
@@ -55,7 +55,7 @@ impl Registry {
     /// Takes up the leases in `store` and starts the actor on the current actix system.
     ///
     /// `sent` counts the bytes that the HTTP server sends, which cost money.
-    pub async fn start(
+    pub(crate) async fn start(
         store: Store,
         clock: Arc<dyn Clock>,
         config: &Config,
@@ -86,18 +86,21 @@ impl Registry {
     }
 
     /// Registers a peer, or replaces what it announced before. On return it is on disk.
-    pub async fn register(&self, registration: Registration) -> Result<Receipt, RegistryError> {
+    pub(crate) async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Receipt, RegistryError> {
         self.submit(registration, |it| Mutation::Register(Box::new(it)))
             .await
     }
 
     /// Renews a peer's lease. On return the renewal is on disk.
-    pub async fn renew(&self, request: HeartbeatRequest) -> Result<Receipt, RegistryError> {
+    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Receipt, RegistryError> {
         self.submit(request, Mutation::Renew).await
     }
 
     /// Records a peer's offer to relay. On return it is on disk.
-    pub async fn register_turn_server(
+    pub(crate) async fn register_turn_server(
         &self,
         request: RegisterTurnServerRequest,
     ) -> Result<Receipt, RegistryError> {
@@ -106,7 +109,7 @@ impl Registry {
     }
 
     /// Grants relay capacity, or refuses. On return a session is on disk.
-    pub async fn allocate_turn(
+    pub(crate) async fn allocate_turn(
         &self,
         request: AllocateTurnRequest,
     ) -> Result<Allocation, RegistryError> {
@@ -115,7 +118,7 @@ impl Registry {
     }
 
     /// Ends a TURN session. On return that is on disk.
-    pub async fn release_turn(
+    pub(crate) async fn release_turn(
         &self,
         request: ReleaseTurnRequest,
     ) -> Result<Released, RegistryError> {
@@ -124,7 +127,7 @@ impl Registry {
     }
 
     /// Counts what a TURN server has relayed. On return that is on disk.
-    pub async fn report_turn_usage(
+    pub(crate) async fn report_turn_usage(
         &self,
         request: ReportTurnUsageRequest,
     ) -> Result<Reported, RegistryError> {
@@ -133,7 +136,7 @@ impl Registry {
     }
 
     /// Saves what the operator says a peer may relay. On return that is on disk.
-    pub async fn set_tier(
+    pub(crate) async fn set_tier(
         &self,
         peer_id: PeerId,
         tier: Tier,
@@ -144,13 +147,19 @@ impl Registry {
     }
 
     /// Saves what the cloud's bill says. On return that is on disk.
-    pub async fn set_spend(&self, bill: SetSpendRequest) -> Result<SettingSaved, RegistryError> {
+    pub(crate) async fn set_spend(
+        &self,
+        bill: SetSpendRequest,
+    ) -> Result<SettingSaved, RegistryError> {
         self.submit(bill, |it| Mutation::SetSpend(Box::new(it)))
             .await
     }
 
     /// Forces a mode for a while, or ends that. On return that is on disk.
-    pub async fn set_mode(&self, request: SetModeRequest) -> Result<SettingSaved, RegistryError> {
+    pub(crate) async fn set_mode(
+        &self,
+        request: SetModeRequest,
+    ) -> Result<SettingSaved, RegistryError> {
         self.submit(request, |it| Mutation::SetMode(Box::new(it)))
             .await
     }
@@ -168,21 +177,21 @@ impl Registry {
     }
 
     /// Lists active peers.
-    pub async fn list_peers(&self, query: &ListPeers) -> Result<Peers, RegistryError> {
+    pub(crate) async fn list_peers(&self, query: &ListPeers) -> Result<Peers, RegistryError> {
         let _permit = self.permit()?;
         self.check()?;
         Ok(self.view.list_peers(query).await)
     }
 
     /// Lists active TURN servers with room, `max` at most.
-    pub async fn list_turn_servers(&self, max: usize) -> Result<TurnListing, RegistryError> {
+    pub(crate) async fn list_turn_servers(&self, max: usize) -> Result<TurnListing, RegistryError> {
         let _permit = self.permit()?;
         self.check()?;
         Ok(self.view.list_turn_servers(max).await)
     }
 
     /// Tells how the registry is, however busy it is.
-    pub async fn status(&self) -> Result<Status, RegistryError> {
+    pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
         self.check()?;
         self.view.status().await
     }
@@ -196,12 +205,12 @@ impl Registry {
     }
 
     /// What the actor is at; to be read without asking it.
-    pub fn pulse(&self) -> Arc<Pulse> {
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
 
     /// Writes what waits, closes the database, and makes the actor of no further use.
-    pub async fn drain(&self) -> Result<(), RegistryError> {
+    pub(crate) async fn drain(&self) -> Result<(), RegistryError> {
         let answer = self.addr.send(Drain).await;
         answer.unwrap_or(Err(RegistryError::Stopped))
     }

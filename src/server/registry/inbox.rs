@@ -12,30 +12,30 @@ use super::mutation::Mutation;
 
 /// A queue in order of arrival; clones share it. The permits of the mutations bound its length.
 #[derive(Clone, Debug)]
-pub(super) struct Inbox(Arc<Mutex<Queue>>);
+pub(crate) struct Inbox(Arc<Mutex<Queue>>);
 
 /// `None` once the actor is gone.
 type Queue = Option<Vec<Mutation>>;
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Some(Vec::new()))))
     }
 
     /// Adds a mutation. Returns whether it is the first, of which the actor must be told.
-    pub(super) fn push(&self, mutation: Mutation) -> Result<bool, RegistryError> {
+    pub(crate) fn push(&self, mutation: Mutation) -> Result<bool, RegistryError> {
         let mut queue = self.lock();
         let queue = queue.as_mut().ok_or(RegistryError::Stopped)?;
         queue.push(mutation);
         Ok(queue.len() == 1)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().as_ref().is_none_or(Vec::is_empty)
     }
 
     /// Takes the first mutations, `max` at most.
-    pub(super) fn take(&self, max: usize) -> Vec<Mutation> {
+    pub(crate) fn take(&self, max: usize) -> Vec<Mutation> {
         let mut queue = self.lock();
         let Some(queue) = queue.as_mut() else {
             return Vec::new();
@@ -45,7 +45,7 @@ impl Inbox {
     }
 
     /// Puts mutations back that were taken, before those that have come since.
-    pub(super) fn put_back(&self, mut taken: Vec<Mutation>) {
+    pub(crate) fn put_back(&self, mut taken: Vec<Mutation>) {
         if let Some(queue) = self.lock().as_mut() {
             taken.append(queue);
             *queue = taken;
@@ -53,12 +53,12 @@ impl Inbox {
     }
 
     /// Whether the actor is gone.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_none()
     }
 
     /// Refuses all that waits and all that comes.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.lock() = None;
     }
 

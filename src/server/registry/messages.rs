@@ -10,19 +10,19 @@ use crate::server::storage::StorageError;
 /// Tells the actor that mutations wait in its inbox.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct TakeMutations;
+pub(crate) struct TakeMutations;
 
 /// Tells the actor how the transaction of a batch has ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct BatchFinished {
-    pub(super) batch: Batch,
-    pub(super) result: Result<Written, StorageError>,
+pub(crate) struct BatchFinished {
+    pub(crate) batch: Batch,
+    pub(crate) result: Result<Written, StorageError>,
     /// Whether the database would refuse the same of any other peer.
-    pub(super) refuses_everyone: bool,
+    pub(crate) refuses_everyone: bool,
 }
 
 /// Tells the actor to finish what it has, close the database and stop.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<(), RegistryError>")]
-pub(super) struct Drain;
+pub(crate) struct Drain;

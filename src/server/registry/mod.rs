@@ -25,10 +25,10 @@ mod state;
 mod tables;
 mod view;
 
-pub use directory::{Bounds, Include, ListedEntry, Membership, PeerListing};
-pub use error::RegistryError;
-pub use handle::{Registry, Started};
-pub use pulse::{Pulse, Stuck};
-pub use queries::{ListPeers, Peers, Status};
-pub use relay::{CostStatus, GrantedSession, SentBytes};
-pub use reply::{Allocation, Reported, SettingSaved};
+pub(super) use directory::{Bounds, Include, ListedEntry, Membership, PeerListing};
+pub(super) use error::RegistryError;
+pub(super) use handle::{Registry, Started};
+pub(super) use pulse::{Pulse, Stuck};
+pub(super) use queries::{ListPeers, Peers, Status};
+pub(super) use relay::{CostStatus, GrantedSession, SentBytes};
+pub(super) use reply::{Allocation, Reported, SettingSaved};

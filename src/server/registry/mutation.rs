@@ -15,7 +15,7 @@ use crate::server::policy::allocation::Refusal;
 
 /// A request that waits to be written.
 #[derive(Debug)]
-pub(super) enum Mutation {
+pub(crate) enum Mutation {
     Register(Box<Pending<Registration>>),
     Renew(Pending<HeartbeatRequest>),
     OfferTurn(Box<Pending<RegisterTurnServerRequest>>),
@@ -29,14 +29,14 @@ pub(super) enum Mutation {
 
 /// An operator's word on what a peer may relay.
 #[derive(Clone, Debug)]
-pub(super) struct SetPeerTier {
-    pub(super) peer_id: PeerId,
-    pub(super) tier: Tier,
+pub(crate) struct SetPeerTier {
+    pub(crate) peer_id: PeerId,
+    pub(crate) tier: Tier,
 }
 
 /// How a registration compares with what the peer announced before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Registered {
+pub(crate) enum Registered {
     New,
     Updated,
     Unchanged,
@@ -44,7 +44,7 @@ pub(super) enum Registered {
 
 impl Mutation {
     /// The peer that the mutation is about.
-    pub(super) fn peer_id(&self) -> Option<&PeerId> {
+    pub(crate) fn peer_id(&self) -> Option<&PeerId> {
         match self {
             Self::Register(pending) => Some(&pending.request.peer_id),
             Self::Renew(pending) => Some(&pending.request.peer_id),
@@ -58,7 +58,7 @@ impl Mutation {
     }
 
     /// Sends the reply, as what was decided is on disk.
-    pub(super) fn reply(self, committed: &mut Committed<'_>) {
+    pub(crate) fn reply(self, committed: &mut Committed<'_>) {
         match self {
             Self::Register(pending) => pending.reply(committed),
             Self::Renew(pending) => pending.reply(committed),
@@ -73,7 +73,7 @@ impl Mutation {
     }
 
     /// Sends an error, whatever was decided.
-    pub(super) fn refuse(self, error: RegistryError) {
+    pub(crate) fn refuse(self, error: RegistryError) {
         match self {
             Self::Register(pending) => pending.refuse(error),
             Self::Renew(pending) => pending.refuse(error),

@@ -6,7 +6,7 @@ use super::error::RegistryError;
 use super::reply::Committed;
 
 /// A request that changes the registry.
-pub(super) trait Operation: Sized {
+pub(crate) trait Operation: Sized {
     /// What the planner decides.
     type Decision;
     /// What the sender is told once the decision is on disk.
@@ -21,19 +21,19 @@ pub(super) trait Operation: Sized {
 /// The permit travels with the request, not with the client: clients that hang up cannot make the
 /// queue longer than the permits allow.
 #[derive(Debug)]
-pub(super) struct Pending<O: Operation> {
-    pub(super) request: O,
+pub(crate) struct Pending<O: Operation> {
+    pub(crate) request: O,
     decision: Result<O::Decision, RegistryError>,
     reply: oneshot::Sender<Result<O::Reply, RegistryError>>,
     permit: OwnedSemaphorePermit,
 }
 
 /// Resolves to the reply; to an error if the actor is gone.
-pub(super) type ReplyReceiver<O> =
+pub(crate) type ReplyReceiver<O> =
     oneshot::Receiver<Result<<O as Operation>::Reply, RegistryError>>;
 
 impl<O: Operation> Pending<O> {
-    pub(super) fn new(request: O, permit: OwnedSemaphorePermit) -> (Self, ReplyReceiver<O>) {
+    pub(crate) fn new(request: O, permit: OwnedSemaphorePermit) -> (Self, ReplyReceiver<O>) {
         let (reply, receiver) = oneshot::channel();
         let pending = Self {
             request,
@@ -46,16 +46,16 @@ impl<O: Operation> Pending<O> {
     }
 
     /// Notes what the planner has decided. A batch that is planned again is decided again.
-    pub(super) fn decide(&mut self, decision: Result<O::Decision, RegistryError>) {
+    pub(crate) fn decide(&mut self, decision: Result<O::Decision, RegistryError>) {
         self.decision = decision;
     }
 
-    pub(super) fn decision(&self) -> &Result<O::Decision, RegistryError> {
+    pub(crate) fn decision(&self) -> &Result<O::Decision, RegistryError> {
         &self.decision
     }
 
     /// Sends the reply, as the decision is on disk.
-    pub(super) fn reply(self, committed: &mut Committed<'_>) {
+    pub(crate) fn reply(self, committed: &mut Committed<'_>) {
         let reply = self.decision.map(|decision| O::reply(decision, committed));
         // The client may have hung up; what it asked for is done all the same.
         let _ = self.reply.send(reply);
@@ -63,7 +63,7 @@ impl<O: Operation> Pending<O> {
     }
 
     /// Sends an error, whatever was decided.
-    pub(super) fn refuse(self, error: RegistryError) {
+    pub(crate) fn refuse(self, error: RegistryError) {
         let _ = self.reply.send(Err(error));
         drop(self.permit);
     }

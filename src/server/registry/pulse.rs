@@ -11,7 +11,7 @@ use strum::{Display, FromRepr};
 
 /// How old the actor's last turn, or a commit, may be before the registry counts as stuck. A slow
 /// disk takes a second at times; a node gives up on an answer after ten.
-pub const STUCK_AFTER: Duration = Duration::from_secs(5);
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Says that no commit is under way.
 const NO_COMMIT: i64 = i64::MIN;
@@ -20,7 +20,7 @@ const NO_COMMIT: i64 = i64::MIN;
 #[derive(Clone, Copy, Debug, Display, FromRepr, PartialEq, Eq)]
 #[strum(serialize_all = "lowercase")]
 #[repr(u8)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It waits for messages.
     Waiting,
     /// It plans a batch.
@@ -33,7 +33,7 @@ pub enum Phase {
 
 /// Signs of life of the actor. The actor sets them, any thread reads them, and nobody waits.
 #[derive(Debug)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     phase: AtomicU8,
     phase_since_ms: AtomicI64,
     turned_ms: AtomicI64,
@@ -42,7 +42,7 @@ pub struct Pulse {
 
 /// Why the registry counts as stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stuck {
+pub(crate) enum Stuck {
     /// The actor has not come to its timers for this long.
     Actor {
         /// What it is at.
@@ -82,7 +82,7 @@ impl fmt::Display for Stuck {
 
 impl Pulse {
     /// The pulse of an actor that starts at `now_ms`.
-    pub fn new(now_ms: i64) -> Self {
+    pub(crate) fn new(now_ms: i64) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Waiting as u8),
             phase_since_ms: AtomicI64::new(now_ms),
@@ -92,29 +92,29 @@ impl Pulse {
     }
 
     /// Notes that the actor begins something. One [`Phase::Waiting`] should follow.
-    pub fn enter(&self, phase: Phase, now_ms: i64) {
+    pub(crate) fn enter(&self, phase: Phase, now_ms: i64) {
         // The time first: a reader between the two sees too short a time, not too long a one.
         self.phase_since_ms.store(now_ms, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Release);
     }
 
     /// Notes that the actor has come to its timers. To be called at least every second.
-    pub fn turn(&self, now_ms: i64) {
+    pub(crate) fn turn(&self, now_ms: i64) {
         self.turned_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// Notes that a transaction begins.
-    pub fn begin_commit(&self, now_ms: i64) {
+    pub(crate) fn begin_commit(&self, now_ms: i64) {
         self.commit_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// Notes that the transaction has ended, well or not.
-    pub fn end_commit(&self) {
+    pub(crate) fn end_commit(&self) {
         self.commit_since_ms.store(NO_COMMIT, Ordering::Relaxed);
     }
 
     /// What the actor is at, and since when.
-    pub fn phase(&self) -> (Phase, i64) {
+    pub(crate) fn phase(&self) -> (Phase, i64) {
         let phase = Phase::from_repr(self.phase.load(Ordering::Acquire));
         let since_ms = self.phase_since_ms.load(Ordering::Relaxed);
         (phase.unwrap_or(Phase::Waiting), since_ms)
@@ -124,7 +124,7 @@ impl Pulse {
     ///
     /// # Errors
     /// Says what is older than [`STUCK_AFTER`].
-    pub fn health(&self, now_ms: i64) -> Result<(), Stuck> {
+    pub(crate) fn health(&self, now_ms: i64) -> Result<(), Stuck> {
         let silent_for = age(now_ms, self.turned_ms.load(Ordering::Relaxed));
         if silent_for > STUCK_AFTER {
             let (phase, since_ms) = self.phase();

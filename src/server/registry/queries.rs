@@ -7,7 +7,7 @@ use crate::server::policy::selection::{Extent, PeerFilter};
 
 /// Asks for active peers.
 #[derive(Clone, Debug)]
-pub struct ListPeers {
+pub(crate) struct ListPeers {
     /// Which peers.
     pub filter: PeerFilter,
     /// How many of those that match.
@@ -22,7 +22,7 @@ pub struct ListPeers {
 
 /// The response to [`ListPeers`].
 #[derive(Debug)]
-pub struct Peers {
+pub(crate) struct Peers {
     /// The state of the membership.
     pub membership: Membership,
     /// The peers; `None` if the reader knows this state.
@@ -35,7 +35,7 @@ pub struct Peers {
 
 /// How the registry is.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// Registered peers, active or not.
     pub total_peers: usize,
     /// Active peers.

@@ -8,7 +8,7 @@ use crate::server::policy::allocation::Refusal;
 
 /// A change that was accepted and is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// When the peer's lease was renewed, in Unix milliseconds.
     pub last_seen_ms: i64,
     /// When it runs out unless it is renewed, in Unix milliseconds.
@@ -23,7 +23,7 @@ pub struct Receipt {
 
 /// The decision on a request for relay capacity. A session is on disk.
 #[derive(Clone, Debug)]
-pub struct Allocation {
+pub(crate) struct Allocation {
     /// The change. It counts no removed peers if the allocation is refused.
     pub receipt: Receipt,
     /// What the month costs.
@@ -34,7 +34,7 @@ pub struct Allocation {
 
 /// A TURN session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Released {
+pub(crate) struct Released {
     /// The change.
     pub receipt: Receipt,
     /// The traffic that the session counts for, in bytes.
@@ -43,7 +43,7 @@ pub struct Released {
 
 /// A TURN server's report that was added to its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reported {
+pub(crate) struct Reported {
     /// The change.
     pub receipt: Receipt,
     /// How much of the report was used.
@@ -52,7 +52,7 @@ pub struct Reported {
 
 /// How many sessions of a report belong to its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReportedUsage {
+pub(crate) struct ReportedUsage {
     /// Sessions of the TURN server, whose traffic was counted.
     pub accepted: usize,
     /// Others, which were ignored.
@@ -60,7 +60,7 @@ pub struct ReportedUsage {
 }
 
 impl ReportedUsage {
-    pub(super) fn of(request: &ReportTurnUsageRequest, accepted: usize) -> Self {
+    pub(crate) fn of(request: &ReportTurnUsageRequest, accepted: usize) -> Self {
         Self {
             accepted,
             unknown: request.sessions.len() - accepted,
@@ -70,7 +70,7 @@ impl ReportedUsage {
 
 /// An operator's setting that is on disk.
 #[derive(Clone, Debug)]
-pub struct SettingSaved {
+pub(crate) struct SettingSaved {
     /// The change.
     pub receipt: Receipt,
     /// What the month costs, and the mode that holds now.
@@ -79,7 +79,7 @@ pub struct SettingSaved {
 
 /// A batch that is on disk, from which each sender gets its reply.
 #[derive(Debug)]
-pub(super) struct Committed<'s> {
+pub(crate) struct Committed<'s> {
     receipt: Receipt,
     relay: &'s Relay,
     /// Removed peers that no sender was told of yet.
@@ -88,7 +88,7 @@ pub(super) struct Committed<'s> {
 
 impl<'s> Committed<'s> {
     /// `receipt` counts the removed peers that the first sender with room for the count is told of.
-    pub(super) fn new(receipt: Receipt, relay: &'s Relay) -> Self {
+    pub(crate) fn new(receipt: Receipt, relay: &'s Relay) -> Self {
         Self {
             untold: receipt.cleaned,
             receipt: Receipt {
@@ -100,7 +100,7 @@ impl<'s> Committed<'s> {
     }
 
     /// The receipt for a sender that is told of the removed peers, unless another one was.
-    pub(super) fn receipt(&mut self) -> Receipt {
+    pub(crate) fn receipt(&mut self) -> Receipt {
         Receipt {
             cleaned: mem::take(&mut self.untold),
             ..self.receipt
@@ -108,17 +108,17 @@ impl<'s> Committed<'s> {
     }
 
     /// The receipt for a sender whose response has no room for the count.
-    pub(super) fn receipt_without_count(&self) -> Receipt {
+    pub(crate) fn receipt_without_count(&self) -> Receipt {
         self.receipt
     }
 
     /// What the month costs.
-    pub(super) fn cost(&self) -> CostStatus {
+    pub(crate) fn cost(&self) -> CostStatus {
         self.relay.status(self.receipt.last_seen_ms)
     }
 
     /// Removed peers that no sender was told of.
-    pub(super) fn untold(&self) -> usize {
+    pub(crate) fn untold(&self) -> usize {
         self.untold
     }
 }

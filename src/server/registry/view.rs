@@ -28,7 +28,7 @@ const ADVANCE_PAUSE: Duration = Duration::from_millis(1);
 
 /// The state; clones share it.
 #[derive(Clone)]
-pub(super) struct View {
+pub(crate) struct View {
     state: Arc<RwLock<State>>,
     /// Held by the reader that brings the state up to now, so that one at most competes with the
     /// actor for the state.
@@ -37,7 +37,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
         Self {
             state: Arc::new(RwLock::new(state)),
             advancing: Arc::default(),
@@ -45,16 +45,16 @@ impl View {
         }
     }
 
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         // A panic of the actor is told by its mailbox; what it left behind is no worse to read.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn list_peers(&self, query: &ListPeers) -> Peers {
+    pub(crate) async fn list_peers(&self, query: &ListPeers) -> Peers {
         let now_ms = self.advance().await;
         let state = self.read();
         let membership = state.directory.membership(&query.extent, now_ms);
@@ -77,13 +77,13 @@ impl View {
         }
     }
 
-    pub(super) async fn list_turn_servers(&self, max: usize) -> TurnListing {
+    pub(crate) async fn list_turn_servers(&self, max: usize) -> TurnListing {
         let now_ms = self.advance().await;
         self.read().directory.list_turn_servers(max, now_ms)
     }
 
     /// Tells how the registry is, and never waits for long.
-    pub(super) async fn status(&self) -> Result<Status, RegistryError> {
+    pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
         let pauses = STATUS_PATIENCE.div_duration_f64(STATUS_PAUSE) as u32;
         for _ in 0..pauses {
             match self.state.try_write() {

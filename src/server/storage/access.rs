@@ -19,7 +19,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// are merged before they reach the file: with half of it a heartbeat costs 5 % more. But the longer
 /// it is, the more there is to read after a crash. 8,000 pages take 32 MiB; what has come together in
 /// a tenth of a lease is moved in any case.
-pub(super) const CHECKPOINT_PAGES: &str = "8000";
+pub(crate) const CHECKPOINT_PAGES: &str = "8000";
 
 /// Memory for cached pages: negative is KiB. It bounds what a large table costs in memory.
 const PAGE_CACHE: &str = "-8192";
@@ -28,11 +28,11 @@ const PAGE_CACHE: &str = "-8192";
 const WAITING_RESULTS: usize = 4;
 
 /// The connection of a pool that has no other.
-pub(super) type Handle = PoolConnection<Sqlite>;
+pub(crate) type Handle = PoolConnection<Sqlite>;
 
 /// What a connection can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Read and write, beside operators.
     Full,
     /// The same, to a file that is empty yet.
@@ -44,12 +44,12 @@ pub(super) enum Access {
 }
 
 /// The ways to read a database that cannot be written, in the order of what they take for granted.
-pub(super) const READING: [Access; 2] = [Access::Alone, Access::Immutable];
+pub(crate) const READING: [Access; 2] = [Access::Alone, Access::Immutable];
 
 /// Opens a connection to the file at `path`.
 ///
 /// It is the only one of its pool, and lives until it is closed, since its `data_version` must.
-pub(super) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx::Error> {
+pub(crate) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -91,7 +91,7 @@ pub(super) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx:
 
 /// Opens a connection that cannot change the file, whatever the file is: merely to open a database
 /// for writing may switch its journal mode.
-pub(super) async fn connect_to_check(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+pub(crate) async fn connect_to_check(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)

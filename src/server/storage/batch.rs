@@ -31,7 +31,7 @@ const NOT_AS_PLANNED: &str = ", not as many as planned";
 ///
 /// On an error nothing of it holds, unless the error is one of the disk: then the commit may yet
 /// stand in the log, see [`settle`](super::settle).
-pub(super) async fn commit(
+pub(crate) async fn commit(
     connection: &mut SqliteConnection,
     changes: &Changes,
     version: i64,
@@ -70,7 +70,7 @@ fn refused_row(error: sqlx::Error) -> StorageError {
 }
 
 /// Tells whether the data is still at `version`.
-pub(super) async fn check(
+pub(crate) async fn check(
     connection: &mut SqliteConnection,
     version: i64,
 ) -> Result<CommitOutcome, StorageError> {
@@ -81,7 +81,7 @@ pub(super) async fn check(
     }
 }
 
-pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
+pub(crate) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
     let version = sqlx::query_scalar("PRAGMA data_version")
         .fetch_one(connection)
         .await?;
@@ -89,7 +89,7 @@ pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i6
 }
 
 /// Inserts peers in a transaction of their own.
-pub(super) async fn put_peers(
+pub(crate) async fn put_peers(
     connection: &mut SqliteConnection,
     rows: &[StoredPeer],
 ) -> Result<(), StorageError> {
@@ -102,7 +102,7 @@ pub(super) async fn put_peers(
 
 /// Inserts what is known of TURN sessions and of what they cost. There must be no traffic yet on the
 /// days that it has, as traffic is added.
-pub(super) async fn put_relay(
+pub(crate) async fn put_relay(
     connection: &mut SqliteConnection,
     rows: RelayRows,
 ) -> Result<(), StorageError> {

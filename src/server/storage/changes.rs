@@ -9,7 +9,7 @@ use crate::server::policy::lease::Outage;
 
 /// Everything that one transaction does, in this order.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The moment of the transaction, in Unix milliseconds; every lease it touches starts here.
     pub now_ms: i64,
     /// Whether there is a transaction at all. If not, only the version of the data is checked: what
@@ -31,7 +31,7 @@ pub struct Changes {
 
 /// A registered peer's offer to relay.
 #[derive(Clone, Debug)]
-pub struct OfferedTurn {
+pub(crate) struct OfferedTurn {
     /// The peer's row.
     pub row_id: i64,
     /// The peer.
@@ -42,7 +42,7 @@ pub struct OfferedTurn {
 
 /// What one transaction changes of TURN sessions and of what they cost.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RelayChanges {
+pub(crate) struct RelayChanges {
     /// Sessions to insert or to overwrite, each once.
     pub sessions: Vec<TurnSession>,
     /// Sessions to forget, each once.
@@ -57,7 +57,7 @@ pub struct RelayChanges {
 
 /// A removal of the peers whose lease has run out.
 #[derive(Debug)]
-pub struct Cleanup {
+pub(crate) struct Cleanup {
     /// It removes peers last seen before this moment, in Unix milliseconds.
     pub cutoff_ms: i64,
     /// Of these it removes the ones before this place in the order of `last_seen` and row: the rest
@@ -71,7 +71,7 @@ pub struct Cleanup {
 
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitOutcome {
+pub(crate) enum CommitOutcome {
     /// The changes are on disk; if there were none, the data is still at the version given.
     Done,
     /// Somebody else has written to the database since the version given; nothing was changed.

@@ -16,11 +16,11 @@ use crate::server::policy::lease::EARLIEST_MS;
 const MAX_USD: f64 = 1e12;
 
 /// The tables about relaying and its cost. What they hold together is in memory too.
-pub(super) const TABLES: [&str; 4] = ["turn_sessions", "peer_tiers", "traffic_days", "cost_state"];
+pub(crate) const TABLES: [&str; 4] = ["turn_sessions", "peer_tiers", "traffic_days", "cost_state"];
 
 /// Adds to the traffic of days. A sum over the largest integer is a float to SQLite, which the table
 /// would not take, now or ever.
-pub(super) const ADD_TRAFFIC: &str = "
+pub(crate) const ADD_TRAFFIC: &str = "
 INSERT INTO traffic_days (day, http_bytes, relayed_bytes)
 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
 ON CONFLICT (day) DO UPDATE SET
@@ -28,7 +28,7 @@ ON CONFLICT (day) DO UPDATE SET
     relayed_bytes = min(relayed_bytes + excluded.relayed_bytes, 9223372036854775807);";
 
 /// Records how tight the registry is.
-pub(super) const SET_STATE: &str = "
+pub(crate) const SET_STATE: &str = "
 INSERT OR REPLACE INTO cost_state (
     id, mode, mode_since, bill_spend_usd, bill_as_of, bill_metered_usd, forced_mode, forced_until
 )
@@ -36,7 +36,7 @@ SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value
 FROM json_each(?);";
 
 /// Removes the traffic of some days, so that it can be added anew.
-pub(super) async fn drop_traffic(
+pub(crate) async fn drop_traffic(
     connection: &mut SqliteConnection,
     days: &[(i64, DayTraffic)],
 ) -> Result<(), StorageError> {
@@ -50,7 +50,7 @@ pub(super) async fn drop_traffic(
 }
 
 /// A day, counted from 1970-01-01, and its traffic in the order of the insert.
-pub(super) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
+pub(crate) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
     json!([
         date_of(*day).to_string(),
         traffic.http_bytes,
@@ -59,7 +59,7 @@ pub(super) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
 }
 
 /// The state in the order of the insert.
-pub(super) fn state_row_of(state: &CostState) -> Value {
+pub(crate) fn state_row_of(state: &CostState) -> Value {
     let (bill, forced) = (state.bill, state.forced);
     json!([
         state.mode,
@@ -81,7 +81,7 @@ fn date_of(day: i64) -> NaiveDate {
 
 /// The traffic of `first_day`, counted from 1970-01-01, and of the days after it, but for the rows
 /// that are none.
-pub(super) async fn load_traffic(
+pub(crate) async fn load_traffic(
     connection: &mut SqliteConnection,
     first_day: i64,
     faulty: &mut Vec<FaultyRow>,
@@ -118,7 +118,7 @@ pub(super) async fn load_traffic(
 }
 
 /// How tight the registry was, if it has ever said so in a way that can be read.
-pub(super) async fn load_state(
+pub(crate) async fn load_state(
     connection: &mut SqliteConnection,
     now_ms: i64,
     faulty: &mut Vec<FaultyRow>,

@@ -24,17 +24,17 @@ pub enum StorageError {
 }
 
 /// SQLite's primary result codes, in the low byte of its extended ones.
-pub(super) mod code {
-    pub(in super::super) const ERROR: u32 = 1;
-    pub(in super::super) const BUSY: u32 = 5;
-    pub(in super::super) const READ_ONLY: u32 = 8;
-    pub(in super::super) const IO: u32 = 10;
-    pub(in super::super) const CORRUPT: u32 = 11;
-    pub(in super::super) const FULL: u32 = 13;
-    pub(in super::super) const CANNOT_OPEN: u32 = 14;
-    pub(in super::super) const TOO_BIG: u32 = 18;
-    pub(in super::super) const CONSTRAINT: u32 = 19;
-    pub(in super::super) const NOT_A_DATABASE: u32 = 26;
+pub(crate) mod code {
+    pub(crate) const ERROR: u32 = 1;
+    pub(crate) const BUSY: u32 = 5;
+    pub(crate) const READ_ONLY: u32 = 8;
+    pub(crate) const IO: u32 = 10;
+    pub(crate) const CORRUPT: u32 = 11;
+    pub(crate) const FULL: u32 = 13;
+    pub(crate) const CANNOT_OPEN: u32 = 14;
+    pub(crate) const TOO_BIG: u32 = 18;
+    pub(crate) const CONSTRAINT: u32 = 19;
+    pub(crate) const NOT_A_DATABASE: u32 = 26;
 }
 
 /// `SQLITE_IOERR_WRITE`, `_TRUNCATE` and `_SHMSIZE`: what a write over the file size limit ends in.
@@ -46,18 +46,18 @@ fn extended_code(error: &sqlx::Error) -> Option<u32> {
 }
 
 /// The primary result code, if SQLite gave one.
-pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {
+pub(crate) fn code_of(error: &sqlx::Error) -> Option<u32> {
     extended_code(error).map(|code| code & 0xff)
 }
 
 /// Whether there was no room for what was to be written.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
     let code = extended_code(error);
     code_of(error) == Some(code::FULL) || code.is_some_and(|code| GROWTH_CODES.contains(&code))
 }
 
 /// Whether a database that cannot be written now may be read meanwhile.
-pub(super) fn stops_writes(error: &sqlx::Error) -> bool {
+pub(crate) fn stops_writes(error: &sqlx::Error) -> bool {
     let codes = [
         code::BUSY,
         code::READ_ONLY,
@@ -94,12 +94,12 @@ impl StorageError {
     }
 
     /// Whether a statement names what the database does not have.
-    pub(super) fn is_of_statement(&self) -> bool {
+    pub(crate) fn is_of_statement(&self) -> bool {
         matches!(self, Self::Database(error) if code_of(error) == Some(code::ERROR))
     }
 
     /// Whether SQLite finds that the file is no whole database.
-    pub(super) fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Full(error)
             | Self::Constraint(error)
@@ -112,7 +112,7 @@ impl StorageError {
     }
 
     /// Whether a commit that failed may yet stand in the write-ahead log.
-    pub(super) fn may_have_committed(&self) -> bool {
+    pub(crate) fn may_have_committed(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,
@@ -121,7 +121,7 @@ impl StorageError {
     }
 
     /// Whether a database that cannot be written now may be read meanwhile.
-    pub(super) fn stops_writes(&self) -> bool {
+    pub(crate) fn stops_writes(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,

@@ -10,21 +10,21 @@ use super::overwritten::{Fault, Log, States};
 
 /// The files beside the database, as far as they are there.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Companions([Option<FileId>; 2]);
+pub(crate) struct Companions([Option<FileId>; 2]);
 
 impl Companions {
-    pub(super) fn beside(real: &Path) -> Self {
+    pub(crate) fn beside(real: &Path) -> Self {
         Self(companions(real).map(|path| FileId::at(&path).unwrap_or(None)))
     }
 
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.0[0].is_some()
     }
 }
 
 /// How much of the log is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     /// Its beginning and its end.
     Ends,
     /// All that is not in the file.
@@ -34,7 +34,7 @@ pub(super) enum Depth {
 /// Compares the files with the ones that were opened. Returns how many names the database has.
 ///
 /// A file system that gives no answer takes no file away.
-pub(super) fn check(
+pub(crate) fn check(
     path: &Path,
     real: &Path,
     file: &File,

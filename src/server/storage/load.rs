@@ -146,7 +146,7 @@ fn json(column: &str, text: Option<&str>) -> Result<(), String> {
 
 /// Brings moments that a clock of another time has left into bounds, as far as somebody else's
 /// triggers allow.
-pub(super) async fn clamp(
+pub(crate) async fn clamp(
     connection: &mut SqliteConnection,
     now_ms: i64,
 ) -> Result<(), StorageError> {
@@ -164,7 +164,7 @@ pub(super) async fn clamp(
 }
 
 /// Hands every peer to `each`, in no particular order, and returns the rows that are none.
-pub(super) async fn load(
+pub(crate) async fn load(
     connection: &mut SqliteConnection,
     progress: &Progress,
     mut each: impl FnMut(StoredPeer),
@@ -325,7 +325,7 @@ async fn row_ids(
 }
 
 /// Reads some rows, in order of their keys.
-pub(super) async fn rows(
+pub(crate) async fn rows(
     connection: &mut SqliteConnection,
     row_ids: &[i64],
 ) -> Result<(Vec<StoredPeer>, Vec<FaultyRow>), StorageError> {

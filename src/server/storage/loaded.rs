@@ -8,7 +8,7 @@ use crate::server::policy::lease::Outage;
 
 /// What changes when somebody else writes to the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DataVersion {
+pub(crate) struct DataVersion {
     /// SQLite's number, which means something to one connection only.
     pub(crate) number: i64,
     /// Which connection that is; each new one counts up.
@@ -17,7 +17,7 @@ pub struct DataVersion {
 
 /// What a load has found beside the peers.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// What is known of TURN sessions and of what they cost.
     pub relay: RelayRows,
     /// The version of the data.
@@ -31,7 +31,7 @@ pub struct Loaded {
 
 /// Rows of peers that were read.
 #[derive(Debug, Default)]
-pub struct PeerRows {
+pub(crate) struct PeerRows {
     /// The peers, in order of their rows.
     pub peers: Vec<StoredPeer>,
     /// Rows that could not be read, as in [`Loaded`].
@@ -42,7 +42,7 @@ pub struct PeerRows {
 
 /// What is known of TURN sessions and of what they cost.
 #[derive(Debug, Default)]
-pub struct RelayRows {
+pub(crate) struct RelayRows {
     /// All sessions that are not forgotten.
     pub sessions: Vec<TurnSession>,
     /// The traffic of the days that were asked for.
@@ -55,7 +55,7 @@ pub struct RelayRows {
 
 /// What the registry knows beside the peers, to be written where its tables are lost.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Outages that still count.
     pub outages: Vec<Outage>,
     /// All about TURN sessions and what they cost, with the traffic of this month.

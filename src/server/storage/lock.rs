@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use super::open_error::OpenError;
 
 /// For the owner alone: the database holds the ids of live TURN sessions.
-pub(super) const PRIVATE: u32 = 0o600;
+pub(crate) const PRIVATE: u32 = 0o600;
 
 /// Which file it is, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
 
 impl FileId {
-    pub(super) fn of(file: &Metadata) -> Self {
+    pub(crate) fn of(file: &Metadata) -> Self {
         Self {
             device: file.dev(),
             inode: file.ino(),
@@ -26,7 +26,7 @@ impl FileId {
     }
 
     /// The file at `path`; `None` if there is none.
-    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(file) => Ok(Some(Self::of(&file))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -41,7 +41,7 @@ impl FileId {
 /// file. SQLite's own locks would let both write in turn, and each would list peers that the other
 /// has removed; and they are dropped as soon as this process closes any handle on the file, so this
 /// one must be closed last.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let file = open(path).map_err(|error| OpenError::of_io(path, &error))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -87,7 +87,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The write-ahead log of the database at `real`, and the index of the log.
-pub(super) fn companions(real: &Path) -> [PathBuf; 2] {
+pub(crate) fn companions(real: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = real.as_os_str().to_owned();
         name.push(suffix);
@@ -96,7 +96,7 @@ pub(super) fn companions(real: &Path) -> [PathBuf; 2] {
 }
 
 /// Keeps the database and what lies beside it from other users; says what was done about it.
-pub(super) fn make_private(real: &Path) -> Vec<String> {
+pub(crate) fn make_private(real: &Path) -> Vec<String> {
     let [wal, shm] = companions(real);
     [real.to_owned(), wal, shm]
         .iter()

@@ -37,7 +37,7 @@ pub enum Deed {
 
 impl Deed {
     /// Whether a connection that was opened before still sees all that was committed.
-    pub(super) fn spares_connection(self) -> bool {
+    pub(crate) fn spares_connection(self) -> bool {
         matches!(self, Self::Deleted | Self::MovedAway | Self::Replaced)
     }
 }

@@ -23,7 +23,7 @@ const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 /// What SQLite says of a value that breaks the rules of its column, which is no damage to the file.
 const VALUE_FAULT: &str = " value in ";
 
-pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
+pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
         fs::create_dir_all(folder).map_err(|error| OpenError::of_io(path, &error))?;
     }
@@ -138,7 +138,7 @@ async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Ha
 }
 
 /// Opens a database that was read only until now for writing.
-pub(super) async fn connect_to_write(real: &Path) -> Result<Handle, StorageError> {
+pub(crate) async fn connect_to_write(real: &Path) -> Result<Handle, StorageError> {
     let connection = access::connect(real, Access::Full).await?;
     // Open to others until now, perhaps, as nothing could be written.
     lock::make_private(real);

@@ -86,7 +86,7 @@ impl OpenError {
     }
 
     /// What an error of the file system means.
-    pub(super) fn of_io(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn of_io(path: &Path, error: &io::Error) -> Self {
         let is_full = matches!(
             error.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
@@ -100,7 +100,7 @@ impl OpenError {
     }
 
     /// What an error of SQLite means to an operator.
-    pub(super) fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
+    pub(crate) fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
         let (path, reason) = (path.to_owned(), error.to_string());
         match code_of(error) {
             Some(code::CORRUPT) => Self::Damaged {

@@ -29,7 +29,7 @@ const MAX_FOUND_NUMBER: u32 = 0x7f00_0000;
 
 /// What was done to the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The file does not begin like a database, or is empty.
     NoDatabase,
     /// The database is an older state, or another one.
@@ -79,20 +79,20 @@ impl Header {
 
 /// Which states of the file this process knows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct States {
+pub(crate) struct States {
     /// The first number that the file can have, and the last one that this process gave.
     given: Option<(u32, u32)>,
     seen: Option<Header>,
 }
 
 impl States {
-    pub(super) fn has_given(&self) -> bool {
+    pub(crate) fn has_given(&self) -> bool {
         self.given.is_some()
     }
 
     /// Gives a number to the next state. `found` is the number in a database that has none of this
     /// process yet.
-    pub(super) fn next(&mut self, found: i64) -> u32 {
+    pub(crate) fn next(&mut self, found: i64) -> u32 {
         let (first, number) = match self.given {
             Some((first, last)) => (first, last + 1),
             None => {
@@ -113,7 +113,7 @@ impl States {
 
     /// Looks at the database file, and remembers what it has seen. `is_at_rest` says that nobody moves
     /// pages into it.
-    pub(super) fn look(&mut self, file: &File, is_at_rest: bool) -> Option<Fault> {
+    pub(crate) fn look(&mut self, file: &File, is_at_rest: bool) -> Option<Fault> {
         let fault = self.look_once(file, is_at_rest)?;
         // A header that was read while it was written may be half of each.
         (self.look_once(file, is_at_rest) == Some(fault)).then_some(fault)
@@ -150,7 +150,7 @@ impl States {
 /// Must be dropped after the connection is closed: to close any handle on the index would end the
 /// locks that SQLite holds on it for this process.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     log: File,
     index: File,
 }
@@ -160,7 +160,7 @@ pub(super) struct Log {
 type Index = [u8; 136];
 
 impl Log {
-    pub(super) fn beside(real: &Path) -> io::Result<Self> {
+    pub(crate) fn beside(real: &Path) -> io::Result<Self> {
         let [log, index] = companions(real);
         Ok(Self {
             log: File::open(log)?,
@@ -175,13 +175,13 @@ impl Log {
     }
 
     /// Whether nobody moves pages from the log into the file at present.
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.index()
             .is_ok_and(|index| u32_ne(&index, 96) == u32_ne(&index, 128))
     }
 
     /// Compares the log with its index.
-    pub(super) fn look(&self) -> Option<Fault> {
+    pub(crate) fn look(&self) -> Option<Fault> {
         let Ok(index) = self.index() else {
             return None;
         };
@@ -195,7 +195,7 @@ impl Log {
 
     /// Reads what is to be moved into the file, as a start after a crash would: all must have the sums
     /// that were written with it. For 32 MiB this takes tens of milliseconds, as the move does itself.
-    pub(super) fn look_through(&self) -> Option<Fault> {
+    pub(crate) fn look_through(&self) -> Option<Fault> {
         let Ok(index) = self.index() else {
             return None;
         };

@@ -7,11 +7,11 @@ use super::StorageError;
 use crate::server::model::StoredPeer;
 
 /// Rows that one transaction removes.
-pub(super) const SLICE_ROWS: i64 = 2000;
+pub(crate) const SLICE_ROWS: i64 = 2000;
 
 /// Removes the peers last seen before the cutoff, some at a time, so that no transaction is long.
 /// Returns how many.
-pub(super) async fn expire(
+pub(crate) async fn expire(
     connection: &mut SqliteConnection,
     cutoff_ms: i64,
 ) -> Result<u64, StorageError> {
@@ -36,12 +36,12 @@ pub(super) async fn expire(
 
 /// Removes the peers that have expired, those last seen before the cutoff, but for some rows. The
 /// second condition bounds the number of rows: a place in the order of `last_seen` and `id`.
-pub(super) const CLEANUP: &str = "
+pub(crate) const CLEANUP: &str = "
 DELETE FROM peers
 WHERE last_seen < ? AND (last_seen, id) < (?, ?) AND id NOT IN (SELECT value FROM json_each(?));";
 
 /// Removes some rows.
-pub(super) async fn delete(
+pub(crate) async fn delete(
     connection: &mut SqliteConnection,
     rows: &[i64],
 ) -> Result<(), StorageError> {
@@ -54,7 +54,7 @@ pub(super) async fn delete(
 }
 
 /// The highest key below `below`, or 0.
-pub(super) async fn max_row_id(
+pub(crate) async fn max_row_id(
     connection: &mut SqliteConnection,
     below: i64,
 ) -> Result<i64, StorageError> {
@@ -66,7 +66,7 @@ pub(super) async fn max_row_id(
 }
 
 /// Inserts peers, or overwrites what they announced before.
-pub(super) const REGISTER: &str = "
+pub(crate) const REGISTER: &str = "
 INSERT INTO peers (
     id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
     privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
@@ -101,11 +101,11 @@ ON CONFLICT (peer_id) DO UPDATE SET
 ///
 /// `OR ROLLBACK` because a row that fails fails the transaction, so that SQLite need not keep a
 /// journal for undoing this statement alone; that journal costs as much as the update.
-pub(super) const RENEW: &str = "
+pub(crate) const RENEW: &str = "
 UPDATE OR ROLLBACK peers SET last_seen = ? WHERE id IN (SELECT value FROM json_each(?));";
 
 /// The columns of a row in the order of the insert.
-pub(super) fn row_of(peer: &StoredPeer) -> serde_json::Value {
+pub(crate) fn row_of(peer: &StoredPeer) -> serde_json::Value {
     let profile = &peer.profile;
     let turn = profile.turn.as_ref();
     json!([

@@ -9,7 +9,7 @@ const MAX_ROWS: i64 = 10_000;
 
 /// A row that was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultyRow {
+pub(crate) struct FaultyRow {
     /// Its table.
     pub table: &'static str,
     /// Its key: `id` of a peer, `rowid` of any other.
@@ -19,7 +19,7 @@ pub struct FaultyRow {
 }
 
 /// Moves rows out of their tables.
-pub(super) async fn set_aside(
+pub(crate) async fn set_aside(
     connection: &mut SqliteConnection,
     rows: &[FaultyRow],
     now_ms: i64,
@@ -78,7 +78,7 @@ async fn keep(
 }
 
 /// How many rows are kept.
-pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, StorageError> {
+pub(crate) async fn count(connection: &mut SqliteConnection) -> Result<u64, StorageError> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM peers_quarantine")
         .fetch_one(connection)
         .await?;

@@ -19,7 +19,7 @@ use crate::server::model::StoredPeer;
 const MAX_RESCUES: u32 = 100;
 
 /// What the registry knows, to be written to a new file.
-pub struct Known<P> {
+pub(crate) struct Known<P> {
     /// The moment of the rescue, in Unix milliseconds.
     pub now_ms: i64,
     /// When writes were last known to work, in Unix milliseconds.
@@ -31,7 +31,7 @@ pub struct Known<P> {
 }
 
 /// Copies all that `connection` sees to a new file beside the database at `real`.
-pub(super) async fn copy(
+pub(crate) async fn copy(
     connection: &mut SqliteConnection,
     real: &Path,
     now_ms: i64,
@@ -45,7 +45,7 @@ pub(super) async fn copy(
 }
 
 /// Writes what is known from memory to a new file beside the database at `real`.
-pub(super) async fn write<P>(
+pub(crate) async fn write<P>(
     real: &Path,
     timeout_ms: i64,
     known: Known<P>,

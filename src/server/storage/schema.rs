@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::StorageError;
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The one table whose content nothing replaces.
 const PEERS: &str = "peers";
@@ -26,7 +26,7 @@ struct Object {
 
 /// Which tables there were not.
 #[derive(Debug)]
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// The peers. Nothing was created.
     Peers,
     /// Others, perhaps none, which are there now.
@@ -34,7 +34,7 @@ pub(super) enum Missing {
 }
 
 /// Creates the tables and views that are missing.
-pub(super) async fn restore(connection: &mut SqliteConnection) -> Result<Missing, StorageError> {
+pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing, StorageError> {
     let found: HashSet<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema")
         .fetch_all(&mut *connection)
         .await?

@@ -22,7 +22,7 @@ const MAX_MBPS: u32 = 100_000;
 const MAX_BYTES: i64 = 1 << 62;
 
 /// Inserts sessions, or overwrites what changes of them.
-pub(super) const PUT: &str = "
+pub(crate) const PUT: &str = "
 INSERT INTO turn_sessions (
     session_id, peer_id, server_id, tier, mbps, granted_at, expires_at, rate_from, accrued_bytes,
     reported_bytes, booked_bytes, booked_until
@@ -42,17 +42,17 @@ ON CONFLICT (session_id) DO UPDATE SET
     booked_until = excluded.booked_until;";
 
 /// Forgets sessions.
-pub(super) const FORGET: &str = "
+pub(crate) const FORGET: &str = "
 DELETE FROM turn_sessions WHERE session_id IN (SELECT value FROM json_each(?));";
 
 /// Records what the operator has said of peers.
-pub(super) const SET_TIERS: &str = "
+pub(crate) const SET_TIERS: &str = "
 INSERT INTO peer_tiers (peer_id, tier)
 SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
 ON CONFLICT (peer_id) DO UPDATE SET tier = excluded.tier;";
 
 /// The columns of a row in the order of the insert.
-pub(super) fn row_of(session: &TurnSession) -> Value {
+pub(crate) fn row_of(session: &TurnSession) -> Value {
     json!([
         &*session.session_id,
         session.peer_id,
@@ -70,7 +70,7 @@ pub(super) fn row_of(session: &TurnSession) -> Value {
 }
 
 /// All sessions, and the rows that are none.
-pub(super) async fn load(
+pub(crate) async fn load(
     connection: &mut SqliteConnection,
     now_ms: i64,
     faulty: &mut Vec<FaultyRow>,
@@ -145,7 +145,7 @@ fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
 }
 
 /// The tiers that the operator has set, but for the rows that are none.
-pub(super) async fn load_tiers(
+pub(crate) async fn load_tiers(
     connection: &mut SqliteConnection,
     faulty: &mut Vec<FaultyRow>,
 ) -> Result<Vec<(PeerId, Tier)>, StorageError> {
@@ -185,7 +185,7 @@ fn peer_id(row: &SqliteRow, column: &'static str) -> Result<PeerId, String> {
 }
 
 /// Ids may have been longer when they were written.
-pub(super) fn peer_id_limits() -> Limits {
+pub(crate) fn peer_id_limits() -> Limits {
     Limits {
         peer_id_chars: usize::MAX,
         ..Limits::default()

@@ -16,7 +16,7 @@ use super::access::CHECKPOINT_PAGES;
 /// It does not wait for the disk, which has just failed to sync: if the process is killed, the
 /// system still has what was written. Meanwhile nothing may be moved out of the log, as it would be
 /// moved without waiting too, and with it what others were told is on disk.
-pub(super) async fn take_back(
+pub(crate) async fn take_back(
     connection: &mut SqliteConnection,
     batch: i64,
 ) -> Result<(), StorageError> {
@@ -46,12 +46,12 @@ pub(super) async fn take_back(
 }
 
 /// The number of the last transaction.
-pub(super) async fn last_batch(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
+pub(crate) async fn last_batch(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
     Ok(stored_batch(connection).await?.unwrap_or(0))
 }
 
 /// The number of the last transaction, if the row is there that holds it.
-pub(super) async fn stored_batch(
+pub(crate) async fn stored_batch(
     connection: &mut SqliteConnection,
 ) -> Result<Option<i64>, StorageError> {
     let batch = sqlx::query_scalar("SELECT batch FROM registry_state")
@@ -61,7 +61,7 @@ pub(super) async fn stored_batch(
 }
 
 /// Moves the log into the database file and waits for the disk; tells whether all of it is there.
-pub(super) async fn force(connection: &mut SqliteConnection) -> Result<bool, StorageError> {
+pub(crate) async fn force(connection: &mut SqliteConnection) -> Result<bool, StorageError> {
     let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
         .fetch_one(connection)
         .await?;

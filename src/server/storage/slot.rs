@@ -11,26 +11,26 @@ use super::{StorageError, settle};
 
 /// The connection while nobody uses it. It is kept, since its `data_version` must be.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) connection: Option<Handle>,
+pub(crate) struct Slot {
+    pub(crate) connection: Option<Handle>,
     /// Counts the connections.
-    pub(super) generation: u64,
-    pub(super) access: Access,
-    pub(super) beside: Companions,
+    pub(crate) generation: u64,
+    pub(crate) access: Access,
+    pub(crate) beside: Companions,
     /// Dropped after the connection is closed, see [`Log`].
-    pub(super) log: Option<Arc<Log>>,
-    pub(super) states: States,
+    pub(crate) log: Option<Arc<Log>>,
+    pub(crate) states: States,
     /// The number of the last transaction that was committed.
-    pub(super) committed: i64,
+    pub(crate) committed: i64,
     /// The database cannot be used any more; see [`Store::give_up`](super::Store::give_up).
-    pub(super) lost: Option<FileGone>,
-    pub(super) is_closed: bool,
+    pub(crate) lost: Option<FileGone>,
+    pub(crate) is_closed: bool,
 }
 
 impl Slot {
     /// Takes the connection, so that it is gone, and its transaction undone, if the work on it is
     /// dropped half-way.
-    pub(super) async fn take(&mut self, real: &Path) -> Result<Handle, StorageError> {
+    pub(crate) async fn take(&mut self, real: &Path) -> Result<Handle, StorageError> {
         if self.is_closed {
             return Err(sqlx::Error::PoolClosed.into());
         }
@@ -63,7 +63,7 @@ impl Slot {
     }
 
     /// Takes no more work, for what was done to the file at `path`.
-    pub(super) fn lose(&mut self, path: &Path, deed: Deed) -> StorageError {
+    pub(crate) fn lose(&mut self, path: &Path, deed: Deed) -> StorageError {
         let gone = FileGone {
             path: path.to_owned(),
             deed,
@@ -73,7 +73,7 @@ impl Slot {
     }
 
     /// What an error of the database at `path` means: one in which SQLite finds damage is lost.
-    pub(super) fn judge(&mut self, path: &Path, error: StorageError) -> StorageError {
+    pub(crate) fn judge(&mut self, path: &Path, error: StorageError) -> StorageError {
         match error {
             StorageError::Lost(gone) => self.lose(&gone.path, gone.deed),
             error if error.is_damage() => self.lose(path, Deed::Damaged),
@@ -81,7 +81,7 @@ impl Slot {
         }
     }
 
-    pub(super) async fn put(&mut self, real: &Path, connection: Handle, is_sound: bool) {
+    pub(crate) async fn put(&mut self, real: &Path, connection: Handle, is_sound: bool) {
         if !is_sound {
             // The last connection to close deletes the log, which the next one creates.
             self.beside = Companions::default();

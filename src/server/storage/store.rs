@@ -29,7 +29,7 @@ const MIN_FREE_PAGES: i64 = 1000;
 
 /// The database; clones share it.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub(crate) struct Store(Arc<Inner>);
 
 struct Inner {
     /// As the operator calls it.
@@ -52,13 +52,13 @@ impl fmt::Debug for Inner {
 }
 
 /// What [`open`](super::open) has opened.
-pub(super) struct Opened {
-    pub(super) path: PathBuf,
-    pub(super) real: PathBuf,
-    pub(super) file: File,
-    pub(super) connection: Handle,
-    pub(super) access: Access,
-    pub(super) notices: Vec<String>,
+pub(crate) struct Opened {
+    pub(crate) path: PathBuf,
+    pub(crate) real: PathBuf,
+    pub(crate) file: File,
+    pub(crate) connection: Handle,
+    pub(crate) access: Access,
+    pub(crate) notices: Vec<String>,
 }
 
 impl Store {
@@ -66,7 +66,7 @@ impl Store {
     ///
     /// # Errors
     /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
-    pub async fn open(path: &Path) -> Result<Self, super::OpenError> {
+    pub(crate) async fn open(path: &Path) -> Result<Self, super::OpenError> {
         let opened = open::open(path).await?;
         Ok(Self(Arc::new(Inner {
             path: opened.path,
@@ -91,12 +91,12 @@ impl Store {
     }
 
     /// The database file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// What the operator should know of how the file was found.
-    pub fn notices(&self) -> &[String] {
+    pub(crate) fn notices(&self) -> &[String] {
         &self.0.notices
     }
 
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// Nothing of it was changed, nor will a restart find it; but for [`StorageError::Unsettled`].
-    pub async fn commit(
+    pub(crate) async fn commit(
         &self,
         changes: &Changes,
         version: DataVersion,
@@ -196,7 +196,7 @@ impl Store {
 
     /// Takes up the leases after writes have failed, which credits the time since as an outage.
     /// `memory` replaces what is in tables that were dropped.
-    pub async fn recover(
+    pub(crate) async fn recover(
         &self,
         outage: &Outage,
         memory: impl FnOnce() -> Memory,
@@ -243,7 +243,7 @@ impl Store {
 
     /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
     /// and more than a thousand pages are free. Returns how many.
-    pub async fn vacuum_some(&self, max_pages: u32) -> Result<u64, StorageError> {
+    pub(crate) async fn vacuum_some(&self, max_pages: u32) -> Result<u64, StorageError> {
         self.run(async |connection| {
             let (pages, free): (i64, i64) = sqlx::query_as(
                 "SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count",
@@ -283,7 +283,7 @@ impl Store {
     ///
     /// # Errors
     /// Nothing is moved into a file that is not the one that was opened.
-    pub async fn close(&self) -> Result<(), StorageError> {
+    pub(crate) async fn close(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
         let inspected = self.inspect(&mut slot, Depth::Ends).await;
         slot.is_closed = true;

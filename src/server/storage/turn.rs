@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::OfferedTurn;
 
 /// Records offers of registered peers.
-pub(super) const OFFER: &str = "
+pub(crate) const OFFER: &str = "
 UPDATE peers
 SET turn_capable = 1,
     turn_addresses = offer.value ->> 1,
@@ -15,7 +15,7 @@ FROM json_each(?) AS offer
 WHERE peers.id = offer.value ->> 0;";
 
 /// An offer in the order of the update.
-pub(super) fn row_of(offered: &OfferedTurn) -> Value {
+pub(crate) fn row_of(offered: &OfferedTurn) -> Value {
     let OfferedTurn { row_id, offer, .. } = offered;
     json!([row_id, offer.addresses, offer.port, offer.capacity])
 }

@@ -8,7 +8,7 @@ use crate::server::policy::lease::{self, EARLIEST_MS, Outage};
 
 /// What the registry found when it took up its leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// All outages that still count, the one just ended included, in order.
     pub outages: Vec<Outage>,
     /// The outage between the last process and this one.
@@ -24,13 +24,13 @@ pub struct Resumed {
 
 impl Resumed {
     /// The moment, in Unix milliseconds, before which a peer last seen has expired.
-    pub(super) fn cutoff_ms(&self, now_ms: i64, timeout_ms: i64) -> i64 {
+    pub(crate) fn cutoff_ms(&self, now_ms: i64, timeout_ms: i64) -> i64 {
         lease::cutoff_ms(now_ms, timeout_ms, &self.outages)
     }
 }
 
 /// Takes up the leases at `now_ms` and records that the registry is alive.
-pub(super) async fn resume(
+pub(crate) async fn resume(
     connection: &mut SqliteConnection,
     now_ms: i64,
     timeout_ms: i64,
@@ -77,7 +77,7 @@ pub(super) async fn resume(
 
 /// Reads what a start needs that cannot write. The leases stand as they did when the registry was
 /// last alive.
-pub(super) async fn look(
+pub(crate) async fn look(
     connection: &mut SqliteConnection,
     now_ms: i64,
 ) -> Result<Resumed, StorageError> {
@@ -117,7 +117,7 @@ async fn last_renewal_ms(
 ///
 /// By whatever the clock was wrong: no moment leaves the bounds of its column, and a row that
 /// cannot be moved, since somebody has written it with checks turned off, stays.
-pub(super) async fn set_back(
+pub(crate) async fn set_back(
     connection: &mut SqliteConnection,
     by_ms: i64,
     now_ms: i64,
@@ -158,7 +158,7 @@ async fn outages(connection: &mut SqliteConnection) -> Result<Vec<Outage>, Stora
 }
 
 /// Replaces the outages that are known.
-pub(super) async fn put_outages(
+pub(crate) async fn put_outages(
     connection: &mut SqliteConnection,
     outages: &[Outage],
 ) -> Result<(), StorageError> {
@@ -177,7 +177,7 @@ pub(super) async fn put_outages(
 }
 
 /// Records an outage, if it lasted at all.
-pub(super) async fn credit(
+pub(crate) async fn credit(
     connection: &mut SqliteConnection,
     outage: &Outage,
 ) -> Result<(), StorageError> {
@@ -196,10 +196,10 @@ pub(super) async fn credit(
 }
 
 /// Records an outage that the process lived through: it was stopped, or could not write.
-pub(super) const CREDIT: &str = "
+pub(crate) const CREDIT: &str = "
 INSERT INTO outages (started_at, ended_at) VALUES (?, ?)
 ON CONFLICT (started_at) DO UPDATE SET ended_at = max(ended_at, excluded.ended_at);";
 
 /// Records a moment at which the registry worked, and the number of the transaction.
-pub(super) const MARK_ALIVE: &str = "
+pub(crate) const MARK_ALIVE: &str = "
 UPDATE registry_state SET alive_at = ?, batch = ?;";

@@ -18,7 +18,7 @@ const MAX_RESYNC_MS: i64 = 5_000;
 impl RegistryActor {
     /// Plans a batch and begins its transaction. A batch of refusals has nothing to write, but must
     /// not refuse what is in the table by now.
-    pub fn plan_and_commit(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
+    pub(crate) fn plan_and_commit(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
         // While somebody writes again and again, no comparison comes to its end. Then a cleanup is
@@ -71,7 +71,7 @@ impl RegistryActor {
     }
 
     /// Makes the state follow a transaction, and sends everyone in it a reply.
-    pub fn apply(&mut self, batch: Batch) {
+    pub(crate) fn apply(&mut self, batch: Batch) {
         let now_ms = batch.plan.changes.now_ms;
         if let Some(cleanup) = &batch.plan.changes.cleanup {
             self.note_cleanup(cleanup, &batch, now_ms);

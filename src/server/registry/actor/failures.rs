@@ -13,7 +13,7 @@ const CLEANUP_PAUSE_MS: i64 = 60_000;
 impl RegistryActor {
     /// Finds the mutation that a trigger or a check of an operator refuses, so that everyone else goes
     /// on: tries the batch again without its cleanup first, then half by half.
-    pub fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
+    pub(crate) fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
         let now_ms = self.clock.now_ms();
         {
             let mut state = self.view.write();
@@ -49,7 +49,7 @@ impl RegistryActor {
 
     /// Answers everyone in a batch that failed as the database takes no writes: since its beginning,
     /// as it may have waited long for the database.
-    pub fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
+    pub(crate) fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
         let mut state = self.view.write();
         state.end_write(false, since_ms);
         if let Storage::Works(_) = state.storage {

@@ -14,7 +14,7 @@ const MAX_VACUUMED_PAGES: u32 = 2000;
 
 impl RegistryActor {
     /// Lets the file shrink a little, if much of it is free.
-    pub fn give_back_pages(&self) {
+    pub(crate) fn give_back_pages(&self) {
         let store = self.store.clone();
         actix::spawn(async move {
             match store.vacuum_some(MAX_VACUUMED_PAGES).await {
@@ -26,7 +26,7 @@ impl RegistryActor {
     }
 
     /// Moves the log into the file, so that there is little to read after a crash.
-    pub fn checkpoint(&self) {
+    pub(crate) fn checkpoint(&self) {
         let store = self.store.clone();
         actix::spawn(async move {
             if let Err(error) = store.checkpoint().await {
@@ -37,7 +37,7 @@ impl RegistryActor {
 
     /// Looks whether the files are still there and hold what was written. If not, nothing is accepted any more, what is known
     /// is written to a new file, and the actor ends.
-    pub fn check_files(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn check_files(&mut self, ctx: &mut Context<Self>) {
         if mem::replace(&mut self.is_checking_files, true) {
             return;
         }

@@ -16,4 +16,4 @@ mod registry_actor;
 mod resyncing;
 mod start;
 
-pub(super) use registry_actor::RegistryActor;
+pub(crate) use registry_actor::RegistryActor;

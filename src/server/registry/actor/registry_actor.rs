@@ -37,7 +37,7 @@ const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_MARK: Duration = Duration::from_millis(250);
 
 /// The owner of the database, the queue before it and the state after it.
-pub struct RegistryActor {
+pub(crate) struct RegistryActor {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub config: LeaseConfig,
@@ -66,21 +66,21 @@ pub struct RegistryActor {
 
 impl RegistryActor {
     /// What readers look at.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.view.clone()
     }
 
     /// What the actor is at, for other threads.
-    pub fn pulse(&self) -> Arc<Pulse> {
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
 
-    pub fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.pulse.enter(phase, clock::machine_ms());
     }
 
     /// Registered and active peers.
-    pub fn peers(&self) -> (usize, usize) {
+    pub(crate) fn peers(&self) -> (usize, usize) {
         let state = self.view.read();
         (state.directory.registered(), state.directory.active())
     }
@@ -102,7 +102,7 @@ impl RegistryActor {
     }
 
     /// Brings the state up to now, and logs what is new.
-    pub fn advance<T>(&mut self, now_ms: i64, then: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn advance<T>(&mut self, now_ms: i64, then: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.view.write();
         state.give_sign_of_life(now_ms);
         state.advance(now_ms);
@@ -113,7 +113,7 @@ impl RegistryActor {
         result
     }
 
-    pub fn log(&mut self, news: News, now_ms: i64) {
+    pub(crate) fn log(&mut self, news: News, now_ms: i64) {
         for outage in news.credited {
             self.journal.stood_still(now_ms, outage);
         }
@@ -122,7 +122,7 @@ impl RegistryActor {
         }
     }
 
-    pub fn add_maintenance(&mut self, item: Maintenance, ctx: &mut Context<Self>) {
+    pub(crate) fn add_maintenance(&mut self, item: Maintenance, ctx: &mut Context<Self>) {
         if !self.maintenance.contains(&item) {
             self.maintenance.push(item);
         }
@@ -131,7 +131,7 @@ impl RegistryActor {
 
     /// Begins the next transaction, or the next step of a comparison with the table, unless one is
     /// under way or nothing waits.
-    pub fn go_on(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn go_on(&mut self, ctx: &mut Context<Self>) {
         if self.is_writing {
             return;
         }
@@ -149,7 +149,7 @@ impl RegistryActor {
         }
     }
 
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.retried.is_empty() || !self.inbox.is_empty() || !self.maintenance.is_empty()
     }
 
@@ -162,13 +162,13 @@ impl RegistryActor {
     }
 
     /// A transaction or a read of the table begins.
-    pub fn begin_io(&mut self) {
+    pub(crate) fn begin_io(&mut self) {
         self.is_writing = true;
         self.pulse.begin_commit(clock::machine_ms());
     }
 
     /// It has ended.
-    pub fn end_io(&mut self) {
+    pub(crate) fn end_io(&mut self) {
         self.is_writing = false;
         self.pulse.end_commit();
     }

@@ -35,7 +35,7 @@ enum Sought {
 
 impl RegistryActor {
     /// Begins to compare the table with the directory, before the batch is planned again.
-    pub fn begin_resync(&mut self, changed: Changed, batch: Batch) {
+    pub(crate) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
         state.end_write(false, now_ms);
@@ -54,7 +54,7 @@ impl RegistryActor {
     }
 
     /// Takes one step of the comparison.
-    pub fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
+    pub(crate) fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
         self.comparison.is_next = false;
         match step {
             Resync::Rows { after } => {
@@ -72,7 +72,7 @@ impl RegistryActor {
     }
 
     /// Reads the rows of a batch's peers before it is planned.
-    pub fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+    pub(crate) fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
         self.comparison.is_next = true;
         let ids = resync::peers_of(&batch);
         let sought = Sought::OfBatch(Box::new(batch), ids.clone());

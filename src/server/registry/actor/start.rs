@@ -22,7 +22,7 @@ use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 impl RegistryActor {
     /// Goes on with the leases in `store`.
-    pub async fn resume(
+    pub(crate) async fn resume(
         store: Store,
         clock: Arc<dyn Clock>,
         config: &Config,

@@ -2,7 +2,7 @@
 
 /// What a batch is planned with, besides the state.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchContext {
+pub(crate) struct BatchContext {
     pub now_ms: i64,
     pub cutoff_ms: i64,
     pub max_peers: usize,

@@ -11,6 +11,6 @@ mod plan;
 mod planner;
 mod work;
 
-pub(super) use context::BatchContext;
-pub(super) use plan::Plan;
-pub(super) use work::{Batch, Maintenance};
+pub(crate) use context::BatchContext;
+pub(crate) use plan::Plan;
+pub(crate) use work::{Batch, Maintenance};

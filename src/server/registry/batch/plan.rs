@@ -8,7 +8,7 @@ use crate::server::storage::{Changes, RelayChanges};
 
 /// What one transaction does, and what memory is to follow.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub changes: Changes,
     /// The peers of `changes.renewals`.
     pub renewed: Vec<Arc<DirectoryPeer>>,

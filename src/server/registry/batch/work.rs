@@ -10,7 +10,7 @@ use crate::server::registry::relay::{Relay, RelayPlan};
 
 /// Work that no peer has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Maintenance {
+pub(crate) enum Maintenance {
     /// The backup cleanup is due.
     Cleanup,
     /// A cleanup has left some peers to the next one.
@@ -21,7 +21,7 @@ pub enum Maintenance {
 
 /// Mutations and maintenance that share a transaction, and what it does for them.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// In order of arrival.
     pub mutations: Vec<Mutation>,
     pub maintenance: Vec<Maintenance>,
@@ -32,7 +32,7 @@ impl Batch {
     /// Works out what the batch does, given that `directory` and `relay` equal the tables and that
     /// the first peers that have run out are known as such. Returns what it does about relaying, and
     /// the mutations that are too much for one batch.
-    pub fn plan(
+    pub(crate) fn plan(
         &mut self,
         directory: &Directory,
         relay: &Relay,
@@ -60,7 +60,7 @@ impl Batch {
     }
 
     /// Adds what time has changed, as far as anything of the kind is written.
-    pub fn add_passed_time(
+    pub(crate) fn add_passed_time(
         &mut self,
         relay_plan: RelayPlan,
         relay: &mut Relay,

@@ -6,7 +6,7 @@ use std::io::Write;
 /// Text as bytes behind one that says how to read them; lower-case hexadecimal digits, as of a
 /// hash, take half a byte each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct CompactText(Box<[u8]>);
+pub(crate) struct CompactText(Box<[u8]>);
 
 const PLAIN: u8 = 0;
 const HEX: u8 = 1;
@@ -15,7 +15,7 @@ const HEX: u8 = 1;
 const MIN_HEX_CHARS: usize = 16;
 
 impl CompactText {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut packed = Vec::with_capacity(bytes.len() + 1);
         if bytes.len() >= MIN_HEX_CHARS && bytes.len().is_multiple_of(2) {
@@ -33,12 +33,12 @@ impl CompactText {
     }
 
     /// Memory besides the value itself, in bytes.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.0.len().next_multiple_of(8)
     }
 
     /// Writes the text as a JSON string to the end of `out`.
-    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         match self.0.split_first() {
             Some((&HEX, packed)) => {

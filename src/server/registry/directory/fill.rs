@@ -19,7 +19,7 @@ const LIST_BYTES: usize = 44;
 
 /// A directory that lists nobody yet.
 #[derive(Debug)]
-pub(in super::super) struct Filling {
+pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
     /// Memory that the lists will take, in bytes.
@@ -29,7 +29,7 @@ pub(in super::super) struct Filling {
 }
 
 impl Filling {
-    pub(in super::super) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             directory: Directory::new(),
             max_bytes,
@@ -39,7 +39,7 @@ impl Filling {
     }
 
     /// Adds the peer of a row. If there is no memory, the peers whose leases run out first go.
-    pub(in super::super) fn add(&mut self, row: &StoredPeer) {
+    pub(crate) fn add(&mut self, row: &StoredPeer) {
         let directory = &mut self.directory;
         // A table names each peer once; an older copy of the row would be no reason to fail.
         if directory.get(row.peer_id.as_str()).is_some() {
@@ -60,7 +60,7 @@ impl Filling {
     }
 
     /// Lists everybody. Returns the directory, and the rows for whose peers there was no memory.
-    pub(in super::super) fn finish(mut self) -> (Directory, Vec<i64>) {
+    pub(crate) fn finish(mut self) -> (Directory, Vec<i64>) {
         let peers = in_order(self.directory.active.values());
         for peer in &peers {
             self.directory.announce(peer);

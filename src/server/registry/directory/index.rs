@@ -16,7 +16,7 @@ const SHARED_STORE_BYTES: usize = 48;
 ///
 /// Heartbeats do not come here.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     everyone: PeerSet,
     stores: Interner<PeerSet>,
     networks: Interner<()>,
@@ -27,12 +27,12 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.everyone.len()
     }
 
     /// Memory of the index and of its texts, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.everyone.bytes()
             + self.store_set_bytes
             + self.stores.bytes()
@@ -42,7 +42,7 @@ impl Index {
     }
 
     /// Most of what one more peer with a store takes for that store, in bytes.
-    pub(super) fn max_bytes_of_store(&self, store: &str) -> usize {
+    pub(crate) fn max_bytes_of_store(&self, store: &str) -> usize {
         match self.stores.find(store) {
             Some(_) => SHARED_STORE_BYTES,
             None => Interner::<PeerSet>::max_bytes_of(store) + size_of::<TextId>(),
@@ -50,7 +50,7 @@ impl Index {
     }
 
     /// What a peer would free with a store, in bytes.
-    pub(super) fn bytes_of_store(&self, store: TextId) -> usize {
+    pub(crate) fn bytes_of_store(&self, store: TextId) -> usize {
         if self.stores.users(store) > 1 {
             return 0;
         }
@@ -59,7 +59,7 @@ impl Index {
     }
 
     /// The shared copy of `traits`, which has one more user.
-    pub(super) fn acquire_traits(&mut self, traits: Traits) -> Arc<SharedTraits> {
+    pub(crate) fn acquire_traits(&mut self, traits: Traits) -> Arc<SharedTraits> {
         let Self {
             networks, versions, ..
         } = self;
@@ -73,7 +73,7 @@ impl Index {
         })
     }
 
-    pub(super) fn release_traits(&mut self, traits: &SharedTraits) {
+    pub(crate) fn release_traits(&mut self, traits: &SharedTraits) {
         if self.traits.release(&traits.traits) {
             traits
                 .network
@@ -87,34 +87,34 @@ impl Index {
     }
 
     /// The ids of some stores, each of which has one more user.
-    pub(super) fn acquire_stores(&mut self, stores: &[String]) -> Box<[TextId]> {
+    pub(crate) fn acquire_stores(&mut self, stores: &[String]) -> Box<[TextId]> {
         let stores = stores.iter();
         stores.map(|store| self.stores.acquire(store)).collect()
     }
 
-    pub(super) fn add_store_user(&mut self, store: TextId) {
+    pub(crate) fn add_store_user(&mut self, store: TextId) {
         self.stores.add_user(store);
     }
 
-    pub(super) fn release_stores(&mut self, stores: &[TextId]) {
+    pub(crate) fn release_stores(&mut self, stores: &[TextId]) {
         for id in stores {
             self.stores.release(*id);
         }
     }
 
     /// The text of a store that somebody uses.
-    pub(super) fn store(&self, id: TextId) -> Option<&CompactText> {
+    pub(crate) fn store(&self, id: TextId) -> Option<&CompactText> {
         self.stores.text(id)
     }
 
-    pub(super) fn insert(&mut self, peer: &Arc<DirectoryPeer>) {
+    pub(crate) fn insert(&mut self, peer: &Arc<DirectoryPeer>) {
         self.everyone.insert(peer, Split::NetworkAndVersion);
         self.change_stores(&peer.stores, |set| {
             set.insert(peer, Split::NetworkAndVersion);
         });
     }
 
-    pub(super) fn remove(&mut self, peer: &DirectoryPeer) {
+    pub(crate) fn remove(&mut self, peer: &DirectoryPeer) {
         self.everyone.remove(peer, Split::NetworkAndVersion);
         self.change_stores(&peer.stores, |set| {
             set.remove(peer, Split::NetworkAndVersion);
@@ -132,7 +132,7 @@ impl Index {
     }
 
     /// The peers that match, but for the excluded one.
-    pub(super) fn matching(&self, filter: &PeerFilter) -> Matching<'_> {
+    pub(crate) fn matching(&self, filter: &PeerFilter) -> Matching<'_> {
         let set = match &filter.store {
             None => Some(&self.everyone),
             Some(store) => {
@@ -147,7 +147,7 @@ impl Index {
     }
 
     /// Whether `peer`, which is active, matches, exclusion aside.
-    pub(super) fn matches(&self, filter: &PeerFilter, peer: &DirectoryPeer) -> bool {
+    pub(crate) fn matches(&self, filter: &PeerFilter, peer: &DirectoryPeer) -> bool {
         let serves = |store: &String| {
             let id = self.stores.find(store);
             id.is_some_and(|id| peer.stores.contains(&id))

@@ -15,11 +15,11 @@ const TABLE_BYTES: usize = 8;
 
 /// Names a text for as long as somebody uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TextId(u32);
+pub(crate) struct TextId(u32);
 
 /// Texts with the number of their users.
 #[derive(Debug)]
-pub(super) struct Interner<V> {
+pub(crate) struct Interner<V> {
     ids: ShardedTable<u32>,
     pages: Vec<Option<Page<V>>>,
     /// Pages that have a free slot.
@@ -59,27 +59,27 @@ impl<V> Default for Interner<V> {
 impl<V: Default> Interner<V> {
     /// Memory of the texts and of all places, used or not, in bytes; values that point elsewhere
     /// come on top.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let pages = self.pages.len() - self.dropped.len();
         let places = pages * PAGE_SLOTS * mem::size_of::<Slot<V>>();
         self.text_bytes + places + self.ids.len() * TABLE_BYTES
     }
 
     /// What the place of a text takes, in bytes.
-    pub(super) const PLACE_BYTES: usize = mem::size_of::<Slot<V>>() + TABLE_BYTES;
+    pub(crate) const PLACE_BYTES: usize = mem::size_of::<Slot<V>>() + TABLE_BYTES;
 
     /// What one more text takes, in bytes.
-    pub(super) fn max_bytes_of(text: &str) -> usize {
+    pub(crate) fn max_bytes_of(text: &str) -> usize {
         Self::PLACE_BYTES + CompactText::new(text).heap_bytes()
     }
 
     /// How many use a text.
-    pub(super) fn users(&self, id: TextId) -> u32 {
+    pub(crate) fn users(&self, id: TextId) -> u32 {
         self.slot(id).map_or(0, |slot| slot.users)
     }
 
     /// The text's id, if anybody uses it.
-    pub(super) fn find(&self, text: &str) -> Option<TextId> {
+    pub(crate) fn find(&self, text: &str) -> Option<TextId> {
         let text = CompactText::new(text);
         let hash = self.hasher.hash_one(&text);
         let is_it = |id: &u32| self.slot(TextId(*id)).is_some_and(|slot| slot.text == text);
@@ -87,7 +87,7 @@ impl<V: Default> Interner<V> {
     }
 
     /// Adds a user of `text`.
-    pub(super) fn acquire(&mut self, text: &str) -> TextId {
+    pub(crate) fn acquire(&mut self, text: &str) -> TextId {
         if let Some(id) = self.find(text) {
             self.add_user(id);
             return id;
@@ -108,14 +108,14 @@ impl<V: Default> Interner<V> {
     }
 
     /// Adds a user of a text that somebody uses.
-    pub(super) fn add_user(&mut self, id: TextId) {
+    pub(crate) fn add_user(&mut self, id: TextId) {
         if let Some(slot) = self.slot_mut(id) {
             slot.users += 1;
         }
     }
 
     /// Takes a user from a text, which is forgotten with its last one.
-    pub(super) fn release(&mut self, id: TextId) {
+    pub(crate) fn release(&mut self, id: TextId) {
         let Some(slot) = self.slot_mut(id) else {
             return;
         };
@@ -154,17 +154,17 @@ impl<V: Default> Interner<V> {
     }
 
     /// The text.
-    pub(super) fn text(&self, id: TextId) -> Option<&CompactText> {
+    pub(crate) fn text(&self, id: TextId) -> Option<&CompactText> {
         self.slot(id).map(|slot| &slot.text)
     }
 
     /// What is kept with the text.
-    pub(super) fn value(&self, id: TextId) -> Option<&V> {
+    pub(crate) fn value(&self, id: TextId) -> Option<&V> {
         self.slot(id).map(|slot| &slot.value)
     }
 
     /// What is kept with the text.
-    pub(super) fn value_mut(&mut self, id: TextId) -> Option<&mut V> {
+    pub(crate) fn value_mut(&mut self, id: TextId) -> Option<&mut V> {
         self.slot_mut(id).map(|slot| &mut slot.value)
     }
 

@@ -18,7 +18,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// The peers and bytes that a listing may have.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Peers at most.
     pub max_peers: usize,
     /// Bytes of their JSON at most; one peer is listed in any case.
@@ -27,7 +27,7 @@ pub struct Bounds {
 
 /// Active peers that match a filter.
 #[derive(Debug)]
-pub struct PeerListing {
+pub(crate) struct PeerListing {
     /// The sample or page.
     pub peers: Vec<ListedEntry>,
     /// Bytes that their JSON takes, without the commas between them.
@@ -40,7 +40,7 @@ pub struct PeerListing {
 
 /// A peer on its way into a listing.
 #[derive(Debug)]
-pub struct ListedEntry {
+pub(crate) struct ListedEntry {
     peer: Arc<DirectoryPeer>,
     /// When its lease was last renewed as the listing was made, in Unix milliseconds.
     last_seen_ms: i64,
@@ -50,7 +50,7 @@ pub struct ListedEntry {
 
 impl ListedEntry {
     /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
-    pub fn write_json(&self, out: &mut Vec<u8>, include: Include) {
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>, include: Include) {
         let stores = self.stores.as_deref();
         self.peer
             .write_json(out, self.last_seen_ms, stores, include);
@@ -59,7 +59,7 @@ impl ListedEntry {
 
 /// Active TURN servers with room.
 #[derive(Debug)]
-pub struct TurnListing {
+pub(crate) struct TurnListing {
     /// As many as were asked for, the least loaded first, with their live sessions.
     pub servers: Vec<(u32, Arc<DirectoryPeer>)>,
     /// How many there are, listed or not.
@@ -70,7 +70,7 @@ pub struct TurnListing {
 
 impl Directory {
     /// The present state of the membership, as a listing of this extent shows it.
-    pub(in super::super) fn membership(&self, extent: &Extent, now_ms: i64) -> Membership {
+    pub(crate) fn membership(&self, extent: &Extent, now_ms: i64) -> Membership {
         let draw = match extent {
             Extent::Page(PageStart::Drawn(caller)) => self.draw(*caller, now_ms),
             Extent::Page(PageStart::After { .. }) | Extent::Sample(_) => 0,
@@ -87,7 +87,7 @@ impl Directory {
     }
 
     /// Lists active peers; call [`expire`](Directory::expire) first.
-    pub(in super::super) fn list_peers(
+    pub(crate) fn list_peers(
         &self,
         filter: &PeerFilter,
         extent: &Extent,
@@ -179,7 +179,7 @@ impl Directory {
     }
 
     /// The stores of a peer as a JSON array.
-    pub(super) fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
+    pub(crate) fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
         let mut json = Vec::from(b"[");
         for (index, id) in peer.stores.iter().enumerate() {
             if index > 0 {
@@ -194,7 +194,7 @@ impl Directory {
     }
 
     /// Lists active TURN servers, `most` at most; call [`expire`](Directory::expire) first.
-    pub(in super::super) fn list_turn_servers(&self, most: usize, now_ms: i64) -> TurnListing {
+    pub(crate) fn list_turn_servers(&self, most: usize, now_ms: i64) -> TurnListing {
         TurnListing {
             servers: self
                 .turn_servers_with_room()
@@ -207,7 +207,7 @@ impl Directory {
     }
 
     /// Whether a peer is active.
-    pub(in super::super) fn is_active(&self, peer: &DirectoryPeer) -> bool {
+    pub(crate) fn is_active(&self, peer: &DirectoryPeer) -> bool {
         self.active
             .contains_key(&(peer.last_seen_ms(), peer.row_id))
     }

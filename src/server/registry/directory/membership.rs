@@ -2,7 +2,7 @@
 
 /// Names a state of the membership: it changes when a peer joins, leaves or changes its profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
+pub(crate) struct Membership {
     /// Tells this directory's states from those of any other.
     pub directory: u64,
     /// Counts the changes.
@@ -12,7 +12,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self {
             directory: rand::random(),
             revision: 0,
@@ -20,7 +20,7 @@ impl Membership {
         }
     }
 
-    pub(super) fn change(&mut self) {
+    pub(crate) fn change(&mut self) {
         self.revision += 1;
     }
 }

@@ -7,13 +7,13 @@ use crate::server::model::Profile;
 
 impl Directory {
     /// Memory that all peers together take, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.peer_bytes + self.capabilities.bytes() + self.index.bytes()
     }
 
     /// Most of what a peer that announces `profile` takes beyond what others have in common with it,
     /// in bytes.
-    pub fn max_bytes_of(&self, peer_id: &str, profile: &Profile) -> usize {
+    pub(crate) fn max_bytes_of(&self, peer_id: &str, profile: &Profile) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let addresses = profile.addresses.iter().map(|address| address.len() + 3);
         let stores = profile.stores.iter();
@@ -39,7 +39,7 @@ impl Directory {
     }
 
     /// What would be free if a peer left, in bytes.
-    pub fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
+    pub(crate) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
         let stores = peer.stores.iter().map(|id| self.index.bytes_of_store(*id));
         let capabilities = match self.capabilities.users(&peer.capabilities) {
             0 | 1 => peer.capabilities.len() + ENTRY_BYTES,

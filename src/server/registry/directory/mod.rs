@@ -22,10 +22,10 @@ mod sweep;
 mod turn;
 mod turn_servers;
 
-pub use listing::{Bounds, ListedEntry, PeerListing, TurnListing};
-pub use membership::Membership;
-pub use peer::{DirectoryPeer, Include};
+pub(crate) use listing::{Bounds, ListedEntry, PeerListing, TurnListing};
+pub(crate) use membership::Membership;
+pub(crate) use peer::{DirectoryPeer, Include};
 
-pub(super) use fill::Filling;
-pub(super) use peer::turn_bytes;
-pub(super) use registered::{Directory, LeaseKey, MAX_OWN_ROW_ID};
+pub(crate) use fill::Filling;
+pub(crate) use peer::turn_bytes;
+pub(crate) use registered::{Directory, LeaseKey, MAX_OWN_ROW_ID};

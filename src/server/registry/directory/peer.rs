@@ -14,25 +14,25 @@ use crate::server::model::Profile;
 use crate::server::policy::selection::Traits;
 
 /// Combinations of the flags that listings are filtered by.
-pub(super) const FLAGS: usize = 4;
+pub(crate) const FLAGS: usize = 4;
 
 /// The number of a combination, below [`FLAGS`].
-pub(super) fn flags_of(turn_capable: bool, bootstrap_capable: bool) -> usize {
+pub(crate) fn flags_of(turn_capable: bool, bootstrap_capable: bool) -> usize {
     usize::from(turn_capable) * 2 + usize::from(bootstrap_capable)
 }
 
 /// What many peers have in common, kept once, with its JSON.
 #[derive(Debug)]
-pub(super) struct SharedTraits {
-    pub(super) traits: Traits,
-    pub(super) network: Option<TextId>,
-    pub(super) version: Option<TextId>,
+pub(crate) struct SharedTraits {
+    pub(crate) traits: Traits,
+    pub(crate) network: Option<TextId>,
+    pub(crate) version: Option<TextId>,
     /// The members of a listed peer from `version` to `networkId`.
     json: Box<str>,
 }
 
 impl SharedTraits {
-    pub(super) fn new(traits: Traits, network: Option<TextId>, version: Option<TextId>) -> Self {
+    pub(crate) fn new(traits: Traits, network: Option<TextId>, version: Option<TextId>) -> Self {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Members<'t> {
@@ -58,7 +58,7 @@ impl SharedTraits {
     }
 
     /// The number of the peer's combination of flags.
-    pub(super) fn flags(&self) -> usize {
+    pub(crate) fn flags(&self) -> usize {
         flags_of(self.traits.turn_capable, self.traits.bootstrap_capable)
     }
 }
@@ -79,7 +79,7 @@ impl Pooled for SharedTraits {
 
 /// Which of the longer members a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Include {
+pub(crate) struct Include {
     /// `stores`.
     pub stores: bool,
     /// `capabilities` and `capabilityList`.
@@ -91,80 +91,80 @@ pub struct Include {
 /// Most of it is JSON text made once, when the peer registers: a listing copies text, and a
 /// hundred thousand peers take tens of megabytes rather than hundreds.
 #[derive(Debug)]
-pub struct DirectoryPeer {
-    pub(super) row_id: i64,
-    pub(super) peer_id: PeerId,
-    pub(super) registered_at_ms: i64,
+pub(crate) struct DirectoryPeer {
+    pub(crate) row_id: i64,
+    pub(crate) peer_id: PeerId,
+    pub(crate) registered_at_ms: i64,
     /// Written by the actor alone, after a commit.
-    pub(super) last_seen_ms: AtomicI64,
+    pub(crate) last_seen_ms: AtomicI64,
     /// The last comparison with the table in which its row was found.
-    pub(super) sweep: AtomicU32,
+    pub(crate) sweep: AtomicU32,
     /// Tells profiles apart, TURN aside.
-    pub(super) digest: u64,
+    pub(crate) digest: u64,
     /// The members from `peerId` to `cryptoIPv6`.
-    pub(super) head: Box<str>,
-    pub(super) traits: Arc<SharedTraits>,
-    pub(super) stores: Box<[TextId]>,
+    pub(crate) head: Box<str>,
+    pub(crate) traits: Arc<SharedTraits>,
+    pub(crate) stores: Box<[TextId]>,
     /// The members `capabilities` and `capabilityList`.
-    pub(super) capabilities: Arc<str>,
-    pub(super) turn: Option<Box<TurnOffer>>,
+    pub(crate) capabilities: Arc<str>,
+    pub(crate) turn: Option<Box<TurnOffer>>,
 }
 
 impl DirectoryPeer {
     /// The peer's name.
-    pub fn peer_id(&self) -> &PeerId {
+    pub(crate) fn peer_id(&self) -> &PeerId {
         &self.peer_id
     }
 
     /// The key of its row.
-    pub(in super::super) fn row_id(&self) -> i64 {
+    pub(crate) fn row_id(&self) -> i64 {
         self.row_id
     }
 
     /// When it first registered, in Unix milliseconds.
-    pub(in super::super) fn registered_at_ms(&self) -> i64 {
+    pub(crate) fn registered_at_ms(&self) -> i64 {
         self.registered_at_ms
     }
 
     /// Tells its profile from others, TURN aside.
-    pub(in super::super) fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
     /// Whether it says that it relays.
-    pub(in super::super) fn is_turn_capable(&self) -> bool {
+    pub(crate) fn is_turn_capable(&self) -> bool {
         self.traits.traits.turn_capable
     }
 
     /// What it offers as a TURN server.
-    pub fn turn(&self) -> Option<&TurnOffer> {
+    pub(crate) fn turn(&self) -> Option<&TurnOffer> {
         self.turn.as_deref()
     }
 
     /// When its lease was last renewed, in Unix milliseconds.
-    pub fn last_seen_ms(&self) -> i64 {
+    pub(crate) fn last_seen_ms(&self) -> i64 {
         self.last_seen_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.peer_id.as_str()
     }
 
     /// Memory that this peer takes for itself, in bytes: its entries in the directory included,
     /// what it shares with others aside.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let turn = self.turn.as_deref().map_or(0, turn_bytes);
         PEER_BYTES + 2 * self.id().len() + self.head.len() + size_of_val(&*self.stores) + turn
     }
 
     /// The work of listing this peer, or of ceasing to, in changes of sets of peers.
-    pub(in super::super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         1 + self.stores.len()
     }
 
     /// How long the peer is in JSON, in bytes; `stores` is what [`Directory`](super::Directory)
     /// wrote of its stores.
-    pub(super) fn json_len(
+    pub(crate) fn json_len(
         &self,
         last_seen_ms: i64,
         stores: Option<&[u8]>,
@@ -190,7 +190,7 @@ impl DirectoryPeer {
     }
 
     /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
-    pub(super) fn write_json(
+    pub(crate) fn write_json(
         &self,
         out: &mut Vec<u8>,
         last_seen_ms: i64,
@@ -214,12 +214,12 @@ impl DirectoryPeer {
     }
 
     #[cfg(test)]
-    pub(super) fn named(id: &str) -> Arc<Self> {
+    pub(crate) fn named(id: &str) -> Arc<Self> {
         Self::with_traits(id, None, None, 0)
     }
 
     #[cfg(test)]
-    pub(super) fn with_traits(
+    pub(crate) fn with_traits(
         id: &str,
         network: Option<TextId>,
         version: Option<TextId>,
@@ -250,16 +250,16 @@ impl DirectoryPeer {
 
 /// What every peer takes: itself, and its entries in the table of peers, in the order of leases and
 /// among the active peers, in bytes. Measured: see `benches/memory.rs`.
-pub(super) const PEER_BYTES: usize = 400;
+pub(crate) const PEER_BYTES: usize = 400;
 
 /// Memory of a TURN offer and of its server's entries, in bytes.
-pub(in super::super) fn turn_bytes(offer: &TurnOffer) -> usize {
+pub(crate) fn turn_bytes(offer: &TurnOffer) -> usize {
     let addresses = offer.addresses.iter();
     300 + addresses.map(|address| address.len() + 32).sum::<usize>()
 }
 
 /// The members of an object as JSON, without its braces.
-pub(super) fn members(object: &impl Serialize) -> Box<str> {
+pub(crate) fn members(object: &impl Serialize) -> Box<str> {
     let json = serde_json::to_string(object).unwrap_or_default();
     json.strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
@@ -268,7 +268,7 @@ pub(super) fn members(object: &impl Serialize) -> Box<str> {
 }
 
 /// The members `capabilities` and `capabilityList` of a listed peer.
-pub(super) fn capabilities_json(profile: &Profile) -> Box<str> {
+pub(crate) fn capabilities_json(profile: &Profile) -> Box<str> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Capabilities {

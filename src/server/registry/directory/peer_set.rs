@@ -32,7 +32,7 @@ const SMALL_BYTES: usize = 40;
 
 /// Peers in order of their ids.
 #[derive(Debug, Default)]
-pub(super) enum PeerSet {
+pub(crate) enum PeerSet {
     #[default]
     Empty,
     One(Arc<DirectoryPeer>),
@@ -41,10 +41,10 @@ pub(super) enum PeerSet {
 }
 
 #[derive(Debug)]
-pub(super) struct Small(Vec<Arc<DirectoryPeer>>);
+pub(crate) struct Small(Vec<Arc<DirectoryPeer>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Large {
+pub(crate) struct Large {
     by_flags: [Roster; FLAGS],
     by_network: BTreeMap<TextId, PeerSet>,
     by_version: BTreeMap<TextId, PeerSet>,
@@ -53,7 +53,7 @@ pub(super) struct Large {
 
 /// By what a set is split when it is large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Split {
+pub(crate) enum Split {
     NetworkAndVersion,
     Network,
     Nothing,
@@ -61,11 +61,11 @@ pub(super) enum Split {
 
 /// What a filter asks of the traits of a peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) network: Option<TextId>,
-    pub(super) version: Option<TextId>,
+pub(crate) struct Wanted {
+    pub(crate) network: Option<TextId>,
+    pub(crate) version: Option<TextId>,
     /// Whether each combination of flags is wanted.
-    pub(super) flags: [bool; FLAGS],
+    pub(crate) flags: [bool; FLAGS],
 }
 
 impl Wanted {
@@ -79,7 +79,7 @@ impl Wanted {
 }
 
 impl PeerSet {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Empty => 0,
             Self::One(_) => 1,
@@ -89,7 +89,7 @@ impl PeerSet {
     }
 
     /// Its memory besides the value itself, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Empty | Self::One(_) => 0,
             Self::Small(small) => SMALL_BYTES + small.0.len() * SMALL_PEER_BYTES,
@@ -98,7 +98,7 @@ impl PeerSet {
     }
 
     /// Adds a peer whose id is not in it.
-    pub(super) fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
+    pub(crate) fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
         match self {
             Self::Empty => *self = Self::One(Arc::clone(peer)),
             Self::One(other) => {
@@ -123,7 +123,7 @@ impl PeerSet {
     }
 
     /// Removes a peer, if it is there.
-    pub(super) fn remove(&mut self, peer: &DirectoryPeer, split: Split) {
+    pub(crate) fn remove(&mut self, peer: &DirectoryPeer, split: Split) {
         match self {
             Self::Empty => {}
             Self::One(other) if other.id() == peer.id() => *self = Self::Empty,
@@ -147,7 +147,7 @@ impl PeerSet {
     }
 
     /// The peers that are wanted.
-    pub(super) fn matching(&self, wanted: &Wanted) -> Matching<'_> {
+    pub(crate) fn matching(&self, wanted: &Wanted) -> Matching<'_> {
         let peers = match self {
             Self::Empty => &[],
             Self::One(peer) => std::slice::from_ref(peer),
@@ -253,18 +253,18 @@ impl Large {
 
 /// Peers that match a filter, each in one roster.
 #[derive(Debug)]
-pub(super) enum Matching<'s> {
+pub(crate) enum Matching<'s> {
     Few(Roster),
     /// Parts of a large set, none of them empty.
     Many(Vec<&'s Roster>),
 }
 
 impl Matching<'_> {
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self::Many(Vec::new())
     }
 
-    pub(super) fn rosters(&self) -> Vec<&Roster> {
+    pub(crate) fn rosters(&self) -> Vec<&Roster> {
         match self {
             Self::Few(roster) => vec![roster],
             Self::Many(rosters) => rosters.clone(),

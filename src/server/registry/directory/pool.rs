@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sharded::ShardedTable;
 
 /// A value that is told from others by a key in it.
-pub(super) trait Pooled {
+pub(crate) trait Pooled {
     type Key: Eq + Hash + ?Sized;
 
     fn key(&self) -> &Self::Key;
@@ -17,7 +17,7 @@ pub(super) trait Pooled {
 
 /// Values with the number of their users.
 #[derive(Debug)]
-pub(super) struct Pool<T: ?Sized> {
+pub(crate) struct Pool<T: ?Sized> {
     entries: ShardedTable<(Arc<T>, usize)>,
     hasher: RandomState,
     bytes: usize,
@@ -35,19 +35,19 @@ impl<T: ?Sized> Default for Pool<T> {
 
 impl<T: Pooled + ?Sized> Pool<T> {
     /// Memory of all values, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// How many use the value with this key.
-    pub(super) fn users(&self, key: &T::Key) -> usize {
+    pub(crate) fn users(&self, key: &T::Key) -> usize {
         let hash = self.hasher.hash_one(key);
         let entry = self.entries.get(hash, |(it, _)| it.key() == key);
         entry.map_or(0, |(_, users)| *users)
     }
 
     /// Adds a user of the value with this key; `make` makes one that nobody uses yet.
-    pub(super) fn acquire(&mut self, key: &T::Key, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    pub(crate) fn acquire(&mut self, key: &T::Key, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         let hash = self.hasher.hash_one(key);
         if let Some((value, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) {
             *users += 1;
@@ -63,7 +63,7 @@ impl<T: Pooled + ?Sized> Pool<T> {
     }
 
     /// Takes a user from a value. Returns whether that was the last one.
-    pub(super) fn release(&mut self, key: &T::Key) -> bool {
+    pub(crate) fn release(&mut self, key: &T::Key) -> bool {
         let hash = self.hasher.hash_one(key);
         let Some((_, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) else {
             return false;
@@ -87,7 +87,7 @@ impl<T: Pooled + ?Sized> Pool<T> {
 
 /// What an entry takes besides its value: a pointer, two counts, a number, and their share of the
 /// table's free places.
-pub(super) const ENTRY_BYTES: usize = 48;
+pub(crate) const ENTRY_BYTES: usize = 48;
 
 impl Pooled for str {
     type Key = str;

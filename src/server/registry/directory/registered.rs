@@ -19,36 +19,36 @@ use crate::server::policy::lease;
 use crate::server::policy::selection::Traits;
 
 /// A peer's place in the order in which leases run out: its last renewal and its row.
-pub type LeaseKey = (i64, i64);
+pub(crate) type LeaseKey = (i64, i64);
 
 /// Rows that operators may have given by hand, and behind which nothing new is put: the table takes
 /// no row above 2^53.
-pub const MAX_OWN_ROW_ID: i64 = 1 << 52;
+pub(crate) const MAX_OWN_ROW_ID: i64 = 1 << 52;
 
 /// All registered peers.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     /// By id.
-    pub(super) peers: ShardedTable<Arc<DirectoryPeer>>,
+    pub(crate) peers: ShardedTable<Arc<DirectoryPeer>>,
     /// By last renewal and row, so that the next to expire is the first.
-    pub(super) active: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
+    pub(crate) active: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
     /// Registered, but run out: gone at the next cleanup, unless it is heard of before.
-    pub(super) expired: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
-    pub(super) index: Index,
-    pub(super) turn_servers: TurnServers,
+    pub(crate) expired: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
+    pub(crate) index: Index,
+    pub(crate) turn_servers: TurnServers,
     /// Capabilities as peers announce them: few differ.
-    pub(super) capabilities: Pool<str>,
+    pub(crate) capabilities: Pool<str>,
     /// Memory that peers take for themselves, in bytes.
-    pub(super) peer_bytes: usize,
-    pub(super) membership: Membership,
-    pub(super) last_row_id: i64,
+    pub(crate) peer_bytes: usize,
+    pub(crate) membership: Membership,
+    pub(crate) last_row_id: i64,
     /// The number of the last comparison with the table.
-    pub(super) sweep: u32,
-    pub(super) hasher: RandomState,
+    pub(crate) sweep: u32,
+    pub(crate) hasher: RandomState,
 }
 
 impl Directory {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             peers: ShardedTable::default(),
             active: BTreeMap::new(),
@@ -65,48 +65,48 @@ impl Directory {
     }
 
     /// Registered peers, active or not.
-    pub fn registered(&self) -> usize {
+    pub(crate) fn registered(&self) -> usize {
         self.peers.len()
     }
 
     /// Active peers.
-    pub fn active(&self) -> usize {
+    pub(crate) fn active(&self) -> usize {
         self.index.len()
     }
 
     /// Active peers that offer to relay.
-    pub fn turn_servers(&self) -> usize {
+    pub(crate) fn turn_servers(&self) -> usize {
         self.turn_servers.len()
     }
 
     /// The peer, active or not.
-    pub fn get(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
         let hash = self.hasher.hash_one(id);
         self.peers.get(hash, |peer| peer.id() == id)
     }
 
     /// Whether a peer is registered, active or not, and offers to relay.
-    pub fn is_turn_server(&self, id: &PeerId) -> bool {
+    pub(crate) fn is_turn_server(&self, id: &PeerId) -> bool {
         self.get(id.as_str())
             .is_some_and(|peer| peer.turn.is_some())
     }
 
     /// The row of the active peer that was heard of last, other than this one.
-    pub fn row_of_another(&self, peer_id: Option<&PeerId>) -> Option<i64> {
+    pub(crate) fn row_of_another(&self, peer_id: Option<&PeerId>) -> Option<i64> {
         let mut peers = self.active.values().rev();
         let other = peers.find(|peer| Some(&peer.peer_id) != peer_id);
         other.map(|peer| peer.row_id)
     }
 
     /// The row id for the `nth` new peer of a batch, counted from 1.
-    pub fn new_row_id(&self, nth: usize) -> i64 {
+    pub(crate) fn new_row_id(&self, nth: usize) -> i64 {
         self.last_row_id + nth as i64
     }
 
     /// Tells a profile from another one of the same peer, TURN aside.
     ///
     /// Sixty-four keyed bits: two profiles that differ look alike once in 2^64 updates.
-    pub fn digest(&self, profile: &Profile) -> u64 {
+    pub(crate) fn digest(&self, profile: &Profile) -> u64 {
         let Profile {
             addresses,
             crypto_ipv6,
@@ -131,19 +131,19 @@ impl Directory {
     }
 
     /// How many peers are known to have expired and are still registered.
-    pub fn count_expired(&self) -> usize {
+    pub(crate) fn count_expired(&self) -> usize {
         self.expired.len()
     }
 
     /// Whether peers that have run out by `cutoff_ms` are still among the active ones.
-    pub fn lists_expired(&self, cutoff_ms: i64) -> bool {
+    pub(crate) fn lists_expired(&self, cutoff_ms: i64) -> bool {
         let first = self.active.first_key_value();
         first.is_some_and(|((last_seen_ms, _), _)| lease::is_expired(*last_seen_ms, cutoff_ms))
     }
 
     /// Moves peers that have run out by `cutoff_ms` from the active to the expired ones, the first
     /// that ran out first, until the work comes to `max_weight` changes of sets of peers.
-    pub fn expire(&mut self, cutoff_ms: i64, max_weight: usize) {
+    pub(crate) fn expire(&mut self, cutoff_ms: i64, max_weight: usize) {
         let mut weight = 0;
         while weight < max_weight
             && let Some(entry) = self.active.first_entry()
@@ -158,7 +158,7 @@ impl Directory {
 
     /// The place behind the first peers that a cleanup at `cutoff_ms` is to remove, up to `max` or to a
     /// weight, and their number; what [`expire`](Self::expire) has not moved yet is for a later cleanup.
-    pub fn cleanup_before(
+    pub(crate) fn cleanup_before(
         &self,
         cutoff_ms: i64,
         max: usize,
@@ -181,13 +181,16 @@ impl Directory {
     }
 
     /// The expired peers before a place in the order of leases.
-    pub fn expired_before(&self, before: LeaseKey) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+    pub(crate) fn expired_before(
+        &self,
+        before: LeaseKey,
+    ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
         self.expired.range(..before).map(|(_, peer)| peer)
     }
 
     /// Forgets the peers that a cleanup removed: all expired ones before a place in the order of
     /// leases but those in the rows `spared`, which ascend.
-    pub fn remove_expired(&mut self, before: LeaseKey, spared: &[i64]) {
+    pub(crate) fn remove_expired(&mut self, before: LeaseKey, spared: &[i64]) {
         let mut kept = Vec::new();
         while let Some(entry) = self.expired.first_entry()
             && *entry.key() < before
@@ -204,7 +207,7 @@ impl Directory {
 
     /// Removes the active peers whose leases run out first until all take at most `max_bytes`;
     /// returns the rows of those removed.
-    pub fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
+    pub(crate) fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
         let mut rows = Vec::new();
         while self.bytes() > max_bytes
             && let Some((_, peer)) = self.active.pop_first()
@@ -217,7 +220,7 @@ impl Directory {
     }
 
     /// Adds or replaces the peer of a row.
-    pub fn put(&mut self, row: &StoredPeer) {
+    pub(crate) fn put(&mut self, row: &StoredPeer) {
         let before = self.get(row.peer_id.as_str()).cloned();
         // The new one first, so that what both have in common is not freed and made again.
         let peer = self.peer_of_row(row);
@@ -232,7 +235,7 @@ impl Directory {
         self.insert(peer);
     }
 
-    pub fn peer_of_row(&mut self, row: &StoredPeer) -> Arc<DirectoryPeer> {
+    pub(crate) fn peer_of_row(&mut self, row: &StoredPeer) -> Arc<DirectoryPeer> {
         if row.row_id < MAX_OWN_ROW_ID {
             self.last_row_id = self.last_row_id.max(row.row_id);
         }
@@ -240,7 +243,7 @@ impl Directory {
     }
 
     /// Replaces the TURN offer of a registered peer.
-    pub fn offer_turn(&mut self, id: &str, offer: &TurnOffer) {
+    pub(crate) fn offer_turn(&mut self, id: &str, offer: &TurnOffer) {
         let Some(before) = self.get(id).cloned() else {
             return;
         };
@@ -269,7 +272,7 @@ impl Directory {
 
     /// Renews the lease of a peer. A `peer` that was replaced since it was found has a lease from
     /// that moment already, and is left alone.
-    pub fn renew(&mut self, peer: &DirectoryPeer, now_ms: i64) {
+    pub(crate) fn renew(&mut self, peer: &DirectoryPeer, now_ms: i64) {
         let key = (peer.last_seen_ms(), peer.row_id);
         let current = if let Some(current) = self.active.remove(&key) {
             current
@@ -284,7 +287,7 @@ impl Directory {
     }
 
     /// Makes a peer known by its id.
-    pub fn enter(&mut self, peer: &Arc<DirectoryPeer>) {
+    pub(crate) fn enter(&mut self, peer: &Arc<DirectoryPeer>) {
         self.peer_bytes += peer.bytes();
         let hash = self.hasher.hash_one(peer.id());
         let hasher = &self.hasher;
@@ -292,13 +295,13 @@ impl Directory {
             .insert(hash, Arc::clone(peer), |it| hasher.hash_one(it.id()));
     }
 
-    pub fn insert(&mut self, peer: Arc<DirectoryPeer>) {
+    pub(crate) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
         self.enter(&peer);
         self.announce(&peer);
         self.active.insert((peer.last_seen_ms(), peer.row_id), peer);
     }
 
-    pub fn remove(&mut self, peer: &Arc<DirectoryPeer>) {
+    pub(crate) fn remove(&mut self, peer: &Arc<DirectoryPeer>) {
         let key = (peer.last_seen_ms(), peer.row_id);
         if self.active.remove(&key).is_some() {
             self.withdraw(peer);
@@ -309,7 +312,7 @@ impl Directory {
     }
 
     /// Drops a peer that is neither active nor expired any more, and what it alone used.
-    pub fn forget(&mut self, peer: &Arc<DirectoryPeer>) {
+    pub(crate) fn forget(&mut self, peer: &Arc<DirectoryPeer>) {
         let hash = self.hasher.hash_one(peer.id());
         let hasher = &self.hasher;
         let removed = self.peers.remove(
@@ -326,7 +329,7 @@ impl Directory {
     }
 
     /// Begins to list a peer.
-    pub fn announce(&mut self, peer: &Arc<DirectoryPeer>) {
+    pub(crate) fn announce(&mut self, peer: &Arc<DirectoryPeer>) {
         self.index.insert(peer);
         if peer.turn.is_some() {
             self.turn_servers.insert(Arc::clone(peer));
@@ -335,13 +338,13 @@ impl Directory {
     }
 
     /// Ceases to list a peer.
-    pub fn withdraw(&mut self, peer: &DirectoryPeer) {
+    pub(crate) fn withdraw(&mut self, peer: &DirectoryPeer) {
         self.index.remove(peer);
         self.turn_servers.remove(peer.id());
         self.membership.change();
     }
 
-    pub fn peer_of(&mut self, row: &StoredPeer) -> DirectoryPeer {
+    pub(crate) fn peer_of(&mut self, row: &StoredPeer) -> DirectoryPeer {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Head<'r> {
@@ -377,7 +380,7 @@ impl Directory {
         }
     }
 
-    pub fn acquire_capabilities(&mut self, json: &str) -> Arc<str> {
+    pub(crate) fn acquire_capabilities(&mut self, json: &str) -> Arc<str> {
         self.capabilities.acquire(json, || json.into())
     }
 }

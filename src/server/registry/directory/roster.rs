@@ -9,7 +9,7 @@ const CHUNK_PEERS: usize = 512;
 
 /// Where in the order of ids to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From<'i> {
+pub(crate) enum From<'i> {
     First,
     /// At this id, or the next one if nobody has it.
     Id(&'i str),
@@ -31,7 +31,7 @@ impl From<'_> {
 /// Peers in order of their ids, kept in chunks so that joining and leaving cost the same however
 /// many there are.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(crate) struct Roster {
     /// None of them empty.
     chunks: Vec<Vec<Arc<DirectoryPeer>>>,
     len: usize,
@@ -39,12 +39,12 @@ pub(super) struct Roster {
 
 impl Roster {
     /// How many peers it holds.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Adds a peer whose id is not in it.
-    pub(super) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
+    pub(crate) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
         self.len += 1;
         if self.chunks.is_empty() {
             self.chunks = vec![vec![peer]];
@@ -76,7 +76,7 @@ impl Roster {
     }
 
     /// Removes the peer with this id, if it is there.
-    pub(super) fn remove(&mut self, id: &str) {
+    pub(crate) fn remove(&mut self, id: &str) {
         let at = self.chunk_of(id);
         let Some(chunk) = self.chunks.get_mut(at) else {
             return;
@@ -97,7 +97,7 @@ impl Roster {
     }
 
     /// A roster of peers in order of their ids.
-    pub(super) fn from_sorted(peers: Vec<Arc<DirectoryPeer>>) -> Self {
+    pub(crate) fn from_sorted(peers: Vec<Arc<DirectoryPeer>>) -> Self {
         let len = peers.len();
         let mut chunks = Vec::new();
         if len > 0 {
@@ -107,12 +107,12 @@ impl Roster {
     }
 
     /// All peers, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
         self.chunks.iter().flatten()
     }
 
     /// The peers from a place on, in order.
-    pub(super) fn iter_from(&self, from: From<'_>) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+    pub(crate) fn iter_from(&self, from: From<'_>) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
         let id = match from {
             From::First => "",
             From::Id(id) | From::After(id) => id,
@@ -127,7 +127,7 @@ impl Roster {
     }
 
     /// The peers at `ranks`, which ascend and lie below [`len`](Self::len).
-    pub(super) fn at_ranks(
+    pub(crate) fn at_ranks(
         &self,
         ranks: impl IntoIterator<Item = usize>,
     ) -> impl Iterator<Item = &Arc<DirectoryPeer>> {

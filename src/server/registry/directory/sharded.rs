@@ -13,7 +13,7 @@ const SHRINK_BELOW: usize = 8;
 
 /// Values by the hash of their key.
 #[derive(Debug)]
-pub(super) struct ShardedTable<T> {
+pub(crate) struct ShardedTable<T> {
     shards: Box<[HashTable<T>]>,
     len: usize,
 }
@@ -30,31 +30,31 @@ impl<T> Default for ShardedTable<T> {
 }
 
 impl<T> ShardedTable<T> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn get(&self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&T> {
+    pub(crate) fn get(&self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&T> {
         self.shards[shard_of(hash)].find(hash, eq)
     }
 
-    pub(super) fn get_mut(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&mut T> {
         self.shards[shard_of(hash)].find_mut(hash, eq)
     }
 
     /// The values of one shard; `None` behind the last.
-    pub(super) fn shard(&self, index: usize) -> Option<impl Iterator<Item = &T>> {
+    pub(crate) fn shard(&self, index: usize) -> Option<impl Iterator<Item = &T>> {
         self.shards.get(index).map(HashTable::iter)
     }
 
     /// Adds a value whose key is not in the table; `hash_of` hashes the key of any value.
-    pub(super) fn insert(&mut self, hash: u64, value: T, hash_of: impl Fn(&T) -> u64) {
+    pub(crate) fn insert(&mut self, hash: u64, value: T, hash_of: impl Fn(&T) -> u64) {
         self.shards[shard_of(hash)].insert_unique(hash, value, hash_of);
         self.len += 1;
     }
 
     /// Removes a value, if it is there.
-    pub(super) fn remove(
+    pub(crate) fn remove(
         &mut self,
         hash: u64,
         eq: impl FnMut(&T) -> bool,

@@ -12,18 +12,18 @@ use crate::server::model::StoredPeer;
 
 impl Directory {
     /// Begins a sweep: from now on each peer is known by its row, or is removed at the end.
-    pub(in super::super) fn begin_sweep(&mut self, max_row_id: i64) {
+    pub(crate) fn begin_sweep(&mut self, max_row_id: i64) {
         self.sweep = self.sweep.wrapping_add(1);
         self.skip_rows(max_row_id);
     }
 
     /// Gives no new peer a row up to this one.
-    pub(in super::super) fn skip_rows(&mut self, max_row_id: i64) {
+    pub(crate) fn skip_rows(&mut self, max_row_id: i64) {
         self.last_row_id = self.last_row_id.max(max_row_id);
     }
 
     /// Compares a row of the table with its peer, which follows it.
-    pub(in super::super) fn compare(&mut self, row: &StoredPeer) {
+    pub(crate) fn compare(&mut self, row: &StoredPeer) {
         let sweep = self.sweep;
         let known = self.get(row.peer_id.as_str());
         if let Some(peer) = known.filter(|peer| self.is_row_of(row, peer)) {
@@ -34,7 +34,7 @@ impl Directory {
     }
 
     /// Removes a peer that has no row.
-    pub(in super::super) fn remove_missing(&mut self, id: &str) {
+    pub(crate) fn remove_missing(&mut self, id: &str) {
         if let Some(peer) = self.get(id).cloned() {
             self.remove(&peer);
         }
@@ -42,7 +42,7 @@ impl Directory {
 
     /// Removes those peers in one part of the directory that the sweep found no row for. Returns
     /// the next part, if there is one.
-    pub(in super::super) fn end_sweep(&mut self, part: usize) -> Option<usize> {
+    pub(crate) fn end_sweep(&mut self, part: usize) -> Option<usize> {
         let sweep = self.sweep;
         let is_unknown = |peer: &&Arc<DirectoryPeer>| peer.sweep.load(Ordering::Relaxed) != sweep;
         let peers = self.peers.shard(part)?;

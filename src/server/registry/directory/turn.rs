@@ -9,17 +9,17 @@ use crate::protocol::PeerId;
 
 impl Directory {
     /// A load as a share of what `server` can take, in an order that compares servers.
-    pub(in super::super) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
+    pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
         turn_servers::load_key(load, server)
     }
 
     /// The active TURN server of this name.
-    pub(in super::super) fn turn_server(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
+    pub(crate) fn turn_server(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
         self.turn_servers.by_id.get(id)
     }
 
     /// Active TURN servers with room and their loads, the least loaded first.
-    pub(in super::super) fn turn_servers_with_room(
+    pub(crate) fn turn_servers_with_room(
         &self,
     ) -> impl Iterator<Item = (u32, &Arc<DirectoryPeer>)> {
         let servers = self.turn_servers.by_load.iter();
@@ -29,15 +29,12 @@ impl Directory {
     }
 
     /// How many active TURN servers have room.
-    pub(in super::super) fn count_turn_servers_with_room(&self) -> usize {
+    pub(crate) fn count_turn_servers_with_room(&self) -> usize {
         self.turn_servers.with_room
     }
 
     /// Follows the numbers of live sessions of all servers that relay any.
-    pub(in super::super) fn set_loads<'l>(
-        &mut self,
-        loads: impl Iterator<Item = (&'l PeerId, u32)>,
-    ) {
+    pub(crate) fn set_loads<'l>(&mut self, loads: impl Iterator<Item = (&'l PeerId, u32)>) {
         self.turn_servers.clear_loads();
         for (server_id, load) in loads {
             self.turn_servers.set_load(server_id, load);
@@ -45,7 +42,7 @@ impl Directory {
     }
 
     /// Follows the number of live sessions that a server relays.
-    pub(in super::super) fn set_load(&mut self, server_id: &PeerId, load: u32) {
+    pub(crate) fn set_load(&mut self, server_id: &PeerId, load: u32) {
         self.turn_servers.set_load(server_id, load);
     }
 }

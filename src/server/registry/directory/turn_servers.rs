@@ -7,34 +7,34 @@ use super::peer::DirectoryPeer;
 use crate::protocol::PeerId;
 
 /// A load as a share of capacity, in parts of 2^32.
-pub(super) type LoadKey = u64;
+pub(crate) type LoadKey = u64;
 
 /// The share of a server that is full.
-pub(super) const FULL: LoadKey = 1 << 32;
+pub(crate) const FULL: LoadKey = 1 << 32;
 
 /// Active TURN servers in order of their load relative to their capacity.
 #[derive(Debug, Default)]
-pub(super) struct TurnServers {
-    pub(super) by_id: BTreeMap<PeerId, Arc<DirectoryPeer>>,
-    pub(super) by_load: BTreeMap<(LoadKey, PeerId), Arc<DirectoryPeer>>,
-    pub(super) with_room: usize,
+pub(crate) struct TurnServers {
+    pub(crate) by_id: BTreeMap<PeerId, Arc<DirectoryPeer>>,
+    pub(crate) by_load: BTreeMap<(LoadKey, PeerId), Arc<DirectoryPeer>>,
+    pub(crate) with_room: usize,
     /// Live sessions of each server that has any, active or not.
     loads: BTreeMap<PeerId, u32>,
 }
 
 impl TurnServers {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub(super) fn insert(&mut self, server: Arc<DirectoryPeer>) {
+    pub(crate) fn insert(&mut self, server: Arc<DirectoryPeer>) {
         let key = self.key_of(&server);
         self.with_room += usize::from(key.0 < FULL);
         self.by_id.insert(key.1.clone(), Arc::clone(&server));
         self.by_load.insert(key, server);
     }
 
-    pub(super) fn remove(&mut self, id: &str) -> Option<Arc<DirectoryPeer>> {
+    pub(crate) fn remove(&mut self, id: &str) -> Option<Arc<DirectoryPeer>> {
         let server = self.by_id.remove(id)?;
         let key = self.key_of(&server);
         self.with_room -= usize::from(key.0 < FULL);
@@ -42,17 +42,17 @@ impl TurnServers {
         Some(server)
     }
 
-    pub(super) fn load(&self, id: &str) -> u32 {
+    pub(crate) fn load(&self, id: &str) -> u32 {
         self.loads.get(id).copied().unwrap_or(0)
     }
 
-    pub(super) fn clear_loads(&mut self) {
+    pub(crate) fn clear_loads(&mut self) {
         for id in self.loads.keys().cloned().collect::<Vec<_>>() {
             self.set_load(&id, 0);
         }
     }
 
-    pub(super) fn set_load(&mut self, id: &PeerId, load: u32) {
+    pub(crate) fn set_load(&mut self, id: &PeerId, load: u32) {
         let server = self.remove(id.as_str());
         if load == 0 {
             self.loads.remove(id);
@@ -71,7 +71,7 @@ impl TurnServers {
 }
 
 /// A load as a share of what `server` can take, in an order that compares servers.
-pub(super) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
+pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
     let capacity = server.turn().map_or(0, |offer| offer.capacity).max(1);
     (u64::from(load) << 32) / u64::from(capacity)
 }

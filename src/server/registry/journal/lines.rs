@@ -33,7 +33,7 @@ impl Journal {
     }
 
     /// Writes a line, at debug only if its kind has had enough in this window.
-    pub(super) fn log(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
+    pub(crate) fn log(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
         let admission = self.limits[kind].admit(now_ms);
         if let Some(count) = admission.left_out {
             log_left_out(kind, count);

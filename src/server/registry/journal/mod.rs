@@ -9,6 +9,6 @@ mod kind;
 mod lines;
 mod mutations;
 
-pub(super) use lines::{
+pub(crate) use lines::{
     Journal, close_failed, files_lost, set_aside, shed, shrunk, still_degraded,
 };

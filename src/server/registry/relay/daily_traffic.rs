@@ -7,11 +7,11 @@ use crate::server::policy::cost::{DAY_MS, Month};
 
 /// Traffic by day; days are counted from 1970-01-01.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DailyTraffic(BTreeMap<i64, DayTraffic>);
+pub(crate) struct DailyTraffic(BTreeMap<i64, DayTraffic>);
 
 impl DailyTraffic {
     /// Adds what a session has relayed by `until_ms`, each day's part to its day.
-    pub fn add_session(&mut self, session: &mut TurnSession, until_ms: i64) {
+    pub(crate) fn add_session(&mut self, session: &mut TurnSession, until_ms: i64) {
         while session.booked_until_ms < until_ms {
             let day = day_of(session.booked_until_ms);
             let time_ms = until_ms.min((day + 1) * DAY_MS);
@@ -23,14 +23,14 @@ impl DailyTraffic {
     }
 
     /// Adds a report on a session that has ended, to the day of its last millisecond.
-    pub fn correct(&mut self, session: &mut TurnSession) {
+    pub(crate) fn correct(&mut self, session: &mut TurnSession) {
         let bytes = session.relayed_bytes(session.expires_at_ms);
         let day = day_of(session.granted_at_ms.max(session.expires_at_ms - 1));
         self.add_relayed(day, bytes - session.booked_bytes);
         session.booked_bytes = bytes;
     }
 
-    pub fn add_http(&mut self, day: i64, bytes: i64) {
+    pub(crate) fn add_http(&mut self, day: i64, bytes: i64) {
         if bytes != 0 {
             let traffic = self.0.entry(day).or_default();
             traffic.http_bytes = traffic.http_bytes.saturating_add(bytes);
@@ -45,40 +45,40 @@ impl DailyTraffic {
     }
 
     /// Adds other changes to these.
-    pub fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
+    pub(crate) fn extend(&mut self, changes: &[(i64, DayTraffic)]) {
         for (day, change) in changes {
             self.add_http(*day, change.http_bytes);
             self.add_relayed(*day, change.relayed_bytes);
         }
     }
 
-    pub fn into_rows(self) -> Vec<(i64, DayTraffic)> {
+    pub(crate) fn into_rows(self) -> Vec<(i64, DayTraffic)> {
         self.0.into_iter().collect()
     }
 
-    pub fn rows(&self) -> Vec<(i64, DayTraffic)> {
+    pub(crate) fn rows(&self) -> Vec<(i64, DayTraffic)> {
         self.clone().into_rows()
     }
 
     /// All bytes of the days from `first` to before `end`.
-    pub fn bytes_between(&self, first: i64, end: i64) -> i64 {
+    pub(crate) fn bytes_between(&self, first: i64, end: i64) -> i64 {
         let days = self.0.range(first..end);
         days.flat_map(|(_, traffic)| [traffic.http_bytes, traffic.relayed_bytes])
             .fold(0, i64::saturating_add)
     }
 
     /// Drops the days before `first`.
-    pub fn drop_before(&mut self, first: i64) {
+    pub(crate) fn drop_before(&mut self, first: i64) {
         self.0 = self.0.split_off(&first);
     }
 }
 
 /// The day that holds a time, counted from 1970-01-01.
-pub fn day_of(time_ms: i64) -> i64 {
+pub(super) fn day_of(time_ms: i64) -> i64 {
     time_ms.div_euclid(DAY_MS)
 }
 
 /// The first day of the month that holds `now_ms`, counted from 1970-01-01.
-pub fn first_day_of_month(now_ms: i64) -> i64 {
+pub(super) fn first_day_of_month(now_ms: i64) -> i64 {
     day_of(Month::of(now_ms).start_ms)
 }

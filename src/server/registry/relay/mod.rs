@@ -11,11 +11,11 @@ mod sessions;
 mod state;
 mod status;
 
-pub use planner::GrantedSession;
-pub use sent_bytes::SentBytes;
-pub use status::CostStatus;
+pub(crate) use planner::GrantedSession;
+pub(crate) use sent_bytes::SentBytes;
+pub(crate) use status::CostStatus;
 
-pub(super) use plan::{RelayPlan, RelayUpdate};
-pub(super) use planner::RelayPlanner;
-pub(super) use sessions::SESSION_BYTES;
-pub(super) use state::Relay;
+pub(crate) use plan::{RelayPlan, RelayUpdate};
+pub(crate) use planner::RelayPlanner;
+pub(crate) use sessions::SESSION_BYTES;
+pub(crate) use state::Relay;

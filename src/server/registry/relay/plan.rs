@@ -11,7 +11,7 @@ use crate::server::storage::RelayChanges;
 
 /// The part of a transaction's changes that memory does not know yet.
 #[derive(Debug, Default)]
-pub struct RelayUpdate {
+pub(crate) struct RelayUpdate {
     pub traffic: Vec<(i64, DayTraffic)>,
     /// Servers whose load has changed.
     pub servers: Vec<PeerId>,
@@ -19,7 +19,7 @@ pub struct RelayUpdate {
 
 /// The changes of a batch, before those that time has made are added.
 #[derive(Debug)]
-pub struct RelayPlan {
+pub(crate) struct RelayPlan {
     pub sessions: BTreeMap<Arc<str>, TurnSession>,
     pub traffic: DailyTraffic,
     /// Servers whose load will have changed.
@@ -30,12 +30,12 @@ pub struct RelayPlan {
 
 impl RelayPlan {
     /// Whether the batch changes nothing of the kind.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
     }
 
     /// Adds what time has changed and no transaction has written.
-    pub fn merge(self, unsaved: RelayChanges) -> (RelayChanges, RelayUpdate) {
+    pub(crate) fn merge(self, unsaved: RelayChanges) -> (RelayChanges, RelayUpdate) {
         let update = RelayUpdate {
             traffic: self.traffic.rows(),
             servers: self.servers,

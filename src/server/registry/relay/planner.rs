@@ -23,7 +23,7 @@ use crate::server::registry::error::RegistryError;
 const MINUTE_MS: i64 = 60_000;
 
 /// Decides what a batch changes of what was granted.
-pub struct RelayPlanner<'r> {
+pub(crate) struct RelayPlanner<'r> {
     relay: &'r Relay,
     now_ms: i64,
     /// Sessions as they will be.
@@ -46,7 +46,7 @@ pub struct RelayPlanner<'r> {
 
 /// A session that was granted or renewed.
 #[derive(Clone, Debug)]
-pub struct GrantedSession {
+pub(crate) struct GrantedSession {
     /// The session.
     pub session: TurnSession,
     /// How long it lasts unless it is renewed, in seconds.
@@ -56,7 +56,7 @@ pub struct GrantedSession {
 }
 
 impl<'r> RelayPlanner<'r> {
-    pub fn new(relay: &'r Relay, now_ms: i64) -> Self {
+    pub(crate) fn new(relay: &'r Relay, now_ms: i64) -> Self {
         Self {
             relay,
             now_ms,
@@ -75,12 +75,12 @@ impl<'r> RelayPlanner<'r> {
     }
 
     /// Whether nothing will have changed.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
     }
 
     /// Grants a session, renews one, or refuses.
-    pub fn allocate(
+    pub(crate) fn allocate(
         &mut self,
         request: &AllocateTurnRequest,
         directory: &Directory,
@@ -182,7 +182,7 @@ impl<'r> RelayPlanner<'r> {
     }
 
     /// Ends a session. Returns the traffic that it counts for, in bytes.
-    pub fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
+    pub(crate) fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
         let session = self.live(&request.session_id);
         let own = session.filter(|session| session.peer_id == request.peer_id);
         let mut session = own.cloned().ok_or(RegistryError::UnknownSession)?;
@@ -195,7 +195,7 @@ impl<'r> RelayPlanner<'r> {
     }
 
     /// Ends all sessions that a server relays, as it has left.
-    pub fn end_server(&mut self, server_id: &PeerId) {
+    pub(crate) fn end_server(&mut self, server_id: &PeerId) {
         self.left.insert(server_id.clone());
         let of_view = self.relay.sessions.on_server(server_id.as_str());
         let ids = of_view.map(|session| &session.session_id);
@@ -224,7 +224,7 @@ impl<'r> RelayPlanner<'r> {
     }
 
     /// Counts what a server says that a session relayed. Returns whether it relays that session.
-    pub fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
+    pub(crate) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
         let is_its_own = |session: &&TurnSession| {
             // It may be remembered for longer than that, as long as nothing is written.
@@ -244,11 +244,11 @@ impl<'r> RelayPlanner<'r> {
         true
     }
 
-    pub fn set_tier(&mut self, peer_id: &PeerId, tier: Tier) {
+    pub(crate) fn set_tier(&mut self, peer_id: &PeerId, tier: Tier) {
         self.tiers.insert(peer_id.clone(), tier);
     }
 
-    pub fn set_spend(&mut self, spend_usd: f64, as_of_ms: i64) {
+    pub(crate) fn set_spend(&mut self, spend_usd: f64, as_of_ms: i64) {
         let bill = Bill {
             spend_usd,
             as_of_ms,
@@ -257,18 +257,18 @@ impl<'r> RelayPlanner<'r> {
         self.state.get_or_insert(self.relay.state).bill = Some(bill);
     }
 
-    pub fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
+    pub(crate) fn set_mode(&mut self, forced: Option<(CostMode, i64)>) {
         let forced = forced.map(|(mode, until_ms)| ModeOverride { mode, until_ms });
         self.state.get_or_insert(self.relay.state).forced = forced;
     }
 
     /// How many live sessions a server relays, before the batch.
-    pub fn load(&self, server_id: &str) -> usize {
+    pub(crate) fn load(&self, server_id: &str) -> usize {
         self.relay.sessions.load(server_id) as usize
     }
 
     /// What the batch will have changed.
-    pub fn finish(self) -> RelayPlan {
+    pub(crate) fn finish(self) -> RelayPlan {
         RelayPlan {
             sessions: self.sessions,
             traffic: self.traffic,

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that the HTTP server has sent since it started; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct SentBytes(Arc<AtomicU64>);
+pub(crate) struct SentBytes(Arc<AtomicU64>);
 
 impl SentBytes {
     /// Counts some more.
-    pub fn add(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -20,7 +20,7 @@ impl SentBytes {
 
 /// How far the bytes sent have come: counted, in the transaction under way, on disk.
 #[derive(Debug)]
-pub struct SentProgress {
+pub(super) struct SentProgress {
     sent: SentBytes,
     counted: i64,
     saving: i64,
@@ -28,7 +28,7 @@ pub struct SentProgress {
 }
 
 impl SentProgress {
-    pub fn new(sent: SentBytes) -> Self {
+    pub(super) fn new(sent: SentBytes) -> Self {
         Self {
             sent,
             counted: 0,
@@ -38,7 +38,7 @@ impl SentProgress {
     }
 
     /// Counts what was sent since this was called last, in bytes.
-    pub fn count(&mut self) -> i64 {
+    pub(super) fn count(&mut self) -> i64 {
         let sent = self.sent.get();
         let new = sent - self.counted;
         self.counted = sent;
@@ -46,22 +46,22 @@ impl SentProgress {
     }
 
     /// What is counted is in a transaction now.
-    pub fn begin_save(&mut self) {
+    pub(super) fn begin_save(&mut self) {
         self.saving = self.counted;
     }
 
     /// The transaction is on disk.
-    pub fn end_save(&mut self) {
+    pub(super) fn end_save(&mut self) {
         self.saved = self.saving;
     }
 
     /// Bytes that are counted and that no transaction has written.
-    pub fn unsaved(&self) -> i64 {
+    pub(super) fn unsaved(&self) -> i64 {
         self.counted - self.saved
     }
 
     /// Goes on from what was on disk when the tables were read anew: the rest is counted again.
-    pub fn resume(&mut self, before: &Self) {
+    pub(super) fn resume(&mut self, before: &Self) {
         self.saved = before.saved;
         self.counted = before.saved;
     }

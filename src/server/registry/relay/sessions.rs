@@ -11,14 +11,14 @@ use crate::server::config::SessionConfig;
 use crate::server::model::TurnSession;
 
 /// What a session takes in memory, its places in the sets included, in bytes.
-pub const SESSION_BYTES: usize = 800;
+pub(crate) const SESSION_BYTES: usize = 800;
 
 /// A place in the order in which sessions end.
-pub type End = (i64, Arc<str>);
+pub(super) type End = (i64, Arc<str>);
 
 /// The sessions that are not forgotten.
 #[derive(Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     by_id: BTreeMap<Arc<str>, TurnSession>,
     /// By their end: those that count as live, and those that have been settled.
     live: BTreeSet<(i64, Arc<str>)>,
@@ -37,7 +37,7 @@ pub struct Sessions {
 
 /// Sums over all live sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Bandwidth, in Mbit/s.
     pub mbps: u64,
     /// How many there are of each tier.
@@ -46,7 +46,7 @@ pub struct Totals {
 
 impl Totals {
     /// How many there are of `tier`.
-    pub fn of(&self, tier: Tier) -> u32 {
+    pub(crate) fn of(&self, tier: Tier) -> u32 {
         self.by_tier[tier]
     }
 }
@@ -75,7 +75,7 @@ impl Meter {
 }
 
 impl Sessions {
-    pub fn new(bounds: SessionConfig) -> Self {
+    pub(crate) fn new(bounds: SessionConfig) -> Self {
         Self {
             by_id: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -91,27 +91,27 @@ impl Sessions {
     }
 
     /// Memory of all sessions, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.by_id.len() * SESSION_BYTES
     }
 
     /// All sessions, live or ended.
-    pub fn all(&self) -> impl Iterator<Item = &TurnSession> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &TurnSession> {
         self.by_id.values()
     }
 
     /// The session, live or ended.
-    pub fn get(&self, session_id: &str) -> Option<&TurnSession> {
+    pub(crate) fn get(&self, session_id: &str) -> Option<&TurnSession> {
         self.by_id.get(session_id)
     }
 
     /// The live sessions that a peer holds; a handful.
-    pub fn of_peer(&self, peer_id: &str) -> impl Iterator<Item = &TurnSession> {
+    pub(crate) fn of_peer(&self, peer_id: &str) -> impl Iterator<Item = &TurnSession> {
         self.of(self.of_peer.get(peer_id))
     }
 
     /// How many sessions of a peer, live or ended, were granted after `since_ms`.
-    pub fn granted_since(&self, peer_id: &str, since_ms: i64) -> usize {
+    pub(crate) fn granted_since(&self, peer_id: &str, since_ms: i64) -> usize {
         let ended = self.settled_of_peer.get(peer_id).into_iter().flatten();
         let ended = ended.filter_map(|(_, id)| self.by_id.get(id));
         self.of_peer(peer_id)
@@ -121,18 +121,18 @@ impl Sessions {
     }
 
     /// The live sessions that a server relays.
-    pub fn on_server(&self, server_id: &str) -> impl Iterator<Item = &TurnSession> {
+    pub(crate) fn on_server(&self, server_id: &str) -> impl Iterator<Item = &TurnSession> {
         self.of(self.on_server.get(server_id))
     }
 
     /// How many live sessions a server relays.
-    pub fn load(&self, server_id: &str) -> u32 {
+    pub(crate) fn load(&self, server_id: &str) -> u32 {
         let load = self.on_server.get(server_id).map_or(0, BTreeSet::len);
         u32::try_from(load).unwrap_or(u32::MAX)
     }
 
     /// Servers that relay, with their load.
-    pub fn loads(&self) -> impl Iterator<Item = (&PeerId, u32)> {
+    pub(crate) fn loads(&self) -> impl Iterator<Item = (&PeerId, u32)> {
         let load = |ids: &BTreeSet<Arc<str>>| u32::try_from(ids.len()).unwrap_or(u32::MAX);
         self.on_server
             .iter()
@@ -140,18 +140,18 @@ impl Sessions {
     }
 
     /// Sums over all live sessions.
-    pub fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         self.totals
     }
 
     /// What live sessions have relayed by `now_ms` and is not in the books, in bytes.
-    pub fn unbooked_bytes(&self, now_ms: i64) -> i64 {
+    pub(crate) fn unbooked_bytes(&self, now_ms: i64) -> i64 {
         let bytes = self.meter.base_bytes + self.meter.bytes_per_ms * i128::from(now_ms);
         i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
     /// Takes up a session, new or changed. It counts as live until it is settled.
-    pub fn put(&mut self, session: TurnSession) {
+    pub(crate) fn put(&mut self, session: TurnSession) {
         self.take(&session.session_id);
         let id = Arc::clone(&session.session_id);
         let end = (session.expires_at_ms, Arc::clone(&id));
@@ -177,7 +177,7 @@ impl Sessions {
     }
 
     /// The live sessions that end by `now_ms`, `max` of them, the first that ends first.
-    pub fn ending(&self, now_ms: i64, max: usize) -> Vec<TurnSession> {
+    pub(crate) fn ending(&self, now_ms: i64, max: usize) -> Vec<TurnSession> {
         let ids = self.live.iter().take_while(|(end_ms, _)| *end_ms <= now_ms);
         let ids = ids.filter_map(|(_, id)| self.by_id.get(id));
         ids.take(max).cloned().collect()
@@ -185,7 +185,11 @@ impl Sessions {
 
     /// Up to `max` of those that count as live behind a place in the order of their ends, and the
     /// next place.
-    pub fn live_after(&self, place: Option<&End>, max: usize) -> (Vec<TurnSession>, Option<End>) {
+    pub(crate) fn live_after(
+        &self,
+        place: Option<&End>,
+        max: usize,
+    ) -> (Vec<TurnSession>, Option<End>) {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
         let ends = self.live.range((from, Bound::Unbounded)).take(max);
         let last = ends.clone().nth(max - 1).cloned();
@@ -195,7 +199,7 @@ impl Sessions {
 
     /// The ids of settled sessions that need not be kept any longer, `max` of them: those that
     /// ended before `before_ms`, and the first that ended of those that are too many.
-    pub fn forgettable(&self, before_ms: i64, max: usize) -> Vec<Arc<str>> {
+    pub(crate) fn forgettable(&self, before_ms: i64, max: usize) -> Vec<Arc<str>> {
         let too_many = self.settled.len().saturating_sub(self.bounds.max_ended);
         let in_all = self.settled.iter().enumerate();
         let in_all = in_all
@@ -221,7 +225,7 @@ impl Sessions {
     }
 
     /// Forgets sessions.
-    pub fn forget(&mut self, ids: &[Arc<str>]) {
+    pub(crate) fn forget(&mut self, ids: &[Arc<str>]) {
         for id in ids {
             self.take(id);
         }

@@ -19,14 +19,14 @@ use crate::server::policy::cost::{self, CostState, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
 /// How long an ended session is remembered, for a TURN server that reports late.
-pub const REPORT_GRACE_MS: i64 = 3_600_000;
+pub(super) const REPORT_GRACE_MS: i64 = 3_600_000;
 
 /// The maximum of sessions that are ended, or forgotten, at a time: more would hold up everyone.
 const MAX_SESSIONS_AT_ONCE: usize = 2_000;
 
 /// What was granted, what it costs, and what operators have said.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     pub config: CostConfig,
     pub bounds: SessionConfig,
     pub sessions: Sessions,
@@ -53,12 +53,12 @@ struct Unsaved {
 
 impl Relay {
     /// The first day whose traffic must be known at `now_ms`, counted from 1970-01-01.
-    pub fn first_day(now_ms: i64) -> i64 {
+    pub(crate) fn first_day(now_ms: i64) -> i64 {
         first_day_of_month(now_ms)
     }
 
     /// Begins with what is in the tables.
-    pub fn load(
+    pub(crate) fn load(
         rows: RelayRows,
         config: CostConfig,
         bounds: SessionConfig,
@@ -89,14 +89,14 @@ impl Relay {
     }
 
     /// Carries over what the tables could not know when they were read anew: bytes sent.
-    pub fn follow(mut self, before: &Self) -> Self {
+    pub(crate) fn follow(mut self, before: &Self) -> Self {
         self.sent.resume(&before.sent);
         self
     }
 
     /// All of it as rows, but for bytes sent that no transaction has written: those
     /// [`follow`](Self::follow) carries over.
-    pub fn rows(&self) -> RelayRows {
+    pub(crate) fn rows(&self) -> RelayRows {
         let mut traffic = self.traffic.clone();
         traffic.add_http(self.today, -self.sent.unsaved());
         RelayRows {
@@ -109,7 +109,7 @@ impl Relay {
 
     /// Lets time pass: ends sessions, begins days, counts bytes sent, and follows the cost with
     /// the mode. Returns the servers whose load has changed, and the mode before if it has.
-    pub fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {
+    pub(crate) fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {
         // Reads come by the dozen in a millisecond.
         if std::mem::replace(&mut self.passed_ms, now_ms) == now_ms {
             return (Vec::new(), None);
@@ -163,12 +163,12 @@ impl Relay {
     }
 
     /// Up to which moment time has passed, in Unix milliseconds.
-    pub fn passed_ms(&self) -> i64 {
+    pub(crate) fn passed_ms(&self) -> i64 {
         self.passed_ms
     }
 
     /// Ends the sessions on servers that are not there any more: a start removes who has run out.
-    pub fn end_on_missing(&mut self, now_ms: i64, is_there: impl Fn(&PeerId) -> bool) {
+    pub(crate) fn end_on_missing(&mut self, now_ms: i64, is_there: impl Fn(&PeerId) -> bool) {
         let servers = self.sessions.loads();
         let missing = servers.filter(|(server_id, _)| !is_there(server_id));
         let missing: Vec<_> = missing.map(|(server_id, _)| server_id.clone()).collect();
@@ -183,7 +183,7 @@ impl Relay {
     }
 
     /// Memory of all sessions, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.sessions.bytes()
     }
 
@@ -226,7 +226,7 @@ impl Relay {
 
     /// What had been metered of the month by `moment_ms`, in US dollars. Within a day traffic
     /// counts as even.
-    pub fn metered_usd_at(&self, moment_ms: i64, now_ms: i64) -> f64 {
+    pub(crate) fn metered_usd_at(&self, moment_ms: i64, now_ms: i64) -> f64 {
         let (first, day) = (first_day_of_month(now_ms), day_of(moment_ms));
         let before = self.traffic.bytes_between(first, day);
         let mut of_day = self.traffic.bytes_between(day, day + 1);
@@ -241,12 +241,12 @@ impl Relay {
     }
 
     /// The mode that holds at `now_ms`: the operator's, or else the budget's.
-    pub fn mode(&self, now_ms: i64) -> CostMode {
+    pub(crate) fn mode(&self, now_ms: i64) -> CostMode {
         self.state.mode_at(&self.config, now_ms)
     }
 
     /// What the month costs and how tight that makes the registry.
-    pub fn status(&self, now_ms: i64) -> CostStatus {
+    pub(crate) fn status(&self, now_ms: i64) -> CostStatus {
         let month = Month::of(now_ms);
         CostStatus {
             forecast: self.forecast(now_ms),
@@ -260,7 +260,7 @@ impl Relay {
     }
 
     /// Hands over what time has changed, to be written.
-    pub fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
+    pub(crate) fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
         // The last transaction of a process has no other chance to count the last answers.
         self.count_sent(day_of(now_ms));
         let unsaved = std::mem::take(&mut self.unsaved);
@@ -276,7 +276,7 @@ impl Relay {
     }
 
     /// What was handed over to be written was not written.
-    pub fn put_back(&mut self, unsaved: &RelayChanges) {
+    pub(crate) fn put_back(&mut self, unsaved: &RelayChanges) {
         for session in &unsaved.sessions {
             let id = Arc::clone(&session.session_id);
             self.unsaved.sessions.entry(id).or_insert(session.clone());
@@ -286,7 +286,7 @@ impl Relay {
     }
 
     /// Follows a transaction: what time had changed before it is known here already.
-    pub fn apply(&mut self, changes: &RelayChanges, update: &RelayUpdate) {
+    pub(crate) fn apply(&mut self, changes: &RelayChanges, update: &RelayUpdate) {
         self.sent.end_save();
         for session in &changes.sessions {
             self.sessions.put(session.clone());

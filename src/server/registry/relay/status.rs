@@ -7,7 +7,7 @@ use crate::server::policy::cost::{Bill, Forecast};
 
 /// What the month costs and how tight that makes the registry.
 #[derive(Clone, Debug)]
-pub struct CostStatus {
+pub(crate) struct CostStatus {
     /// What the month has cost and will have cost.
     pub forecast: Forecast,
     /// The mode that holds.
@@ -26,7 +26,7 @@ pub struct CostStatus {
 
 impl CostStatus {
     /// Live sessions of all tiers.
-    pub fn sessions(&self) -> u64 {
+    pub(crate) fn sessions(&self) -> u64 {
         self.sessions_by_tier
             .values()
             .map(|count| u64::from(*count))

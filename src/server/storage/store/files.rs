@@ -17,7 +17,7 @@ impl Store {
     ///
     /// # Errors
     /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
-    pub async fn check_files(&self) -> Result<(), FileGone> {
+    pub(crate) async fn check_files(&self) -> Result<(), FileGone> {
         // Held, as a connection that is replaced may replace the files beside the database.
         let mut slot = self.0.slot.lock().await;
         let names = self.inspect(&mut slot, Depth::Ends).await?;
@@ -31,7 +31,7 @@ impl Store {
 
     /// Looks at the files. Once they are lost, they are so for ever. Returns how many names the
     /// database has.
-    pub(super) async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
+    pub(crate) async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
         if slot.is_closed {
             return Ok(1);
         }
@@ -68,13 +68,13 @@ impl Store {
     }
 
     /// Takes no more work. Whatever was committed has been told to its caller.
-    pub async fn refuse_work(&self) {
+    pub(crate) async fn refuse_work(&self) {
         self.0.slot.lock().await.is_closed = true;
     }
 
     /// Writes all that is known to a new file beside the database, when files are gone: what the
     /// connection still sees, or what is in memory if that is not all.
-    pub async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
+    pub(crate) async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
     where
         P: FnMut() -> Option<Vec<StoredPeer>>,
     {
@@ -108,7 +108,7 @@ impl Store {
 
     /// Moves what it can of the write-ahead log into the database file, without waiting for readers,
     /// and gives the state of the file a new number.
-    pub async fn checkpoint(&self) -> Result<(), StorageError> {
+    pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
         if slot.access != Access::Full {
             return Ok(());

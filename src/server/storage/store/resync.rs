@@ -17,7 +17,7 @@ use crate::server::storage::{
 };
 
 /// Creates the tables that were dropped, with what `memory` holds of them.
-pub(super) async fn mend(
+pub(crate) async fn mend(
     connection: &mut SqliteConnection,
     path: &Path,
     memory: impl FnOnce() -> Memory,
@@ -60,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// A database that has no peers any more, or that lacks what was committed, is lost.
-    pub async fn begin_resync(
+    pub(crate) async fn begin_resync(
         &self,
         now_ms: i64,
         first_day: i64,
@@ -110,7 +110,11 @@ impl Store {
     }
 
     /// The rows of some peers.
-    pub async fn read_peers(&self, now_ms: i64, ids: &[PeerId]) -> Result<PeerRows, StorageError> {
+    pub(crate) async fn read_peers(
+        &self,
+        now_ms: i64,
+        ids: &[PeerId],
+    ) -> Result<PeerRows, StorageError> {
         let ids = serde_json::to_string(ids).unwrap_or_default();
         self.read_rows_of(now_ms, usize::MAX, async |connection| {
             let query = "SELECT id FROM peers
@@ -122,7 +126,7 @@ impl Store {
     }
 
     /// Up to `max` rows behind a key, in order of their keys.
-    pub async fn read_rows(
+    pub(crate) async fn read_rows(
         &self,
         now_ms: i64,
         after: i64,
@@ -163,7 +167,7 @@ impl Store {
     }
 
     /// Tries whether a row of the peer table takes a write, which changes nothing.
-    pub async fn probe(&self, row_id: i64) -> Result<(), StorageError> {
+    pub(crate) async fn probe(&self, row_id: i64) -> Result<(), StorageError> {
         self.run(async |connection| {
             sqlx::query("UPDATE peers SET last_seen = last_seen WHERE id = ?")
                 .bind(row_id)
@@ -175,7 +179,7 @@ impl Store {
     }
 
     /// Removes some rows, for which there is no memory, bit by bit.
-    pub async fn delete_rows(&self, rows: &[i64]) -> Result<(), StorageError> {
+    pub(crate) async fn delete_rows(&self, rows: &[i64]) -> Result<(), StorageError> {
         for rows in rows.chunks(peers::SLICE_ROWS as usize) {
             self.run(async |connection| peers::delete(connection, rows).await)
                 .await?;

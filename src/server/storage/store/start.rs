@@ -19,7 +19,11 @@ impl Store {
     /// and removes the peers whose leases had run out.
     ///
     /// If the database takes no writes, the leases stand as they did when it was last alive.
-    pub async fn resume(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
+    pub(crate) async fn resume(
+        &self,
+        now_ms: i64,
+        timeout_ms: i64,
+    ) -> Result<Resumed, StorageError> {
         self.0.timeout_ms.store(timeout_ms, Ordering::Relaxed);
         if self.0.slot.lock().await.access == Access::Full {
             match self.resume_fully(now_ms, timeout_ms).await {
@@ -65,7 +69,7 @@ impl Store {
     ///
     /// Rows that cannot be read are set aside, and moments that lie ahead become `now_ms`. None of
     /// that is written if the database takes no writes.
-    pub async fn load(
+    pub(crate) async fn load(
         &self,
         now_ms: i64,
         each: impl FnMut(StoredPeer),
@@ -110,14 +114,14 @@ impl Store {
 }
 
 /// Begins a transaction that writes, if the database takes writes.
-pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), StorageError> {
+pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), StorageError> {
     sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
     Ok(())
 }
 
 /// Goes on where a full disk or somebody else's trigger lets a repair fail: what can be read is
 /// worth more.
-pub(super) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(), StorageError> {
+pub(crate) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(), StorageError> {
     match result {
         Err(error) if error.stops_writes() || matches!(error, StorageError::Constraint(_)) => {
             warn!("cannot {what}: {error}");
@@ -129,7 +133,7 @@ pub(super) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(
 
 /// Brings what a wrong clock or an operator has left into bounds, before it is read. `batch` is the
 /// number of the last transaction.
-pub(super) async fn repair(
+pub(crate) async fn repair(
     connection: &mut SqliteConnection,
     now_ms: i64,
     timeout_ms: i64,
@@ -167,7 +171,7 @@ async fn read(
 }
 
 /// Everything about relaying, with the traffic since `first_day`.
-pub(super) async fn read_relay(
+pub(crate) async fn read_relay(
     connection: &mut SqliteConnection,
     now_ms: i64,
     first_day: i64,
