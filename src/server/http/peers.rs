@@ -87,7 +87,11 @@ pub(crate) async fn list_peers(
     if query.include.stores && stores.raise_to(query.bounds.max_bytes).is_err() {
         query.bounds.max_bytes = query.bounds.max_bytes.min(SHORT_PAGE_BYTES);
     }
-    let peers = api.registry.list_peers(&query).await?;
+    let mut peers = api.registry.list_peers(&query).await?;
+    if if_none_match == Some(IfNoneMatch::Any) {
+        // RFC 9110 §13.1.2: `*` matches any current representation, and a listing always exists.
+        peers.listing = None;
+    }
     // A cache may store a page but must revalidate it. A stored sample would not be random.
     let caching = if is_sample { "no-store" } else { "no-cache" };
     let mut response = match &peers.listing {
