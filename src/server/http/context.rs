@@ -52,6 +52,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+        // All workers share the lanes, so a worker can get more than its part while others idle.
         let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
             registry,

@@ -38,7 +38,7 @@ pub(crate) trait LongBody {
 /// The part of a body that is not produced yet.
 type Rest = Box<dyn LongBody>;
 
-/// A body has not the length that its `Content-Length` announced.
+/// A body does not have the length that its `Content-Length` announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a body is not as long as was announced")]
 pub(crate) struct WrongLength;

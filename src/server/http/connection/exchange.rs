@@ -173,7 +173,7 @@ impl Exchange {
                 // begins the request, before it reads bytes of the next one.
                 self.0.must_pause.set(bytes == max_bytes);
                 if !has_begun {
-                    // From its first byte, the head has 5 s. Further bytes do not extend that.
+                    // The time for a head counts from its first byte. Further bytes do not extend it.
                     let now = timer_now();
                     self.0.phase.set(Phase::Head {
                         deadline: deadline.min(now + HEAD_TIMEOUT),

@@ -122,6 +122,7 @@ impl Connections {
         let shared = &self.0;
         let block = address.and_then(AddressBlock::of);
         let mut table = shared.lock();
+        // Before evicting others, so that an address over its maximum cannot evict anyone.
         if let Some(block) = &block
             && table.per_block.get(block).copied().unwrap_or(0) >= shared.max_per_block
         {

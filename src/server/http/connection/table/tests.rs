@@ -126,7 +126,10 @@ fn few_connections_keep_large_buffers() {
     let last = places.pop().unwrap();
     assert!(places.iter().all(Place::keep_large_buffers));
     assert!(!last.keep_large_buffers());
-    assert!(places[0].keep_large_buffers(), "once it may, it may always");
+    assert!(
+        places[0].keep_large_buffers(),
+        "a granted connection stays granted"
+    );
     drop(places.pop());
     assert!(last.keep_large_buffers());
 }
