@@ -437,3 +437,25 @@ async fn if_none_match_gets_304_without_a_body_while_the_membership_lasts() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.json::<Value>().await.unwrap()["total"], 2);
 }
+
+/// RFC 9110 §13.1.2: `*` matches any current representation.
+#[actix_web::test]
+async fn if_none_match_with_an_asterisk_always_gets_304() {
+    let registry = with_peers(&[], &[]).await;
+    for peer_id in [None, Some("a")] {
+        if let Some(peer_id) = peer_id {
+            registry.register(&peer(peer_id)).await.ok();
+        }
+        let tag = etag(&registry).await;
+        for path in ["/peers", "/peers?limit=1", "/peers?includeStores=true"] {
+            let response = get(&registry, path, &[("if-none-match", "*")]).await;
+            assert_eq!(response.status(), 304, "{path}");
+            assert_eq!(response.text().await.unwrap(), "");
+        }
+        let response = get(&registry, "/peers", &[("if-none-match", "*")]).await;
+        assert_eq!(response.headers()["etag"], tag.as_str());
+        // A tag in quotes is compared like any other.
+        let response = get(&registry, "/peers", &[("if-none-match", "\"*\"")]).await;
+        assert_eq!(response.status(), 200);
+    }
+}

@@ -29,7 +29,7 @@ async fn a_newcomer_gets_in_beside_a_full_house_and_the_longest_idle_goes() {
     let mut newcomer = Connection::open(registry.addr).await;
     assert_eq!(newcomer.get("/health").await.status, 200);
     assert!(newcomer.age_secs() < 4.0, "{} s", newcomer.age_secs());
-    registry.line("1 connections closed, idle or slow").await;
+    registry.line("1 connections closed for new ones").await;
     assert_eq!(crowd[0].get("/health").await.status, 200);
     let mut closed = 0;
     for one in &mut crowd {

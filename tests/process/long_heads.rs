@@ -41,7 +41,7 @@ async fn a_long_head_is_refused_whether_it_ends_or_not() {
             assert!(long.age_secs() < 4.0, "{bytes}: {} s", long.age_secs());
         }
     }
-    registry.line("over a request head that was too long").await;
+    registry.line("a request head was too long").await;
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
-//! Reads request bodies: JSON by their type, small, in time, and not too many at once.
+//! Reads request bodies. Content type, size, arrival time and total memory are limited.
 
 use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{FromRequest, HttpRequest, dev, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use futures_util::StreamExt;
 
 use super::budget::Charge;
@@ -17,16 +17,20 @@ use super::errors::ApiError;
 use crate::protocol::RequestBody;
 use crate::server::registry::RegistryError;
 
-/// How long a body may take to arrive, in seconds. A registration is one packet or two.
+/// The time limit for a body to arrive, in seconds. A registration is one or two packets.
 const BODY_TIMEOUT_SECS: u64 = 5;
 
-/// A body of this size needs no share of the budget, so that no heartbeat is refused for it.
+/// Bodies up to this size do not count against the budget, so that a heartbeat is never refused
+/// because the budget is used up.
 const SMALL_BYTES: usize = 4096;
 
-/// The body of a request, parsed.
-pub(super) struct Body<T> {
-    pub(super) request: T,
-    #[expect(dead_code, reason = "its memory counts until the handler is done")]
+/// The parsed body of a request.
+pub(crate) struct Body<T> {
+    pub(crate) request: T,
+    #[expect(
+        dead_code,
+        reason = "holds the memory budget until the handler returns"
+    )]
     charge: Option<Charge>,
 }
 
@@ -36,7 +40,7 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let Some(api) = request.app_data::<web::Data<Api>>().cloned() else {
-            // Every application has one.
+            // Cannot happen: every application has this data.
             return Box::pin(ready(Err(RegistryError::Stopped.into())));
         };
         let checked = check_headers(request, api.http.max_body_bytes);
@@ -53,7 +57,7 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
             let (bytes, charge) = read.unwrap_or(Err(ApiError::TooSlow {
                 secs: BODY_TIMEOUT_SECS,
             }))?;
-            // To parse a large body takes a worker up to a millisecond.
+            // Parsing a large body blocks the worker for up to 1 ms, so few are parsed at once.
             let _slot = match bytes.len() > SMALL_BYTES {
                 true => Some(api.large_bodies.enter().await?),
                 false => None,
@@ -65,18 +69,12 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
 }
 
 fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError> {
-    let headers = request.headers();
-    let is_json = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            let kind = value.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json")
-        });
-    if !is_json {
+    let content_type = request.content_type();
+    if !content_type.eq_ignore_ascii_case("application/json") {
         return Err(ApiError::NotJson);
     }
-    let length = headers
+    let length = request
+        .headers()
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > max_bytes as u64) {
@@ -110,7 +108,7 @@ impl Reader {
                     .raise_to(bytes)
                     .map_err(|_| RegistryError::Overloaded)?;
             }
-            // Most bodies are one chunk, which is not copied.
+            // Most bodies are a single chunk, which needs no copy.
             body = if body.is_empty() {
                 chunk
             } else {
@@ -129,7 +127,7 @@ impl Reader {
     async fn next_chunk(&self, payload: &mut dev::Payload) -> Result<Option<Bytes>, ApiError> {
         let chunk = poll_fn(|cx| {
             let polled = payload.poll_next_unpin(cx);
-            // The socket reads no more of a body than is asked for.
+            // The socket reads only as much of a body as its reader asked for.
             if let (Poll::Pending, Some(exchange)) = (&polled, &self.exchange) {
                 exchange.ask_for_body();
             }

@@ -1,11 +1,11 @@
-//! Bytes of memory that all clients share.
+//! A memory limit that all clients share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that is lent out in charges; clones share it.
+/// A maximum number of bytes in use, split into charges; clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct ByteBudget(Arc<Shared>);
+pub(crate) struct ByteBudget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -14,15 +14,15 @@ struct Shared {
 }
 
 impl ByteBudget {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self(Arc::new(Shared {
             max_bytes,
             used_bytes: AtomicUsize::new(0),
         }))
     }
 
-    /// A charge of nothing yet.
-    pub(super) fn charge(&self) -> Charge {
+    /// Returns an empty charge.
+    pub(crate) fn charge(&self) -> Charge {
         Charge {
             budget: self.clone(),
             bytes: 0,
@@ -30,6 +30,8 @@ impl ByteBudget {
     }
 
     fn take(&self, bytes: usize) -> Result<(), OverBudget> {
+        // Adds first and undoes it on failure: one atomic operation where a check followed by an
+        // addition could let two threads exceed the maximum.
         let before = self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) <= self.0.max_bytes {
             return Ok(());
@@ -43,21 +45,21 @@ impl ByteBudget {
     }
 }
 
-/// All bytes of a budget are lent out.
+/// The budget has too few unused bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the byte budget is used up")]
-pub(super) struct OverBudget;
+pub(crate) struct OverBudget;
 
-/// What one client has of a budget; given back when it is dropped.
+/// The bytes that one client uses of a budget; dropping it returns them.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     budget: ByteBudget,
     bytes: usize,
 }
 
 impl Charge {
-    /// Makes it at least `bytes`. If that fails, it stays what it was.
-    pub(super) fn raise_to(&mut self, bytes: usize) -> Result<(), OverBudget> {
+    /// Raises the charge to at least `bytes`. On an error it is unchanged.
+    pub(crate) fn raise_to(&mut self, bytes: usize) -> Result<(), OverBudget> {
         if bytes > self.bytes {
             self.budget.take(bytes - self.bytes)?;
             self.bytes = bytes;
@@ -65,8 +67,8 @@ impl Charge {
         Ok(())
     }
 
-    /// Gives everything back.
-    pub(super) fn release(&mut self) {
+    /// Returns all bytes to the budget.
+    pub(crate) fn release(&mut self) {
         if self.bytes > 0 {
             self.budget.give_back(self.bytes);
             self.bytes = 0;
@@ -90,7 +92,11 @@ mod tests {
         let mut first = budget.charge();
         let mut second = budget.charge();
         assert_eq!(first.raise_to(60), Ok(()));
-        assert_eq!(first.raise_to(50), Ok(()), "less than it has already");
+        assert_eq!(
+            first.raise_to(50),
+            Ok(()),
+            "less than the charge holds already"
+        );
         assert_eq!(second.raise_to(41), Err(OverBudget));
         assert_eq!(second.raise_to(40), Ok(()));
         first.release();

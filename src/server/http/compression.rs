@@ -1,4 +1,4 @@
-//! Sends a large body compressed to those who ask for that.
+//! Compresses large bodies for clients that accept gzip.
 
 use std::any::Any;
 
@@ -9,15 +9,15 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use super::context::Api;
 use super::response::{LongBody, Pieces};
 
-/// Bodies below this size fit into one packet as they are.
+/// Smaller bodies fit into one packet uncompressed.
 const MIN_BYTES: usize = 1024;
 
-/// Finishes `response` with `body`, as gzip if `request` accepts that and the machine has the time.
-/// What `permit` stands for is held until the client has taken it.
+/// Finishes `response` with `body`, as gzip if `request` accepts it and a compressor is free.
+/// `permit` is held until the response body is dropped.
 ///
-/// A client that accepts neither gzip nor plain text gets plain text, as RFC 9110, section 12.5.3,
-/// allows: a listing it may be able to read serves it better than a 406.
-pub(super) async fn send(
+/// A client that accepts neither gzip nor identity gets identity, as RFC 9110 §12.5.3 allows: a
+/// listing that the client may be able to read is more useful than a 406.
+pub(crate) async fn send(
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     mut body: impl LongBody + 'static,
@@ -27,20 +27,21 @@ pub(super) async fn send(
     if let Some(api) = api
         && body.total_bytes() >= MIN_BYTES
         && accepts_gzip(request)
-        && let Some(turn) = api.compressor.turn()
+        && let Some(compression) = api.compressor.try_acquire()
     {
+        // `Content-Length` must be known before the first piece, so the whole body is compressed.
         let mut plain = Vec::with_capacity(body.total_bytes());
-        while body.write_some(&mut plain) {}
+        while body.write_next(&mut plain) {}
         let plain = Bytes::from(plain);
-        return match turn.gzip(plain.clone()).await {
+        return match compression.gzip(plain.clone()).await {
             Some(smaller) => {
                 response.insert_header((CONTENT_ENCODING, "gzip"));
-                response.body(Pieces::of(smaller.into(), permit))
+                response.body(Pieces::from_bytes(smaller.into(), permit))
             }
-            None => response.body(Pieces::of(plain, permit)),
+            None => response.body(Pieces::from_bytes(plain, permit)),
         };
     }
-    response.body(Pieces::written(body, permit))
+    response.body(Pieces::from_long_body(body, permit))
 }
 
 fn accepts_gzip(request: &HttpRequest) -> bool {

@@ -1,4 +1,4 @@
-//! Compresses a few bodies at a time.
+//! Compresses a limited number of bodies at a time.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -8,38 +8,39 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many responses are compressed at a time; clones share it.
+/// Limits how many responses are compressed at a time; clones share the limit.
 #[derive(Clone, Debug)]
-pub(super) struct Compressor(Arc<Semaphore>);
+pub(crate) struct Compressor(Arc<Semaphore>);
 
 impl Compressor {
-    /// One for two cores, so that compressing leaves the workers at least half of the machine.
-    pub(super) fn new(cores: usize) -> Self {
+    /// Allows one compression per two cores, so that the workers keep at least half of them.
+    pub(crate) fn new(cores: usize) -> Self {
         Self(Arc::new(Semaphore::new((cores / 2).max(1))))
     }
 
-    /// The right to compress one body. `None` if enough others are being compressed: a body that
-    /// waited for them would be held in memory meanwhile, for as long as a crowd likes.
-    pub(super) fn turn(&self) -> Option<Turn> {
+    /// Returns a permit to compress one body, or `None` if the maximum is being compressed. It
+    /// does not wait for a permit: many clients could make a body wait, and stay in memory, for
+    /// any length of time.
+    pub(crate) fn try_acquire(&self) -> Option<CompressionPermit> {
         Arc::clone(&self.0)
             .try_acquire_owned()
             .ok()
-            .map(|permit| Turn { _permit: permit })
+            .map(|permit| CompressionPermit { _permit: permit })
     }
 }
 
-/// The right to compress one body.
-pub(super) struct Turn {
+/// A permit to compress one body.
+pub(crate) struct CompressionPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Turn {
-    /// The compressed `plain`; `None` if that failed.
-    pub(super) async fn gzip(self, plain: Bytes) -> Option<Vec<u8>> {
-        // Some milliseconds for a full page: too long to keep a worker's other connections waiting.
-        // The permit goes along, since the thread goes on when the client has hung up.
+impl CompressionPermit {
+    /// Returns `plain` compressed, or `None` if that failed.
+    pub(crate) async fn gzip(self, plain: Bytes) -> Option<Vec<u8>> {
+        // A full page takes some milliseconds, too long to block the worker's other connections.
+        // The closure owns the permit because the thread continues after the client disconnected.
         let compressed = web::block(move || {
-            let _turn = self;
+            let _permit = self;
             gzip(&plain)
         });
         compressed.await.ok()?.ok()

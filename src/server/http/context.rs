@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,51 +11,48 @@ use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
 use super::errors::ApiError;
 use super::lane::{Lane, LaneSlot};
-use super::serve::places;
+use super::serve::new_connections;
 use super::wrong_tokens::WrongTokens;
 use crate::protocol::Limits;
 use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, Secret};
 use crate::server::registry::Registry;
 
-/// Listings that each worker works at together, and large bodies likewise. While the kernel takes
-/// the pieces of some, the worker writes others.
+/// Listings that are written at the same time, per worker; the same number applies to large bodies.
+/// More than one, so that the worker writes one listing while the kernel sends another.
 const SLOTS_PER_WORKER: usize = 4;
 
-/// Memory for large bodies that are being read or parsed, in bytes. Beyond it the response is 503
-/// `overloaded`.
+/// Memory for large request bodies that are being read or handled, in bytes. Above it the response
+/// is 503 `overloaded`.
 const BODIES_BYTES: usize = 32 << 20;
 
-/// Memory for the stores in listings that are on their way, in bytes.
+/// Memory for the stores in listings that are being sent, in bytes. Above it pages are shorter.
 const LISTED_STORES_BYTES: usize = 32 << 20;
 
-/// What the handlers work with; clones share the registry.
+/// The state of the handlers; clones share the registry and all limits.
 #[derive(Clone)]
-pub(in crate::server) struct Api {
-    pub(super) registry: Registry,
-    pub(super) draining: Arc<AtomicBool>,
-    pub(super) limits: Limits,
-    pub(super) address_policy: AddressPolicy,
-    pub(super) heartbeat_interval_secs: u64,
-    pub(super) http: HttpConfig,
-    pub(super) cost: CostConfig,
-    pub(super) turn_secrets: Vec<Secret>,
-    pub(super) admin_token: Option<Secret>,
-    pub(super) max_memory_bytes: usize,
-    pub(super) wrong_tokens: WrongTokens,
-    pub(super) connections: Connections,
-    pub(super) bodies: ByteBudget,
-    pub(super) large_bodies: Lane,
-    pub(super) listed_stores: ByteBudget,
-    pub(super) listings: Lane,
-    pub(super) compressor: Compressor,
+pub(crate) struct Api {
+    pub(crate) registry: Registry,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) limits: Limits,
+    pub(crate) address_policy: AddressPolicy,
+    pub(crate) heartbeat_interval_secs: u64,
+    pub(crate) http: HttpConfig,
+    pub(crate) cost: CostConfig,
+    pub(crate) turn_secrets: Vec<Secret>,
+    pub(crate) admin_token: Option<Secret>,
+    pub(crate) max_memory_bytes: usize,
+    pub(crate) wrong_tokens: WrongTokens,
+    pub(crate) connections: Connections,
+    pub(crate) bodies: ByteBudget,
+    pub(crate) large_bodies: Lane,
+    pub(crate) listed_stores: ByteBudget,
+    pub(crate) listings: Lane,
+    pub(crate) compressor: Compressor,
 }
 
 impl Api {
-    pub(in crate::server) fn new(
-        registry: Registry,
-        draining: Arc<AtomicBool>,
-        config: &Config,
-    ) -> Self {
+    pub(crate) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+        // All workers share the lanes, so a worker can get more than its part while others idle.
         let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
             registry,
@@ -69,7 +66,7 @@ impl Api {
             admin_token: config.admin_token.clone(),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
-            connections: places::make(&config.http),
+            connections: new_connections(&config.http),
             bodies: ByteBudget::new(BODIES_BYTES),
             large_bodies: Lane::new(slots),
             listed_stores: ByteBudget::new(LISTED_STORES_BYTES),
@@ -78,16 +75,16 @@ impl Api {
         }
     }
 
-    pub(super) fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Waits for a slot to write a listing in. When the client lets its response wait, the slot goes
-    /// to the next one.
-    pub(super) async fn enter_listing(&self, request: &HttpRequest) -> Result<LaneSlot, ApiError> {
+    /// Waits for a slot to write a listing. If the client stops receiving its response, its
+    /// connection releases the slot.
+    pub(crate) async fn enter_listing(&self, request: &HttpRequest) -> Result<LaneSlot, ApiError> {
         let slot = self.listings.enter().await?;
         if let Some(exchange) = request.conn_data::<Exchange>() {
-            exchange.lend(slot.clone());
+            exchange.set_slot(slot.clone());
         }
         Ok(slot)
     }

@@ -1,4 +1,4 @@
-//! What relaying costs, and what operators say about it.
+//! The cost of relaying, and the operator's settings for it.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::server::policy::cost::Month;
 use crate::server::registry::{CostStatus, SettingSaved, Status};
 
 /// `PUT /admin/peers/{peerId}/tier`
-pub(super) async fn set_tier(
+pub(crate) async fn set_tier(
     _: Operator,
     api: web::Data<Api>,
     peer_id: web::Path<String>,
@@ -31,12 +31,13 @@ pub(super) async fn set_tier(
 }
 
 /// `PUT /admin/spend`
-pub(super) async fn set_spend(
+pub(crate) async fn set_spend(
     _: Operator,
     api: web::Data<Api>,
     body: Body<SetSpendRequest>,
 ) -> Result<NoStore<AdminResponse>, ApiError> {
     let bill = body.request;
+    // A bill replaces the one before it, so an older one must not be saved.
     let Status { now_ms, cost, .. } = api.registry.status().await?;
     let latest_ms = cost.bill.map_or(i64::MIN, |bill| bill.as_of_ms);
     if !Month::of(now_ms).holds(bill.as_of) || !(latest_ms..=now_ms).contains(&bill.as_of) {
@@ -47,7 +48,7 @@ pub(super) async fn set_spend(
 }
 
 /// `PUT /admin/mode`
-pub(super) async fn set_mode(
+pub(crate) async fn set_mode(
     _: Operator,
     api: web::Data<Api>,
     body: Body<SetModeRequest>,
@@ -73,7 +74,7 @@ fn saved(saved: SettingSaved) -> NoStore<AdminResponse> {
 }
 
 /// `GET /cost-stats`
-pub(super) async fn show_cost_stats(
+pub(crate) async fn show_cost_stats(
     api: web::Data<Api>,
 ) -> Result<NoStore<CostStatsResponse>, ApiError> {
     let status = api.registry.status().await?;
@@ -132,8 +133,8 @@ fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
     }
 }
 
-/// What an allocation is told about the cost.
-pub(super) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
+/// The cost in the response to an allocation.
+pub(crate) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
     let left_usd = api.cost.monthly_budget_usd - cost.forecast.spend.total_usd();
     CostInfo {
         current_cost_ratio: cost.forecast.ratio,
@@ -142,8 +143,8 @@ pub(super) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
     }
 }
 
-/// What `GET /health` tells about the cost.
-pub(super) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
+/// The cost in the response to `GET /health`.
+pub(crate) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
     HealthCostInfo {
         budget_used: cost.forecast.spend.total_usd() / api.cost.monthly_budget_usd,
         projected_monthly_cost: cents(cost.forecast.projected_usd),
@@ -153,7 +154,8 @@ pub(super) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
     }
 }
 
-/// Dollars in whole cents: more digits would only say how often somebody has looked.
+/// Rounds to whole cents. The fixed cost grows with time, so more digits would change with every
+/// request.
 fn cents(usd: f64) -> f64 {
     (usd * 100.0).round() / 100.0
 }

@@ -1,17 +1,17 @@
-//! The one table from errors to statuses and bodies.
+//! The one table from errors to statuses, headers and bodies.
 
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::protocol::{ErrorBody, ErrorCode, RequestError};
 use crate::server::registry::RegistryError;
 
-/// Anything but a success.
+/// An error response.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
@@ -48,8 +48,8 @@ pub(super) enum ApiError {
 }
 
 impl ApiError {
-    /// The response itself, where a handler does nothing but refuse.
-    pub(super) fn into_response(self) -> HttpResponse {
+    /// Returns the response, for handlers that always refuse.
+    pub(crate) fn into_response(self) -> HttpResponse {
         self.error_response()
     }
 
@@ -91,101 +91,82 @@ impl ApiError {
     }
 }
 
-/// What goes with a code in every response.
+/// The parts of a response that its error code determines.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CodeRow {
-    pub(super) status: StatusCode,
-    /// The minimum of `Retry-After`, in seconds, unless the error itself says when.
+pub(crate) struct CodeRow {
+    pub(crate) status: StatusCode,
+    /// The minimum of `Retry-After`, in seconds; `None` if the error sets it or there is none.
     retry_after_secs: Option<u64>,
-    /// What the client can do about it.
-    pub(super) suggestion: Option<&'static str>,
+    /// What the client can do about the error.
+    pub(crate) suggestion: Option<&'static str>,
 }
 
 impl CodeRow {
-    /// Seconds to wait before trying again: a base and as much again at random, so that clients
-    /// which were refused together do not come back together.
-    pub(super) fn retry_after_secs(&self) -> Option<u64> {
+    /// Returns the seconds until a retry: between one and two times the minimum, at random, so that
+    /// clients which were refused at the same time do not retry at the same time.
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
         let base = self.retry_after_secs?;
         Some(base + rand::random_range(0..=base))
     }
 }
 
-/// The one table from codes to statuses, waits and suggestions.
-pub(super) fn row_of(code: ErrorCode) -> CodeRow {
-    const LATER: &str = "try again after the time in Retry-After";
-    const DIRECT: &str = "use a direct connection, or try again later";
+// The suggestions in the table below.
+const ALLOCATE: &str = "allocate a session with POST /allocate-turn";
+const LIST_CRYPTO_IPV6: &str =
+    "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all";
+const OPEN_LOCALLY: &str = "open the page from this machine, or reach the registry by its own name";
+const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
+     /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or /health";
+const REGISTER: &str = "register first with POST /register, then send heartbeats";
+const RELEASE_SESSION: &str = "renew or release a session that you hold";
+const RETRY_LATER: &str = "try again after the time in Retry-After";
+const SEND_JSON: &str = "send the header Content-Type: application/json";
+const SEND_TOKEN: &str = "send the header Authorization: Bearer and the token";
+const SHORTEN_HEADERS: &str = "send fewer or shorter headers";
+const TRY_DIRECT_FIRST: &str = "try a direct connection, then ask again with p2pAttempted: true";
+const USE_DIRECT: &str = "use a direct connection, or try again later";
+
+/// The one table from codes to statuses, `Retry-After` and suggestions.
+///
+/// The server produces no [`ErrorCode::Internal`]: a panic in a handler ends the task of its
+/// connection, so the client sees the connection close. The code is here because nodes know it.
+pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
+    use ErrorCode as Code;
     let (status, retry_after_secs, suggestion) = match code {
-        ErrorCode::InvalidJson | ErrorCode::MissingField | ErrorCode::InvalidField => {
+        Code::InvalidJson | Code::MissingField | Code::InvalidField => {
             (StatusCode::BAD_REQUEST, None, "")
         }
-        ErrorCode::Unauthorized => (
-            StatusCode::UNAUTHORIZED,
-            None,
-            "send the header Authorization: Bearer and the token",
-        ),
-        ErrorCode::PrivacyViolation => (
-            StatusCode::FORBIDDEN,
-            None,
-            "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all",
-        ),
-        ErrorCode::ForeignOrigin => (
-            StatusCode::FORBIDDEN,
-            None,
-            "open the page from this machine, or reach the registry by its own name",
-        ),
-        ErrorCode::PeerNotFound => (
-            StatusCode::NOT_FOUND,
-            None,
-            "register first with POST /register, then send heartbeats",
-        ),
-        ErrorCode::SessionNotFound => (
-            StatusCode::NOT_FOUND,
-            None,
-            "allocate a session with POST /allocate-turn",
-        ),
-        ErrorCode::NotFound => (
-            StatusCode::NOT_FOUND,
-            None,
-            "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
-             /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or /health",
-        ),
-        ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None, ""),
-        ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None, ""),
-        ErrorCode::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, ""),
-        ErrorCode::HeadTooLarge => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            None,
-            "send fewer or shorter headers",
-        ),
-        ErrorCode::UnsupportedMediaType => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            None,
-            "send the header Content-Type: application/json",
-        ),
-        ErrorCode::Throttled => (StatusCode::TOO_MANY_REQUESTS, Some(5), LATER),
-        ErrorCode::AttemptP2pFirst => (
-            StatusCode::TOO_MANY_REQUESTS,
-            None,
-            "try a direct connection, then ask again with p2pAttempted: true",
-        ),
-        ErrorCode::SessionLimit => (
-            StatusCode::TOO_MANY_REQUESTS,
-            None,
-            "renew or release a session that you hold",
-        ),
-        ErrorCode::BandwidthShare
-        | ErrorCode::PremiumOnly
-        | ErrorCode::PremiumSessionLimit
-        | ErrorCode::RenewalsOnly => (StatusCode::TOO_MANY_REQUESTS, None, DIRECT),
-        ErrorCode::NoTurnServer | ErrorCode::RelayShutdown => {
-            (StatusCode::SERVICE_UNAVAILABLE, None, DIRECT)
+        Code::Unauthorized => (StatusCode::UNAUTHORIZED, None, SEND_TOKEN),
+        Code::PrivacyViolation => (StatusCode::FORBIDDEN, None, LIST_CRYPTO_IPV6),
+        Code::ForeignOrigin => (StatusCode::FORBIDDEN, None, OPEN_LOCALLY),
+        Code::PeerNotFound => (StatusCode::NOT_FOUND, None, REGISTER),
+        Code::SessionNotFound => (StatusCode::NOT_FOUND, None, ALLOCATE),
+        Code::NotFound => (StatusCode::NOT_FOUND, None, PATHS),
+        Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None, ""),
+        Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None, ""),
+        Code::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, ""),
+        Code::HeadTooLarge => {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            (status, None, SHORTEN_HEADERS)
         }
-        ErrorCode::Overloaded | ErrorCode::Starting => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some(1), LATER)
+        Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None, SEND_JSON),
+        Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, Some(5), RETRY_LATER),
+        // The errors of an allocation carry their own `Retry-After`.
+        Code::AttemptP2pFirst => (StatusCode::TOO_MANY_REQUESTS, None, TRY_DIRECT_FIRST),
+        Code::SessionLimit => (StatusCode::TOO_MANY_REQUESTS, None, RELEASE_SESSION),
+        Code::BandwidthShare
+        | Code::PremiumOnly
+        | Code::PremiumSessionLimit
+        | Code::RenewalsOnly => (StatusCode::TOO_MANY_REQUESTS, None, USE_DIRECT),
+        Code::NoTurnServer | Code::RelayShutdown => {
+            (StatusCode::SERVICE_UNAVAILABLE, None, USE_DIRECT)
         }
-        ErrorCode::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5), LATER),
-        ErrorCode::RegistryFull => (StatusCode::SERVICE_UNAVAILABLE, Some(60), LATER),
-        ErrorCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None, ""),
+        Code::Overloaded | Code::Starting => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(1), RETRY_LATER)
+        }
+        Code::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5), RETRY_LATER),
+        Code::RegistryFull => (StatusCode::SERVICE_UNAVAILABLE, Some(60), RETRY_LATER),
+        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None, ""),
     };
     CodeRow {
         status,
@@ -221,27 +202,28 @@ impl ResponseError for ApiError {
                 | Self::InputBudget
                 | Self::Starting { .. }
         ) {
-            // What is still to come of the body is not waited for.
+            // The rest of the request is not read, so no other request can follow on the connection.
             response.force_close();
         }
         if let Self::NotTheOperator = self {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         if let Self::WrongMethod { allowed } = self {
-            response.insert_header(("Allow", *allowed));
+            response.insert_header((ALLOW, *allowed));
         }
         response.json(self.body())
     }
 }
 
-/// The whole response as bytes, for a client that is refused before its request is one.
-pub(super) fn goodbye(error: &ApiError) -> Vec<u8> {
+/// The whole response as bytes, for requests that are refused before actix-http has parsed them.
+pub(crate) fn raw_response(error: &ApiError) -> Vec<u8> {
     let body = serde_json::to_string(&error.body()).unwrap_or_default();
     let row = row_of(error.code());
     let retry_after = match row.retry_after_secs() {
         Some(secs) => format!("retry-after: {secs}\r\n"),
         None => String::new(),
     };
+    // The same headers as the gate and actix-http set, except for the date.
     format!(
         "HTTP/1.1 {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\

@@ -1,7 +1,8 @@
-//! Lanes for work that is long: how much of it is done at a time, and how much waits.
+//! Limits on long work: how much of it runs at a time, and how much waits.
 //!
-//! A listing costs a worker some milliseconds, a large body one, a heartbeat some microseconds, and
-//! all share the workers. With few listings at a time, a heartbeat waits for those few at most.
+//! A listing takes a worker some milliseconds, a large body one millisecond, a heartbeat some
+//! microseconds, and all share the workers. With few listings at a time, a heartbeat waits for a
+//! few listings at most.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,18 +14,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::errors::ApiError;
 use crate::server::registry::RegistryError;
 
-/// How many wait for a slot. Beyond it the answer is 503 `overloaded`.
+/// The maximum number of requests that wait for a slot. Further ones get 503 `overloaded`.
 const MAX_WAITING: usize = 256;
 
-/// The lane; clones share it.
+/// A limited number of slots and a queue for them; clones share both.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Lane {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
             waiting: Arc::default(),
@@ -32,9 +33,10 @@ impl Lane {
     }
 
     /// Waits for a slot, in the order of arrival.
-    pub(super) async fn enter(&self) -> Result<LaneSlot, ApiError> {
+    pub(crate) async fn enter(&self) -> Result<LaneSlot, ApiError> {
         let overloaded = |_| ApiError::from(RegistryError::Overloaded);
         let slots = Arc::clone(&self.slots);
+        // Only a request that has to wait counts as waiting.
         let permit = match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -46,10 +48,10 @@ impl Lane {
     }
 }
 
-/// The right to do some long work, to be kept until that is done. Its clones are the same slot: it
-/// is free again as soon as one of them is dropped.
+/// A permit for long work, held until the work is done. All clones are the same slot: dropping any
+/// one of them frees it, since either the response has ended or its client does not receive it.
 #[derive(Clone, Debug)]
-pub(super) struct LaneSlot(Rc<RefCell<Option<OwnedSemaphorePermit>>>);
+pub(crate) struct LaneSlot(Rc<RefCell<Option<OwnedSemaphorePermit>>>);
 
 impl Drop for LaneSlot {
     fn drop(&mut self) {
@@ -57,12 +59,13 @@ impl Drop for LaneSlot {
     }
 }
 
-/// One of those who wait; counted until it is dropped.
+/// A waiting request, counted until this is dropped.
 struct Waiting<'l>(&'l AtomicUsize);
 
 impl<'l> Waiting<'l> {
     fn begin(waiting: &'l AtomicUsize) -> Result<Self, ApiError> {
         let before = waiting.fetch_add(1, Ordering::Relaxed);
+        // Created before the check, so that dropping it on failure undoes the count.
         let begun = Self(waiting);
         if before < MAX_WAITING {
             Ok(begun)
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slots_go_to_those_who_wait_in_their_order() {
+    async fn waiting_requests_get_slots_in_the_order_of_arrival() {
         let lane = Lane::new(2);
         let first = lane.enter().await.unwrap();
         let _second = lane.enter().await.unwrap();
@@ -101,13 +104,13 @@ mod tests {
         assert!(!is_ready(&mut fourth).await);
         drop(first);
         assert!(!is_ready(&mut fourth).await);
-        // Who hangs up is passed over.
+        // A client that disconnects loses its place in the queue.
         drop(third);
         assert!(is_ready(&mut fourth).await);
     }
 
     #[tokio::test]
-    async fn beyond_the_queue_work_is_refused_and_those_who_hung_up_do_not_count() {
+    async fn a_full_queue_refuses_work_and_does_not_count_clients_that_disconnected() {
         let lane = Lane::new(1);
         let _held = lane.enter().await.unwrap();
         let mut waiting = Vec::new();

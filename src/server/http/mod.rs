@@ -1,9 +1,11 @@
 //! The HTTP interface.
 //!
-//! [`routes`] names the paths and their handlers, which stand in [`peers`], [`turn`], [`sessions`],
-//! [`cost`] and [`status`] and share a [`context`]. A request comes in by a [`connection`] that
-//! [`serve`] has accepted, with its [`body`] or [`query`]; a response goes out whole or, if it is long,
-//! in pieces by [`response`]. [`errors`] is the one table from errors to statuses.
+//! - [`routes`] maps the paths to the handlers in [`peers`], [`turn`], [`sessions`], [`cost`] and
+//!   [`status`], which share a [`context`].
+//! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
+//! - [`body`], [`query`] and [`operator`] read and check parts of a request.
+//! - [`response`] and [`compression`] send long bodies in pieces.
+//! - [`errors`] is the one table from errors to statuses and bodies.
 
 mod body;
 mod budget;
@@ -27,5 +29,5 @@ mod status;
 mod turn;
 mod wrong_tokens;
 
-pub(super) use context::Api;
-pub(super) use serve::{Starting, serve};
+pub(crate) use context::Api;
+pub(crate) use serve::{Starting, serve};

@@ -1,12 +1,12 @@
-//! Successful responses that no cache may keep.
+//! Successful responses that caches must not store.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 
-/// A JSON response with status 200 that no cache may keep: it is out of date at once, or says what
-/// only its receiver may know.
-pub(super) struct NoStore<T>(pub(super) T);
+/// A JSON response with status 200 that caches must not store: it is outdated at once, or it is
+/// secret.
+pub(crate) struct NoStore<T>(pub(crate) T);
 
 impl<T: Serialize> Responder for NoStore<T> {
     type Body = actix_web::body::BoxBody;

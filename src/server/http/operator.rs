@@ -1,4 +1,4 @@
-//! Tells requests of the operator from others, by the token they carry.
+//! Checks whether a request carries the operator's token.
 
 use std::future::{Ready, ready};
 
@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 use super::context::Api;
 use super::errors::ApiError;
 
-/// An argument of handlers whose requests must carry the operator's token.
-pub(super) struct Operator;
+/// An extractor for handlers that only the operator may use.
+pub(crate) struct Operator;
 
 impl FromRequest for Operator {
     type Error = ApiError;
@@ -24,8 +24,8 @@ impl FromRequest for Operator {
         let parts = given.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
         let is_operator = match (token, parts) {
             (Some(token), Some((scheme, given))) => {
-                // Of digests, as a comparison of the texts would take longer the more is right, or
-                // tell how long the token is.
+                // Compares digests in constant time. Comparing the texts would take longer the more
+                // of them is right, and would reveal the length of the token.
                 let is_same = Sha256::digest(token.expose()).ct_eq(&Sha256::digest(given));
                 scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(is_same)
             }
@@ -34,10 +34,10 @@ impl FromRequest for Operator {
         if is_operator {
             return ready(Ok(Self));
         }
-        // A request without a token guesses nothing.
+        // A request without a token is not a guess, so it is not counted.
         let too_many = api
             .filter(|_| given.is_some())
-            .and_then(|api| api.wrong_tokens.note());
+            .and_then(|api| api.wrong_tokens.record());
         ready(Err(match too_many {
             Some(retry_after_secs) => ApiError::WrongTokens { retry_after_secs },
             None => ApiError::NotTheOperator,

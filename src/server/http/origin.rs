@@ -1,8 +1,9 @@
-//! Web pages and what they may do.
+//! Limits on requests from web pages.
 //!
-//! Any page may read from a registry and write to it, as nodes in browsers do. A registry on the
-//! loopback address of the machine is another matter: its operator does not expect that whatever
-//! page is open in a browser there writes to it. And no page has any business with admin paths.
+//! A page of any origin may read from and write to a registry, as nodes in browsers do. There are
+//! two exceptions. A registry on a loopback address accepts no writes from pages of other hosts:
+//! its operator does not expect that any page open in a browser on that machine can write to it.
+//! And no page may use the admin paths.
 
 use actix_http::header::HeaderMap;
 use actix_web::http::header::{
@@ -10,36 +11,39 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, Uri};
 
-/// Another name by which proxies tell whom they speak for.
+/// Another header in which proxies name the client.
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Whether a page of some other site writes, or asks whether it may write, to a registry on this
-/// machine, and no proxy is in between.
-pub(super) fn is_foreign_write(method: &Method, headers: &HeaderMap) -> bool {
-    // Nodes send no such header, so for them this is all.
+/// Whether a page of another host writes to a registry on this machine, or asks in a preflight
+/// whether it may, without a proxy between them.
+pub(crate) fn is_foreign_write(method: &Method, headers: &HeaderMap) -> bool {
+    // Nodes outside of browsers send no Origin, so their requests return here.
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    if !writes(method, headers) {
+    if !is_write(method, headers) {
         return false;
     }
+    // `Origin: null` has no host, and is foreign: any page can make a browser send it.
     let origin_host = origin
         .to_str()
         .ok()
         .and_then(|origin| origin.split_once("://"))
         .map(|(_, host)| host);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    // Behind a proxy the registry is public, even if the proxy connects to a loopback address.
     let is_forwarded = [X_FORWARDED_FOR, FORWARDED, X_REAL_IP, VIA]
         .iter()
         .any(|name| headers.contains_key(name));
     host.is_some_and(is_loopback) && !origin_host.is_some_and(is_loopback) && !is_forwarded
 }
 
-fn writes(method: &Method, headers: &HeaderMap) -> bool {
-    let reads = |method: &[u8]| method == b"GET" || method == b"HEAD";
+fn is_write(method: &Method, headers: &HeaderMap) -> bool {
+    let is_read = |method: &[u8]| method == b"GET" || method == b"HEAD";
+    // A preflight asks for the method of the request that follows it.
     match headers.get(ACCESS_CONTROL_REQUEST_METHOD) {
-        Some(asked) if method == Method::OPTIONS => !reads(asked.as_bytes()),
-        _ => !reads(method.as_str().as_bytes()),
+        Some(asked) if method == Method::OPTIONS => !is_read(asked.as_bytes()),
+        _ => !is_read(method.as_str().as_bytes()),
     }
 }
 
@@ -57,9 +61,9 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether a path is for the operator. A first segment with escapes counts too, since they may
-/// spell `admin`.
-pub(super) fn is_admin_path(uri: &Uri) -> bool {
+/// Whether a path is for the operator. A first segment with percent-encoding counts too, since it
+/// may decode to `admin`.
+pub(crate) fn is_admin_path(uri: &Uri) -> bool {
     let first = uri.path().split('/').nth(1).unwrap_or_default();
     first == "admin" || first.contains('%')
 }
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn its_preflight_is_answered_alike() {
+    fn the_preflight_of_a_write_is_treated_as_a_write() {
         let lines = [("host", "localhost"), ("origin", "https://example.com")];
         let asks = |method| {
             [
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_local_pages_public_registries_and_proxies_are_let_through() {
+    fn nodes_local_pages_public_registries_and_proxies_may_write() {
         let foreign = ("origin", "https://example.com");
         assert!(!is_foreign("POST", &[("host", "localhost:3000")]));
         let local = ("origin", "http://localhost:8080");
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn admin_paths_are_known_by_their_first_segment() {
+    fn the_first_segment_makes_a_path_an_admin_path() {
         for path in ["/admin", "/admin/spend", "/%61dmin/spend", "/admin?x=1"] {
             assert!(is_admin_path(&path.parse().unwrap()), "{path}");
         }

@@ -2,7 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, IF_NONE_MATCH, VARY};
+use actix_web::http::header::{
+    CACHE_CONTROL, ContentType, ETag, EntityTag, Header, IfNoneMatch, VARY,
+};
 use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -23,11 +25,11 @@ use crate::server::registry::{
     Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
 };
 
-/// Bytes of a page with stores while there is no memory for longer ones.
+/// The maximum length of a page with stores while the memory for stores is used up, in bytes.
 const SHORT_PAGE_BYTES: usize = 64 << 10;
 
 /// `POST /register`
-pub(super) async fn register_peer(
+pub(crate) async fn register_peer(
     api: web::Data<Api>,
     body: Body<RegisterRequest>,
 ) -> Result<Json<RegisterResponse>, ApiError> {
@@ -47,7 +49,7 @@ pub(super) async fn register_peer(
 }
 
 /// `POST /heartbeat`
-pub(super) async fn renew_lease(
+pub(crate) async fn renew_lease(
     api: web::Data<Api>,
     body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
@@ -63,36 +65,41 @@ pub(super) async fn renew_lease(
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     };
-    // Written by hand: most responses are of this kind.
+    // Serialized without serde: heartbeats are most of the load.
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .body(response.to_json()))
 }
 
 /// `GET /peers`
-pub(super) async fn list_peers(
+pub(crate) async fn list_peers(
     api: web::Data<Api>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = read_query(&api, &request)?;
-    query.known = known_memberships(&request);
+    let if_none_match = IfNoneMatch::parse(&request).ok();
+    query.known = known_memberships(if_none_match.as_ref());
     let is_sample = matches!(query.extent, Extent::Sample(_));
     let slot = api.enter_listing(&request).await?;
-    // The stores of all listed peers are written out at once, and kept until the client has taken
-    // them. While many clients take their time, pages are short.
+    // The stores of all listed peers are copied, and kept until the response has been sent. While
+    // slow clients use all memory for that, pages are short.
     let mut stores = api.listed_stores.charge();
     if query.include.stores && stores.raise_to(query.bounds.max_bytes).is_err() {
         query.bounds.max_bytes = query.bounds.max_bytes.min(SHORT_PAGE_BYTES);
     }
-    let peers = api.registry.list_peers(&query).await?;
-    // A cache may keep a page but has to ask whether it is still right; a sample kept is none.
+    let mut peers = api.registry.list_peers(&query).await?;
+    if if_none_match == Some(IfNoneMatch::Any) {
+        // RFC 9110 §13.1.2: `*` matches any current representation, and a listing always exists.
+        peers.listing = None;
+    }
+    // A cache may store a page but must revalidate it. A stored sample would not be random.
     let caching = if is_sample { "no-store" } else { "no-cache" };
     let mut response = match &peers.listing {
         None => HttpResponse::NotModified(),
         Some(_) => HttpResponse::Ok(),
     };
     response
-        .insert_header((ETAG, entity_tag(peers.membership)))
+        .insert_header(ETag(entity_tag(peers.membership)))
         .insert_header((CACHE_CONTROL, caching))
         .insert_header((VARY, "Accept-Encoding"));
     let Peers {
@@ -149,14 +156,14 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
     })
 }
 
-/// A [`PeersResponse`](crate::protocol::PeersResponse) that is written as its client takes it, mostly
-/// by copying text.
+/// A [`PeersResponse`](crate::protocol::PeersResponse) that is serialized while its client receives
+/// it, mostly by copying JSON.
 struct Listing {
     peers: std::vec::IntoIter<ListedEntry>,
     include: Include,
-    /// What stands before the next peer.
-    before: &'static [u8],
-    /// What stands behind the last one.
+    /// The JSON before the next peer.
+    separator: &'static [u8],
+    /// The JSON after the last peer; empty once it was written.
     tail: Vec<u8>,
     total_bytes: usize,
 }
@@ -180,7 +187,7 @@ impl Listing {
             total_bytes: BEGIN.len() + listing.json_bytes + commas + tail.len(),
             peers: listing.peers.into_iter(),
             include,
-            before: BEGIN,
+            separator: BEGIN,
             tail: tail.into_bytes(),
         }
     }
@@ -191,13 +198,14 @@ impl LongBody for Listing {
         self.total_bytes
     }
 
-    fn write_some(&mut self, out: &mut Vec<u8>) -> bool {
+    fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
         let peer = self.peers.next();
-        let is_first = self.before.len() > 1;
+        // Only the beginning of the listing is longer than a comma.
+        let is_first = self.separator.len() > 1;
         if peer.is_some() || is_first {
-            out.extend_from_slice(self.before);
+            out.extend_from_slice(self.separator);
         }
-        self.before = b",";
+        self.separator = b",";
         match peer {
             Some(peer) => peer.write_json(out, self.include),
             None => out.append(&mut self.tail),
@@ -206,7 +214,7 @@ impl LongBody for Listing {
     }
 }
 
-/// The text that leads to a page.
+/// The `cursor` of a page.
 fn cursor_of(start: &PageStart) -> String {
     match start {
         PageStart::Drawn(_) => String::new(),
@@ -218,12 +226,15 @@ fn cursor_of(start: &PageStart) -> String {
     }
 }
 
-/// Tells callers apart, so that each reads another first page: by the address of the connection,
-/// or, where a proxy seems to be at its other end, by the address that the proxy saw.
+/// A number that differs between clients, so that each gets another first page: a hash of the
+/// address of the connection and, where the other end seems to be a proxy, of the client's address
+/// that the proxy added.
 fn caller_of(request: &HttpRequest) -> u64 {
     let address = request.peer_addr().map(|address| address.ip());
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);
+    // A proxy has most likely a private address. The last address in the header is the one that
+    // the proxy itself added; a client can write anything before it.
     if address.is_some_and(|address| AddressBlock::of(address).is_none()) {
         let seen = request.headers().get_all("X-Forwarded-For").next_back();
         let seen = seen.and_then(|value| value.to_str().ok()?.rsplit(',').next());
@@ -232,21 +243,20 @@ fn caller_of(request: &HttpRequest) -> u64 {
     hasher.finish()
 }
 
-fn entity_tag(membership: Membership) -> String {
+fn entity_tag(membership: Membership) -> EntityTag {
     let Membership {
         directory,
         revision,
         draw,
     } = membership;
-    format!("W/\"{directory:x}-{revision:x}-{draw:x}\"")
+    // Weak, since leases in the listing change without a new tag.
+    EntityTag::new_weak(format!("{directory:x}-{revision:x}-{draw:x}"))
 }
 
-/// The states that the client says it has, by RFC 9110, section 13.1.2; other tags are ignored.
-fn known_memberships(request: &HttpRequest) -> Vec<Membership> {
-    let parse = |tag: &str| {
-        let tag = tag.trim();
-        let opaque = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-        let mut numbers = opaque.split('-').map(|hex| u64::from_str_radix(hex, 16));
+/// The states of the membership that the client has listings of. Tags that are not ours are ignored.
+fn known_memberships(if_none_match: Option<&IfNoneMatch>) -> Vec<Membership> {
+    let parse = |tag: &EntityTag| {
+        let mut numbers = tag.tag().split('-').map(|hex| u64::from_str_radix(hex, 16));
         let mut next = || numbers.next()?.ok();
         Some(Membership {
             directory: next()?,
@@ -254,11 +264,8 @@ fn known_memberships(request: &HttpRequest) -> Vec<Membership> {
             draw: next()?,
         })
     };
-    request
-        .headers()
-        .get_all(IF_NONE_MATCH)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(parse)
-        .collect()
+    match if_none_match {
+        Some(IfNoneMatch::Items(tags)) => tags.iter().filter_map(parse).collect(),
+        Some(IfNoneMatch::Any) | None => Vec::new(),
+    }
 }

@@ -1,4 +1,4 @@
-//! Reads query parameters one by one, so that each fault is told by the name of its parameter.
+//! Reads query parameters one by one, so that each error names its parameter.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,15 @@ use actix_web::web;
 use crate::protocol::{Limits, PeerId, RequestError, is_visible};
 use crate::server::policy::selection::PageStart;
 
-/// Parameters of a query, known ones or not. A head full of them would cost a hundred heartbeats.
+/// The maximum number of parameters, known or unknown. Parsing a whole head of parameters would cost
+/// as much as a hundred heartbeats.
 const MAX_PARAMETERS: usize = 32;
 
-/// The parameters of a query string; those nobody asks for are ignored.
-pub(super) struct Query(HashMap<String, String>);
+/// The parameters of a query string; unknown ones are ignored.
+pub(crate) struct Query(HashMap<String, String>);
 
-/// Names the parameter only if that is harmless: the client, and whoever shows its errors, gets
-/// back what somebody put into a link.
+/// Names the parameter only if its name is short and alphanumeric: the error repeats text that
+/// another person may have put into a link, and the client may display it.
 fn repeated(name: String) -> RequestError {
     const MAX_NAME_CHARS: usize = 64;
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -26,7 +27,8 @@ fn repeated(name: String) -> RequestError {
 }
 
 impl Query {
-    pub(super) fn parse(text: &str) -> Result<Self, RequestError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, RequestError> {
+        // Counts separators instead of parameters, since parsing is what costs time.
         if text.bytes().filter(|&byte| byte == b'&').count() >= MAX_PARAMETERS {
             let form = format!("at most {MAX_PARAMETERS} parameters");
             return Err(RequestError::invalid("query", &form));
@@ -43,7 +45,7 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, RequestError> {
         match self.0.remove(name).as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -52,7 +54,7 @@ impl Query {
         }
     }
 
-    pub(super) fn count(&mut self, name: &'static str) -> Result<Option<usize>, RequestError> {
+    pub(crate) fn count(&mut self, name: &'static str) -> Result<Option<usize>, RequestError> {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
@@ -62,7 +64,7 @@ impl Query {
         }
     }
 
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         name: &'static str,
         max_bytes: usize,
@@ -70,9 +72,9 @@ impl Query {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
-        // Bytes that are no UTF-8 were replaced as the query string was decoded.
-        let is_whole = !text.contains(char::REPLACEMENT_CHARACTER);
-        if (1..=max_bytes).contains(&text.len()) && is_visible(&text) && is_whole {
+        // Decoding the query string replaced bytes that are not UTF-8.
+        let is_utf8 = !text.contains(char::REPLACEMENT_CHARACTER);
+        if (1..=max_bytes).contains(&text.len()) && is_visible(&text) && is_utf8 {
             Ok(Some(text))
         } else {
             let form =
@@ -81,12 +83,13 @@ impl Query {
         }
     }
 
-    /// Where the page before ended: a peer id, and behind `~` the one where the first page began.
-    pub(super) fn cursor(&mut self, name: &'static str) -> Result<Option<PageStart>, RequestError> {
+    /// Reads where the previous page ended: a peer id, and after `~` the id where the first page
+    /// began.
+    pub(crate) fn cursor(&mut self, name: &'static str) -> Result<Option<PageStart>, RequestError> {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
-        // Of whatever length: today's limit may be lower than the one a peer registered under.
+        // Of any length: the peer may have registered under a higher limit than today's.
         let limits = Limits {
             peer_id_chars: usize::MAX,
             ..Limits::default()
@@ -106,7 +109,7 @@ impl Query {
         }))
     }
 
-    pub(super) fn peer_id(
+    pub(crate) fn peer_id(
         &mut self,
         name: &'static str,
         limits: &Limits,

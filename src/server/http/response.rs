@@ -1,4 +1,4 @@
-//! Bodies of responses: long ones in pieces, and the end of each one noted.
+//! Response bodies: long ones are sent in pieces, and the end of each is reported to its connection.
 
 use std::any::Any;
 use std::fmt;
@@ -10,43 +10,42 @@ use actix_web::web::Bytes;
 
 use super::connection::Exchange;
 
-/// Bytes of a piece. actix-http asks for a piece, and for the next one when the socket has taken
-/// it, so this is what a client that never reads costs.
-pub(super) const PIECE_BYTES: usize = 32 << 10;
+/// The length of a piece, in bytes. actix-http polls the next piece once the socket has accepted
+/// this one, so a client that never reads costs one piece of memory.
+pub(crate) const PIECE_BYTES: usize = 32 << 10;
 
-/// A long body that is written piece by piece, as its client takes it.
+/// A long body that is produced piece by piece while its client receives it.
 ///
-/// Whatever was needed to be allowed to send it, a permit for example, travels with it, and is
-/// dropped when the last piece was handed over.
-pub(super) struct Pieces {
+/// It owns the permit for sending it, for example a lane slot, until it is dropped itself.
+pub(crate) struct Pieces {
     total_bytes: u64,
-    /// Bytes that were not handed over yet.
+    /// Bytes that actix-http has not received yet.
     left_bytes: u64,
     ready: Bytes,
     rest: Option<Rest>,
     _permit: Box<dyn Any>,
 }
 
-/// A body that is written bit by bit.
-pub(super) trait LongBody {
-    /// How long it is as a whole, in bytes.
+/// A body that is produced in steps.
+pub(crate) trait LongBody {
+    /// The length of the whole body, in bytes.
     fn total_bytes(&self) -> usize;
 
-    /// Appends some more of it to `out`, a few KiB at most. Returns whether there is yet more.
-    fn write_some(&mut self, out: &mut Vec<u8>) -> bool;
+    /// Appends the next few KiB to `out`. Returns whether more follows.
+    fn write_next(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
-/// The rest of a body.
+/// The part of a body that is not produced yet.
 type Rest = Box<dyn LongBody>;
 
-/// A body has another length than was announced.
+/// A body does not have the length that its `Content-Length` announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a body is not as long as was announced")]
-pub(super) struct WrongLength;
+pub(crate) struct WrongLength;
 
 impl Pieces {
-    /// A body that is written as its client takes it.
-    pub(super) fn written(body: impl LongBody + 'static, permit: impl Any) -> Self {
+    /// A body that is produced while its client receives it.
+    pub(crate) fn from_long_body(body: impl LongBody + 'static, permit: impl Any) -> Self {
         Self {
             total_bytes: body.total_bytes() as u64,
             left_bytes: body.total_bytes() as u64,
@@ -56,17 +55,12 @@ impl Pieces {
         }
     }
 
-    /// A body that is there already.
-    pub(super) fn of(body: Bytes, permit: impl Any) -> Self {
-        let total_bytes = body.len();
-        Self::whole(body, total_bytes, permit)
-    }
-
-    fn whole(ready: Bytes, total_bytes: usize, permit: impl Any) -> Self {
+    /// A body that is complete already.
+    pub(crate) fn from_bytes(body: Bytes, permit: impl Any) -> Self {
         Self {
-            total_bytes: total_bytes as u64,
-            left_bytes: total_bytes as u64,
-            ready,
+            total_bytes: body.len() as u64,
+            left_bytes: body.len() as u64,
+            ready: body,
             rest: None,
             _permit: Box::new(permit),
         }
@@ -77,10 +71,12 @@ impl Pieces {
             && let Some(rest) = &mut self.rest
         {
             let left_bytes = usize::try_from(self.left_bytes).unwrap_or(usize::MAX);
+            // A step may exceed the piece by a few KiB; reserving an eighth more avoids a second
+            // allocation.
             let mut piece = Vec::with_capacity(left_bytes.min(PIECE_BYTES + PIECE_BYTES / 8));
             let mut has_more = true;
             while has_more && piece.len() < PIECE_BYTES {
-                has_more = rest.write_some(&mut piece);
+                has_more = rest.write_next(&mut piece);
             }
             if !has_more {
                 self.rest = None;
@@ -88,15 +84,17 @@ impl Pieces {
             self.ready = piece.into();
         }
         if self.ready.is_empty() {
-            // A body that is too short would leave the client waiting for the rest.
+            // Fails on a body that is too short: otherwise the client would wait for the rest.
             return if self.left_bytes == 0 {
                 Ok(None)
             } else {
                 Err(WrongLength)
             };
         }
+        // A complete body, or a long step, is split so that the buffer of actix-http stays small.
         let bytes = self.ready.len().min(PIECE_BYTES + PIECE_BYTES / 8);
         let piece = self.ready.split_to(bytes);
+        // More bytes than announced would look like the start of the next response.
         self.left_bytes = self
             .left_bytes
             .checked_sub(bytes as u64)
@@ -129,15 +127,15 @@ impl MessageBody for Pieces {
     }
 }
 
-/// The body of any response; tells the connection when no more of it is to come.
+/// The body of any response; notifies the connection when it is dropped.
 #[derive(Debug)]
-pub(super) struct Tracked<B> {
+pub(crate) struct Tracked<B> {
     body: B,
     exchange: Option<Exchange>,
 }
 
 impl<B> Tracked<B> {
-    pub(super) fn new(body: B, exchange: Option<Exchange>) -> Self {
+    pub(crate) fn new(body: B, exchange: Option<Exchange>) -> Self {
         Self { body, exchange }
     }
 }
@@ -179,7 +177,7 @@ mod tests {
             self.0
         }
 
-        fn write_some(&mut self, out: &mut Vec<u8>) -> bool {
+        fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
             self.1(out)
         }
     }
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_body_is_rendered_as_it_is_taken() {
+    fn a_long_body_is_produced_while_its_pieces_are_polled() {
         let calls = Rc::new(std::cell::Cell::new(0));
         let counted = Rc::clone(&calls);
         let rest = move |out: &mut Vec<u8>| {
@@ -203,7 +201,7 @@ mod tests {
         };
         let permit = Rc::new(());
         let watch = Rc::downgrade(&permit);
-        let mut pieces = Pieces::written(Written(200_000, rest), permit);
+        let mut pieces = Pieces::from_long_body(Written(200_000, rest), permit);
         assert_eq!(calls.get(), 0);
         let first = pieces.next_piece().unwrap().unwrap();
         assert!(first.len() < PIECE_BYTES + 1000);
@@ -216,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_step_is_cut_into_pieces() {
+    fn a_long_step_is_split_into_pieces() {
         let rest = |out: &mut Vec<u8>| {
             out.resize(1 << 20, b'x');
             false
         };
-        let mut pieces = Pieces::written(Written(1 << 20, rest), ());
+        let mut pieces = Pieces::from_long_body(Written(1 << 20, rest), ());
         let all = drain(&mut pieces).unwrap();
         assert!(all.iter().all(|piece| piece.len() < 2 * PIECE_BYTES));
         assert_eq!(all.iter().map(Bytes::len).sum::<usize>(), 1 << 20);
@@ -234,13 +232,13 @@ mod tests {
             false
         };
         assert_eq!(
-            drain(&mut Pieces::written(Written(5, once), ())),
+            drain(&mut Pieces::from_long_body(Written(5, once), ())),
             Err(WrongLength)
         );
         assert_eq!(
-            drain(&mut Pieces::written(Written(3, once), ())),
+            drain(&mut Pieces::from_long_body(Written(3, once), ())),
             Err(WrongLength)
         );
-        assert!(drain(&mut Pieces::written(Written(4, once), ())).is_ok());
+        assert!(drain(&mut Pieces::from_long_body(Written(4, once), ())).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The paths, and the handlers behind them.
+//! The paths and their handlers.
 
 use actix_cors::Cors;
 use actix_web::http::header::{ETAG, RETRY_AFTER};
@@ -9,8 +9,8 @@ use super::errors::ApiError;
 use super::{cost, peers, sessions, status, turn};
 use crate::protocol::paths;
 
-/// All that is served.
-pub(super) fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
+/// Configures the application.
+pub(crate) fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
     let has_operator = api.admin_token.is_some();
     app.app_data(api).configure(routes);
     if has_operator {
@@ -39,7 +39,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(|| async { ApiError::NoSuchPath.into_response() }));
 }
 
-/// What the operator may do. Without a token these paths do not exist.
+/// The operator's paths. Without a configured token they do not exist.
 fn admin_routes(app: &mut web::ServiceConfig) {
     let put = |path, route: Route| resource(path, "PUT").route(route);
     app.service(put(paths::ADMIN_PEER_TIER, web::put().to(cost::set_tier)))
@@ -47,7 +47,7 @@ fn admin_routes(app: &mut web::ServiceConfig) {
         .service(put(paths::ADMIN_MODE, web::put().to(cost::set_mode)));
 }
 
-/// A resource that takes a body by POST.
+/// A resource that accepts only POST.
 fn post<F, Args, R>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args, Output = R>,
@@ -57,27 +57,29 @@ where
     resource(path, "POST").route(web::post().to(handler))
 }
 
-pub(super) fn get() -> Route {
+/// A route for GET and HEAD.
+pub(crate) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A resource that answers any method but its own with the ones it allows.
+/// A resource that responds to other methods than `allowed` with 405.
 fn resource(path: &str, allowed: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
         ApiError::WrongMethod { allowed }.into_response()
     }))
 }
 
-/// Web pages of any origin may use the registry; it knows no cookies and sends no credentials.
-pub(super) fn cors() -> Cors {
+/// Web pages of any origin may use the registry, since it uses no cookies or other credentials of
+/// the browser.
+pub(crate) fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
-        // Any method may be asked about; the resources say which they take, in the one error shape.
+        // Preflights allow any method; the resources refuse others than their own with a JSON error.
         .allow_any_method()
         .allow_any_header()
         .expose_headers([ETAG, RETRY_AFTER])
         .send_wildcard()
-        // The answer is the same whatever the origin.
+        // The response is the same for every origin.
         .disable_vary_header()
         .max_age(86_400)
 }

@@ -1,4 +1,4 @@
-//! Allocating TURN sessions, ending them, and reporting what they relayed.
+//! Allocating and releasing TURN sessions, and reporting their usage.
 
 use std::fmt;
 
@@ -21,17 +21,17 @@ use crate::server::policy::allocation::Refusal;
 use crate::server::policy::credentials;
 use crate::server::registry::{Allocation, CostStatus, GrantedSession, RegistryError, Reported};
 
-/// Why no session was granted.
+/// Why a session was not allocated.
 #[derive(Debug)]
-pub(super) enum AllocationError {
-    /// The request failed like any other.
+pub(crate) enum AllocationError {
+    /// An error that other requests can get as well.
     Api(ApiError),
     /// A limit does not allow the session.
     Refused(Box<AllocationRefusedResponse>),
 }
 
 /// `POST /allocate-turn`
-pub(super) async fn allocate_turn(
+pub(crate) async fn allocate_turn(
     api: web::Data<Api>,
     body: Body<AllocateTurnRequest>,
 ) -> Result<NoStore<AllocateTurnResponse>, AllocationError> {
@@ -77,7 +77,8 @@ pub(super) async fn allocate_turn(
 
 fn refused(api: &Api, refusal: Refusal, cost: &CostStatus) -> AllocationError {
     let code = refusal.code();
-    // Peers that were refused together come back apart.
+    // Up to a tenth longer at random, so that peers which were refused at the same time do not
+    // retry at the same time.
     let base_secs = refusal.retry_after_secs();
     let retry_after = base_secs + rand::random_range(0..=base_secs / 10);
     let (name, allowed) = refusal.limit();
@@ -96,7 +97,7 @@ fn refused(api: &Api, refusal: Refusal, cost: &CostStatus) -> AllocationError {
     }))
 }
 
-/// Which limit does not allow an allocation.
+/// The message for a refused allocation.
 fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
     match refusal {
         Refusal::AttemptP2pFirst => format!(
@@ -160,7 +161,7 @@ impl ResponseError for AllocationError {
 }
 
 /// `POST /release-turn`
-pub(super) async fn release_turn(
+pub(crate) async fn release_turn(
     api: web::Data<Api>,
     body: Body<ReleaseTurnRequest>,
 ) -> Result<NoStore<ReleaseTurnResponse>, ApiError> {
@@ -177,7 +178,7 @@ pub(super) async fn release_turn(
 }
 
 /// `POST /report-turn-usage`
-pub(super) async fn report_turn_usage(
+pub(crate) async fn report_turn_usage(
     api: web::Data<Api>,
     body: Body<ReportTurnUsageRequest>,
 ) -> Result<NoStore<ReportTurnUsageResponse>, ApiError> {

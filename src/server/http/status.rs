@@ -1,4 +1,4 @@
-//! What the registry says about itself.
+//! The responses about the registry itself.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -13,7 +13,7 @@ use crate::server::log_lines;
 use crate::server::registry::Status;
 
 /// `GET /stats`
-pub(super) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsResponse>, ApiError> {
+pub(crate) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsResponse>, ApiError> {
     let status = api.registry.status().await?;
     let counters = status.counters;
     Ok(NoStore(StatsResponse {
@@ -36,13 +36,13 @@ pub(super) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsRespo
 }
 
 /// `GET /health`
-pub(super) async fn show_health(api: web::Data<Api>) -> HttpResponse {
-    // Without a look at the registry first, which whoever is stuck may hold.
+pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
+    // Checks the pulse first, which needs no lock: a stuck actor may hold the registry's lock.
     let status = match api.registry.pulse().health(clock::machine_ms()) {
         Ok(()) => api.registry.status().await.ok(),
         Err(_) => None,
     };
-    // That nothing is relayed is worth a look, but peers still register and are found.
+    // Without relaying the registry is degraded, but peers still register and are listed.
     let relays = |status: &Status| status.cost.mode != CostMode::Shutdown;
     let (health, can_serve) = match &status {
         _ if api.is_draining() => (HealthStatus::Draining, false),

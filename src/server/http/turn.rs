@@ -1,4 +1,4 @@
-//! Offering relay capacity and listing who offers it.
+//! Registering and listing TURN servers.
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::web::Json;
@@ -15,7 +15,7 @@ use crate::protocol::{
 use crate::server::policy::turn;
 
 /// `POST /register-turn-server`
-pub(super) async fn register_turn_server(
+pub(crate) async fn register_turn_server(
     api: web::Data<Api>,
     body: Body<RegisterTurnServerRequest>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
@@ -33,7 +33,7 @@ pub(super) async fn register_turn_server(
 }
 
 /// `GET /turn-servers`
-pub(super) async fn list_turn_servers(
+pub(crate) async fn list_turn_servers(
     api: web::Data<Api>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
@@ -54,9 +54,9 @@ pub(super) async fn list_turn_servers(
                 last_seen: peer.last_seen_ms(),
             })
         })
-        // The most loaded servers are left out if not all fit.
+        // The list is sorted by load, so the most loaded servers are left out if not all fit.
         .take_while(|server| {
-            let bytes = about_bytes(server);
+            let bytes = estimate_bytes(server);
             let fits = bytes <= left_bytes;
             left_bytes = left_bytes.saturating_sub(bytes);
             fits
@@ -67,17 +67,17 @@ pub(super) async fn list_turn_servers(
         total: listing.total as u64,
         timestamp: rfc3339(listing.now_ms),
     };
-    // Such a response always serializes: its keys are names of fields.
+    // Cannot fail: the response has no maps with keys that are not strings.
     let json = serde_json::to_vec(&response).unwrap_or_default();
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .content_type(ContentType::json())
-        .body(Pieces::of(json.into(), slot)))
+        .body(Pieces::from_bytes(json.into(), slot)))
 }
 
-/// About how long a server is in JSON.
-fn about_bytes(server: &ListedTurnServer) -> usize {
-    /// The names of the fields, and the numbers.
+/// The approximate length of a server in JSON, in bytes.
+fn estimate_bytes(server: &ListedTurnServer) -> usize {
+    /// The field names and the numbers.
     const FIXED_BYTES: usize = 192;
     let addresses = server.turn_addresses.iter();
     let address_bytes: usize = addresses.map(|address| address.len() + "\"\",".len()).sum();

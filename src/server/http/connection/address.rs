@@ -1,34 +1,35 @@
-//! Which connections count as coming from the same place.
+//! Groups the addresses of clients for the limit on connections per address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address as far as the cap per address is concerned: an IPv4 address, or an IPv6 network of
-/// 64 bits, since a host may choose the other 64 as it likes.
+/// The unit of the limit per address: an IPv4 address, or the first 64 bits of an IPv6 address, since
+/// a host can choose the other 64 bits freely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AddressBlock {
+pub(crate) enum AddressBlock {
     V4(Ipv4Addr),
     V6([u16; 4]),
 }
 
 impl AddressBlock {
-    /// The block of a public address. `None` for loopback, private and link-local ones: behind
-    /// those is most likely a proxy, which speaks for many.
-    pub fn of(address: IpAddr) -> Option<Self> {
+    /// Returns the block of a public address. Returns `None` for loopback, private and link-local
+    /// addresses: those are most likely proxies, which serve many clients.
+    pub(crate) fn of(address: IpAddr) -> Option<Self> {
+        // An IPv4-mapped IPv6 address is the same client as the IPv4 address.
         match address.to_canonical() {
-            IpAddr::V4(v4) => (!is_near_v4(v4)).then_some(Self::V4(v4)),
+            IpAddr::V4(v4) => (!is_local_v4(v4)).then_some(Self::V4(v4)),
             IpAddr::V6(v6) => {
                 let [a, b, c, d, ..] = v6.segments();
-                (!is_near_v6(v6)).then_some(Self::V6([a, b, c, d]))
+                (!is_local_v6(v6)).then_some(Self::V6([a, b, c, d]))
             }
         }
     }
 }
 
-fn is_near_v4(address: Ipv4Addr) -> bool {
+fn is_local_v4(address: Ipv4Addr) -> bool {
     address.is_loopback() || address.is_private() || address.is_link_local()
 }
 
-fn is_near_v6(address: Ipv6Addr) -> bool {
+fn is_local_v6(address: Ipv6Addr) -> bool {
     address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
 }
 
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn loopback_and_private_addresses_have_no_block() {
-        for near in [
+        for local in [
             "127.0.0.1",
             "127.9.9.9",
             "10.1.2.3",
@@ -57,7 +58,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "::ffff:127.0.0.1",
         ] {
-            assert_eq!(block(near), None, "{near}");
+            assert_eq!(block(local), None, "{local}");
         }
         for public in [
             "172.32.0.1",

@@ -8,31 +8,36 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock::deadline_in;
 
-/// A timer that is set as rarely as possible: one that rings too early is set anew only then, so
-/// that a busy connection does not set it with each request.
+/// A timer that is reset rarely: when the deadline moves to a later time, the timer fires at the
+/// old time and is reset then. So a busy connection does not reset it with each request.
 #[derive(Debug, Default)]
-pub struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    /// Is ready at `until`.
-    pub fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if sleep.deadline() > until {
-            sleep.as_mut().reset(until);
+    /// Returns ready once `deadline` has passed.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
         }
-        while sleep.deadline() < until {
+        // Waits for the earlier time first, which costs less than a reset with every request.
+        while sleep.deadline() < deadline {
             ready!(sleep.as_mut().poll(cx));
-            sleep.as_mut().reset(until);
+            sleep.as_mut().reset(deadline);
         }
         sleep.as_mut().poll(cx)
     }
 
-    /// Sees to it that the alarm rings within `limit`, for who has no deadline now and may have
-    /// one then. One that is set already stays as it is.
-    pub fn keep_set(&mut self, cx: &mut Context<'_>, limit: Duration) {
+    /// Makes sure that the task is woken within `limit`, for a task that has no deadline now but
+    /// may have one by then. A timer that is set already is not changed.
+    pub(crate) fn keep_set(&mut self, cx: &mut Context<'_>, limit: Duration) {
         if self.0.as_ref().is_none_or(|sleep| sleep.is_elapsed()) {
-            let until = deadline_in(limit);
-            if self.poll(cx, until).is_ready() {
+            // The poll registers the task with the timer. A timer that is due already registers
+            // nothing, so the task is woken directly.
+            let deadline = deadline_in(limit);
+            if self.poll(cx, deadline).is_ready() {
                 cx.waker().wake_by_ref();
             }
         }

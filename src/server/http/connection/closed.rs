@@ -1,5 +1,5 @@
-//! Why the server closed connections that their clients wanted to keep: counted, and said in the
-//! log at a bounded rate.
+//! Counts and logs why the server closed connections that their clients had not closed. The log has
+//! a limited rate.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,31 +9,32 @@ use tokio::time::Instant;
 
 use crate::clock::timer_now;
 
-/// How often the log names a reason at most.
+/// The minimum time between two log lines with the same reason.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Its address has as many connections as one address may have.
+pub(crate) enum Reason {
+    /// Its address has the maximum number of connections.
     AddressCap,
-    /// It was idle or slow for longest when there was no place for a new one.
+    /// It had been idle or slow for longest when a new connection needed its place.
     Evicted,
-    /// It was new, there was no place, and all others were being served.
+    /// It was new, and the server was handling requests on all connections in the table.
     NoPlace,
     /// The head of its request was too long.
     HeadTooLarge,
     /// The head of its request did not arrive in time.
     SlowHead,
-    /// It did not receive its response in time, or held up most among those that did not.
+    /// Its client did not receive a response in time, or too many responses waited for slow clients
+    /// and this one had begun first.
     SlowReader,
-    /// It sent more than a little while all memory for half-received requests was in use.
+    /// It sent a long request while all memory for incomplete requests was in use.
     InputBudget,
 }
 
 impl Reason {
-    /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    /// All reasons, in the order of their discriminants.
+    pub(crate) const ALL: [Self; 7] = [
         Self::AddressCap,
         Self::Evicted,
         Self::NoPlace,
@@ -43,9 +44,9 @@ impl Reason {
         Self::InputBudget,
     ];
 
-    /// A stable word for metrics.
+    /// A stable name for metrics.
     #[expect(dead_code, reason = "the metrics will show it")]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AddressCap => "address_cap",
             Self::Evicted => "evicted",
@@ -57,26 +58,28 @@ impl Reason {
         }
     }
 
-    /// What the log says about such connections.
-    const fn in_words(self) -> &'static str {
+    /// The log line after the number of connections.
+    const fn log_text(self) -> &'static str {
         match self {
             Self::AddressCap => {
-                "refused, as their address has as many as it may \
+                "refused: their address has the maximum number of connections \
                  (MAX_CONNECTIONS_PER_ADDRESS)"
             }
-            Self::Evicted => "closed, idle or slow for longest, for new ones (MAX_CONNECTIONS)",
-            Self::NoPlace => "refused, as all others were being served (MAX_CONNECTIONS)",
-            Self::HeadTooLarge => "closed over a request head that was too long (MAX_HEAD_BYTES)",
-            Self::SlowHead => "closed over a request head that did not arrive in time",
-            Self::SlowReader => "closed over a response that was not received in time",
-            Self::InputBudget => "closed, as half-received requests use all memory for them",
+            Self::Evicted => {
+                "closed for new ones: they were idle or slow for longest (MAX_CONNECTIONS)"
+            }
+            Self::NoPlace => "refused: all other connections were being served (MAX_CONNECTIONS)",
+            Self::HeadTooLarge => "closed: a request head was too long (MAX_HEAD_BYTES)",
+            Self::SlowHead => "closed: a request head did not arrive in time",
+            Self::SlowReader => "closed: a response was not received in time",
+            Self::InputBudget => "closed: half-received requests use all memory for them",
         }
     }
 }
 
-/// How many connections were closed for which reason, since the process started.
+/// The number of connections closed since the process started, by reason.
 #[derive(Debug)]
-pub struct Closed {
+pub(crate) struct Closed {
     started: Instant,
     tallies: [Tally; Reason::ALL.len()],
 }
@@ -84,53 +87,54 @@ pub struct Closed {
 #[derive(Debug, Default)]
 struct Tally {
     closed: AtomicU64,
-    /// How many of them the log has told of.
+    /// How many of them were logged.
     logged: AtomicU64,
-    /// From when on the log may tell of more, in milliseconds since the start.
-    quiet_until_ms: AtomicU64,
+    /// When the next line may be logged, in milliseconds since the start.
+    next_line_ms: AtomicU64,
 }
 
 impl Closed {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             started: timer_now(),
             tallies: Default::default(),
         }
     }
 
-    /// How many were closed for `reason`.
+    /// Returns how many connections were closed for `reason`.
     #[cfg_attr(not(test), expect(dead_code, reason = "the metrics will show it"))]
-    pub fn count(&self, reason: Reason) -> u64 {
+    pub(crate) fn count(&self, reason: Reason) -> u64 {
         self.tallies[reason as usize].closed.load(Ordering::Relaxed)
     }
 
-    /// Counts some more.
-    pub fn add(&self, reason: Reason, count: u64) {
+    /// Adds `count` closed connections, and logs them if a line is due.
+    pub(crate) fn add(&self, reason: Reason, count: u64) {
         let tally = &self.tallies[reason as usize];
+        // Relaxed is enough everywhere: no other memory depends on these counters.
         let closed = tally.closed.fetch_add(count, Ordering::Relaxed) + count;
         let now_ms = ms_since(self.started, timer_now());
-        let quiet_until_ms = tally.quiet_until_ms.load(Ordering::Relaxed);
-        if now_ms < quiet_until_ms {
+        let next_line_ms = tally.next_line_ms.load(Ordering::Relaxed);
+        if now_ms < next_line_ms {
             return;
         }
-        let next_ms = now_ms + LOG_INTERVAL.as_millis() as u64;
-        // Whoever of several workers sets the next moment writes the line.
-        let is_mine = tally.quiet_until_ms.compare_exchange(
-            quiet_until_ms,
-            next_ms,
+        let following_ms = now_ms + LOG_INTERVAL.as_millis() as u64;
+        // Several workers can get here at once. Only the one that sets the next time logs.
+        let exchanged = tally.next_line_ms.compare_exchange(
+            next_line_ms,
+            following_ms,
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
-        if is_mine.is_ok() {
+        if exchanged.is_ok() {
             let before = tally.logged.swap(closed, Ordering::Relaxed);
             let count = closed.saturating_sub(before);
-            warn!("{count} connections {}", reason.in_words());
+            warn!("{count} connections {}", reason.log_text());
         }
     }
 }
 
-/// Milliseconds from `start` to `moment`; 0 if it was before.
-pub fn ms_since(start: Instant, moment: Instant) -> u64 {
-    let passed = moment.saturating_duration_since(start);
+/// Returns the milliseconds from `start` to `time`, or 0 if `time` is earlier.
+pub(crate) fn ms_since(start: Instant, time: Instant) -> u64 {
+    let passed = time.saturating_duration_since(start);
     u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }

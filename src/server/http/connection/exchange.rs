@@ -1,8 +1,8 @@
-//! What the socket of a connection and the service above it tell each other.
+//! The state of a connection that its socket and the service above it share.
 //!
-//! actix-http reads whatever its socket gives it, decodes all requests in it, and keeps them. So
-//! the socket gives no more than is needed: a little at a time while a head is awaited, nothing
-//! while a request is being answered, and of a body as much as its reader asks for.
+//! actix-http reads all that its socket has, decodes all requests in that, and queues them in
+//! memory. So the socket gives it only what it needs: a small read at a time while a head arrives,
+//! nothing while a request is being handled, and as much of a body as its reader asks for.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,44 +11,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limits::{
+    BODY_READ_BYTES, BODY_STEP_BYTES, DISCARD_TIMEOUT, FREE_INPUT_BYTES, HEAD_READ_BYTES,
+    HEAD_TIMEOUT, HEADER_COST_BYTES, KEEP_ALIVE, LARGE_MESSAGE_BYTES,
+};
 use super::table::{Activity, Place};
 use crate::clock::timer_now;
 use crate::server::http::budget::{Charge, OverBudget};
 use crate::server::http::lane::LaneSlot;
 
-/// How long the head of a request may take to arrive.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long an idle connection is kept. Heartbeats come every two minutes, so a connection serves
-/// one burst of requests, not a node's whole life.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How long a body that nobody reads may go on arriving.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes of a head that actix-http is given before it has to look at them. Many small requests in
-/// few bytes become large as they are decoded, up to 50 times, so these are few; the heads of real
-/// requests fit.
-pub const HEAD_READ_BYTES: usize = 1024;
-
-/// Bytes that are read at once of a body.
-pub const BODY_READ_BYTES: usize = 4096;
-
-/// Bytes of a body that its reader asks for at a time.
-const BODY_STEP_BYTES: usize = 16 << 10;
-
-/// Bytes of a half-received request that every connection may hold.
-const FREE_INPUT_BYTES: usize = 4096;
-
-/// What a header costs beside its bytes: its place in a hash table that is half empty.
-const HEADER_COST_BYTES: usize = 200;
-
-/// A response larger than this makes actix-http's buffer of a connection grow.
-const LARGE_RESPONSE_BYTES: u64 = 8 << 10;
-
-/// A request and its response on one connection; clones share it.
+/// The current request and response of a connection; clones share them.
 #[derive(Clone, Debug)]
-pub struct Exchange(Rc<Shared>);
+pub(crate) struct Exchange(Rc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -56,151 +30,160 @@ struct Shared {
     max_head_bytes: usize,
     response_timeout: Duration,
     phase: Cell<Phase>,
-    /// Bytes given to actix-http since the phase began.
+    /// Bytes given to actix-http since the last response began.
     given_bytes: Cell<usize>,
-    /// Bytes of the body that its reader has asked for and not been given.
+    /// Bytes of the body that its reader has asked for and not yet received.
     asked_bytes: Cell<usize>,
-    /// Whether the body of the request has been read to its end.
+    /// Whether a handler has read the body of the request to its end.
     has_read_body: Cell<bool>,
-    /// Whether actix-http has to look at what it was given before it gets more.
+    /// Whether actix-http must decode what it has before it gets more.
     must_pause: Cell<bool>,
-    /// Wakes the connection when it may read again.
-    held: RefCell<Option<Waker>>,
+    /// Wakes the task of the connection when the socket may read again.
+    read_waker: RefCell<Option<Waker>>,
     input: RefCell<Charge>,
     response: Cell<Response>,
-    /// The slot that the response has in a lane.
+    /// The lane slot of the response.
     slot: RefCell<Option<LaneSlot>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// The client has to send the whole head of a request until a moment, which comes soon once
-    /// it has begun.
-    Head { until: Instant, has_begun: bool },
-    /// The server answers; it limits its own time.
-    Answer,
-    /// The client may send the rest of a body that nobody reads.
-    Discard { until: Instant },
+    /// The client must send the whole head of a request before `deadline`, which moves to an
+    /// earlier time when the head begins.
+    Head { deadline: Instant, has_begun: bool },
+    /// The server handles the request. It limits its own time.
+    Handle,
+    /// The client may send the rest of a body that no handler reads.
+    Discard { deadline: Instant },
 }
 
-/// What of responses the socket has not taken yet.
+/// The responses that the socket has not accepted completely. A client can pipeline requests, so
+/// there can be more than one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Response {
-    /// When the oldest one has to be gone.
-    oldest_until: Option<Instant>,
-    /// When the one that began last has to be gone.
-    latest_until: Option<Instant>,
-    /// Whether the body of the latest has more to come.
+    /// The deadline of the oldest one.
+    oldest_deadline: Option<Instant>,
+    /// The deadline of the one that began last.
+    latest_deadline: Option<Instant>,
+    /// Whether the body of the latest one is not complete yet.
     has_more: bool,
-    /// Whether the kernel should take more of it at a time.
+    /// Whether the latest one is large, so that the kernel's send buffer should grow.
     is_large: bool,
 }
 
-/// What the socket may read now.
+/// How much the socket may read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// At most so many bytes.
+pub(crate) enum Reading {
+    /// At most this number of bytes.
     AtMost(usize),
-    /// Nothing, until actix-http has looked at what it has.
+    /// Nothing until actix-http has decoded what it has.
     Pause,
-    /// Nothing, until [`Exchange::hold`] wakes.
-    Hold,
-    /// Nothing ever, as the head is too long.
+    /// Nothing until the waker of [`Exchange::set_read_waker`] is woken.
+    Wait,
+    /// Nothing any more, because the head is too long.
     HeadTooLong,
 }
 
-/// What the client fails to do in time.
+/// What happens when the deadline of the client passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lateness {
-    /// Nothing that it has begun.
+pub(crate) enum Timeout {
+    /// The connection is closed without a response: no request has begun, or an unread body did
+    /// not end.
     Idle,
-    /// To send the rest of a head.
+    /// The client gets 408: it has not sent the rest of a head.
     Head,
 }
 
-/// What is known of a request when its head has arrived.
+/// The size of a request head.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadSize {
-    /// Bytes of the target, and of the names and values of all headers.
-    pub bytes: usize,
-    pub headers: usize,
+pub(crate) struct HeadSize {
+    /// The length of the target and of all headers, in bytes.
+    pub(crate) bytes: usize,
+    pub(crate) headers: usize,
 }
 
 impl Exchange {
-    pub fn new(place: Place, max_head_bytes: usize, response_timeout: Duration) -> Self {
+    pub(crate) fn new(place: Place, max_head_bytes: usize, response_timeout: Duration) -> Self {
         let input = RefCell::new(place.input_charge());
         Self(Rc::new(Shared {
             place,
             max_head_bytes,
             response_timeout,
             phase: Cell::new(Phase::Head {
-                until: timer_now() + HEAD_TIMEOUT,
+                deadline: timer_now() + HEAD_TIMEOUT,
                 has_begun: false,
             }),
             given_bytes: Cell::new(0),
             asked_bytes: Cell::new(0),
             has_read_body: Cell::new(false),
             must_pause: Cell::new(false),
-            held: RefCell::new(None),
+            read_waker: RefCell::new(None),
             input,
             response: Cell::default(),
             slot: RefCell::new(None),
         }))
     }
 
-    pub fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         &self.0.place
     }
 
-    pub fn max_head_bytes(&self) -> usize {
+    pub(crate) fn max_head_bytes(&self) -> usize {
         self.0.max_head_bytes
     }
 
-    /// What the socket may read now.
-    pub fn reading(&self) -> Reading {
+    /// Returns how much the socket may read now.
+    pub(crate) fn reading(&self) -> Reading {
         if self.0.must_pause.replace(false) {
             return Reading::Pause;
         }
         match self.0.phase.get() {
             Phase::Head { .. } => {
-                // What is left over from the read before may belong to this head or not, so a
-                // little more than the limit is let through. The limit itself is checked later.
+                // The count is not exact, since a read can also contain bytes of the request before.
+                // So this limit is one read higher; `begin_request` checks the exact one.
                 if self.0.given_bytes.get() >= self.0.max_head_bytes + HEAD_READ_BYTES {
                     return Reading::HeadTooLong;
                 }
                 Reading::AtMost(HEAD_READ_BYTES)
             }
-            Phase::Answer => match self.0.asked_bytes.get() {
-                0 => Reading::Hold,
+            // Reading ahead would let a client queue decoded requests without end.
+            Phase::Handle => match self.0.asked_bytes.get() {
+                0 => Reading::Wait,
                 asked => Reading::AtMost(asked.min(BODY_READ_BYTES)),
             },
             Phase::Discard { .. } => Reading::AtMost(BODY_READ_BYTES),
         }
     }
 
-    /// Has `waker` woken when the socket may read again.
-    pub fn hold(&self, waker: &Waker) {
-        self.0.held.replace(Some(waker.clone()));
+    /// Sets the waker to wake when the socket may read again.
+    pub(crate) fn set_read_waker(&self, waker: &Waker) {
+        self.0.read_waker.replace(Some(waker.clone()));
     }
 
-    /// The socket has read `bytes` of the `max_bytes` that it might.
-    pub fn received(&self, bytes: usize, max_bytes: usize) -> Result<(), OverBudget> {
+    /// Records that the socket has read `bytes` of at most `max_bytes`.
+    pub(crate) fn received(&self, bytes: usize, max_bytes: usize) -> Result<(), OverBudget> {
         let given = self.0.given_bytes.get() + bytes;
         self.0.given_bytes.set(given);
         match self.0.phase.get() {
-            Phase::Head { until, has_begun } => {
+            Phase::Head {
+                deadline,
+                has_begun,
+            } => {
+                // A full read can contain the end of a head. actix-http must decode it, which
+                // begins the request, before it reads bytes of the next one.
                 self.0.must_pause.set(bytes == max_bytes);
                 if !has_begun {
+                    // The time for a head counts from its first byte. Further bytes do not extend it.
                     let now = timer_now();
                     self.0.phase.set(Phase::Head {
-                        until: until.min(now + HEAD_TIMEOUT),
+                        deadline: deadline.min(now + HEAD_TIMEOUT),
                         has_begun: true,
                     });
-                    self.0.place.note(Activity::Receiving, now);
+                    self.0.place.record(Activity::Receiving, now);
                 }
                 self.charge(given)
             }
-            Phase::Answer => {
+            Phase::Handle => {
                 let asked = self.0.asked_bytes.get();
                 self.0.asked_bytes.set(asked.saturating_sub(bytes));
                 Ok(())
@@ -219,138 +202,153 @@ impl Exchange {
         self.0.input.borrow_mut().raise_to(bytes)
     }
 
-    /// When the client is late, and with what. `None` while the server is at work.
-    pub fn deadline(&self) -> Option<(Instant, Lateness)> {
+    /// Returns the deadline of the client and what happens then, or `None` while the server handles
+    /// a request.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Timeout)> {
         match self.0.phase.get() {
-            Phase::Head { until, has_begun } => {
-                let lateness = if has_begun {
-                    Lateness::Head
+            Phase::Head {
+                deadline,
+                has_begun,
+            } => {
+                let timeout = if has_begun {
+                    Timeout::Head
                 } else {
-                    Lateness::Idle
+                    Timeout::Idle
                 };
-                Some((until, lateness))
+                Some((deadline, timeout))
             }
-            Phase::Answer => None,
-            Phase::Discard { until } => Some((until, Lateness::Idle)),
+            Phase::Handle => None,
+            Phase::Discard { deadline } => Some((deadline, Timeout::Idle)),
         }
     }
 
-    /// A head has arrived.
-    pub fn begin_answer(&self, head: HeadSize) -> Result<(), BadHead> {
+    /// Records that a head has arrived, and checks its size.
+    pub(crate) fn begin_request(&self, head: HeadSize) -> Result<(), BadHead> {
         let shared = &self.0;
-        shared.phase.set(Phase::Answer);
+        // Nothing more is read until a handler asks for the body.
+        shared.phase.set(Phase::Handle);
         shared.asked_bytes.set(0);
         shared.has_read_body.set(false);
-        shared.place.note_also(Activity::Busy);
+        shared.place.change_activity(Activity::Busy);
         if head.bytes > shared.max_head_bytes {
             return Err(BadHead::TooLong {
                 max_bytes: shared.max_head_bytes,
             });
         }
+        // Without the entries in the hash table, many short headers would cost more than is charged.
         let cost = shared.given_bytes.get() + head.headers * HEADER_COST_BYTES;
         self.charge(cost).map_err(BadHead::OverBudget)
     }
 
-    /// The reader of a body has taken all that has arrived, and waits for more.
-    pub fn ask_for_body(&self) {
-        if matches!(self.0.phase.get(), Phase::Answer) {
-            self.0.place.note_also(Activity::Receiving);
+    /// Lets the socket read more of the body: its reader waits for it.
+    pub(crate) fn ask_for_body(&self) {
+        // Once the response has begun, a body is only discarded.
+        if matches!(self.0.phase.get(), Phase::Handle) {
+            // The server waits for the client again, so the connection may be evicted.
+            self.0.place.change_activity(Activity::Receiving);
             self.0.asked_bytes.set(BODY_STEP_BYTES);
-            self.wake_held();
+            self.wake_reader();
         }
     }
 
-    /// The reader of a body has all of it.
-    pub fn end_body(&self) {
-        if matches!(self.0.phase.get(), Phase::Answer) {
-            self.0.place.note_also(Activity::Busy);
+    /// Records that the reader of the body has all of it.
+    pub(crate) fn end_body(&self) {
+        if matches!(self.0.phase.get(), Phase::Handle) {
+            self.0.place.change_activity(Activity::Busy);
             self.0.asked_bytes.set(0);
             self.0.has_read_body.set(true);
         }
     }
 
-    /// Whether the body of the request has been read to its end.
-    pub fn has_read_body(&self) -> bool {
+    /// Whether a handler has read the body of the request to its end.
+    pub(crate) fn has_read_body(&self) -> bool {
         self.0.has_read_body.get()
     }
 
-    /// The response is known and will be sent: `bytes` of it, or a stream of any length. Tells
-    /// whether the connection may be kept after it.
-    pub fn end_answer(&self, bytes: Option<u64>, has_unread_body: bool) -> bool {
+    /// Records that the response begins, with a body of `bytes`, or of unknown length if `None`.
+    /// Returns whether the connection may be reused after it.
+    pub(crate) fn begin_response(&self, bytes: Option<u64>, has_unread_body: bool) -> bool {
         let shared = &self.0;
         let now = timer_now();
         shared.phase.set(if has_unread_body {
             Phase::Discard {
-                until: now + DISCARD_TIMEOUT,
+                deadline: now + DISCARD_TIMEOUT,
             }
         } else {
             Phase::Head {
-                until: now + KEEP_ALIVE,
+                deadline: now + KEEP_ALIVE,
                 has_begun: false,
             }
         });
-        let is_large = bytes.is_none_or(|bytes| bytes > LARGE_RESPONSE_BYTES);
-        // A stream has no end that could be waited for.
-        let until = bytes.map(|_| now + shared.response_timeout);
+        let is_large = bytes.is_none_or(|bytes| bytes > LARGE_MESSAGE_BYTES);
+        // A stream may go on for any time, so it has no deadline.
+        let deadline = bytes.map(|_| now + shared.response_timeout);
         let before = shared.response.get();
+        // A response before this one may still be in the socket. Its deadline comes first.
         shared.response.set(Response {
-            oldest_until: before.oldest_until.or(until),
-            latest_until: until,
+            oldest_deadline: before.oldest_deadline.or(deadline),
+            latest_deadline: deadline,
             has_more: true,
             is_large,
         });
-        shared.place.note(Activity::Idle, now);
-        let is_long = shared.given_bytes.replace(0) as u64 > LARGE_RESPONSE_BYTES;
+        shared.place.record(Activity::Idle, now);
+        // A long request made the read buffer grow, as a large response does with the write buffer.
+        let is_long_request = shared.given_bytes.replace(0) as u64 > LARGE_MESSAGE_BYTES;
+        // The handler has returned, so actix-http needs the request no longer.
         shared.input.borrow_mut().release();
-        self.wake_held();
-        !(is_large || is_long) || shared.place.grow()
+        self.wake_reader();
+        !(is_large || is_long_request) || shared.place.keep_large_buffers()
     }
 
-    /// The response was given a slot in a lane, which it loses when its client lets it wait.
-    pub fn lend(&self, slot: LaneSlot) {
+    /// Sets the lane slot of the response. It loses the slot if its client does not receive it.
+    pub(crate) fn set_slot(&self, slot: LaneSlot) {
         self.0.slot.replace(Some(slot));
     }
 
-    /// Whether the response has a slot in a lane.
-    pub fn has_slot(&self) -> bool {
+    /// Whether the response has a lane slot.
+    pub(crate) fn has_slot(&self) -> bool {
         self.0.slot.borrow().is_some()
     }
 
-    /// The slot of the response goes to the next one.
-    pub fn lose_slot(&self) {
+    /// Releases the lane slot of the response.
+    pub(crate) fn release_slot(&self) {
         self.0.slot.replace(None);
     }
 
-    /// Nothing more of the body of the latest response is to come.
-    pub fn end_response(&self) {
-        self.lose_slot();
+    /// Records that actix-http has all of the latest response, or dropped it.
+    pub(crate) fn end_response(&self) {
+        self.release_slot();
         let mut response = self.0.response.get();
         response.has_more = false;
         self.0.response.set(response);
     }
 
-    /// When the socket has to have taken the oldest response.
-    pub fn response_until(&self) -> Option<Instant> {
-        self.0.response.get().oldest_until
+    /// Returns when the client must have received the oldest response.
+    pub(crate) fn response_deadline(&self) -> Option<Instant> {
+        self.0.response.get().oldest_deadline
     }
 
-    /// Whether the response is larger than most.
-    pub fn is_large_response(&self) -> bool {
+    /// Whether the latest response is large.
+    pub(crate) fn is_large_response(&self) -> bool {
         self.0.response.get().is_large
     }
 
-    /// The client takes nothing at present.
-    pub fn stall(&self) {
-        let since = self.response_until().map_or_else(timer_now, |until| {
-            until.checked_sub(self.0.response_timeout).unwrap_or(until)
+    /// Records that the client receives nothing at present.
+    pub(crate) fn stall(&self) {
+        // The time when the oldest response began: the table evicts the longest-running ones first.
+        let since = self.response_deadline().map_or_else(timer_now, |deadline| {
+            deadline
+                .checked_sub(self.0.response_timeout)
+                .unwrap_or(deadline)
         });
         self.0.place.stall(since);
     }
 
-    /// The socket has taken all that it was given.
-    pub fn flushed(&self, had_stalled: bool) {
+    /// Records that the socket has accepted all that actix-http has written.
+    pub(crate) fn flushed(&self, had_stalled: bool) {
         let mut response = self.0.response.get();
-        response.oldest_until = response.latest_until.filter(|_| response.has_more);
+        // The older responses are gone. The latest one keeps its deadline until its body ends.
+        response.oldest_deadline = response.latest_deadline.filter(|_| response.has_more);
         self.0.response.set(response);
         if !had_stalled {
             return;
@@ -358,32 +356,34 @@ impl Exchange {
         self.0.place.unstall();
         let now = timer_now();
         match self.0.phase.get() {
-            // It took a while; only now is it the client's turn.
+            // The client could not send while its response waited, so its time begins only now.
             Phase::Head { has_begun, .. } => {
                 let (limit, activity) = if has_begun {
                     (HEAD_TIMEOUT, Activity::Receiving)
                 } else {
                     (KEEP_ALIVE, Activity::Idle)
                 };
-                let until = now + limit;
-                self.0.phase.set(Phase::Head { until, has_begun });
-                self.0.place.note(activity, now);
+                self.0.phase.set(Phase::Head {
+                    deadline: now + limit,
+                    has_begun,
+                });
+                self.0.place.record(activity, now);
             }
-            Phase::Answer => self.0.place.note(Activity::Busy, now),
-            Phase::Discard { .. } => self.0.place.note(Activity::Receiving, now),
+            Phase::Handle => self.0.place.record(Activity::Busy, now),
+            Phase::Discard { .. } => self.0.place.record(Activity::Receiving, now),
         }
     }
 
-    fn wake_held(&self) {
-        if let Some(waker) = self.0.held.take() {
+    fn wake_reader(&self) {
+        if let Some(waker) = self.0.read_waker.take() {
             waker.wake();
         }
     }
 }
 
-/// Why a request is refused for its head.
+/// Why the head of a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadHead {
+pub(crate) enum BadHead {
     #[error("the head is longer than {max_bytes} bytes")]
     TooLong { max_bytes: usize },
     #[error(transparent)]

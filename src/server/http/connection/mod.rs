@@ -1,18 +1,22 @@
-//! Connections that no client holds open by being slow, nor fills with what nobody asked for.
+//! Connections with limits on time and memory, so that slow or greedy clients cannot exhaust the
+//! server.
 //!
-//! actix-http is told to limit nothing but the close of a connection. All else is limited here,
-//! below it, at the [`socket`], which knows by the [`exchange`] whose turn it is: how long a head, an
-//! idle stretch and a response may take, and how much is read. The [`table`] limits their number, in
-//! all and per [`address`].
+//! All limits of actix-http are off, except the one on closing a connection. The [`socket`] below it
+//! limits the time for a head, idle time and a response, with the timers of [`alarm`], and the bytes
+//! that actix-http gets. It shares an [`exchange`] with the gate and the handlers, which says whether
+//! the client or the server acts next. The [`table`] limits the number of connections, in total and
+//! per [`address`]. [`closed`] counts and logs why connections were closed.
 
 mod address;
 mod alarm;
 mod closed;
 mod exchange;
+mod limits;
 mod socket;
 mod table;
 
-pub use address::AddressBlock;
-pub use exchange::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
-pub use socket::Connection;
-pub use table::Connections;
+pub(crate) use address::AddressBlock;
+pub(crate) use exchange::{BadHead, Exchange, HeadSize};
+pub(crate) use limits::HEAD_READ_BYTES;
+pub(crate) use socket::Connection;
+pub(crate) use table::Connections;

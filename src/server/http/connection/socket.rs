@@ -1,4 +1,4 @@
-//! A socket that limits what its client may take in time and bytes.
+//! A socket that limits the time and the memory that its client can use.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,54 +13,56 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::closed::Reason;
-use super::exchange::{BODY_READ_BYTES, Exchange, HEAD_TIMEOUT, Lateness, Reading};
+use super::exchange::{Exchange, Reading, Timeout};
+use super::limits::{BODY_READ_BYTES, HEAD_TIMEOUT};
 use crate::clock::deadline_in;
 use crate::server::http::errors::{self, ApiError};
 use crate::server::registry::SentBytes;
 
-/// How long a client may take nothing of a response.
-const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may receive nothing of a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a response whose client lets it wait keeps its slot in a lane. It costs the workers
-/// little then, and with so short a time clients that never read pass by the hundred a second.
-const SLOT_TIME: Duration = Duration::from_millis(25);
+/// How long a response keeps its lane slot while its client does not receive. Such a response costs
+/// the workers little, and with this short time each slot serves 40 clients per second that never
+/// read.
+const STALLED_SLOT_TIMEOUT: Duration = Duration::from_millis(25);
 
-/// How long what a client still sends is thrown away after it was told goodbye. Without that, the
-/// system would throw away the goodbye.
-const PARTING_TIME: Duration = Duration::from_secs(1);
+/// How long input is read and discarded after a refusal. If the socket closed with unread input, the
+/// kernel would reset the connection, and the client could lose the refusal.
+const INPUT_DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When a connection is looked at again that has no deadline now, as its request is being answered.
-const LOOK_AGAIN: Duration = HEAD_TIMEOUT;
+/// When to check for a deadline again while there is none, because the server handles a request.
+const RECHECK_INTERVAL: Duration = HEAD_TIMEOUT;
 
-/// Bytes that the kernel holds for a client which is sent a large response. For all others the
-/// listener's setting holds.
+/// The send buffer for a large response, in bytes. Until its first large response, a connection has
+/// the send buffer of the listener.
 const LARGE_SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// A socket that is closed when its client dawdles, or when its place is needed.
+/// A socket that closes when its client is too slow, or when a new connection needs its place.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     sent: SentBytes,
     exchange: Exchange,
     read_alarm: Alarm,
     write_alarm: Alarm,
-    /// The task that is woken when the connection has to go.
+    /// Wakes the task of the connection when it is evicted.
     task: Option<Waker>,
-    /// When the client must have taken something, while it takes nothing.
-    take_until: Option<Instant>,
-    /// When the response loses its slot in a lane, once it has waited for the client.
-    slot_until: Option<Instant>,
-    /// Whether the client has left something untaken since all was flushed.
+    /// The deadline for the next successful write; `None` unless a write waits.
+    write_deadline: Option<Instant>,
+    /// When the response loses its lane slot; `None` until it has first waited for the client.
+    slot_deadline: Option<Instant>,
+    /// Whether a write has waited for the client since the last flush.
     is_stalled: bool,
-    /// Whether something was sent since all was flushed.
+    /// Whether something was written since the last flush.
     has_unflushed: bool,
     has_large_send_buffer: bool,
-    /// Until when the rest of what the client sends is thrown away, after a goodbye.
-    parting_until: Option<Instant>,
+    /// Until when input is discarded, after a refusal.
+    discard_deadline: Option<Instant>,
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, sent: SentBytes, exchange: Exchange) -> Self {
+    pub(crate) fn new(stream: TcpStream, sent: SentBytes, exchange: Exchange) -> Self {
         Self {
             stream,
             sent,
@@ -68,22 +70,22 @@ impl Connection {
             read_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
             task: None,
-            take_until: None,
-            slot_until: None,
+            write_deadline: None,
+            slot_deadline: None,
             is_stalled: false,
             has_unflushed: false,
             has_large_send_buffer: false,
-            parting_until: None,
+            discard_deadline: None,
         }
     }
 
-    pub fn exchange(&self) -> Exchange {
+    pub(crate) fn exchange(&self) -> Exchange {
         self.exchange.clone()
     }
 
-    /// Fails if the place of the connection is needed, and sees to it that the task is woken then.
-    fn check_place(&mut self, cx: &Context<'_>) -> io::Result<()> {
-        // The task of a connection stays the same, so this is done once.
+    /// Fails if the connection was evicted. Otherwise registers the task to be woken by an eviction.
+    fn check_evicted(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        // Registers only once, as the task of a connection stays the same.
         if !self
             .task
             .as_ref()
@@ -98,33 +100,33 @@ impl Connection {
         Ok(())
     }
 
-    /// Has the system forget what the client has not taken, and returns the error to fail with.
+    /// Discards what the client has not received, and returns the error to fail with.
     fn abort(&self, kind: io::ErrorKind) -> io::Error {
         if self.is_stalled {
-            // Otherwise the system would keep it, and try to send it, for minutes.
+            // Otherwise the kernel would keep the data, and try to send it, for minutes.
             let _ = self.stream.set_zero_linger();
         }
         kind.into()
     }
 
-    /// Tells the client why it is refused, without the help of actix-http, and reads on for a
-    /// moment so that it gets to know.
-    fn part(&mut self, cx: &mut Context<'_>, reason: Reason, error: &ApiError) -> Poll<()> {
+    /// Sends `error` to the client without actix-http, and discards further input for a short time.
+    fn refuse(&mut self, cx: &mut Context<'_>, reason: Reason, error: &ApiError) -> Poll<()> {
         self.exchange.place().count_closed(reason);
+        // After a part of another response, the refusal would look like the rest of it.
         if !self.has_unflushed {
-            let goodbye = errors::goodbye(error);
-            // Few bytes into an empty buffer: the system takes all, or the client is gone.
-            if let Ok(bytes) = self.stream.try_write(&goodbye) {
+            let response = errors::raw_response(error);
+            // The send buffer is empty, so the kernel accepts all of it unless the client is gone.
+            if let Ok(bytes) = self.stream.try_write(&response) {
                 self.sent.add(bytes);
             }
         }
-        self.parting_until = Some(deadline_in(PARTING_TIME));
-        self.throw_away(cx)
+        self.discard_deadline = Some(deadline_in(INPUT_DISCARD_TIMEOUT));
+        self.discard_input(cx)
     }
 
-    /// Is ready when the client has closed, or has had enough time for that.
-    fn throw_away(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(until) = self.parting_until else {
+    /// Reads and discards input. Returns ready when the client has closed or the time is over.
+    fn discard_input(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.discard_deadline else {
             return Poll::Ready(());
         };
         let mut space = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
@@ -133,19 +135,20 @@ impl Connection {
             match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return self.read_alarm.poll(cx, until),
+                Poll::Pending => return self.read_alarm.poll(cx, deadline),
             }
         }
     }
 
-    /// Reads at most `max_bytes`.
+    /// Reads at most `max_bytes` into `buffer`.
     fn read_some(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
         max_bytes: usize,
     ) -> Poll<io::Result<()>> {
-        // By way of the stack, since the buffer is larger than what it should get.
+        // Reads into a smaller space on the stack first, since actix-http's buffer has room for more
+        // than `max_bytes`.
         let mut space = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
         let max_bytes = max_bytes.min(buffer.remaining()).min(space.len());
         let mut read = ReadBuf::uninit(&mut space[..max_bytes]);
@@ -153,37 +156,38 @@ impl Connection {
             .poll_read(cx, &mut read)?
             .is_pending()
         {
-            return self.wait_for_client(cx);
+            return self.poll_timeout(cx);
         }
         let bytes = read.filled();
         buffer.put_slice(bytes);
         if !bytes.is_empty() && self.exchange.received(bytes.len(), max_bytes).is_err() {
             let reason = Reason::InputBudget;
-            return self.part(cx, reason, &ApiError::InputBudget).map(Ok);
+            return self.refuse(cx, reason, &ApiError::InputBudget).map(Ok);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Waits for the client to send something, but not for ever.
-    fn wait_for_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some((until, lateness)) = self.exchange.deadline() else {
-            self.read_alarm.keep_set(cx, LOOK_AGAIN);
+    /// Returns pending until the client's deadline, then the result of the read.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((deadline, timeout)) = self.exchange.deadline() else {
+            // The server handles a request. There may be a deadline once it has responded.
+            self.read_alarm.keep_set(cx, RECHECK_INTERVAL);
             return Poll::Pending;
         };
-        ready!(self.read_alarm.poll(cx, until));
-        match lateness {
-            // Like a client that has closed: actix-http takes its leave.
-            Lateness::Idle => Poll::Ready(Ok(())),
-            Lateness::Head => {
+        ready!(self.read_alarm.poll(cx, deadline));
+        match timeout {
+            // Reports the end of input, as if the client had closed, so that actix-http closes.
+            Timeout::Idle => Poll::Ready(Ok(())),
+            Timeout::Head => {
                 let secs = HEAD_TIMEOUT.as_secs();
                 let error = ApiError::HeadTooSlow { secs };
-                self.part(cx, Reason::SlowHead, &error).map(Ok)
+                self.refuse(cx, Reason::SlowHead, &error).map(Ok)
             }
         }
     }
 
-    /// Makes of a write what it comes to in the light of the time it takes.
-    fn written(
+    /// Returns the result of `write`, or a timeout if it has been pending for too long.
+    fn finish_write(
         &mut self,
         cx: &mut Context<'_>,
         write: Poll<io::Result<usize>>,
@@ -191,35 +195,40 @@ impl Connection {
         if let Poll::Ready(result) = write {
             self.sent.add(*result.as_ref().unwrap_or(&0));
             self.has_unflushed = true;
-            self.take_until = None;
+            // Any progress resets this deadline. The whole response has its own.
+            self.write_deadline = None;
             return Poll::Ready(result);
         }
         if !self.is_stalled {
             self.is_stalled = true;
             self.exchange.stall();
         }
-        let until = *self
-            .take_until
-            .get_or_insert_with(|| deadline_in(TAKE_TIMEOUT));
+        let write_deadline = *self
+            .write_deadline
+            .get_or_insert_with(|| deadline_in(WRITE_TIMEOUT));
         if self.exchange.has_slot() {
-            // From the first time on that it waits, lest a client that takes a little now and then
-            // keeps others from their listings.
-            let until = *self
-                .slot_until
-                .get_or_insert_with(|| deadline_in(SLOT_TIME));
-            ready!(self.write_alarm.poll(cx, until));
-            self.exchange.lose_slot();
+            // Counts from the first wait, so that a client that reads a little from time to time
+            // cannot keep the slot from other listings.
+            let slot_deadline = *self
+                .slot_deadline
+                .get_or_insert_with(|| deadline_in(STALLED_SLOT_TIMEOUT));
+            ready!(self.write_alarm.poll(cx, slot_deadline));
+            self.exchange.release_slot();
         }
-        let whole_until = self.exchange.response_until().unwrap_or(until);
-        ready!(self.write_alarm.poll(cx, until.min(whole_until)));
+        let deadline = match self.exchange.response_deadline() {
+            Some(response_deadline) => write_deadline.min(response_deadline),
+            None => write_deadline,
+        };
+        ready!(self.write_alarm.poll(cx, deadline));
         self.exchange.place().count_closed(Reason::SlowReader);
         Poll::Ready(Err(self.abort(io::ErrorKind::TimedOut)))
     }
 
-    fn make_room_for_large_response(&mut self) {
+    /// Enlarges the kernel's send buffer for a large response, so that fewer writes wait.
+    fn enlarge_send_buffer(&mut self) {
         if self.exchange.is_large_response() && !self.has_large_send_buffer {
             self.has_large_send_buffer = true;
-            // A smaller buffer only means more, smaller steps.
+            // An error is harmless: with a smaller buffer the response takes more writes.
             let _ = set_socket_send_buffer_size(&self.stream, LARGE_SEND_BUFFER_BYTES);
         }
     }
@@ -231,36 +240,38 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check_place(cx)?;
-        if self.parting_until.is_some() {
-            return self.throw_away(cx).map(Ok);
+        self.check_evicted(cx)?;
+        if self.discard_deadline.is_some() {
+            return self.discard_input(cx).map(Ok);
         }
         if self.is_stalled {
-            // Whoever takes no response need not ask for another one. The write that waits wakes
-            // the task, which then comes here too.
-            self.read_alarm.keep_set(cx, LOOK_AGAIN);
+            // A client that does not receive a response must not send another request. When the
+            // pending write wakes the task, actix-http polls this again.
+            self.read_alarm.keep_set(cx, RECHECK_INTERVAL);
             return Poll::Pending;
         }
         match self.exchange.reading() {
             Reading::AtMost(bytes) => self.read_some(cx, buffer, bytes),
             Reading::Pause => {
+                // Pending makes actix-http decode what it has; the wake makes it read again after.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Reading::Hold => {
-                // Looks only, so that a client that sends nothing costs nothing.
+            Reading::Wait => {
+                // Only checks for input and reads none. Without any, no waker is needed: the socket
+                // wakes the task when input arrives.
                 if self.stream.poll_read_ready(cx).is_ready() {
-                    self.exchange.hold(cx.waker());
+                    self.exchange.set_read_waker(cx.waker());
                 }
-                // When the answer is known, actix-http does not ask again before something is
-                // there to be read. Somebody has to look whether it comes in time.
-                self.read_alarm.keep_set(cx, LOOK_AGAIN);
+                // After the response, actix-http does not poll again until there is input. The
+                // alarm makes sure that the deadline for the next request is checked.
+                self.read_alarm.keep_set(cx, RECHECK_INTERVAL);
                 Poll::Pending
             }
             Reading::HeadTooLong => {
                 let max_bytes = self.exchange.max_head_bytes();
                 let error = ApiError::HeadTooLarge { max_bytes };
-                self.part(cx, Reason::HeadTooLarge, &error).map(Ok)
+                self.refuse(cx, Reason::HeadTooLarge, &error).map(Ok)
             }
         }
     }
@@ -272,10 +283,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check_place(cx)?;
-        self.make_room_for_large_response();
+        self.check_evicted(cx)?;
+        self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(cx, write)
+        self.finish_write(cx, write)
     }
 
     fn poll_write_vectored(
@@ -283,10 +294,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check_place(cx)?;
-        self.make_room_for_large_response();
+        self.check_evicted(cx)?;
+        self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(cx, write)
+        self.finish_write(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -294,12 +305,14 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // actix-http flushes when it has handed over all that it has.
+        // actix-http flushes when it has written all that it has buffered.
         if self.has_unflushed {
             let had_stalled = std::mem::take(&mut self.is_stalled);
             self.exchange.flushed(had_stalled);
+            // A slot that is still held belongs to an unfinished response, which must not get more
+            // time because it was flushed.
             if !self.exchange.has_slot() {
-                self.slot_until = None;
+                self.slot_deadline = None;
             }
             self.has_unflushed = false;
         }

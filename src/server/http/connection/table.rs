@@ -1,7 +1,7 @@
-//! All open connections, and who has to go when there is no place for another one.
+//! The table of open connections, and which of them to evict when it is full.
 //!
-//! The table is locked when a connection opens, closes, or has to go. While it lives, its worker
-//! writes what it is doing into one atomic number; a request costs no lock.
+//! Opening, closing and evicting a connection lock the table. In between, the connection's worker
+//! stores its activity in one atomic number, so that a request takes no lock.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,41 +17,44 @@ use super::closed::{Closed, Reason, ms_since};
 use crate::clock::timer_now;
 use crate::server::http::budget::{ByteBudget, Charge};
 
-/// Responses that wait for their clients to take more. Beyond it the one that began first goes.
-/// Each costs up to 100 KiB here and 256 KiB in the kernel.
+/// The maximum number of responses that wait for their clients to receive more. Above it, those that
+/// began first are evicted. Each takes up to 100 KiB in this process, and its send buffer: up to
+/// 256 KiB, for which the kernel may use twice as much.
 const MAX_STALLED_RESPONSES: usize = 256;
 
-/// Connections that may keep buffers which a long request or response made large, up to 100 KiB
-/// each. Others are closed after such a response.
+/// The maximum number of connections that keep buffers which a long request or response enlarged, up
+/// to 100 KiB each. Others are closed after such a response.
 const MAX_LARGE_BUFFERS: usize = 256;
 
-/// Bytes of half-received requests of all connections together, beyond a few KiB of each.
+/// The maximum memory for incomplete requests of all connections, in bytes. A few KiB of each do not
+/// count.
 const INPUT_BUDGET_BYTES: usize = 32 << 20;
 
-/// What a connection is doing, as far as closing it is concerned.
+/// What a connection is doing, which decides whether it can be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub enum Activity {
+pub(crate) enum Activity {
     /// No request has begun.
     Idle = 0,
-    /// A request has begun and not arrived whole.
+    /// A request has begun and is incomplete.
     Receiving = 1,
-    /// A response waits for the client to take more of it.
+    /// A response waits for the client to receive more of it.
     Stalled = 2,
-    /// A request is being answered.
+    /// The server handles a request.
     Busy = 3,
 }
 
 /// The table; clones share it.
 #[derive(Clone, Debug)]
-pub struct Connections(Arc<Shared>);
+pub(crate) struct Connections(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     max: usize,
     max_per_block: usize,
-    /// How many go at once when one has to, so that the search is not made for each newcomer.
-    evicted_at_once: usize,
+    /// The number of connections to evict at a time. More than one, so that not every new
+    /// connection has to search the table.
+    eviction_batch: usize,
     started: Instant,
     table: Mutex<Table>,
     stalled: AtomicUsize,
@@ -62,35 +65,37 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// In no order; each entry knows where it is.
+    /// In no order; each entry stores its index.
     entries: Vec<Arc<Entry>>,
     per_block: HashMap<AddressBlock, usize>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Where it is in the table; [`NOWHERE`] once it was taken out. Changed under the lock only.
-    at: AtomicUsize,
+    /// The index in the table, or [`REMOVED`]. Changed only while the table is locked.
+    index: AtomicUsize,
     block: Option<AddressBlock>,
-    /// Milliseconds since the start of the table, then two bits of [`Activity`].
-    mark: AtomicU64,
+    /// The [`Activity`] in the lowest two bits. Above them, when it began, in milliseconds since the
+    /// start of the table.
+    state: AtomicU64,
     is_evicted: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// How long a connection may be idle and still count as one whose request is on its way. Otherwise
-/// a crowd that sends half a head at once would always be found less idle than honest newcomers.
+/// How long an idle connection is not evicted as idle, since its next request may be on the way.
+/// Otherwise clients that send half a head at once would always stay, and new honest clients
+/// would be evicted.
 const FRESH_MS: u64 = 1000;
 
-const NOWHERE: usize = usize::MAX;
+const REMOVED: usize = usize::MAX;
 const ACTIVITY_BITS: u64 = 0b11;
 
 impl Connections {
-    pub fn new(max: usize, max_per_block: usize) -> Self {
+    pub(crate) fn new(max: usize, max_per_block: usize) -> Self {
         Self(Arc::new(Shared {
             max,
             max_per_block,
-            evicted_at_once: max / 64 + 1,
+            eviction_batch: max / 64 + 1,
             started: timer_now(),
             table: Mutex::default(),
             stalled: AtomicUsize::new(0),
@@ -100,8 +105,8 @@ impl Connections {
         }))
     }
 
-    /// Enters a connection that was just opened, at the cost of others if there is no place.
-    pub fn enter(&self, address: Option<IpAddr>) -> Result<Place, Reason> {
+    /// Adds a new connection, and evicts others if the table is full.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Result<Place, Reason> {
         self.enter_at(address, timer_now())
     }
 
@@ -117,19 +122,22 @@ impl Connections {
         let shared = &self.0;
         let block = address.and_then(AddressBlock::of);
         let mut table = shared.lock();
+        // Before evicting others, so that an address over its maximum cannot evict anyone.
         if let Some(block) = &block
             && table.per_block.get(block).copied().unwrap_or(0) >= shared.max_per_block
         {
             return Err(Reason::AddressCap);
         }
         let mut evicted = Vec::new();
+        // Idle connections first, then those with a slow client. A busy one is never evicted: the
+        // server already handles its request.
         if table.entries.len() >= shared.max {
             let idle_before_ms = ms_since(shared.started, now).saturating_sub(FRESH_MS);
-            evicted = table.evict(shared.evicted_at_once, |activity, since_ms| {
+            evicted = table.evict(shared.eviction_batch, |activity, since_ms| {
                 activity == Activity::Idle as u64 && since_ms <= idle_before_ms
             });
             if evicted.is_empty() {
-                evicted = table.evict(shared.evicted_at_once, |activity, _| {
+                evicted = table.evict(shared.eviction_batch, |activity, _| {
                     activity != Activity::Busy as u64
                 });
             }
@@ -138,9 +146,9 @@ impl Connections {
             return Err(Reason::NoPlace);
         }
         let entry = Arc::new(Entry {
-            at: AtomicUsize::new(table.entries.len()),
+            index: AtomicUsize::new(table.entries.len()),
             block,
-            mark: AtomicU64::new(shared.mark(Activity::Idle, now)),
+            state: AtomicU64::new(shared.pack(Activity::Idle, now)),
             is_evicted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -148,8 +156,9 @@ impl Connections {
         if let Some(block) = block {
             *table.per_block.entry(block).or_default() += 1;
         }
+        // Waking tasks and logging need no lock.
         drop(table);
-        shared.tell(&evicted, Reason::Evicted);
+        shared.notify_evicted(&evicted, Reason::Evicted);
         Ok(Place {
             shared: Arc::clone(shared),
             entry,
@@ -158,20 +167,20 @@ impl Connections {
         })
     }
 
-    /// How many there are places for.
-    pub fn max(&self) -> usize {
+    /// Returns the maximum number of connections.
+    pub(crate) fn max(&self) -> usize {
         self.0.max
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     #[cfg_attr(not(test), expect(dead_code, reason = "the metrics will show it"))]
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.0.lock().entries.len()
     }
 
-    /// How many were closed, and why.
+    /// Returns how many connections were closed, by reason.
     #[cfg_attr(not(test), expect(dead_code, reason = "the metrics will show it"))]
-    pub fn closed(&self) -> &Closed {
+    pub(crate) fn closed(&self) -> &Closed {
         &self.0.closed
     }
 }
@@ -181,12 +190,12 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mark(&self, activity: Activity, since: Instant) -> u64 {
+    fn pack(&self, activity: Activity, since: Instant) -> u64 {
         ms_since(self.started, since) << 2 | activity as u64
     }
 
-    /// Tells the connections that they were evicted. Their workers close them.
-    fn tell(&self, evicted: &[Arc<Entry>], reason: Reason) {
+    /// Counts evicted connections and wakes their tasks, which close them.
+    fn notify_evicted(&self, evicted: &[Arc<Entry>], reason: Reason) {
         if evicted.is_empty() {
             return;
         }
@@ -197,51 +206,56 @@ impl Shared {
         }
     }
 
-    /// Closes the responses that have been under way for longest, if too many wait.
-    fn bound_stalled(&self) {
+    /// Evicts the connections of the responses that began first, if too many wait for their clients.
+    fn limit_stalled(&self) {
         let evicted = {
             let mut table = self.lock();
-            // Those evicted before are still counted until their workers close them.
+            // `self.stalled` still includes evicted connections until their workers close them, so
+            // this counts the entries of the table.
             let is_stalled = |entry: &Arc<Entry>| entry.activity() == Activity::Stalled as u64;
             let stalled = table.entries.iter().filter(|entry| is_stalled(entry));
             let surplus = stalled.count().saturating_sub(MAX_STALLED_RESPONSES);
             if surplus == 0 {
                 return;
             }
+            // Some more than necessary, so that the next stalled response does not search again.
             let count = surplus + MAX_STALLED_RESPONSES / 32;
             table.evict(count, |activity, _| activity == Activity::Stalled as u64)
         };
-        self.tell(&evicted, Reason::SlowReader);
+        self.notify_evicted(&evicted, Reason::SlowReader);
     }
 }
 
 impl Table {
-    /// Takes out the `count` entries that have been doing what they do for longest, of those which
-    /// `is_eligible` by what they do and since when.
+    /// Removes up to `count` entries: those with the oldest activity, of the ones for which
+    /// `is_eligible(activity, since_ms)`.
     fn evict(&mut self, count: usize, is_eligible: impl Fn(u64, u64) -> bool) -> Vec<Arc<Entry>> {
         let mut eligible: Vec<(u64, usize)> = Vec::new();
-        for (at, entry) in self.entries.iter().enumerate() {
-            let mark = entry.mark.load(Ordering::Relaxed);
-            let since_ms = mark >> 2;
-            if is_eligible(mark & ACTIVITY_BITS, since_ms) {
-                eligible.push((since_ms, at));
+        for (index, entry) in self.entries.iter().enumerate() {
+            // Read once: the worker may change it at any time.
+            let state = entry.state.load(Ordering::Relaxed);
+            let since_ms = state >> 2;
+            if is_eligible(state & ACTIVITY_BITS, since_ms) {
+                eligible.push((since_ms, index));
             }
         }
+        // Finds the oldest ones without sorting all.
         if count < eligible.len() {
             eligible.select_nth_unstable(count);
             eligible.truncate(count);
         }
-        // Taking one out moves the last one into its place, so the last ones go first.
-        eligible.sort_unstable_by_key(|&(_, at)| std::cmp::Reverse(at));
-        let taken = eligible.iter().map(|&(_, at)| self.take(at));
-        taken.collect()
+        // `remove` moves the last entry to the index of the removed one. From the highest index to
+        // the lowest, it moves no entry that is still to be removed.
+        eligible.sort_unstable_by_key(|&(_, index)| std::cmp::Reverse(index));
+        let removed = eligible.iter().map(|&(_, index)| self.remove(index));
+        removed.collect()
     }
 
-    fn take(&mut self, at: usize) -> Arc<Entry> {
-        let entry = self.entries.swap_remove(at);
-        entry.at.store(NOWHERE, Ordering::Relaxed);
-        if let Some(moved) = self.entries.get(at) {
-            moved.at.store(at, Ordering::Relaxed);
+    fn remove(&mut self, index: usize) -> Arc<Entry> {
+        let entry = self.entries.swap_remove(index);
+        entry.index.store(REMOVED, Ordering::Relaxed);
+        if let Some(moved) = self.entries.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
         }
         if let Some(block) = &entry.block
             && let Some(count) = self.per_block.get_mut(block)
@@ -257,13 +271,13 @@ impl Table {
 
 impl Entry {
     fn activity(&self) -> u64 {
-        self.mark.load(Ordering::Relaxed) & ACTIVITY_BITS
+        self.state.load(Ordering::Relaxed) & ACTIVITY_BITS
     }
 }
 
-/// The place of one connection in the table; it is free again when this is dropped.
+/// The place of one connection in the table. Dropping it removes the connection.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
     is_large: std::cell::Cell<bool>,
@@ -271,39 +285,41 @@ pub struct Place {
 }
 
 impl Place {
-    /// Notes what the connection is doing, and since when.
-    pub fn note(&self, activity: Activity, since: Instant) {
-        let mark = self.shared.mark(activity, since);
-        self.entry.mark.store(mark, Ordering::Relaxed);
+    /// Sets the activity of the connection and when it began.
+    pub(crate) fn record(&self, activity: Activity, since: Instant) {
+        let state = self.shared.pack(activity, since);
+        self.entry.state.store(state, Ordering::Relaxed);
     }
 
-    /// Notes what the connection is doing, for as long as it has been doing what it did.
-    pub fn note_also(&self, activity: Activity) {
-        let since = self.entry.mark.load(Ordering::Relaxed) & !ACTIVITY_BITS;
-        let mark = since | activity as u64;
-        self.entry.mark.store(mark, Ordering::Relaxed);
+    /// Sets the activity, and keeps the time when the activity before it began.
+    pub(crate) fn change_activity(&self, activity: Activity) {
+        // Only the worker of the connection writes, so a load and a store lose no update.
+        let since = self.entry.state.load(Ordering::Relaxed) & !ACTIVITY_BITS;
+        let state = since | activity as u64;
+        self.entry.state.store(state, Ordering::Relaxed);
     }
 
-    /// Notes that the client does not take the response that was begun at `since`.
-    pub fn stall(&self, since: Instant) {
-        self.note(Activity::Stalled, since);
+    /// Records that the client does not receive the response that began at `since`.
+    pub(crate) fn stall(&self, since: Instant) {
+        self.record(Activity::Stalled, since);
         if !self.is_stalled.replace(true) {
             let before = self.shared.stalled.fetch_add(1, Ordering::Relaxed);
             if before >= MAX_STALLED_RESPONSES {
-                self.shared.bound_stalled();
+                self.shared.limit_stalled();
             }
         }
     }
 
-    /// Notes that the client has taken everything.
-    pub fn unstall(&self) {
+    /// Records that the client has received everything.
+    pub(crate) fn unstall(&self) {
         if self.is_stalled.replace(false) {
             self.shared.stalled.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether the connection may keep large buffers; if not, it must be closed after its response.
-    pub fn grow(&self) -> bool {
+    /// Returns whether the connection may keep large buffers. If not, it must be closed after its
+    /// response.
+    pub(crate) fn keep_large_buffers(&self) -> bool {
         if self.is_large.get() {
             return true;
         }
@@ -316,23 +332,23 @@ impl Place {
         true
     }
 
-    /// Has `waker` woken when the connection has to go.
-    pub fn wake_when_evicted(&self, waker: &Waker) {
+    /// Registers the waker to wake when the connection is evicted.
+    pub(crate) fn wake_when_evicted(&self, waker: &Waker) {
         self.entry.waker.register(waker);
     }
 
-    /// Whether the connection has to go.
-    pub fn is_evicted(&self) -> bool {
+    /// Whether the connection was evicted and must close.
+    pub(crate) fn is_evicted(&self) -> bool {
         self.entry.is_evicted.load(Ordering::Acquire)
     }
 
-    /// A charge on the memory for half-received requests.
-    pub fn input_charge(&self) -> Charge {
+    /// Returns an empty charge on the memory for incomplete requests.
+    pub(crate) fn input_charge(&self) -> Charge {
         self.shared.input.charge()
     }
 
-    /// Counts that the connection is closed for `reason`.
-    pub fn count_closed(&self, reason: Reason) {
+    /// Counts this connection as closed for `reason`.
+    pub(crate) fn count_closed(&self, reason: Reason) {
         self.shared.closed.add(reason, 1);
     }
 }
@@ -344,9 +360,10 @@ impl Drop for Place {
             self.shared.large.fetch_sub(1, Ordering::Relaxed);
         }
         let mut table = self.shared.lock();
-        let at = self.entry.at.load(Ordering::Relaxed);
-        if at != NOWHERE {
-            table.take(at);
+        // An eviction has removed the entry already.
+        let index = self.entry.index.load(Ordering::Relaxed);
+        if index != REMOVED {
+            table.remove(index);
         }
     }
 }

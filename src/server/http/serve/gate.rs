@@ -1,4 +1,4 @@
-//! What is done with every request before the application sees it, and with every response.
+//! Checks every request before the application gets it, and completes every response.
 
 use std::future::Future;
 
@@ -18,11 +18,11 @@ use crate::server::http::errors::ApiError;
 use crate::server::http::origin::{is_admin_path, is_foreign_write};
 use crate::server::http::response::Tracked;
 
-/// The body of any response: the application's, or that of a refusal at the gate.
-pub(super) type GateBody<B> = Tracked<EitherBody<B>>;
+/// The body of any response: from the application, or from the gate if it refuses.
+pub(crate) type GateBody<B> = Tracked<EitherBody<B>>;
 
-/// Lets `app` answer `request`, if it may, and tells the connection when.
-pub(super) fn pass<S, B, E>(
+/// Passes `request` to `app` if it is admitted, and reports its progress to the connection.
+pub(crate) fn handle<S, B, E>(
     mut request: Request,
     app: &S,
 ) -> impl Future<Output = Result<Response<GateBody<B>>, E>> + use<S, B, E>
@@ -39,20 +39,23 @@ where
     };
     let is_admin_path = is_admin_path(request.uri());
     if is_admin_path {
-        // Without these no preflight is answered.
+        // Without these headers, the CORS middleware does not respond to a preflight. `admit` has
+        // read them already.
         let headers = request.headers_mut();
         headers.remove(ORIGIN);
         headers.remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
-    let answer = match admitted {
+    // Called here and not in the block below, since the future must not borrow `app`.
+    let handling = match admitted {
         Ok(()) => Ok(app.call(request)),
         Err(error) => Err(error),
     };
     async move {
+        // Errors of the application and refusals of the gate have the same type of body.
         let refused =
             |response: Response<BoxBody>| response.map_body(|_, body| EitherBody::right(body));
-        let mut response = match answer {
-            Ok(answer) => match answer.await {
+        let mut response = match handling {
+            Ok(response) => match response.await {
                 Ok(response) => Response::from(response).map_body(|_, body| EitherBody::left(body)),
                 Err(error) => refused(error.into()),
             },
@@ -65,26 +68,35 @@ where
             response.headers_mut().remove(ACCESS_CONTROL_EXPOSE_HEADERS);
         }
         if let Some(exchange) = &exchange {
-            let has_unread_body = has_long_body && !exchange.has_read_body();
-            let bytes = match response.body().size() {
-                BodySize::None => Some(0),
-                BodySize::Sized(bytes) => Some(bytes),
-                BodySize::Stream => None,
-            };
-            let may_be_kept = exchange.end_answer(bytes, has_unread_body);
-            if has_unread_body || !may_be_kept {
-                response
-                    .head_mut()
-                    .set_connection_type(ConnectionType::Close);
-            }
+            begin_response(exchange, &mut response, has_long_body);
         }
         Ok(response.map_body(|_, body| Tracked::new(body, exchange)))
     }
 }
 
+fn begin_response<B: MessageBody>(
+    exchange: &Exchange,
+    response: &mut Response<B>,
+    has_long_body: bool,
+) {
+    // Reading the rest of a long body could take any time, so the connection is not reused.
+    let has_unread_body = has_long_body && !exchange.has_read_body();
+    let bytes = match response.body().size() {
+        BodySize::None => Some(0),
+        BodySize::Sized(bytes) => Some(bytes),
+        BodySize::Stream => None,
+    };
+    let can_be_reused = exchange.begin_response(bytes, has_unread_body);
+    if has_unread_body || !can_be_reused {
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+}
+
 fn admit(request: &Request, exchange: &Exchange) -> Result<(), ApiError> {
     exchange
-        .begin_answer(size_of(request))
+        .begin_request(size_of(request))
         .map_err(|bad| match bad {
             BadHead::TooLong { max_bytes } => ApiError::HeadTooLarge { max_bytes },
             BadHead::OverBudget(_) => ApiError::InputBudget,
@@ -96,7 +108,7 @@ fn admit(request: &Request, exchange: &Exchange) -> Result<(), ApiError> {
 }
 
 fn size_of(request: &Request) -> HeadSize {
-    /// What a line of a head holds beside a name and a value.
+    /// The bytes of a header line other than its name and value.
     const LINE_BYTES: usize = ": \r\n".len();
     let mut size = HeadSize {
         bytes: request.uri().path().len() + request.uri().query().map_or(0, str::len),
@@ -109,7 +121,7 @@ fn size_of(request: &Request) -> HeadSize {
     size
 }
 
-/// Whether a body follows that has not arrived with the head.
+/// Whether the request has a body that did not arrive with the head.
 fn has_long_body(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers

@@ -1,13 +1,15 @@
-//! Sockets below, the application above.
+//! Serves the application on a listener.
 //!
-//! [`server`] puts both together, with the [`gate`] between them; [`starting`] answers while the
-//! database is read.
+//! [`server`] connects sockets, the [`gate`] and the application; [`capacity`] limits the
+//! connections to the [`open_files`] that the system allows; [`starting`] responds while the database
+//! is loaded.
 
+mod capacity;
 mod gate;
 mod open_files;
-pub(super) mod places;
 mod server;
 mod starting;
 
-pub(in crate::server) use server::serve;
-pub(in crate::server) use starting::Starting;
+pub(crate) use capacity::new_connections;
+pub(crate) use server::serve;
+pub(crate) use starting::Starting;

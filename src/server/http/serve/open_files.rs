@@ -1,14 +1,14 @@
-//! The limit of open files, which bounds the connections.
+//! The system's limit on open files, which limits the connections.
 
 use log::warn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are open beside connections: the database, its log, sockets, timers.
+/// Open files other than connections: the database, its log, sockets, timers.
 const OTHER_FILES: usize = 64;
 
-/// Raises the limit of open files to what the system allows, and returns how many connections fit:
+/// Raises the limit on open files to the system's maximum. Returns how many connections it allows:
 /// `max_connections`, or fewer if the limit is too low for those and `spare` more.
-pub(super) fn make_room(max_connections: usize, spare: usize) -> usize {
+pub(crate) fn raise_limit(max_connections: usize, spare: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -29,7 +29,7 @@ pub(super) fn make_room(max_connections: usize, spare: usize) -> usize {
     let fitting = fitting(max_connections, allowed, spare);
     warn!(
         "{max_connections} connections (MAX_CONNECTIONS) need {needed} open files, and the \
-         system allows {allowed} (ulimit -n, LimitNOFILE); {fitting} connections are taken"
+         system allows {allowed} (ulimit -n, LimitNOFILE); {fitting} connections are accepted"
     );
     fitting
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_connections_are_taken_as_fit() {
+    fn connections_are_limited_by_open_files() {
         assert_eq!(fitting(10_000, 1024, 100), 860);
         assert_eq!(fitting(10_000, 100_000, 100), 10_000);
         assert_eq!(fitting(10_000, 20, 100), 1);

@@ -1,4 +1,4 @@
-//! Puts the parts of the HTTP server together: sockets below, the gate, the application above.
+//! Connects the parts of the HTTP server: sockets, the gate and the application.
 
 use std::future::ready;
 use std::io;
@@ -16,48 +16,35 @@ use rustix::net::sockopt::{
     set_socket_recv_buffer_size, set_socket_send_buffer_size, set_tcp_nodelay, set_tcp_user_timeout,
 };
 
+use super::capacity::spare_connections;
 use super::gate;
-use super::places::spare_connections;
 use crate::server::http::connection::{Connection, Exchange};
 use crate::server::http::context::Api;
 use crate::server::http::routes::{app, cors};
 use crate::server::registry::SentBytes;
 
-/// How long a connection may take to close.
+/// The time limit for closing a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Threads of each worker for work that would block it. Only compressing does, which has a bound of
-/// its own.
+/// Threads of each worker for blocking work. Only compression uses them, and it has its own limit.
 const BLOCKING_THREADS: usize = 4;
 
-/// The send buffer of a connection, in bytes: what the kernel holds for a client that does not read.
-/// The kernel itself takes up to twice as much. A connection gets more for a large response.
+/// The send buffer of a connection, in bytes, which limits what the kernel holds for a client that
+/// does not read. The kernel may use twice as much. Large responses get a larger buffer.
 const SEND_BUFFER_BYTES: usize = 16 << 10;
 
-/// The receive buffer of a connection, in bytes: what the kernel holds of what was not read yet.
+/// The receive buffer of a connection, in bytes, which limits what the kernel holds unread.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Starts to serve on `listener`; the server runs until it is stopped by its handle.
+/// Starts the server on `listener`. It runs until its handle stops it.
 ///
-/// This does what `actix_web::HttpServer` does, which takes no sockets but its own.
-pub(in crate::server) fn serve(
-    api: Api,
-    listener: TcpListener,
-    sent: SentBytes,
-) -> io::Result<Server> {
+/// This replaces `actix_web::HttpServer`, which does not accept another type of socket.
+pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Result<Server> {
     let http = api.http;
     let connections = api.connections.clone();
-    // More than there are places, so that a newcomer is let in while another one has to go.
+    // More than fit in the table, so that a new connection is accepted while an evicted one closes.
     let max_accepted = connections.max() + spare_connections(&http);
-    // Inherited by each connection that is accepted.
-    set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
-    set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES)?;
-    // A response goes out piece by piece: the last piece must not wait until the client has
-    // acknowledged the one before, which takes it up to 40 ms.
-    set_tcp_nodelay(&listener, true)?;
-    // What the kernel holds of a response is forgotten if its client takes nothing of it for as long.
-    let timeout_ms = http.response_timeout_secs.saturating_mul(1000);
-    set_tcp_user_timeout(&listener, u32::try_from(timeout_ms).unwrap_or(u32::MAX))?;
+    set_socket_options(&listener, http.response_timeout_secs)?;
 
     let api = web::Data::new(api);
     let builder = Server::build();
@@ -69,10 +56,10 @@ pub(in crate::server) fn serve(
             .wrap(cors())
             .configure(move |config| app(config, api.clone()));
         let app = map_config(app, |()| AppConfig::default());
-        let gated = apply_fn_factory(app, |request: Request, app: &_| gate::pass(request, app));
+        let gated = apply_fn_factory(app, |request: Request, app: &_| gate::handle(request, app));
         let stopping = stopping.clone();
         let http_service = HttpService::build()
-            // The connection limits heads and idle stretches itself.
+            // The connection itself limits the time for heads, idle time and responses.
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -93,7 +80,7 @@ pub(in crate::server) fn serve(
                     let exchange = Exchange::new(place, http.max_head_bytes, response_timeout);
                     Ok((Connection::new(stream, sent.clone(), exchange), address))
                 }
-                // Dropping the stream closes it; the error goes nowhere.
+                // Dropping the stream closes it; nothing reads the error.
                 Err(_) => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),
             })
         })
@@ -107,4 +94,17 @@ pub(in crate::server) fn serve(
         .disable_signals()
         .listen("http", listener, factory)?;
     Ok(server.run())
+}
+
+/// Sets the options of `listener`, which the accepted connections inherit.
+fn set_socket_options(listener: &TcpListener, response_timeout_secs: u64) -> io::Result<()> {
+    set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?;
+    set_socket_recv_buffer_size(listener, RECEIVE_BUFFER_BYTES)?;
+    // Disables Nagle's algorithm: the last piece of a response must not wait for the acknowledgement
+    // of the one before, which clients delay by up to 40 ms.
+    set_tcp_nodelay(listener, true)?;
+    // The kernel discards unsent data of a client that acknowledges nothing for this time.
+    let timeout_ms = response_timeout_secs.saturating_mul(1000);
+    set_tcp_user_timeout(listener, u32::try_from(timeout_ms).unwrap_or(u32::MAX))?;
+    Ok(())
 }

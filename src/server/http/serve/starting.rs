@@ -1,4 +1,4 @@
-//! What is answered while the database is read.
+//! The server that responds while the database is loaded.
 
 use std::io;
 use std::net::TcpListener;
@@ -14,21 +14,21 @@ use crate::server::http::errors::{ApiError, row_of};
 use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
 
-/// Connections at a time; others wait until the registry serves.
+/// The maximum number of connections; others wait until the registry serves.
 const MAX_CONNECTIONS: usize = 256;
 
-/// How long the head of a request may take to arrive.
+/// The time limit for the head of a request to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end waits for requests under way, in seconds.
+/// How long stopping waits for open requests, in seconds.
 const STOP_TIMEOUT_SECS: u64 = 1;
 
-/// A server that says how far the start is, until it is stopped or dropped.
-pub(in crate::server) struct Starting(ServerHandle);
+/// A server that reports the progress of loading until it is stopped or dropped.
+pub(crate) struct Starting(ServerHandle);
 
 impl Starting {
-    /// Starts to answer on `listener`.
-    pub(in crate::server) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
+    /// Starts the server on `listener`.
+    pub(crate) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
         let progress = web::Data::new(progress);
         let server = HttpServer::new(move || {
             App::new()
@@ -39,7 +39,7 @@ impl Starting {
         })
         .workers(1)
         .max_connections(MAX_CONNECTIONS)
-        // Who is answered must connect anew to be served.
+        // Closes each connection, so that the client's next request reaches the real server.
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT_SECS)
@@ -51,15 +51,15 @@ impl Starting {
         Ok(Self(handle))
     }
 
-    /// Answers what is under way, and leaves the listener to others.
-    pub(in crate::server) async fn stop(self) {
+    /// Completes the open requests and stops using the listener.
+    pub(crate) async fn stop(self) {
         self.0.stop(true).await;
     }
 }
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        // The command is sent by the call; only its end would have to be waited for.
+        // The call itself sends the command; the future only waits until the server has stopped.
         drop(self.0.stop(false));
     }
 }
@@ -90,7 +90,7 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
         })
 }
 
-/// Any other path
+/// Any other path.
 async fn refuse(progress: web::Data<Progress>) -> HttpResponse {
     let (loaded_rows, total_rows) = progress.rows();
     ApiError::Starting {

@@ -18,25 +18,25 @@ fn exchange() -> Exchange {
     exchange_at(&Connections::new(10, 10))
 }
 
-/// Reads all that may be read at once, up to `bytes`.
+/// Reads as much as one read may, up to `bytes`. Returns the number of bytes.
 fn read(exchange: &Exchange, bytes: usize) -> usize {
-    let Reading::AtMost(most) = exchange.reading() else {
+    let Reading::AtMost(max) = exchange.reading() else {
         return 0;
     };
-    let bytes = bytes.min(most);
-    exchange.received(bytes, most).unwrap();
+    let bytes = bytes.min(max);
+    exchange.received(bytes, max).unwrap();
     bytes
 }
 
 #[test]
-fn a_head_is_given_little_by_little_and_not_without_end() {
+fn a_head_is_read_in_small_steps_up_to_a_maximum() {
     let exchange = exchange();
     let mut given = 0;
     loop {
         match exchange.reading() {
-            Reading::AtMost(most) => {
-                given += most;
-                assert_eq!(exchange.received(most, most), Ok(()));
+            Reading::AtMost(max) => {
+                given += max;
+                assert_eq!(exchange.received(max, max), Ok(()));
                 assert_eq!(exchange.reading(), Reading::Pause);
             }
             Reading::HeadTooLong => break,
@@ -47,44 +47,44 @@ fn a_head_is_given_little_by_little_and_not_without_end() {
 }
 
 #[test]
-fn nothing_is_read_ahead_while_a_request_is_answered() {
+fn nothing_is_read_while_a_request_is_handled() {
     let exchange = exchange();
     read(&exchange, 300);
-    exchange.begin_answer(SMALL_HEAD).unwrap();
-    assert_eq!(exchange.reading(), Reading::Hold);
-    exchange.hold(&noop_waker());
-    assert!(exchange.end_answer(Some(100), false));
-    assert!(exchange.0.held.borrow().is_none(), "it was not woken");
+    exchange.begin_request(SMALL_HEAD).unwrap();
+    assert_eq!(exchange.reading(), Reading::Wait);
+    exchange.set_read_waker(&noop_waker());
+    assert!(exchange.begin_response(Some(100), false));
+    assert!(exchange.0.read_waker.borrow().is_none(), "it was not woken");
     assert_eq!(exchange.reading(), Reading::AtMost(HEAD_READ_BYTES));
 }
 
 #[test]
-fn of_a_body_no_more_is_read_than_its_reader_asks_for() {
+fn a_body_is_read_only_as_far_as_its_reader_asks() {
     let exchange = exchange();
     read(&exchange, 300);
-    exchange.begin_answer(SMALL_HEAD).unwrap();
-    exchange.hold(&noop_waker());
+    exchange.begin_request(SMALL_HEAD).unwrap();
+    exchange.set_read_waker(&noop_waker());
     exchange.ask_for_body();
-    assert!(exchange.0.held.borrow().is_none(), "it was not woken");
+    assert!(exchange.0.read_waker.borrow().is_none(), "it was not woken");
     let mut given = 0;
-    while exchange.reading() != Reading::Hold {
+    while exchange.reading() != Reading::Wait {
         given += read(&exchange, usize::MAX);
     }
     assert_eq!(given, BODY_STEP_BYTES);
     exchange.ask_for_body();
     exchange.end_body();
-    assert_eq!(exchange.reading(), Reading::Hold);
+    assert_eq!(exchange.reading(), Reading::Wait);
 }
 
 #[test]
-fn a_head_is_measured_when_it_is_whole() {
+fn a_complete_head_is_measured() {
     let exchange = exchange();
     read(&exchange, 300);
     let head = HeadSize {
         bytes: MAX_HEAD_BYTES + 1,
         headers: 3,
     };
-    let refused = exchange.begin_answer(head);
+    let refused = exchange.begin_request(head);
     assert!(
         matches!(refused, Err(BadHead::TooLong { .. })),
         "{refused:?}"
@@ -92,7 +92,7 @@ fn a_head_is_measured_when_it_is_whole() {
 }
 
 #[test]
-fn half_received_heads_share_a_budget_and_small_ones_need_none() {
+fn incomplete_heads_share_a_budget_and_small_ones_need_none() {
     let connections = Connections::new(10_000, 10_000);
     let mut greedy = Vec::new();
     let refused = loop {
@@ -108,47 +108,47 @@ fn half_received_heads_share_a_budget_and_small_ones_need_none() {
     assert_eq!(refused, (32 << 20) / MAX_HEAD_BYTES + 1);
     let small = exchange_at(&connections);
     assert_eq!(small.received(300, 301), Ok(()));
-    small.begin_answer(SMALL_HEAD).unwrap();
-    // Many headers cost more than their bytes say.
+    small.begin_request(SMALL_HEAD).unwrap();
+    // Many headers take more memory than their text.
     let other = exchange_at(&connections);
     let head = HeadSize {
         bytes: 300,
         headers: 96,
     };
-    let refused = other.begin_answer(head);
+    let refused = other.begin_request(head);
     assert!(
         matches!(refused, Err(BadHead::OverBudget(_))),
         "{refused:?}"
     );
     greedy.clear();
-    assert_eq!(other.begin_answer(head), Ok(()));
+    assert_eq!(other.begin_request(head), Ok(()));
 }
 
 #[test]
-fn a_response_has_its_time_from_when_it_is_known_until_all_is_taken() {
+fn the_deadline_of_a_response_lasts_until_all_of_it_is_flushed() {
     let exchange = exchange();
     read(&exchange, 300);
-    exchange.begin_answer(SMALL_HEAD).unwrap();
-    assert_eq!(exchange.response_until(), None);
-    exchange.end_answer(Some(1 << 20), false);
-    let until = exchange.response_until().unwrap();
+    exchange.begin_request(SMALL_HEAD).unwrap();
+    assert_eq!(exchange.response_deadline(), None);
+    exchange.begin_response(Some(1 << 20), false);
+    let until = exchange.response_deadline().unwrap();
     exchange.stall();
-    // Some was taken, and more of the body is to come.
+    // A part was flushed, and more of the body follows.
     exchange.flushed(true);
-    assert_eq!(exchange.response_until(), Some(until));
+    assert_eq!(exchange.response_deadline(), Some(until));
     exchange.end_response();
     exchange.flushed(false);
-    assert_eq!(exchange.response_until(), None);
+    assert_eq!(exchange.response_deadline(), None);
 }
 
 #[test]
-fn a_body_that_nobody_reads_may_be_thrown_away_for_a_while() {
+fn an_unread_body_is_discarded_until_a_deadline() {
     let exchange = exchange();
     read(&exchange, 300);
-    exchange.begin_answer(SMALL_HEAD).unwrap();
+    exchange.begin_request(SMALL_HEAD).unwrap();
     assert!(!exchange.has_read_body());
-    exchange.end_answer(Some(100), true);
+    exchange.begin_response(Some(100), true);
     assert_eq!(exchange.reading(), Reading::AtMost(BODY_READ_BYTES));
-    let (_, lateness) = exchange.deadline().unwrap();
-    assert_eq!(lateness, Lateness::Idle);
+    let (_, timeout) = exchange.deadline().unwrap();
+    assert_eq!(timeout, Timeout::Idle);
 }

@@ -15,10 +15,10 @@ fn later(connections: &Connections) -> Instant {
     connections.0.started + Duration::from_secs(1000)
 }
 
-/// Notes what `place` has been doing for `ms` when it is [`later`].
+/// Records that at [`later`], `place` will have had this activity for `ms`.
 fn since(place: &Place, activity: Activity, ms: u64) {
-    let moment = place.shared.started + Duration::from_millis(1_000_000 - ms);
-    place.note(activity, moment);
+    let time = place.shared.started + Duration::from_millis(1_000_000 - ms);
+    place.record(activity, time);
 }
 
 fn evicted(places: &[Place]) -> Vec<bool> {
@@ -26,7 +26,7 @@ fn evicted(places: &[Place]) -> Vec<bool> {
 }
 
 #[test]
-fn a_public_address_has_its_cap_and_a_private_one_has_not() {
+fn a_public_address_has_a_maximum_and_a_private_one_has_not() {
     let connections = Connections::new(100, 2);
     let first = enter(&connections, public(1));
     let _second = enter(&connections, public(1));
@@ -42,45 +42,51 @@ fn a_public_address_has_its_cap_and_a_private_one_has_not() {
 }
 
 #[test]
-fn the_longest_idle_connection_goes_first() {
+fn the_longest_idle_connection_is_evicted_first() {
     let connections = Connections::new(4, 100);
-    let places: Vec<_> = (0..4).map(|at| enter(&connections, public(at))).collect();
+    let places: Vec<_> = (0..4)
+        .map(|last| enter(&connections, public(last)))
+        .collect();
     since(&places[0], Activity::Idle, 1500);
     since(&places[1], Activity::Receiving, 100_000);
     since(&places[2], Activity::Idle, 9000);
     since(&places[3], Activity::Busy, 200_000);
-    let _newcomer = connections.enter_at(public(9), later(&connections));
+    let _new = connections.enter_at(public(9), later(&connections));
     assert_eq!(evicted(&places), [false, false, true, false]);
     assert_eq!(connections.open(), 4);
 }
 
 #[test]
-fn without_an_idle_connection_the_slowest_goes_and_a_busy_one_never() {
+fn without_an_idle_connection_the_slowest_is_evicted_and_a_busy_one_never() {
     let connections = Connections::new(3, 100);
-    let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
+    let places: Vec<_> = (0..3)
+        .map(|last| enter(&connections, public(last)))
+        .collect();
     since(&places[0], Activity::Busy, 500_000);
     since(&places[1], Activity::Receiving, 3000);
     since(&places[2], Activity::Stalled, 4000);
-    let newcomer = connections
+    let new = connections
         .enter_at(public(9), later(&connections))
         .unwrap();
     assert_eq!(evicted(&places), [false, false, true]);
-    newcomer.note_also(Activity::Busy);
-    places[1].note_also(Activity::Busy);
+    new.change_activity(Activity::Busy);
+    places[1].change_activity(Activity::Busy);
     assert_eq!(connections.enter(public(8)).err(), Some(Reason::NoPlace));
-    // Those that were evicted give their places back once only.
+    // Dropping the place of an evicted connection must not remove another entry.
     drop(places);
     assert_eq!(connections.open(), 1);
 }
 
 #[test]
-fn a_newcomer_whose_request_is_on_its_way_outlasts_half_sent_heads() {
+fn a_new_connection_whose_request_may_be_on_the_way_outlasts_half_sent_heads() {
     let connections = Connections::new(3, 100);
-    let places: Vec<_> = (0..3).map(|at| enter(&connections, public(at))).collect();
+    let places: Vec<_> = (0..3)
+        .map(|last| enter(&connections, public(last)))
+        .collect();
     since(&places[0], Activity::Receiving, 700);
     since(&places[1], Activity::Idle, 300);
     since(&places[2], Activity::Receiving, 200);
-    let _newcomer = connections.enter_at(public(9), later(&connections));
+    let _new = connections.enter_at(public(9), later(&connections));
     assert_eq!(evicted(&places), [true, false, false]);
 }
 
@@ -91,13 +97,13 @@ fn an_evicted_connection_is_woken() {
     let connections = Connections::new(1, 100);
     let place = enter(&connections, None);
     place.wake_when_evicted(&noop_waker());
-    let _newcomer = enter(&connections, None);
+    let _new = enter(&connections, None);
     assert!(place.is_evicted());
     assert!(place.entry.waker.take().is_none(), "it was not woken");
 }
 
 #[test]
-fn beyond_the_cap_of_stalled_responses_the_first_one_goes() {
+fn above_the_maximum_of_stalled_responses_the_first_one_is_evicted() {
     let connections = Connections::new(10_000, 10_000);
     let places: Vec<_> = (0..=MAX_STALLED_RESPONSES)
         .map(|_| enter(&connections, None))
@@ -118,9 +124,12 @@ fn few_connections_keep_large_buffers() {
         .map(|_| enter(&connections, None))
         .collect();
     let last = places.pop().unwrap();
-    assert!(places.iter().all(Place::grow));
-    assert!(!last.grow());
-    assert!(places[0].grow(), "once it may, it may always");
+    assert!(places.iter().all(Place::keep_large_buffers));
+    assert!(!last.keep_large_buffers());
+    assert!(
+        places[0].keep_large_buffers(),
+        "a granted connection stays granted"
+    );
     drop(places.pop());
-    assert!(last.grow());
+    assert!(last.keep_large_buffers());
 }
