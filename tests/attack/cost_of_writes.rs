@@ -91,7 +91,8 @@ fn leases_that_run_out_together_hold_nobody_up() {
         heartbeat(&format!("same-{number:05}"))
     });
     let tally = renewals.done();
-    // The honest peers are watched while the leases run out, and not for long before.
+    // The honest peers are watched while the leases run out, which they do by the machine's clock,
+    // and not for long before.
     std::thread::sleep(Duration::from_secs(TIMEOUT_SECS - 2));
     let honest = Honest::begin(&server);
     let all_cleaned = eventually(Duration::from_secs(20), || {
