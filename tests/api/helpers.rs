@@ -252,6 +252,36 @@ impl TestRegistry {
         result.rows_affected()
     }
 
+    /// Adds rows like that of `a`, from outside.
+    pub async fn add_rows(&self, count: u64) {
+        let mut database = self.database().await;
+        sqlx::query(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+             INSERT INTO peers (peer_id, last_seen, registered_at, addresses, privacy_mode,
+                 bootstrap_capable, turn_capable, stores, version)
+             SELECT 'row-' || n, last_seen, registered_at, addresses, 0, 0, 0, '[\"s\"]', 'v' || n
+             FROM peers, n WHERE peer_id = 'a'",
+        )
+        .bind(i64::try_from(count).unwrap())
+        .execute(&mut database)
+        .await
+        .unwrap();
+        database.close().await.unwrap();
+    }
+
+    /// Sends heartbeats of a peer until this many are registered; returns how many were cleaned up.
+    pub async fn wait_for_peers(&self, sender: &str, registered: u64) -> u64 {
+        let mut cleaned = 0;
+        for _ in 0..10_000 {
+            let answer = self.heartbeat(sender).await.ok();
+            cleaned += answer["cleanedExpiredPeers"].as_u64().unwrap();
+            if answer["totalPeers"] == registered {
+                return cleaned;
+            }
+        }
+        panic!("never {registered} peers");
+    }
+
     pub fn database_path(&self) -> std::path::PathBuf {
         self.folder.path().join("peers.db")
     }

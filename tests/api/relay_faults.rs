@@ -149,3 +149,37 @@ async fn sessions_changed_from_outside_are_noticed_at_the_next_write() {
     assert_eq!(servers["servers"][0]["currentLoad"], Value::from(0));
     registry.allocate(&ask("a")).await.ok();
 }
+
+#[actix_web::test]
+async fn what_time_did_is_not_lost_with_the_write_of_one_peer_that_is_refused() {
+    let registry = TestRegistry::start_with_operator(&["--peer-timeout-secs=100000"]).await;
+    registry.register(&turn_server("turn", 10)).await.ok();
+    for id in ["a", "b", "odd"] {
+        registry.register(&peer(id)).await.ok();
+    }
+    registry.allocate(&ask("a")).await.ok();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON turn_sessions WHEN new.peer_id = 'odd'
+        BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    registry.execute(refuse).await;
+    // The session ends, which the next write about sessions is to book.
+    registry.advance_secs(2 * 3600);
+    let odd = registry.allocate(&ask("odd")).await;
+    odd.refused(503, "storage_unavailable");
+    registry.allocate(&ask("b")).await.ok();
+    let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
+    assert_eq!(count(&registry, booked).await, 3600 * 5 * 125_000);
+}
+
+#[actix_web::test]
+async fn sessions_on_a_server_that_was_removed_from_outside_end() {
+    let registry = start().await;
+    registry.allocate(&ask("a")).await.ok();
+    let remove = "DELETE FROM peers WHERE peer_id = 'turn'";
+    assert_eq!(registry.execute(remove).await, 1);
+    registry.heartbeat("a").await.ok();
+    let stats = registry.cost_stats().await.ok();
+    assert_eq!(stats["sessionStats"]["total"], 0);
+    registry.register(&turn_server("turn", 1)).await.ok();
+    let servers = registry.turn_servers().await.ok();
+    assert_eq!(servers["servers"][0]["currentLoad"], 0);
+}
