@@ -345,6 +345,6 @@ async fn the_token_of_the_operator_makes_no_peer_premium() {
         .request(reqwest::Method::POST, "/allocate-turn")
         .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
         .json(&json!({"peerId": "a", "userTier": "premium", "estimatedBandwidthMbps": 100}));
-    let granted = crate::helpers::Answer::of(request.send().await.unwrap()).await;
+    let granted = crate::answer::Answer::of(request.send().await.unwrap()).await;
     assert_eq!(granted.ok()["limits"]["maxBandwidthMbps"], 5);
 }

@@ -1,7 +1,6 @@
 //! Whatever one stranger sends, memory, tables, answers and the time of each step stay bounded.
 
 use serde_json::{Value, json};
-use sqlx::Connection;
 
 use crate::helpers::{TestRegistry, ask, in_order, peer, turn_server};
 
@@ -75,53 +74,22 @@ async fn stores_that_peers_share_are_kept_once() {
     assert!(taken > 3 * of_their_own, "{taken} {of_their_own}");
 }
 
-/// Adds rows like those of `a`, from outside.
-async fn add_rows(registry: &TestRegistry, count: usize) {
-    let mut database = registry.database().await;
-    sqlx::query(
-        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
-         INSERT INTO peers (peer_id, last_seen, registered_at, addresses, privacy_mode,
-             bootstrap_capable, turn_capable, stores, version)
-         SELECT 'row-' || n, last_seen, registered_at, addresses, 0, 0, 0, '[\"s\"]', 'v' || n
-         FROM peers, n WHERE peer_id = 'a'",
-    )
-    .bind(count as i64)
-    .execute(&mut database)
-    .await
-    .unwrap();
-    database.close().await.unwrap();
-}
-
-/// Sends heartbeats of `a` until this many peers are registered.
-async fn wait_for(registry: &TestRegistry, registered: u64) -> u64 {
-    let mut cleaned = 0;
-    for _ in 0..10_000 {
-        let answer = registry.heartbeat("a").await.ok();
-        cleaned += answer["cleanedExpiredPeers"].as_u64().unwrap();
-        if answer["totalPeers"] == registered {
-            return cleaned;
-        }
-    }
-    panic!("never {registered} peers");
-}
-
 #[actix_web::test]
 async fn many_rows_from_outside_are_followed_bit_by_bit_while_heartbeats_go_on() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
-    add_rows(&registry, 5_000).await;
+    registry.add_rows(5_000).await;
     // Whoever asks is known at once, whatever else is still to be compared.
     registry.heartbeat("row-4999").await.ok();
-    wait_for(&registry, 5_001).await;
+    registry.wait_for_peers("a", 5_001).await;
     assert_eq!(registry.listed_ids().await.len(), 5_001);
-    let mut database = registry.database().await;
     for change in [
         "DELETE FROM peers WHERE peer_id LIKE 'row-4%'",
         "UPDATE peers SET version = 'edited' WHERE peer_id LIKE 'row-3%'",
     ] {
-        sqlx::query(change).execute(&mut database).await.unwrap();
+        assert_eq!(registry.execute(change).await, 1_111);
     }
-    wait_for(&registry, 5_001 - 1_111).await;
+    registry.wait_for_peers("a", 5_001 - 1_111).await;
     registry
         .heartbeat("row-4")
         .await
@@ -134,8 +102,8 @@ async fn many_rows_from_outside_are_followed_bit_by_bit_while_heartbeats_go_on()
 async fn thousands_that_run_out_together_are_removed_bit_by_bit_and_listed_no_more() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
-    add_rows(&registry, 5_000).await;
-    wait_for(&registry, 5_001).await;
+    registry.add_rows(5_000).await;
+    registry.wait_for_peers("a", 5_001).await;
     registry.advance_secs(300);
     registry.heartbeat("a").await.ok();
     registry.advance_ms(300_001);
@@ -147,7 +115,7 @@ async fn thousands_that_run_out_together_are_removed_bit_by_bit_and_listed_no_mo
         .unwrap();
     assert!(first <= 2_000, "{first}");
     // The counts of all responses add up to the rows removed.
-    let mut cleaned = first + wait_for(&registry, 1).await;
+    let mut cleaned = first + registry.wait_for_peers("a", 1).await;
     cleaned += registry.heartbeat("a").await.ok()["cleanedExpiredPeers"]
         .as_u64()
         .unwrap();
@@ -234,4 +202,21 @@ async fn ended_sessions_of_all_peers_together_are_bounded() {
     assert!(session_rows(&registry).await <= 21);
     let released = registry.cost_stats().await.ok();
     assert_eq!(released["allocations"]["granted"], 60);
+}
+
+#[actix_web::test]
+async fn a_limit_of_sessions_above_those_that_are_kept_limits_nothing() {
+    let registry = TestRegistry::start_with(&[
+        "--max-allocations-per-minute=20",
+        "--max-ended-sessions-per-peer=8",
+    ])
+    .await;
+    registry.register(&turn_server("turn", 10)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    for _ in 0..30 {
+        let granted = registry.allocate(&ask("a")).await.ok();
+        let release = json!({ "peerId": "a", "sessionId": granted["sessionId"] });
+        registry.release(&release).await.ok();
+    }
+    assert!(session_rows(&registry).await <= 9);
 }

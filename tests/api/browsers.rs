@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, peer};
+use crate::answer::Answer;
+use crate::helpers::{ADMIN_TOKEN, TestRegistry, peer};
 
 const FOREIGN: (&str, &str) = ("origin", "https://example.org");
 

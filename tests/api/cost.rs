@@ -112,9 +112,8 @@ async fn every_byte_of_http_is_paid_for_once() {
         match step {
             // The tables are read anew, as they were changed from outside.
             1 => {
-                let mut database = registry.database().await;
-                let sql = "UPDATE peers SET version = '2' WHERE peer_id = 'a'";
-                sqlx::query(sql).execute(&mut database).await.unwrap();
+                let edit = "UPDATE peers SET version = '2' WHERE peer_id = 'a'";
+                registry.execute(edit).await;
             }
             3 => {
                 registry.stop().await;

@@ -14,17 +14,12 @@ const BREAK: &str = "CREATE TRIGGER broken BEFORE UPDATE ON peers
     BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
 const MEND: &str = "DROP TRIGGER broken";
 
-async fn execute(registry: &TestRegistry, sql: &'static str) {
-    let mut database = registry.database().await;
-    sqlx::query(sql).execute(&mut database).await.unwrap();
-}
-
 #[actix_web::test]
 async fn a_failed_transaction_changes_nothing_and_the_next_one_starts_afresh() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.advance_secs(60);
-    execute(&registry, BREAK).await;
+    registry.execute(BREAK).await;
     let answer = registry.heartbeat("a").await;
     assert!(
         answer
@@ -42,7 +37,7 @@ async fn a_failed_transaction_changes_nothing_and_the_next_one_starts_afresh() {
         (health.status.as_u16(), &health.body["status"]),
         (503, &json!("degraded"))
     );
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     let answer = registry.heartbeat("a").await.ok();
     assert_eq!(answer["lastSeen"], registry.now_ms());
     assert_eq!(registry.health().await.ok()["status"], "healthy");
@@ -54,7 +49,7 @@ async fn a_statement_that_touches_other_rows_than_planned_fails_its_transaction(
     registry.register(&peer("a")).await.ok();
     let ignore = "CREATE TRIGGER broken BEFORE UPDATE ON peers
         WHEN old.peer_id = 'a' BEGIN SELECT RAISE(IGNORE); END";
-    execute(&registry, ignore).await;
+    registry.execute(ignore).await;
     registry.advance_secs(60);
     let (a, b) = (
         registry.heartbeat("a").await,
@@ -62,7 +57,7 @@ async fn a_statement_that_touches_other_rows_than_planned_fails_its_transaction(
     );
     a.refused(503, "storage_unavailable");
     b.ok();
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     registry.heartbeat("a").await.ok();
 }
 
@@ -79,7 +74,7 @@ async fn writes_come_back_after_commits_that_failed() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     for sql in BREAK_COMMITS {
-        execute(&registry, sql).await;
+        registry.execute(sql).await;
     }
     for _ in 0..3 {
         registry.advance_secs(1);
@@ -88,7 +83,7 @@ async fn writes_come_back_after_commits_that_failed() {
     }
     let listing = registry.peers("").await.ok();
     assert_eq!(listing["peers"][0]["lastSeen"], START_MS);
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     registry.heartbeat("a").await.ok();
     assert_eq!(registry.health().await.ok()["status"], "healthy");
 }
@@ -99,7 +94,7 @@ async fn leases_stand_still_while_nothing_can_be_written() {
     registry.register(&peer("a")).await.ok();
     registry.register(&peer("b")).await.ok();
     registry.advance_secs(100);
-    execute(&registry, BREAK).await;
+    registry.execute(BREAK).await;
     registry
         .heartbeat("a")
         .await
@@ -107,7 +102,7 @@ async fn leases_stand_still_while_nothing_can_be_written() {
     // An hour in which nobody can renew costs nobody a place.
     registry.advance_secs(3600);
     assert_eq!(registry.listed_ids().await, ["a", "b"]);
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     assert_eq!(registry.heartbeat("a").await.ok()["cleanedExpiredPeers"], 0);
     assert_eq!(registry.listed_ids().await, ["a", "b"]);
     registry.advance_secs(500);
@@ -122,17 +117,18 @@ async fn a_row_changed_from_outside_is_noticed_at_the_next_write() {
     for id in ["a", "b", "c"] {
         registry.register(&peer(id)).await.ok();
     }
-    execute(&registry, "DELETE FROM peers WHERE peer_id = 'a'").await;
-    execute(
-        &registry,
-        "UPDATE peers SET version = '9' WHERE peer_id = 'b'",
-    )
-    .await;
+    registry
+        .execute("DELETE FROM peers WHERE peer_id = 'a'")
+        .await;
+    let edit = "UPDATE peers SET version = '9' WHERE peer_id = 'b'";
+    registry.execute(edit).await;
     assert_eq!(registry.heartbeat("c").await.ok()["totalPeers"], 2);
     assert_eq!(registry.listed_ids().await, ["b", "c"]);
     assert_eq!(registry.peers("version=9").await.ok()["total"], 1);
     // The very write that meets the change is decided on what is there now.
-    execute(&registry, "DELETE FROM peers WHERE peer_id = 'b'").await;
+    registry
+        .execute("DELETE FROM peers WHERE peer_id = 'b'")
+        .await;
     registry.heartbeat("b").await.refused(404, "peer_not_found");
     registry.register(&peer("b")).await.ok();
     assert_eq!(registry.stored_ids().await, ["b", "c"]);
@@ -147,7 +143,7 @@ const INSERT: &str = "INSERT INTO peers (peer_id, last_seen, registered_at, addr
 async fn a_row_added_from_outside_is_not_refused() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
-    execute(&registry, INSERT).await;
+    registry.execute(INSERT).await;
     registry.heartbeat("op").await.ok();
     assert_eq!(registry.listed_ids().await, ["a", "op"]);
 }
@@ -156,7 +152,7 @@ async fn a_row_added_from_outside_is_not_refused() {
 async fn a_row_added_from_outside_is_in_no_new_peers_way() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
-    execute(&registry, INSERT).await;
+    registry.execute(INSERT).await;
     registry.register(&peer("b")).await.ok();
     assert_eq!(registry.listed_ids().await, ["a", "b", "op"]);
 }

@@ -7,11 +7,12 @@ use clap::Parser;
 use peer_registry::clock::ManualClock;
 use peer_registry::server::Server;
 use peer_registry::server::config::{Config, Secret, Settings};
-use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{Column, ConnectOptions, Row};
+use sqlx::{Column, ConnectOptions, Connection, Row};
 use tempfile::TempDir;
+
+use crate::answer::Answer;
 
 /// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -27,98 +28,6 @@ pub struct TestRegistry {
     server: Option<Server>,
     url: String,
     folder: TempDir,
-}
-
-/// A status and a JSON body.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
-}
-
-impl Answer {
-    pub async fn of(response: Response) -> Self {
-        let status = response.status();
-        let headers = response.headers().clone();
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Self {
-            status,
-            headers,
-            body,
-        }
-    }
-
-    /// The body of a 200.
-    #[track_caller]
-    pub fn ok(self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        self.body
-    }
-
-    /// The body of an error with this status and code, whose shape is checked.
-    #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Value {
-        assert_eq!(
-            (self.status.as_u16(), &self.body["code"]),
-            (status, &json!(code)),
-            "{}",
-            self.body
-        );
-        let sentence = self.body["error"].as_str().expect("a sentence");
-        assert!(
-            !sentence.is_empty() && !sentence.ends_with('.'),
-            "{sentence}"
-        );
-        for key in self.body.as_object().unwrap().keys() {
-            assert!(
-                ["error", "code", "suggestion", "field"].contains(&key.as_str()),
-                "{key}"
-            );
-        }
-        self.body
-    }
-
-    /// The body of an allocation refused with this status and code, whose shape is checked; its
-    /// `retryAfter` is the header's, and at most a tenth over `base_secs`.
-    #[track_caller]
-    pub fn not_allocated(self, status: u16, code: &str, base_secs: u64) -> Value {
-        let Self { body, .. } = &self;
-        assert_eq!(
-            (self.status.as_u16(), &body["code"], &body["success"]),
-            (status, &json!(code), &json!(false)),
-            "{body}"
-        );
-        let retry_after = body["retryAfter"].as_u64().expect("a number");
-        assert_eq!(
-            self.header("retry-after"),
-            Some(&*retry_after.to_string()),
-            "{body}"
-        );
-        let expected = base_secs..=base_secs + base_secs / 10;
-        assert!(expected.contains(&retry_after), "{body}");
-        assert_eq!(self.header("cache-control"), Some("no-store"));
-        let keys = self.body.as_object().unwrap().keys();
-        let expected = "code costInfo error limit mode retryAfter success suggestion";
-        assert!(keys.eq(expected.split(' ')), "{body}");
-        for sentence in [&body["error"], &body["suggestion"]] {
-            let sentence = sentence.as_str().unwrap();
-            assert!(!sentence.is_empty() && !sentence.ends_with('.'));
-        }
-        let cost = body["costInfo"].as_object().unwrap();
-        let expected = [
-            "budgetRemaining",
-            "currentCostRatio",
-            "projectedMonthlyCost",
-        ];
-        assert!(cost.keys().eq(expected), "{body}");
-        self.body
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
 }
 
 impl TestRegistry {
@@ -335,6 +244,44 @@ impl TestRegistry {
             .unwrap()
     }
 
+    /// Runs a statement, as an operator may while the server runs; returns how many rows it touched.
+    pub async fn execute(&self, statement: &'static str) -> u64 {
+        let mut database = self.database().await;
+        let result = sqlx::query(statement).execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        result.rows_affected()
+    }
+
+    /// Adds rows like that of `a`, from outside.
+    pub async fn add_rows(&self, count: u64) {
+        let mut database = self.database().await;
+        sqlx::query(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+             INSERT INTO peers (peer_id, last_seen, registered_at, addresses, privacy_mode,
+                 bootstrap_capable, turn_capable, stores, version)
+             SELECT 'row-' || n, last_seen, registered_at, addresses, 0, 0, 0, '[\"s\"]', 'v' || n
+             FROM peers, n WHERE peer_id = 'a'",
+        )
+        .bind(i64::try_from(count).unwrap())
+        .execute(&mut database)
+        .await
+        .unwrap();
+        database.close().await.unwrap();
+    }
+
+    /// Sends heartbeats of a peer until this many are registered; returns how many were cleaned up.
+    pub async fn wait_for_peers(&self, sender: &str, registered: u64) -> u64 {
+        let mut cleaned = 0;
+        for _ in 0..10_000 {
+            let answer = self.heartbeat(sender).await.ok();
+            cleaned += answer["cleanedExpiredPeers"].as_u64().unwrap();
+            if answer["totalPeers"] == registered {
+                return cleaned;
+            }
+        }
+        panic!("never {registered} peers");
+    }
+
     pub fn database_path(&self) -> std::path::PathBuf {
         self.folder.path().join("peers.db")
     }
@@ -371,6 +318,26 @@ impl TestRegistry {
             })
             .collect()
     }
+}
+
+/// A registry with peers of these ids.
+pub async fn with_peers(flags: &[&str], ids: &[&str]) -> TestRegistry {
+    let registry = TestRegistry::start_with(flags).await;
+    for id in ids {
+        registry.register(&peer(id)).await.ok();
+    }
+    registry
+}
+
+/// The ids in a listing, whose count is checked.
+#[track_caller]
+pub fn ids(listing: &Value) -> Vec<&str> {
+    let peers = listing["peers"].as_array().unwrap();
+    assert_eq!(listing["returned"], peers.len());
+    peers
+        .iter()
+        .map(|peer| peer["peerId"].as_str().unwrap())
+        .collect()
 }
 
 /// Ids that were listed once round, from the lowest one on.

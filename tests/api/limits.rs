@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, TestRegistry, peer};
+use crate::answer::Answer;
+use crate::helpers::{TestRegistry, peer};
 
 const ANY: &str = "--address-policy=any";
 

@@ -1,29 +1,11 @@
-//! Finding peers: pages, samples, filters, and what a cache may know of them.
+//! Finding peers: samples, filters, and what a cache may know of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::helpers::{TestRegistry, in_order, peer};
-
-/// A registry with peers of these ids.
-async fn with_peers(flags: &[&str], ids: &[&str]) -> TestRegistry {
-    let registry = TestRegistry::start_with(flags).await;
-    for id in ids {
-        registry.register(&peer(id)).await.ok();
-    }
-    registry
-}
-
-fn ids(listing: &Value) -> Vec<&str> {
-    let peers = listing["peers"].as_array().unwrap();
-    assert_eq!(listing["returned"], peers.len());
-    peers
-        .iter()
-        .map(|peer| peer["peerId"].as_str().unwrap())
-        .collect()
-}
+use crate::helpers::{TestRegistry, ids, in_order, peer, with_peers};
 
 /// The answer to a `GET` of `target` with these headers, undecoded.
 async fn get(registry: &TestRegistry, target: &str, headers: &[(&str, &str)]) -> Response {
@@ -60,104 +42,6 @@ async fn a_listing_tells_every_field_of_the_contract() {
         "nextCursor": null,
     });
     assert_eq!(listing, expected);
-}
-
-#[actix_web::test]
-async fn peers_are_listed_in_order_of_their_ids() {
-    let registry = with_peers(&[], &["b", "a10", "a", "a_", "B", "a2", "9", "9."]).await;
-    let listing = registry.peers("").await.ok();
-    let expected = ["9", "9.", "B", "a", "a10", "a2", "a_", "b"];
-    assert_eq!(in_order(ids(&listing)), expected);
-}
-
-#[actix_web::test]
-async fn pages_hold_max_listed_peers_and_the_rest_is_behind_the_cursor() {
-    let registry = with_peers(&["--max-listed=2"], &["e", "d", "c", "b", "a"]).await;
-    let first = registry.peers("").await.ok();
-    let next = |page: &Value| format!("cursor={}", page["nextCursor"].as_str().unwrap());
-    let second = registry.peers(&next(&first)).await.ok();
-    let third = registry.peers(&next(&second)).await.ok();
-    let pages = [&first, &second, &third];
-    assert_eq!(pages.map(|page| ids(page).len()), [2, 2, 1]);
-    assert!(pages.iter().all(|page| page["total"] == 5));
-    assert_eq!(third["nextCursor"], Value::Null);
-    let all = pages.iter().flat_map(|page| ids(page)).collect();
-    assert_eq!(in_order(all), ["a", "b", "c", "d", "e"]);
-}
-
-#[actix_web::test]
-async fn a_last_page_that_is_full_has_no_cursor() {
-    let registry = with_peers(&["--max-listed=2"], &["a", "b", "c", "d"]).await;
-    let first = registry.peers("").await.ok();
-    let cursor = first["nextCursor"].as_str().unwrap();
-    let second = registry.peers(&format!("cursor={cursor}")).await.ok();
-    assert_eq!(ids(&second).len(), 2);
-    assert_eq!(second["nextCursor"], Value::Null);
-    let all = [ids(&first), ids(&second)].concat();
-    assert_eq!(in_order(all), ["a", "b", "c", "d"]);
-}
-
-#[actix_web::test]
-async fn a_cursor_stays_good_when_peers_join_and_leave() {
-    let mut registry = with_peers(&["--max-listed=2"], &["b", "d"]).await;
-    registry.advance_secs(300);
-    for id in ["f", "h"] {
-        registry.register(&peer(id)).await.ok();
-    }
-    // Of the earlier form, which names no place to end: to the last id.
-    let listing = registry.peers("cursor=b").await.ok();
-    assert_eq!(ids(&listing), ["d", "f"]);
-    let first = registry.peers("").await.ok();
-    let next = |page: &Value| format!("cursor={}", page["nextCursor"].as_str().unwrap());
-    // Two peers leave, whichever page they were on, and two others join.
-    registry.advance_ms(300_001);
-    for id in ["a", "e"] {
-        registry.register(&peer(id)).await.ok();
-    }
-    // It is stateless: a restart does not matter to it.
-    registry.stop().await;
-    registry.resume().await;
-    let mut pages = vec![first];
-    while pages.last().unwrap()["nextCursor"].is_string() {
-        pages.push(registry.peers(&next(pages.last().unwrap())).await.ok());
-    }
-    let mut all: Vec<_> = pages.iter().flat_map(|page| ids(page)).collect();
-    all.sort_unstable();
-    let count = all.len();
-    all.dedup();
-    assert_eq!(count, all.len(), "{all:?} and some of them twice");
-    assert!(all.contains(&"f") && all.contains(&"h"), "{all:?}");
-}
-
-#[actix_web::test]
-async fn the_first_page_begins_elsewhere_for_each_caller_and_each_hour() {
-    let names: Vec<String> = (0..200).map(|number| format!("p{number:03}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let flags = ["--max-listed=5", "--peer-timeout-secs=100000"];
-    let registry = with_peers(&flags, &names).await;
-    let first_of = async |caller: &str| {
-        let request = registry
-            .request(Method::GET, "/peers")
-            .header("X-Forwarded-For", format!("192.0.2.1, {caller}"));
-        let answer = crate::helpers::Answer::of(request.send().await.unwrap()).await;
-        let etag = answer.header("etag").unwrap().to_owned();
-        (ids(&answer.ok())[0].to_owned(), etag)
-    };
-    let mut firsts = BTreeSet::new();
-    for caller in 0..20 {
-        let caller = format!("198.51.100.{caller}");
-        let first = first_of(&caller).await;
-        assert_eq!(first, first_of(&caller).await, "stable within the hour");
-        firsts.insert(first);
-    }
-    assert!(firsts.len() > 10, "{firsts:?}");
-    let before = first_of("198.51.100.7").await;
-    let mut hours = BTreeSet::from([before]);
-    for _ in 0..6 {
-        registry.advance_secs(3600);
-        hours.insert(first_of("198.51.100.7").await);
-    }
-    assert!(hours.len() > 3, "{hours:?}");
 }
 
 #[actix_web::test]
@@ -233,48 +117,59 @@ async fn samples_are_uniform() {
     }
 }
 
-#[actix_web::test]
-async fn filters_find_exactly_what_they_name() {
+/// Registers five peers that differ in all that listings are filtered by.
+async fn with_varied_peers() -> TestRegistry {
     let registry = TestRegistry::start_with(&["--max-listed=2"]).await;
-    let offer = json!({"turnAddresses": ["203.0.113.1"], "turnPort": 1});
     for (id, turn, boot, network, version, stores) in [
-        (
-            "a",
-            true,
-            false,
-            json!("mainnet"),
-            json!("1"),
-            json!(["s1"]),
-        ),
-        (
-            "b",
-            false,
-            true,
-            json!("mainnet"),
-            json!("1"),
-            json!(["s1", "s2"]),
-        ),
-        ("c", true, true, json!("testnet"), json!("2"), json!(["s2"])),
-        ("d", false, false, Value::Null, Value::Null, json!([])),
-        (
-            "e",
-            true,
-            false,
-            json!("mainnet"),
-            json!("2"),
-            json!(["s1"]),
-        ),
+        ("a", true, false, "mainnet", "1", &["s1"][..]),
+        ("b", false, true, "mainnet", "1", &["s1", "s2"]),
+        ("c", true, true, "testnet", "2", &["s2"]),
+        ("d", false, false, "", "", &[]),
+        ("e", true, false, "mainnet", "2", &["s1"]),
     ] {
         let mut body = peer(id);
-        for (name, value) in offer.as_object().unwrap() {
-            body[name] = value.clone();
-        }
+        body["turnAddresses"] = json!(["203.0.113.1"]);
+        body["turnPort"] = json!(1);
         body["turnCapable"] = json!(turn);
         body["bootstrapCapable"] = json!(boot);
-        (body["networkId"], body["version"]) = (network, version);
-        body["stores"] = stores;
+        body["stores"] = json!(stores);
+        for (field, text) in [("networkId", network), ("version", version)] {
+            body[field] = json!((!text.is_empty()).then_some(text));
+        }
         registry.register(&body).await.ok();
     }
+    registry
+}
+
+/// Holds that the pages and the samples of a filter consist of these peers.
+async fn finds(registry: &TestRegistry, query: &str, expected: &[&str]) {
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = registry.peers(&format!("{query}{cursor}")).await.ok();
+        assert_eq!(page["total"], expected.len(), "{query}");
+        assert_eq!(page["totalRegistered"], 5);
+        assert!(ids(&page).len() <= 2);
+        found.extend(ids(&page).into_iter().map(str::to_owned));
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(in_order(found), expected, "{query}");
+    for limit in [1, 2] {
+        let sample = registry.peers(&format!("{query}&limit={limit}")).await.ok();
+        let drawn: BTreeSet<_> = ids(&sample).into_iter().collect();
+        assert_eq!(drawn.len(), expected.len().min(limit), "{query}");
+        assert_eq!(drawn.len(), ids(&sample).len(), "{query}");
+        assert!(drawn.iter().all(|id| expected.contains(id)), "{query}");
+        assert_eq!(sample["total"], expected.len(), "{query}");
+    }
+}
+
+#[actix_web::test]
+async fn filters_find_exactly_what_they_name() {
+    let registry = with_varied_peers().await;
     for (query, expected) in [
         ("", "abcde"),
         ("turnCapable=true", "ace"),
@@ -310,28 +205,7 @@ async fn filters_find_exactly_what_they_name() {
         ("turnCapable=true&unheard-of=1", "ace"),
     ] {
         let expected: Vec<_> = expected.split("").filter(|id| !id.is_empty()).collect();
-        let mut found = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let page = registry.peers(&format!("{query}{cursor}")).await.ok();
-            assert_eq!(page["total"], expected.len(), "{query}");
-            assert_eq!(page["totalRegistered"], 5);
-            assert!(ids(&page).len() <= 2);
-            found.extend(ids(&page).into_iter().map(str::to_owned));
-            match page["nextCursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => break,
-            }
-        }
-        assert_eq!(in_order(found), expected, "{query}");
-        for limit in [1, 2] {
-            let sample = registry.peers(&format!("{query}&limit={limit}")).await.ok();
-            let drawn: BTreeSet<_> = ids(&sample).into_iter().collect();
-            assert_eq!(drawn.len(), expected.len().min(limit), "{query}");
-            assert_eq!(drawn.len(), ids(&sample).len(), "{query}");
-            assert!(drawn.iter().all(|id| expected.contains(id)), "{query}");
-            assert_eq!(sample["total"], expected.len(), "{query}");
-        }
+        finds(&registry, query, &expected).await;
     }
 }
 

@@ -1,7 +1,9 @@
 //! The registry over HTTP, on a manual clock.
 
 mod allocation;
+mod answer;
 mod bad_input;
+mod bad_requests;
 mod bounds;
 mod browsers;
 mod cost;
@@ -12,10 +14,13 @@ mod helpers;
 mod leases;
 mod limits;
 mod listing;
+mod memory;
 mod model;
 mod modes;
 mod names;
 mod operators;
+mod outside_writes;
+mod pages;
 mod privacy;
 mod queries;
 mod registering;
@@ -23,5 +28,6 @@ mod relay_faults;
 mod relay_input;
 mod relay_model;
 mod sessions;
+mod settled;
 mod status;
 mod turn;

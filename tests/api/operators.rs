@@ -4,7 +4,8 @@ use peer_registry::server::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, secret, turn_server};
+use crate::answer::Answer;
+use crate::helpers::{ADMIN_TOKEN, TestRegistry, ask, peer, secret, turn_server};
 
 /// Each admin path with a body that is good.
 fn admin_requests() -> [(&'static str, Value); 3] {

@@ -9,11 +9,6 @@ const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON turn_sessions
     BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
 const MEND: &str = "DROP TRIGGER broken";
 
-async fn execute(registry: &TestRegistry, sql: &'static str) {
-    let mut database = registry.database().await;
-    sqlx::query(sql).execute(&mut database).await.unwrap();
-}
-
 async fn count(registry: &TestRegistry, sql: &'static str) -> i64 {
     let mut database = registry.database().await;
     sqlx::query_scalar(sql)
@@ -32,7 +27,7 @@ async fn start() -> TestRegistry {
 #[actix_web::test]
 async fn an_allocation_that_could_not_be_written_leaves_no_session_and_no_count() {
     let registry = start().await;
-    execute(&registry, BREAK).await;
+    registry.execute(BREAK).await;
     for _ in 0..2 {
         let answer = registry.allocate(&ask("a")).await;
         assert!(answer.header("retry-after").is_some());
@@ -49,7 +44,7 @@ async fn an_allocation_that_could_not_be_written_leaves_no_session_and_no_count(
         count(&registry, "SELECT count(*) FROM turn_sessions").await,
         0
     );
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     // The only place is free, and the only session of the peer's tier is not taken.
     registry.allocate(&ask("a")).await.ok();
     let stats = registry.cost_stats().await.ok();
@@ -66,13 +61,13 @@ async fn a_release_that_could_not_be_written_did_not_happen() {
     });
     let refuse = "CREATE TRIGGER broken BEFORE INSERT ON traffic_days
         BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
-    execute(&registry, refuse).await;
+    registry.execute(refuse).await;
     registry
         .release(&body)
         .await
         .refused(503, "storage_unavailable");
     registry.advance_secs(100);
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     assert_eq!(registry.cost_stats().await.ok()["sessionStats"]["total"], 1);
     registry.release(&body).await.ok();
     let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
@@ -86,7 +81,7 @@ async fn what_time_did_while_nothing_could_be_written_is_done_once_it_can() {
     renewal["sessionId"] = registry.allocate(&ask("a")).await.ok()["sessionId"].take();
     registry.advance_secs(22 * 3600);
     registry.allocate(&ask("a")).await.ok();
-    execute(&registry, BREAK).await;
+    registry.execute(BREAK).await;
     // The session ends, a day begins, and a look at it all comes too early to be written.
     registry.advance_secs(3 * 3600);
     registry
@@ -95,7 +90,7 @@ async fn what_time_did_while_nothing_could_be_written_is_done_once_it_can() {
         .refused(503, "storage_unavailable");
     assert_eq!(registry.cost_stats().await.ok()["sessionStats"]["total"], 0);
     registry.advance_secs(3600);
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     registry.allocate(&ask("a")).await.ok();
     let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
     assert_eq!(count(&registry, booked).await, 2 * 3600 * 5 * 125_000);
@@ -119,7 +114,7 @@ async fn bytes_of_http_are_neither_lost_nor_counted_twice_when_writes_fail() {
         BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
     registry.set_tier("a", "basic").await.ok();
     let before = spend(&registry).await;
-    execute(&registry, refuse).await;
+    registry.execute(refuse).await;
     for _ in 0..3 {
         registry.advance_ms(1);
         registry
@@ -128,7 +123,7 @@ async fn bytes_of_http_are_neither_lost_nor_counted_twice_when_writes_fail() {
             .refused(503, "storage_unavailable");
     }
     let failing = spend(&registry).await;
-    execute(&registry, MEND).await;
+    registry.execute(MEND).await;
     registry.advance_ms(1);
     registry.set_tier("a", "basic").await.ok();
     let after = spend(&registry).await;
@@ -144,7 +139,7 @@ async fn bytes_of_http_are_neither_lost_nor_counted_twice_when_writes_fail() {
 async fn sessions_changed_from_outside_are_noticed_at_the_next_write() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
-    execute(&registry, "DELETE FROM turn_sessions").await;
+    registry.execute("DELETE FROM turn_sessions").await;
     let body = json!({ "peerId": "a", "sessionId": session_id(&granted) });
     registry
         .release(&body)
@@ -153,4 +148,38 @@ async fn sessions_changed_from_outside_are_noticed_at_the_next_write() {
     let servers = registry.turn_servers().await.ok();
     assert_eq!(servers["servers"][0]["currentLoad"], Value::from(0));
     registry.allocate(&ask("a")).await.ok();
+}
+
+#[actix_web::test]
+async fn what_time_did_is_not_lost_with_the_write_of_one_peer_that_is_refused() {
+    let registry = TestRegistry::start_with_operator(&["--peer-timeout-secs=100000"]).await;
+    registry.register(&turn_server("turn", 10)).await.ok();
+    for id in ["a", "b", "odd"] {
+        registry.register(&peer(id)).await.ok();
+    }
+    registry.allocate(&ask("a")).await.ok();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON turn_sessions WHEN new.peer_id = 'odd'
+        BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    registry.execute(refuse).await;
+    // The session ends, which the next write about sessions is to book.
+    registry.advance_secs(2 * 3600);
+    let odd = registry.allocate(&ask("odd")).await;
+    odd.refused(503, "storage_unavailable");
+    registry.allocate(&ask("b")).await.ok();
+    let booked = "SELECT sum(relayed_bytes) FROM traffic_days";
+    assert_eq!(count(&registry, booked).await, 3600 * 5 * 125_000);
+}
+
+#[actix_web::test]
+async fn sessions_on_a_server_that_was_removed_from_outside_end() {
+    let registry = start().await;
+    registry.allocate(&ask("a")).await.ok();
+    let remove = "DELETE FROM peers WHERE peer_id = 'turn'";
+    assert_eq!(registry.execute(remove).await, 1);
+    registry.heartbeat("a").await.ok();
+    let stats = registry.cost_stats().await.ok();
+    assert_eq!(stats["sessionStats"]["total"], 0);
+    registry.register(&turn_server("turn", 1)).await.ok();
+    let servers = registry.turn_servers().await.ok();
+    assert_eq!(servers["servers"][0]["currentLoad"], 0);
 }

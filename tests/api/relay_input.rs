@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::{ADMIN_TOKEN, Answer, TestRegistry, ask, peer, session_id, turn_server};
+use crate::answer::Answer;
+use crate::helpers::{ADMIN_TOKEN, TestRegistry, ask, peer, session_id, turn_server};
 
 const POSTS: [&str; 3] = ["/allocate-turn", "/release-turn", "/report-turn-usage"];
 const PUTS: [&str; 3] = ["/admin/peers/a/tier", "/admin/spend", "/admin/mode"];
@@ -164,11 +165,13 @@ async fn required_fields_that_are_absent_or_null_are_missing_fields() {
     settled.is_as_it_was().await;
 }
 
-#[actix_web::test]
-async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
-    let settled = Settled::start().await;
+/// Values that are wrong for some fields of a path.
+type Wrong = (&'static str, &'static str, Vec<Value>);
+
+/// Texts, flags and moments, each with values that are none.
+fn wrong_texts() -> Vec<Wrong> {
     let long = "x".repeat(10_000);
-    let texts = [
+    let texts = vec![
         json!(1),
         json!(true),
         json!([]),
@@ -177,16 +180,8 @@ async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
         json!(long),
         json!("a\nb"),
     ];
-    let numbers = [
-        json!("1"),
-        json!(true),
-        json!([]),
-        json!(-1),
-        json!(1e300),
-        json!(-1e300),
-    ];
-    let flags = [json!(1), json!("true"), json!([])];
-    let words = [
+    let flags = vec![json!(1), json!("true"), json!([])];
+    let words = vec![
         json!("gold"),
         json!("Free"),
         json!(" free"),
@@ -194,7 +189,7 @@ async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
         json!(""),
         json!([]),
     ];
-    let moments = [
+    let moments = vec![
         json!("yesterday"),
         json!("2026-01-01"),
         json!("2026-01-01T00:00:00"),
@@ -203,40 +198,55 @@ async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
         json!(""),
         json!(long),
     ];
-    let whole = [json!(1.5), json!(u64::MAX), json!(1_i64 << 53)];
-    for (path, fields, values) in [
-        ("/allocate-turn", "peerId sessionId storeId", &texts[..]),
-        ("/release-turn", "peerId sessionId", &texts),
-        ("/report-turn-usage", "peerId", &texts),
+    vec![
+        ("/allocate-turn", "peerId sessionId storeId", texts.clone()),
+        ("/release-turn", "peerId sessionId", texts.clone()),
+        ("/report-turn-usage", "peerId", texts),
+        ("/allocate-turn", "isPremium p2pAttempted", flags),
+        ("/allocate-turn", "userTier", words.clone()),
+        ("/admin/peers/a/tier", "tier", words.clone()),
+        ("/admin/mode", "mode", words),
+        ("/admin/mode", "until", moments.clone()),
+        ("/admin/spend", "asOf", moments),
+    ]
+}
+
+/// Numbers and lists, each with values that are none or out of range.
+fn wrong_numbers() -> Vec<Wrong> {
+    let numbers = vec![
+        json!("1"),
+        json!(true),
+        json!([]),
+        json!(-1),
+        json!(1e300),
+        json!(-1e300),
+    ];
+    let whole = vec![json!(1.5), json!(u64::MAX), json!(1_i64 << 53)];
+    let mbps = vec![json!(100_001), json!(-0.1)];
+    let lists = vec![json!("x"), json!(1), json!({}), json!(vec![0; 1025])];
+    let bandwidth_and_range = "estimatedBandwidthMbps rangeStart rangeEnd";
+    vec![
+        ("/allocate-turn", bandwidth_and_range, numbers.clone()),
+        ("/allocate-turn", "estimatedBandwidthMbps", mbps),
+        ("/allocate-turn", "rangeStart rangeEnd", whole.clone()),
+        ("/release-turn", "bytesTransferred", numbers.clone()),
+        ("/release-turn", "bytesTransferred", whole),
+        ("/admin/spend", "currentSpendUsd", numbers),
         (
-            "/allocate-turn",
-            "estimatedBandwidthMbps rangeStart rangeEnd",
-            &numbers,
+            "/admin/spend",
+            "currentSpendUsd",
+            vec![json!(1_000_000_001)],
         ),
-        (
-            "/allocate-turn",
-            "estimatedBandwidthMbps",
-            &[json!(100_001), json!(-0.1)],
-        ),
-        ("/allocate-turn", "rangeStart rangeEnd", &whole),
-        ("/release-turn", "bytesTransferred", &numbers),
-        ("/release-turn", "bytesTransferred", &whole),
-        ("/allocate-turn", "isPremium p2pAttempted", &flags),
-        ("/allocate-turn", "userTier", &words),
-        ("/admin/peers/a/tier", "tier", &words),
-        ("/admin/mode", "mode", &words),
-        ("/admin/mode", "until", &moments),
-        ("/admin/spend", "asOf", &moments),
-        ("/admin/spend", "currentSpendUsd", &numbers),
-        ("/admin/spend", "currentSpendUsd", &[json!(1_000_000_001)]),
-        (
-            "/report-turn-usage",
-            "sessions",
-            &[json!("x"), json!(1), json!({}), json!(vec![0; 1025])],
-        ),
-    ] {
+        ("/report-turn-usage", "sessions", lists),
+    ]
+}
+
+#[actix_web::test]
+async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
+    let settled = Settled::start().await;
+    for (path, fields, values) in wrong_texts().into_iter().chain(wrong_numbers()) {
         for field in fields.split(' ') {
-            for value in values {
+            for value in &values {
                 settled.refuses_value(path, field, value.clone()).await;
             }
         }

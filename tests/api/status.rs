@@ -5,7 +5,8 @@ use std::io::Read;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, TestRegistry, peer};
+use crate::answer::Answer;
+use crate::helpers::{TestRegistry, peer};
 
 fn relay(id: &str) -> Value {
     let mut body = peer(id);

@@ -60,6 +60,7 @@ fn all_attacks_at_once_stop_nobody() {
             Some(connection)
         })
         .collect();
+    // The peers are watched for as long as the attack lasts.
     std::thread::sleep(ATTACK);
     let mut verdict = Verdict::default();
     honest.end().judge(&mut verdict);

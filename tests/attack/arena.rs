@@ -1,5 +1,6 @@
 //! The binary as a child process, one test at a time.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::verdict::eventually;
+use crate::verdict::{Verdict, eventually};
 use crate::wire::{Connection, PATIENCE, Response, get, post};
 
 /// Names and values of settings.
@@ -254,6 +255,16 @@ impl Server {
                 None => return ids,
             }
         }
+    }
+
+    /// Notes a fault if not all of these peers are listed.
+    pub fn check_lists(&self, ids: &[String], verdict: &mut Verdict) {
+        let listed: HashSet<_> = self.listed_ids().into_iter().collect();
+        let missing = ids.iter().filter(|id| !listed.contains(*id)).count();
+        verdict.check(
+            missing == 0,
+            format!("{missing} of {} peers are not listed", ids.len()),
+        );
     }
 
     /// Memory that the process has now, in MiB.

@@ -1,28 +1,20 @@
 //! Nobody holds all places, and half a request costs little.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
 use crate::arena::{Arena, Server};
+use crate::background::Background;
 use crate::honest::Honest;
-use crate::verdict::{Verdict, slack};
-use crate::wire::{Connection, get};
+use crate::verdict::{Verdict, eventually, slack};
+use crate::wire::{Connection, PATIENCE, get};
 
 const PLACES: usize = 200;
 const NEWCOMER_MS: u64 = 500;
-
-/// A crowd that opens its connections again as soon as they are closed.
-struct Crowd {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
 
 /// What each member of a crowd does: sends some bytes, again and again.
 #[derive(Clone)]
@@ -32,58 +24,44 @@ struct Member {
     reads: bool,
 }
 
-impl Crowd {
-    fn begin(addr: SocketAddr, members: usize, member: Member) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                for _ in 0..members {
-                    tokio::spawn(stay(addr, member.clone(), Arc::clone(&stopped)));
-                }
-                while !stopped.load(Ordering::Relaxed) {
-                    sleep(Duration::from_millis(50)).await;
-                }
-            });
-        });
-        Self { stop, thread }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-    }
+/// A crowd that opens its connections again as soon as they are closed.
+fn begin_crowd(addr: SocketAddr, members: usize, member: Member) -> Background<()> {
+    Background::begin(async move |stop| {
+        for _ in 0..members {
+            tokio::spawn(stay(addr, member.clone()));
+        }
+        stop.wait().await;
+    })
 }
 
-async fn stay(addr: SocketAddr, member: Member, stop: Arc<AtomicBool>) {
-    while !stop.load(Ordering::Relaxed) {
-        if let Ok(mut stream) = TcpStream::connect(addr).await {
-            let mut piece = vec![0; 4096];
-            while stream.write_all(&member.bytes).await.is_ok() {
-                let until = Instant::now() + member.every;
-                let mut is_open = true;
-                while is_open && Instant::now() < until {
-                    if !member.reads {
-                        sleep(member.every).await;
-                        break;
-                    }
-                    let rest = until.saturating_duration_since(Instant::now());
-                    if let Ok(Ok(0) | Err(_)) = timeout(rest, stream.read(&mut piece)).await {
-                        is_open = false;
-                    }
-                }
-                if !is_open {
-                    break;
-                }
-            }
+async fn stay(addr: SocketAddr, member: Member) {
+    loop {
+        if let Ok(stream) = TcpStream::connect(addr).await {
+            send_until_closed(stream, &member).await;
         }
         // An attacker with more addresses would be back sooner; this one has one processor.
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Sends the member's bytes at its pace, which is what it attacks with.
+async fn send_until_closed(mut stream: TcpStream, member: &Member) {
+    while stream.write_all(&member.bytes).await.is_ok() {
+        let next = sleep(member.every);
+        if !member.reads {
+            next.await;
+            continue;
+        }
+        tokio::select! {
+            () = read_to_end(&mut stream) => return,
+            () = next => {}
+        }
+    }
+}
+
+async fn read_to_end(stream: &mut TcpStream) {
+    let mut piece = vec![0; 4096];
+    while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {}
 }
 
 /// Lets newcomers ask for health beside a crowd that has taken all places.
@@ -92,12 +70,14 @@ fn newcomers_get_in(member: Member) {
     let places = PLACES.to_string();
     let server = arena.start(&[("MAX_CONNECTIONS", &places)]);
     let honest = Honest::begin(&server);
-    let crowd = Crowd::begin(server.addr, PLACES + 50, member);
-    std::thread::sleep(Duration::from_secs(2));
+    let crowd = begin_crowd(server.addr, PLACES + 50, member);
     let mut verdict = Verdict::default();
+    let is_full = eventually(PATIENCE, || server.open_files() >= PLACES);
+    verdict.check(is_full, "the crowd does not take all places");
     let mut times = Vec::new();
     for _ in 0..30 {
         times.push(server.health_within(Duration::from_secs(2)));
+        // The newcomers come one by one, over several seconds of the attack.
         std::thread::sleep(Duration::from_millis(100));
     }
     let failed = times.iter().filter(|time| time.is_none()).count();
@@ -166,8 +146,9 @@ fn responses_that_nobody_reads_do_not_hold_all_places() {
     });
 }
 
-/// Sends the same bytes on many connections and keeps them; returns the growth of the memory, in MiB.
-fn memory_of_half_requests(server: &Server, count: usize, bytes: &[u8]) -> u64 {
+/// Sends the same bytes on many connections and keeps them while the honest peers go on; returns the
+/// growth of the memory, in MiB.
+fn memory_of_half_requests(server: &Server, honest: &Honest, count: usize, bytes: &[u8]) -> u64 {
     let before = server.rss_mib();
     let mut kept = Vec::new();
     for _ in 0..count {
@@ -179,8 +160,7 @@ fn memory_of_half_requests(server: &Server, count: usize, bytes: &[u8]) -> u64 {
         let _ = connection.send(bytes);
         kept.push(connection);
     }
-    // The honest peers are watched for this long at least.
-    std::thread::sleep(Duration::from_secs(3));
+    honest.wait_for_rounds(3);
     server.peak_mib().saturating_sub(before)
 }
 
@@ -192,7 +172,7 @@ fn half_heads_cost_little_memory() {
     let honest = Honest::begin(&server);
     let mut head = b"GET /health HTTP/1.1\r\nHost: test\r\nX-Long: ".to_vec();
     head.resize(BYTES, b'a');
-    let growth = memory_of_half_requests(&server, 1_500, &head);
+    let growth = memory_of_half_requests(&server, &honest, 1_500, &head);
     let mut verdict = Verdict::default();
     verdict.measured("MiB for 1500 half heads of 100 kB", growth);
     verdict.check(growth < 64, format!("{growth} MiB for 1500 half heads"));
@@ -217,7 +197,7 @@ fn half_heads_behind_a_good_request_cost_little_memory() {
     let mut bytes = get("/health");
     bytes.extend_from_slice(b"GET /health HTTP/1.1\r\nX-Long: ");
     bytes.resize(100_000, b'a');
-    let growth = memory_of_half_requests(&server, 1_500, &bytes);
+    let growth = memory_of_half_requests(&server, &honest, 1_500, &bytes);
     let mut verdict = Verdict::default();
     verdict.measured("MiB for 1500 half heads behind a request", growth);
     verdict.check(growth < 64, format!("{growth} MiB for 1500 half heads"));

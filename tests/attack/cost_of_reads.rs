@@ -6,7 +6,7 @@ use crate::arena::{Arena, Server};
 use crate::bodies::register_tiny;
 use crate::honest::Honest;
 use crate::load::{Load, Plan};
-use crate::verdict::{Verdict, scaled, slack};
+use crate::verdict::{Verdict, eventually, scaled, slack};
 use crate::wire::{get, get_with};
 
 /// Peers with a version each.
@@ -32,6 +32,7 @@ fn survive(connections: usize, depth: usize, read: fn(usize) -> Vec<u8>) {
         ..Plan::closed_loop(connections)
     };
     let load = Load::begin(server.addr, plan, read);
+    // The peers are watched for as long as the attack lasts.
     std::thread::sleep(ATTACK);
     let mut verdict = Verdict::default();
     honest.end().judge(&mut verdict);
@@ -93,24 +94,19 @@ fn pages_and_conditional_requests_stop_nobody() {
 fn health_is_not_well_while_writes_wait() {
     let arena = Arena::enter();
     let server = server_with_many_versions(&arena);
-    let path = arena.path("peers.db");
     // What an operator's shell does in the middle of a transaction: no write gets through.
-    let writer = std::thread::spawn(move || crate::database::hold(&path, Duration::from_secs(9)));
-    std::thread::sleep(Duration::from_millis(300));
+    let lock = crate::database::hold(arena.path("peers.db"));
     let heartbeat = Load::begin(server.addr, Plan::all(1), |_| {
         crate::wire::heartbeat("tiny-0000001")
     });
     let mut verdict = Verdict::default();
-    std::thread::sleep(Duration::from_millis(7_500));
-    let health = server.get("/health");
-    verdict.measured(
-        "health",
-        format!("{} {}", health.status, health.json()["status"]),
-    );
-    verdict.check(health.status == 503, "health says that all is well");
-    writer.join().unwrap();
+    let is_told = eventually(Duration::from_millis(7_500), || {
+        server.get("/health").status == 503
+    });
+    verdict.check(is_told, "health says that all is well");
+    lock.end();
     heartbeat.stop();
-    let is_well = crate::verdict::eventually(Duration::from_secs(10), || {
+    let is_well = eventually(Duration::from_secs(10), || {
         server.post(
             "/heartbeat",
             &serde_json::json!({ "peerId": "tiny-0000001" }),

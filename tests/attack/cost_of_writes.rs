@@ -9,7 +9,7 @@ use crate::arena::{Arena, Server};
 use crate::honest::Honest;
 use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, scaled};
-use crate::wire::{Connection, heartbeat, post};
+use crate::wire::{Connection, get, heartbeat, post};
 
 const PEERS: usize = 1_600;
 /// Registrations that are timed together.
@@ -75,8 +75,8 @@ fn the_same_stores_do_not_make_each_registration_dearer_than_the_one_before() {
     verdict.finish();
 }
 
-#[test]
-fn leases_that_run_out_together_hold_nobody_up() {
+/// Lets the leases of many peers run out together while some clients list peers again and again.
+fn expire_together(listing_clients: usize) {
     const TIMEOUT_SECS: u64 = 14;
     let arena = Arena::enter();
     let server = arena.start(&[
@@ -91,9 +91,12 @@ fn leases_that_run_out_together_hold_nobody_up() {
         heartbeat(&format!("same-{number:05}"))
     });
     let tally = renewals.done();
-    // The honest peers are watched while the leases run out, and not for long before.
+    // The honest peers are watched while the leases run out, which they do by the machine's clock,
+    // and not for long before.
     std::thread::sleep(Duration::from_secs(TIMEOUT_SECS - 2));
     let honest = Honest::begin(&server);
+    let plan = Plan::closed_loop(listing_clients);
+    let listings = Load::begin(server.addr, plan, |_| get("/peers?turnCapable=true"));
     let all_cleaned = eventually(Duration::from_secs(20), || {
         let total = server.get("/stats").json()["totalPeers"].as_u64();
         total.is_some_and(|total| total as usize <= honest.ids.len())
@@ -107,5 +110,16 @@ fn leases_that_run_out_together_hold_nobody_up() {
     );
     verdict.check(all_cleaned, "the peers did not all expire");
     honest.end().judge(&mut verdict);
+    verdict.measured("listings", format!("{:?}", listings.stop().kinds));
     verdict.finish();
+}
+
+#[test]
+fn leases_that_run_out_together_hold_nobody_up() {
+    expire_together(0);
+}
+
+#[test]
+fn leases_that_run_out_together_beside_listings_hold_nobody_up() {
+    expire_together(6);
 }

@@ -1,74 +1,58 @@
 //! The operator's own connection to a database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(future)
-}
+use crate::background::{Background, block_on};
+use crate::wire::PATIENCE;
 
-async fn open(path: &Path) -> SqliteConnection {
+/// Does something on a connection that is closed afterwards.
+async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(std::time::Duration::from_secs(10));
-    options.connect().await.unwrap()
+        .busy_timeout(Duration::from_secs(10));
+    let mut database = options.connect().await.unwrap();
+    let result = work(&mut database).await;
+    database.close().await.unwrap();
+    result
 }
 
 /// Runs one statement and returns the number of rows it touched.
 pub fn execute(path: &Path, statement: &str) -> u64 {
-    block_on(async {
-        let mut database = open(path).await;
-        let result = sqlx::query(AssertSqlSafe(statement.to_owned()))
-            .execute(&mut database)
-            .await
-            .unwrap();
-        database.close().await.unwrap();
-        result.rows_affected()
-    })
+    let query = sqlx::query(AssertSqlSafe(statement.to_owned()));
+    let result = block_on(with(path, async |database| query.execute(database).await));
+    result.unwrap().rows_affected()
 }
 
 /// The first column of each row, as text.
 pub fn texts(path: &Path, query: &str) -> Vec<String> {
-    block_on(async {
-        let mut database = open(path).await;
-        let rows = sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
-            .fetch_all(&mut database)
-            .await
-            .unwrap();
-        database.close().await.unwrap();
-        rows
-    })
+    let query = sqlx::query_scalar(AssertSqlSafe(query.to_owned()));
+    block_on(with(path, async |database| query.fetch_all(database).await)).unwrap()
 }
 
 /// The number that a query returns.
 pub fn number(path: &Path, query: &str) -> i64 {
-    block_on(async {
-        let mut database = open(path).await;
-        let number = sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        database.close().await.unwrap();
-        number
-    })
+    let query = sqlx::query_scalar(AssertSqlSafe(query.to_owned()));
+    block_on(with(path, async |database| query.fetch_one(database).await)).unwrap()
 }
 
-/// Holds the write lock for a while.
-pub fn hold(path: &Path, time: std::time::Duration) {
-    block_on(async {
-        let mut database = open(path).await;
-        for statement in ["BEGIN IMMEDIATE", "COMMIT"] {
-            sqlx::query(statement).execute(&mut database).await.unwrap();
-            if statement == "BEGIN IMMEDIATE" {
-                tokio::time::sleep(time).await;
-            }
-        }
-        database.close().await.unwrap();
+/// Takes the write lock, which is held until the end of what this returns.
+pub fn hold(path: PathBuf) -> Background<()> {
+    let (sender, is_held) = mpsc::channel();
+    let hold = Background::begin(async move |stop| {
+        with(&path, async |database| {
+            let begin = sqlx::query("BEGIN IMMEDIATE").execute(&mut *database).await;
+            begin.unwrap();
+            sender.send(()).unwrap();
+            stop.wait().await;
+            sqlx::query("COMMIT").execute(database).await.unwrap();
+        })
+        .await;
     });
+    is_held.recv_timeout(PATIENCE).unwrap();
+    hold
 }

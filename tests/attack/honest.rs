@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::arena::Server;
-use crate::verdict::{Verdict, slack};
-use crate::wire::{AsyncConnection, Response, heartbeat, post};
+use crate::background::{Background, Stop};
+use crate::verdict::{Verdict, eventually, slack};
+use crate::wire::{AsyncConnection, Response, heartbeat};
 
 /// The most that 99 of 100 heartbeats may take.
 const P99_MS: u64 = 250;
@@ -27,10 +28,11 @@ const FRESH: usize = 5;
 /// Peers by default.
 pub const PEERS: usize = 200;
 
-/// Peers whose threads send heartbeats.
+/// Peers whose thread sends heartbeats.
 pub struct Honest {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Report>,
+    background: Background<Report>,
+    /// Heartbeats that were answered or lost.
+    over: Arc<AtomicUsize>,
     pub ids: Vec<String>,
 }
 
@@ -73,22 +75,34 @@ impl Honest {
 
     /// Lets peers that are registered send heartbeats.
     pub fn go_on(server: &Server, ids: Vec<String>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (addr, stopped, all) = (server.addr, Arc::clone(&stop), ids.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(run(addr, all, stopped))
+        let over = Arc::new(AtomicUsize::new(0));
+        let (addr, all, count) = (server.addr, ids.clone(), Arc::clone(&over));
+        let background = Background::begin(async move |stop| {
+            let sender = Sender {
+                addr,
+                stop,
+                over: count,
+            };
+            sender.run(all).await
         });
-        Self { stop, thread, ids }
+        Self {
+            background,
+            over,
+            ids,
+        }
+    }
+
+    /// Waits until each peer has sent some more heartbeats and knows what came of them.
+    pub fn wait_for_rounds(&self, rounds: usize) {
+        let count = || self.over.load(Ordering::Relaxed);
+        let enough = count() + rounds * self.ids.len();
+        let most = (INTERVAL + LOST_AFTER) * rounds as u32 * slack();
+        eventually(most, || count() >= enough);
     }
 
     /// Stops the heartbeats and tells what the peers saw.
     pub fn end(self) -> Report {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut report = self.thread.join().unwrap();
+        let mut report = self.background.end();
         report.latencies.sort_unstable();
         report
     }
@@ -150,53 +164,91 @@ impl Report {
     }
 }
 
-async fn run(addr: SocketAddr, ids: Vec<String>, stop: Arc<AtomicBool>) -> Report {
-    let mut ids = ids;
-    let fresh = ids.split_off(ids.len().saturating_sub(FRESH));
-    let mut tasks = Vec::new();
-    for group in 0..KEPT_CONNECTIONS {
-        let own = ids.iter().skip(group).step_by(KEPT_CONNECTIONS);
-        let own: Vec<_> = own.cloned().collect();
-        if !own.is_empty() {
-            tasks.push(tokio::spawn(keep_one(addr, own, Arc::clone(&stop))));
-        }
-    }
-    for id in fresh {
-        tasks.push(tokio::spawn(open_each_time(addr, id, Arc::clone(&stop))));
-    }
-    let mut report = Report::default();
-    for task in tasks {
-        report.add(task.await.unwrap());
-    }
-    report
+/// What each task that sends heartbeats needs.
+#[derive(Clone)]
+struct Sender {
+    addr: SocketAddr,
+    stop: Stop,
+    over: Arc<AtomicUsize>,
 }
 
-/// Sends the heartbeats of several peers over one connection that is kept. A latency begins when
-/// the heartbeat was due, so that one slow response delays all that wait behind it.
-async fn keep_one(addr: SocketAddr, ids: Vec<String>, stop: Arc<AtomicBool>) -> Report {
-    let mut report = Report::default();
-    let mut connection = None;
-    let mut due = Instant::now();
-    let step = INTERVAL / ids.len() as u32;
-    for id in ids.iter().cycle() {
-        due += step;
-        sleep_until(due).await;
-        if stop.load(Ordering::Relaxed) {
-            break;
+impl Sender {
+    async fn run(self, mut ids: Vec<String>) -> Report {
+        let fresh = ids.split_off(ids.len().saturating_sub(FRESH));
+        let mut tasks = Vec::new();
+        for group in 0..KEPT_CONNECTIONS {
+            let own = ids.iter().skip(group).step_by(KEPT_CONNECTIONS);
+            let own: Vec<_> = own.cloned().collect();
+            if !own.is_empty() {
+                tasks.push(tokio::spawn(self.clone().keep_one(own)));
+            }
         }
-        let result = timeout(LOST_AFTER, try_twice(addr, &mut connection, id)).await;
-        if result.is_err() {
-            connection = None;
+        for id in fresh {
+            tasks.push(tokio::spawn(self.clone().open_each_time(id)));
         }
+        let mut report = Report::default();
+        for task in tasks {
+            report.add(task.await.unwrap());
+        }
+        report
+    }
+
+    /// Sends the heartbeats of several peers over one connection that is kept. A latency begins when
+    /// the heartbeat was due, so that one slow response delays all that wait behind it.
+    async fn keep_one(self, ids: Vec<String>) -> Report {
+        let mut report = Report::default();
+        let mut connection = None;
+        let mut due = Instant::now();
+        let step = INTERVAL / ids.len() as u32;
+        for id in ids.iter().cycle() {
+            due += step;
+            // Peers send heartbeats at their own pace, which is what the server is measured at.
+            sleep_until(due).await;
+            if self.stop.is_set() {
+                break;
+            }
+            let result = timeout(LOST_AFTER, try_twice(self.addr, &mut connection, id)).await;
+            if result.is_err() {
+                connection = None;
+            }
+            self.note(&mut report, due, result);
+            // The heartbeats that fell due meanwhile were waiting with this one; the peers send one
+            // each, not all that they have missed.
+            if due.elapsed() > INTERVAL {
+                due = Instant::now();
+            }
+        }
+        report
+    }
+
+    async fn open_each_time(self, id: String) -> Report {
+        let mut report = Report::default();
+        let mut due = Instant::now();
+        let request = heartbeat(&id);
+        while !self.stop.is_set() {
+            let result = timeout(LOST_AFTER, async {
+                let mut connection = open(self.addr).await?;
+                let response = connection.exchange(&request).await;
+                response.map_err(|error| error.kind().to_string())
+            });
+            let result = result.await;
+            self.note(&mut report, due, result);
+            due = Instant::now().max(due + INTERVAL);
+            sleep_until(due).await;
+        }
+        report
+    }
+
+    fn note(
+        &self,
+        report: &mut Report,
+        due: Instant,
+        result: Result<Result<Response, String>, Elapsed>,
+    ) {
         let result = result.unwrap_or_else(|_| Err("no response".to_owned()));
         report.note(due, result);
-        // The heartbeats that fell due meanwhile were waiting with this one; the peers send one
-        // each, not all that they have missed.
-        if due.elapsed() > INTERVAL {
-            due = Instant::now();
-        }
+        self.over.fetch_add(1, Ordering::Relaxed);
     }
-    report
 }
 
 /// Sends a heartbeat, again if a connection that was kept turns out to be closed: a server may
@@ -219,29 +271,6 @@ async fn try_twice(
         .map_err(|error| error.kind().to_string())?;
     *kept = Some(connection);
     Ok(response)
-}
-
-async fn open_each_time(addr: SocketAddr, id: String, stop: Arc<AtomicBool>) -> Report {
-    let mut report = Report::default();
-    let mut due = Instant::now();
-    let request = {
-        let body = format!(r#"{{"peerId":"{id}"}}"#);
-        post("/heartbeat", &body)
-    };
-    while !stop.load(Ordering::Relaxed) {
-        let result = timeout(LOST_AFTER, async {
-            let mut connection = open(addr).await?;
-            let response = connection.exchange(&request).await;
-            response.map_err(|error| error.kind().to_string())
-        });
-        let result = result
-            .await
-            .unwrap_or_else(|_| Err("no response".to_owned()));
-        report.note(due, result);
-        due = Instant::now().max(due + INTERVAL);
-        sleep_until(due).await;
-    }
-    report
 }
 
 async fn open(addr: SocketAddr) -> Result<AsyncConnection, String> {

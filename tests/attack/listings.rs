@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::{Value, json};
 
 use crate::arena::{Arena, Server};
+use crate::background::block_on;
 use crate::honest::{honest_id, register};
 use crate::load::{Load, Plan};
 use crate::verdict::Verdict;
@@ -18,11 +19,7 @@ const CALLERS: u8 = 24;
 /// Asks for pages from an address of one's own; all of 127.0.0.0/8 is this machine.
 fn pages_for(server: &Server, caller: Ipv4Addr, most: usize) -> Vec<Value> {
     let addr = server.addr;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((caller, 0))).unwrap();
         let stream = socket.connect(addr).await.unwrap();

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use crate::background::{Background, Stop};
 use crate::wire::AsyncConnection;
 
 /// How a load is sent.
@@ -74,10 +73,7 @@ impl Tally {
 }
 
 /// A load that is being sent.
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Tally>,
-}
+pub struct Load(Background<Tally>);
 
 impl Load {
     /// Begins to send; `request` makes the bytes of the n-th request.
@@ -86,31 +82,23 @@ impl Load {
         plan: Plan,
         request: impl Fn(usize) -> Vec<u8> + Send + 'static,
     ) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            LocalSet::new().block_on(&runtime, run(addr, plan, request, stopped))
-        });
-        Self { stop, thread }
+        Self(Background::begin(async move |stop| {
+            run(addr, plan, request, stop).await
+        }))
     }
 
     /// Waits until all was sent.
     pub fn done(self) -> Tally {
-        self.thread.join().unwrap()
+        self.0.done()
     }
 
     pub fn is_done(&self) -> bool {
-        self.thread.is_finished()
+        self.0.is_done()
     }
 
     /// Stops to send and waits for the responses under way.
     pub fn stop(self) -> Tally {
-        self.stop.store(true, Ordering::Relaxed);
-        self.done()
+        self.0.end()
     }
 }
 
@@ -119,14 +107,14 @@ struct Sender<R> {
     plan: Plan,
     request: R,
     next: AtomicUsize,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 async fn run<R: Fn(usize) -> Vec<u8> + 'static>(
     addr: SocketAddr,
     plan: Plan,
     request: R,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 ) -> Tally {
     let sender = Rc::new(Sender {
         addr,
@@ -152,7 +140,7 @@ async fn run<R: Fn(usize) -> Vec<u8> + 'static>(
 
 impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
     fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.next.load(Ordering::Relaxed) >= self.plan.most
+        self.stop.is_set() || self.next.load(Ordering::Relaxed) >= self.plan.most
     }
 
     async fn send_all(self: Rc<Self>) -> Tally {
@@ -160,14 +148,14 @@ impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
         while !self.is_over() {
             match AsyncConnection::open(self.addr).await {
                 Ok(mut connection) => {
-                    let stopped = self.stopped();
                     tokio::select! {
                         () = self.drive(&mut connection, &mut tally) => {}
-                        () = stopped => {}
+                        () = self.given_up() => {}
                     }
                 }
                 Err(_) => {
                     tally.cut_off += 1;
+                    // A server that refuses is not to be asked as fast as this thread can.
                     sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -175,12 +163,10 @@ impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
         tally
     }
 
-    /// Resolves when the load is to stop, so that a response that never comes is not waited for.
-    async fn stopped(&self) {
-        while !self.stop.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(50)).await;
-        }
-        // Responses under way are still of interest.
+    /// Resolves a while after the load is told to stop.
+    async fn given_up(&self) {
+        self.stop.wait().await;
+        // Responses under way still count. One that has not come after this long may never come.
         sleep(Duration::from_secs(1)).await;
     }
 
@@ -214,7 +200,7 @@ impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
                     *tally.kinds.entry(response.kind()).or_default() += 1;
                 }
                 if response.status == self.plan.until {
-                    self.stop.store(true, Ordering::Relaxed);
+                    self.stop.set();
                 }
             }
         }

@@ -71,8 +71,12 @@ fn a_storm_becomes_a_few_lines_and_a_count() {
         let tally = Load::begin(server.addr, Plan::all(REQUESTS), request).done();
         verdict.measured(name, format!("{:?}", tally.kinds));
         // The last lines of the storm may still be on their way.
-        std::thread::sleep(Duration::from_millis(500));
-        let lines = server.lines().len() - before;
+        let mut after = before;
+        eventually(Duration::from_secs(5), || {
+            let earlier = std::mem::replace(&mut after, server.lines().len());
+            earlier == after && after > before
+        });
+        let lines = after - before;
         verdict.measured("lines", lines);
         verdict.check(
             lines <= MOST_LINES,

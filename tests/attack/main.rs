@@ -8,6 +8,7 @@
 
 mod all_at_once;
 mod arena;
+mod background;
 mod bodies;
 mod connections;
 mod cost_of_reads;

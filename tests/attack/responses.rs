@@ -3,20 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::arena::{Arena, Server, Settings};
+use crate::background::Background;
 use crate::bodies::everything_full;
 use crate::honest::Honest;
 use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, slack};
-use crate::wire::{get, get_with, post};
+use crate::wire::{PATIENCE, get, get_with, post};
 
 /// Peers of over 100 kB each.
 const PEERS: usize = 400;
@@ -59,61 +59,64 @@ fn survive(attack: impl FnOnce(&Server, &mut Verdict)) {
     verdict.finish();
 }
 
-/// Asks for full listings and reads them at a rate, until it is told to stop or is cut off.
-async fn read_slowly(
-    addr: SocketAddr,
-    requests: usize,
-    bytes_per_sec: usize,
-    stop: Arc<AtomicBool>,
-) -> io::Result<()> {
+/// Clients that ask for full listings and read them at a rate, until they are cut off.
+struct SlowReaders {
+    background: Background<()>,
+    /// How many have been sent the beginning of a response.
+    answered: Arc<AtomicUsize>,
+}
+
+impl SlowReaders {
+    fn begin(addr: SocketAddr, clients: usize, requests: usize, bytes_per_sec: usize) -> Self {
+        let answered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&answered);
+        let background = Background::begin(async move |stop| {
+            for _ in 0..clients {
+                let count = Arc::clone(&count);
+                tokio::spawn(async move {
+                    let mut stream = ask_for_listings(addr, requests).await?;
+                    stream.readable().await?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    read_slowly(&mut stream, bytes_per_sec).await
+                });
+            }
+            stop.wait().await;
+        });
+        Self {
+            background,
+            answered,
+        }
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn end(self) {
+        self.background.end();
+    }
+}
+
+async fn ask_for_listings(addr: SocketAddr, requests: usize) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     // Otherwise the system reads for it.
     socket.set_recv_buffer_size(8 * 1024)?;
     let mut stream = timeout(Duration::from_secs(5), socket.connect(addr)).await??;
     stream.write_all(&get(FULL).repeat(requests)).await?;
-    let mut piece = vec![0; (bytes_per_sec / 4).max(1)];
-    while !stop.load(Ordering::Relaxed) {
+    Ok(stream)
+}
+
+async fn read_slowly(stream: &mut TcpStream, bytes_per_sec: usize) -> io::Result<()> {
+    if bytes_per_sec == 0 {
+        std::future::pending::<()>().await;
+    }
+    let mut piece = vec![0; bytes_per_sec / 4];
+    loop {
+        // The attack is the rate at which it reads.
         sleep(Duration::from_millis(250)).await;
-        if bytes_per_sec > 0
-            && let Ok(read) = timeout(Duration::from_secs(1), stream.read(&mut piece)).await
-            && read? == 0
-        {
-            break;
+        if stream.read(&mut piece).await? == 0 {
+            return Ok(());
         }
-    }
-    Ok(())
-}
-
-/// Clients that read slowly.
-struct SlowReaders {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl SlowReaders {
-    fn begin(addr: SocketAddr, clients: usize, requests: usize, bytes_per_sec: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let client = || read_slowly(addr, requests, bytes_per_sec, Arc::clone(&stopped));
-                let tasks: Vec<_> = (0..clients).map(|_| tokio::spawn(client())).collect();
-                for task in tasks {
-                    // To be cut off is no fault here.
-                    let _ = task.await.unwrap();
-                }
-            });
-        });
-        Self { stop, thread }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
     }
 }
 
@@ -236,11 +239,12 @@ fn a_shutdown_does_not_wait_for_those_who_never_read() {
     });
     assert_eq!(load.done().count("200"), 50);
     let readers = SlowReaders::begin(server.addr, 24, 8, 0);
-    std::thread::sleep(Duration::from_secs(1));
+    let mut verdict = Verdict::default();
+    let all_wait = eventually(PATIENCE, || readers.answered() == 24);
+    verdict.check(all_wait, "not all requests are being answered");
     let most = Duration::from_secs(3) + Duration::from_secs(2) * slack();
     let stopped = server.stop_within(most);
     readers.end();
-    let mut verdict = Verdict::default();
     verdict.measured("SIGTERM", format!("{stopped:.1?}"));
     verdict.check(stopped.is_some(), "SIGTERM was not obeyed");
     verdict.finish();

@@ -64,6 +64,7 @@ pub fn eventually(most: Duration, mut look: impl FnMut() -> bool) -> bool {
         if began.elapsed() > most {
             return false;
         }
+        // What another process is doing cannot be awaited, only looked at.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

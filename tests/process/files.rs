@@ -129,3 +129,17 @@ async fn a_backup_moved_over_the_database_while_the_registry_runs_costs_nothing_
     let (folder, rescued) = soon("a rescue", rescued_after(restore)).await;
     assert_whole(folder.path(), &rescued).await;
 }
+
+#[tokio::test]
+async fn a_database_emptied_where_it_lies_is_written_to_a_new_file() {
+    let empty = |folder: &Path| drop(fs::File::create(folder.join("peers.db")).unwrap());
+    let (folder, rescued) = soon("a rescue", rescued_after(empty)).await;
+    assert_whole(folder.path(), &rescued).await;
+}
+
+#[tokio::test]
+async fn a_database_overwritten_where_it_lies_is_written_to_a_new_file() {
+    let overwrite = |folder: &Path| fs::write(folder.join("peers.db"), "dear diary").unwrap();
+    let (folder, rescued) = soon("a rescue", rescued_after(overwrite)).await;
+    assert_whole(folder.path(), &rescued).await;
+}

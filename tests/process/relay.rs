@@ -7,70 +7,73 @@ use crate::child::{Registry, folder, peer, refused, run};
 const SECRET: &str = "north-of-the-wall";
 const TOKEN: &str = "token-of-the-operator";
 
+/// Settings, each with texts that are wrong for it.
+const WRONG: [(&str, &[&str]); 7] = [
+    (
+        "MONTHLY_BUDGET_USD",
+        &[
+            "", "lots", "0", "-1", "NaN", "inf", "1e10", "$800", "800,00",
+        ],
+    ),
+    (
+        "FIXED_MONTHLY_COST_USD",
+        &["", "-0.01", "NaN", "-inf", "2e9"],
+    ),
+    ("EGRESS_USD_PER_GB", &["", "free", "-1", "nan", "1e300"]),
+    (
+        "COST_THRESHOLDS_PERCENT",
+        &[
+            "",
+            "70",
+            "70,85,95",
+            "70,85,95,98,99",
+            "70,70,95,98",
+            "98,95,85,70",
+            "0,85,95,98",
+            "-1,85,95,98",
+            "70,85,95,NaN",
+            "70,85,95,inf",
+            "70,85,95,1001",
+            "70%,85%,95%,98%",
+        ],
+    ),
+    (
+        "TIER_LIMITS",
+        &[
+            "",
+            "free",
+            "free=5",
+            "free=5/0",
+            "free=0/1",
+            "free=-1/1",
+            "free=1.5/1",
+            "gold=5/1",
+            "Free=5/1",
+            "free=5/1;basic=10/2",
+            "free=20/1",
+            "premium=100001/10",
+            "free=5/1,",
+        ],
+    ),
+    ("TRUST_CLIENT_TIER", &["", "yes", "1", "TRUE"]),
+    (
+        "MODE_OVERRIDE",
+        &[
+            "off",
+            "Normal",
+            "normal@",
+            "normal@tomorrow",
+            "normal@2026-12-01",
+            "@2026-12-01T00:00:00Z",
+            "normal@2026-12-01T00:00:00",
+        ],
+    ),
+];
+
 #[tokio::test]
 async fn settings_of_the_budget_that_are_wrong_stop_the_start() {
     let folder = folder();
-    for (name, texts) in [
-        (
-            "MONTHLY_BUDGET_USD",
-            &[
-                "", "lots", "0", "-1", "NaN", "inf", "1e10", "$800", "800,00",
-            ][..],
-        ),
-        (
-            "FIXED_MONTHLY_COST_USD",
-            &["", "-0.01", "NaN", "-inf", "2e9"],
-        ),
-        ("EGRESS_USD_PER_GB", &["", "free", "-1", "nan", "1e300"]),
-        (
-            "COST_THRESHOLDS_PERCENT",
-            &[
-                "",
-                "70",
-                "70,85,95",
-                "70,85,95,98,99",
-                "70,70,95,98",
-                "98,95,85,70",
-                "0,85,95,98",
-                "-1,85,95,98",
-                "70,85,95,NaN",
-                "70,85,95,inf",
-                "70,85,95,1001",
-                "70%,85%,95%,98%",
-            ],
-        ),
-        (
-            "TIER_LIMITS",
-            &[
-                "",
-                "free",
-                "free=5",
-                "free=5/0",
-                "free=0/1",
-                "free=-1/1",
-                "free=1.5/1",
-                "gold=5/1",
-                "Free=5/1",
-                "free=5/1;basic=10/2",
-                "free=20/1",
-                "premium=100001/10",
-                "free=5/1,",
-            ],
-        ),
-        ("TRUST_CLIENT_TIER", &["", "yes", "1", "TRUE"]),
-        (
-            "MODE_OVERRIDE",
-            &[
-                "off",
-                "Normal",
-                "normal@",
-                "normal@tomorrow",
-                "normal@2026-12-01",
-                "@2026-12-01T00:00:00Z",
-                "normal@2026-12-01T00:00:00",
-            ],
-        ),
-    ] {
+    for (name, texts) in WRONG {
         for text in texts {
             let env = [(name, *text)];
             let message = refused(folder.path(), &[], &env, &[name, &format!("{text:?}")]).await;

@@ -10,6 +10,14 @@ fn enter(connections: &Connections, address: Option<IpAddr>) -> Place {
     connections.enter(address).expect("a place")
 }
 
+/// A table whose places are all taken, each by another address.
+fn full(places: u8) -> (Connections, Vec<Place>) {
+    let connections = Connections::new(places.into(), 100);
+    let places = (0..places).map(|last| enter(&connections, public(last)));
+    let places = places.collect();
+    (connections, places)
+}
+
 /// Some time after the start of `connections`.
 fn later(connections: &Connections) -> Instant {
     connections.0.started + Duration::from_secs(1000)
@@ -43,10 +51,7 @@ fn a_public_address_has_a_maximum_and_a_private_one_has_not() {
 
 #[test]
 fn the_longest_idle_connection_is_evicted_first() {
-    let connections = Connections::new(4, 100);
-    let places: Vec<_> = (0..4)
-        .map(|last| enter(&connections, public(last)))
-        .collect();
+    let (connections, places) = full(4);
     since(&places[0], Activity::Idle, 1500);
     since(&places[1], Activity::Receiving, 100_000);
     since(&places[2], Activity::Idle, 9000);
@@ -58,10 +63,7 @@ fn the_longest_idle_connection_is_evicted_first() {
 
 #[test]
 fn without_an_idle_connection_the_slowest_is_evicted_and_a_busy_one_never() {
-    let connections = Connections::new(3, 100);
-    let places: Vec<_> = (0..3)
-        .map(|last| enter(&connections, public(last)))
-        .collect();
+    let (connections, places) = full(3);
     since(&places[0], Activity::Busy, 500_000);
     since(&places[1], Activity::Receiving, 3000);
     since(&places[2], Activity::Stalled, 4000);
@@ -79,10 +81,7 @@ fn without_an_idle_connection_the_slowest_is_evicted_and_a_busy_one_never() {
 
 #[test]
 fn a_new_connection_whose_request_may_be_on_the_way_outlasts_half_sent_heads() {
-    let connections = Connections::new(3, 100);
-    let places: Vec<_> = (0..3)
-        .map(|last| enter(&connections, public(last)))
-        .collect();
+    let (connections, places) = full(3);
     since(&places[0], Activity::Receiving, 700);
     since(&places[1], Activity::Idle, 300);
     since(&places[2], Activity::Receiving, 200);
