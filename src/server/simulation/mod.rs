@@ -4,13 +4,8 @@
 //! have tried a direct connection; each is a peer of its own, so that limits per peer and the
 //! capacity of TURN servers do not show. A session whose grant is shorter than its need renews.
 
-mod report;
-
-use std::io;
-
-use crate::clock::{Clock, SystemClock};
 use crate::protocol::{CostMode, Tier};
-use crate::server::config::{CostConfig, SimulateCost};
+use crate::server::config::CostConfig;
 use crate::server::policy::allocation::{self, Ask, Grant, Standing};
 use crate::server::policy::cost::{self, CostState, DAY_MS, Month};
 
@@ -78,33 +73,6 @@ struct Simulation<'c> {
     bytes: f64,
     /// Fractions of sessions that have not arrived yet, by tier.
     due: [f64; 4],
-}
-
-/// Plays the present month with a load and prints it to standard output.
-///
-/// # Errors
-/// Names the settings that are wrong.
-pub fn run(request: &SimulateCost) -> anyhow::Result<()> {
-    let config = request.check()?;
-    let load = Load {
-        peers: request.peers,
-        sessions_per_day: request.sessions_per_day,
-        mbps: request.mbps,
-        minutes: request.minutes,
-        tier_parts: request.tiers.0,
-    };
-    let days = simulate(&config, &load, SystemClock::start().now_ms());
-    let mut out = io::stdout().lock();
-    let printed = if request.json {
-        report::print_json(&mut out, &days)
-    } else {
-        report::print_table(&mut out, &days, config.monthly_budget_usd)
-    };
-    match printed {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => Ok(printed?),
-    }
 }
 
 /// Plays the month that holds `now_ms` from its first day to its last.

@@ -1,12 +1,9 @@
-use clap::Parser;
-
 use super::*;
 use crate::clock::unix_ms;
-use crate::server::config::Settings;
+use crate::server::config::Config;
 
 fn config() -> CostConfig {
-    let settings = Settings::parse_from(["peer-registry"]);
-    settings.check().unwrap().cost
+    Config::default().cost
 }
 
 fn play(sessions_per_day: u32) -> Vec<Day> {

@@ -1,12 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::server::config::Settings;
+use crate::server::config::Config;
 
 fn config() -> CostConfig {
-    use clap::Parser;
-    let settings = Settings::parse_from(["peer-registry"]);
-    settings.check().unwrap().cost
+    Config::default().cost
 }
 
 fn at(text: &str) -> i64 {

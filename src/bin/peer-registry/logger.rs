@@ -32,7 +32,7 @@ static WRITER: OnceLock<LogWriter> = OnceLock::new();
 ///
 /// # Errors
 /// `levels` is no filter, or the system has no thread or file descriptor left.
-pub fn install(levels: &str) -> anyhow::Result<()> {
+pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
     let stderr = io::stderr();
     let is_colored = stderr.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // Not through `io::stderr`, whose lock the thread would hold while it is stuck.
@@ -78,7 +78,7 @@ pub fn install(levels: &str) -> anyhow::Result<()> {
 }
 
 /// Says why the process ends. Waits for nobody once the logger is installed.
-pub fn say_last(text: &str) {
+pub(crate) fn say_last(text: &str) {
     match WRITER.get() {
         Some(writer) => writer.push_last(format!("{text}\n").as_bytes()),
         None => eprintln!("{text}"),

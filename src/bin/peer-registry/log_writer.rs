@@ -31,7 +31,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The queue; clones share it.
 #[derive(Clone)]
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     queue: Arc<Queue>,
 }
 
@@ -70,7 +70,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// The system has no room for a thread.
-    pub fn start(
+    pub(crate) fn start(
         out: impl Write + Send + 'static,
         notes: impl FnMut() -> Vec<String> + Send + 'static,
     ) -> io::Result<Self> {
@@ -83,7 +83,7 @@ impl LogWriter {
     }
 
     /// Queues a line, or drops it. Never waits for the reader.
-    pub fn push(&self, line: &[u8]) {
+    pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.queue.lock();
         let cost = line.len().min(MAX_LINE_BYTES) + LINE_OVERHEAD_BYTES;
         if state.is_full && state.bytes > MAX_QUEUE_BYTES / 2 {
@@ -100,13 +100,13 @@ impl LogWriter {
     }
 
     /// Queues the last words of the process, for which there is always room.
-    pub fn push_last(&self, line: &[u8]) {
+    pub(crate) fn push_last(&self, line: &[u8]) {
         self.queue.lock().queue(cut(line));
         self.queue.arrived.notify_one();
     }
 
     /// Waits until all is written, but not longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    pub(crate) fn flush(&self, limit: Duration) {
         let state = self.queue.lock();
         let waited = self
             .queue
@@ -263,7 +263,7 @@ fn dropped_line(count: u64) -> String {
 }
 
 /// A line about the log itself, as the logger would write it.
-pub fn warning(text: &str) -> String {
+pub(crate) fn warning(text: &str) -> String {
     let now = rfc3339(SystemClock::start().now_ms());
     format!("[{now} WARN ] {text}\n")
 }
