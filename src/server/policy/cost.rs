@@ -7,6 +7,7 @@ use chrono::{DateTime, Datelike, Months, NaiveDate};
 
 use crate::protocol::{CostMode, ModeOverride, Tier};
 use crate::server::config::{CostConfig, Thresholds};
+use crate::server::model::{Bill, CostState};
 
 /// How far below its threshold the ratio must fall before a mode is left: two points of percent.
 const HYSTERESIS_RATIO: f64 = 0.02;
@@ -70,35 +71,11 @@ impl Spend {
     }
 }
 
-/// What the cloud's bill says, in place of what was metered up to its moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bill {
-    /// What the month had cost, in US dollars.
-    pub spend_usd: f64,
-    /// When, in Unix milliseconds.
-    pub as_of_ms: i64,
-    /// What had been metered of the month by then, in US dollars.
-    pub metered_usd: f64,
-}
-
 impl Bill {
     /// Whether it is too old at `now_ms` to be trusted alone.
     pub fn is_stale(&self, now_ms: i64) -> bool {
         now_ms - self.as_of_ms > BILL_CURRENT_MS
     }
-}
-
-/// How tight the registry is, and what operators have said about it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CostState {
-    /// The mode that the budget asks for.
-    pub mode: CostMode,
-    /// Since when it has, in Unix milliseconds.
-    pub mode_since_ms: i64,
-    /// The last bill that was fed in.
-    pub bill: Option<Bill>,
-    /// The mode that an operator has forced last.
-    pub forced: Option<ModeOverride>,
 }
 
 impl CostState {

@@ -5,21 +5,10 @@
 //! stand `timeout` lower than now" has one answer for all peers, however many outages there were.
 //! That moment is the cutoff; a peer last seen before it has expired.
 
-/// The earliest moment that counts, in Unix milliseconds: some 8,000 years before 1970. Clocks that
-/// were set back by a century leave moments before 1970, and sums of what is later cannot overflow.
-pub const EARLIEST_MS: i64 = -253_402_300_799_999;
+use crate::server::model::{EARLIEST_MS, Outage};
 
 /// Outages that are kept apart though they touch.
 const MAX_OUTAGES: usize = 1000;
-
-/// A stretch of time in which the registry took no heartbeats, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
-    /// When the registry was last known to work.
-    pub from_ms: i64,
-    /// When it worked again.
-    pub until_ms: i64,
-}
 
 /// The moment before which a peer must have been last seen to have expired at `now_ms`.
 ///

@@ -6,8 +6,9 @@
 
 use crate::protocol::{CostMode, Tier};
 use crate::server::config::CostConfig;
+use crate::server::model::CostState;
 use crate::server::policy::allocation::{self, Ask, Grant, Standing};
-use crate::server::policy::cost::{self, CostState, DAY_MS, Month};
+use crate::server::policy::cost::{self, DAY_MS, Month};
 
 /// How often sessions arrive, end and are renewed.
 const STEP_MS: i64 = 5 * 60_000;
