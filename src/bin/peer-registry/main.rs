@@ -12,7 +12,6 @@ mod report;
 mod setting_flags;
 mod simulate_cost;
 
-use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
@@ -89,7 +88,10 @@ async fn serve(config: &Config) -> i32 {
 /// Reads the settings; `None` if the command is done.
 fn configure() -> anyhow::Result<Option<Config>> {
     // By its path, since a search would go on in the parent folders.
-    env_file::read(Path::new(".env"), "the file .env")?;
+    match dotenvy::from_path(".env") {
+        Err(error) if !error.not_found() => return Err(env_file::fault("the file .env", &error)),
+        _ => {}
+    }
     let CommandLine { settings, command } = CommandLine::parse();
     if let Some(Command::SimulateCost(request)) = command {
         return simulate_cost::run(&request).map(|()| None);

@@ -2,20 +2,22 @@
 
 use std::env::{self, VarError};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 /// The levels in `RUST_LOG`, or `info`.
 ///
 /// # Errors
-/// The variable is not a list of levels, at which the logger itself would only fall silent.
+/// The variable is not a list of levels. The logger itself would log nothing then.
 pub(crate) fn from_environment() -> anyhow::Result<String> {
     let levels = match env::var("RUST_LOG") {
         Ok(levels) => levels,
         Err(VarError::NotPresent) => "info".to_owned(),
         Err(error) => return Err(error).context("RUST_LOG must be text"),
     };
-    env_filter::Builder::new()
-        .try_parse(&levels)
-        .with_context(|| format!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
-    Ok(levels)
+    match env_filter::Builder::new().try_parse(&levels) {
+        Ok(_) => Ok(levels),
+        Err(_) => Err(anyhow!(
+            "RUST_LOG must be e.g. info or debug, not {levels:?}"
+        )),
+    }
 }
