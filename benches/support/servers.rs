@@ -5,12 +5,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use clap::Parser;
 use peer_registry::clock::SystemClock;
 use peer_registry::server::Server;
-use peer_registry::server::config::Settings;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+
+use super::flags::settings;
 
 /// HTTP threads of either server.
 const WORKERS: usize = 2;
@@ -34,16 +34,12 @@ impl Drop for Running {
 /// The registry on a fresh database in `folder`, with some more settings.
 pub fn registry(folder: &std::path::Path, flags: &[&str]) -> Running {
     let url = format!("sqlite://{}", folder.join("peers.db").display());
-    let workers = WORKERS.to_string();
     let base = [
-        "peer-registry",
         "--listen-addr=127.0.0.1:0",
-        "--database-url",
-        &url,
-        "--http-workers",
-        &workers,
+        &format!("--database-url={url}"),
+        &format!("--http-workers={WORKERS}"),
     ];
-    let settings = Settings::parse_from(base.iter().chain(flags));
+    let settings = settings([&base, flags].concat());
     let config = settings.check().expect("good settings");
     run(move |addr, stopped| async move {
         let server = Server::start(&config, Arc::new(SystemClock::start()))

@@ -10,7 +10,7 @@ use super::log_lines;
 use super::registry::Started;
 use crate::clock;
 
-/// What one client, and all of them together, can make the server take.
+/// Logs what one client, and all of them together, can make the server use.
 fn announce_bounds(config: &Config) {
     let (http, sessions) = (&config.http, &config.sessions);
     info!(
@@ -58,7 +58,7 @@ pub(super) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: 
         "  timeout {} s, heartbeat every {} s, backup cleanup every {} s",
         lease.peer_timeout_secs, config.heartbeat_interval_secs, lease.cleanup_interval_secs
     );
-    info!("  address policy {}", config.address_policy.as_str());
+    info!("  address policy {}", config.address_policy);
     info!(
         "  relay budget {} US dollars a month, {} TURN secrets, admin paths {}",
         config.cost.monthly_budget_usd,

@@ -1,12 +1,12 @@
-//! What bounds the log: how many lines of one kind are written, and how many were dropped.
+//! The bounds of the log: how many lines of one kind are written, and how many were dropped.
 //!
-//! Anyone may register as often as the registry can take it, and each registration is told at info.
-//! Without a limit a stranger fills the operator's disk.
+//! Anyone may register as often as the registry can bear, and each registration is logged at info.
+//! Without a limit a stranger could fill the operator's disk.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lines of one kind that are written in a window: enough to see what happens.
+/// Maximum number of lines of one kind in a window: enough to see what happens.
 pub const MAX_LINES_PER_WINDOW: u32 = 20;
 
 /// How long a window lasts, in milliseconds.
@@ -15,7 +15,7 @@ pub const WINDOW_MS: i64 = 10_000;
 /// The process has one log, so it has one count.
 static DROPPED_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// Counts lines that could not be written, for the one who writes the log.
+/// Counts lines that could not be written. For the code that writes the log.
 pub fn count_dropped(lines: u64) {
     DROPPED_LINES.fetch_add(lines, Ordering::Relaxed);
 }
@@ -26,7 +26,7 @@ pub fn dropped() -> u64 {
     DROPPED_LINES.load(Ordering::Relaxed)
 }
 
-/// Limits lines of one kind: the first ones of each window are written, the others are counted.
+/// Limits lines of one kind: the first ones of each window are written, the others only counted.
 ///
 /// A window begins with a line. Pure: the caller says what time it is.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ struct Window {
 pub struct Admission {
     /// Whether the line may be written.
     pub is_admitted: bool,
-    /// Lines left out in the window before, if it ended just now. To be told before the line.
+    /// Lines left out in the previous window, if it has just ended. To be reported before the line.
     pub left_out: Option<NonZeroU64>,
 }
 
@@ -90,12 +90,12 @@ impl LineLimit {
 
     /// Ends the window if its time is over, and returns how many lines it left out.
     ///
-    /// To be called from time to time, so that the count is told also if no other line follows.
+    /// To be called from time to time, so that the count is reported even if no other line follows.
     pub fn end_window(&mut self, now_ms: i64) -> Option<NonZeroU64> {
         let Window {
             from_ms, left_out, ..
         } = self.window?;
-        // A clock that was set back must not keep a window open for long.
+        // A clock that was set back must not keep a window open for a long time.
         if (from_ms..from_ms.saturating_add(self.window_ms)).contains(&now_ms) {
             return None;
         }
@@ -108,7 +108,8 @@ impl LineLimit {
 mod tests {
     use super::*;
 
-    /// Sends lines at `now_ms`; returns how many were admitted, and what was told as left out.
+    /// Sends lines at `now_ms`; returns how many were admitted, and the reported counts of lines that
+    /// were left out.
     fn send(limit: &mut LineLimit, lines: u32, now_ms: i64) -> (usize, Vec<u64>) {
         let all: Vec<_> = (0..lines).map(|_| limit.admit(now_ms)).collect();
         let admitted = all.iter().filter(|line| line.is_admitted).count();
@@ -123,11 +124,11 @@ mod tests {
         assert_eq!(send(&mut limit, 1_985, 10_999), (5, vec![]));
         assert_eq!(limit.end_window(10_999), None);
         assert_eq!(limit.end_window(11_000), NonZeroU64::new(1_980));
-        assert_eq!(limit.end_window(11_000), None, "it is told once");
+        assert_eq!(limit.end_window(11_000), None, "it is reported once");
     }
 
     #[test]
-    fn a_storm_that_goes_on_tells_its_count_with_the_next_line() {
+    fn a_storm_that_goes_on_reports_its_count_with_the_next_line() {
         let mut limit = LineLimit::new(2, 10_000);
         assert_eq!(send(&mut limit, 7, 0), (2, vec![]));
         assert_eq!(send(&mut limit, 7, 10_000), (2, vec![5]));
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_limit_is_not_spoken_of() {
+    fn lines_within_the_limit_are_not_counted() {
         let mut limit = LineLimit::new(2, 10_000);
         for now_ms in [0, 5_000, 10_000, 15_000] {
             assert_eq!(send(&mut limit, 1, now_ms), (1, vec![]));

@@ -1,7 +1,8 @@
 //! The registry server.
 //!
-//! `http` parses and answers, `registry` decides and remembers, `storage` keeps, `policy` holds the
-//! rules, `config` and `model` the words. Each imports only what stands after it; `run` puts them
+//! `http` parses requests and writes responses, `registry` plans and remembers, `storage` keeps the
+//! tables, `policy` holds the rules, `model` and `config` are plain data. Each imports only what comes
+//! after it in this list, and `storage` and `policy` do not import each other; `run` puts them
 //! together.
 
 mod announcement;
@@ -21,8 +22,8 @@ mod storage;
 mod wall_clock;
 mod watchdog;
 
-pub use error::{RunError, StartError};
+pub use error::{DatabaseError, RunError, StartError};
 pub use run::Server;
 pub use signals::Signals;
-pub use storage::FilesLost;
+pub use storage::OpenError;
 pub use wall_clock::system_clock;

@@ -1,4 +1,4 @@
-//! How far a start is.
+//! How far a start has come.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ struct Counts {
 }
 
 impl Progress {
-    /// Says how many rows there are, and that none is read yet.
+    /// Sets the number of rows, none of which is read yet.
     pub(super) fn begin(&self, total_rows: u64) {
         self.0.loaded_rows.store(0, Ordering::Relaxed);
         self.0.total_rows.store(total_rows, Ordering::Relaxed);
@@ -25,7 +25,7 @@ impl Progress {
         self.0.loaded_rows.fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// Rows read so far, and rows there are.
+    /// The number of rows read so far, and the number of all rows.
     pub(super) fn rows(&self) -> (u64, u64) {
         (
             self.0.loaded_rows.load(Ordering::Relaxed),

@@ -1,6 +1,6 @@
-//! How much memory the process takes, as the system counts it.
+//! How much memory the process uses, as the system counts it.
 
-/// Resident memory of this process, in bytes; `None` where the system does not tell.
+/// Resident memory of this process, in bytes; `None` if the system does not report it.
 pub(super) fn bytes() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
@@ -11,7 +11,7 @@ pub(super) fn bytes() -> Option<usize> {
 mod tests {
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_takes_some_memory() {
+    fn a_process_uses_some_memory() {
         let bytes = super::bytes().unwrap();
         assert!((1 << 20..1 << 40).contains(&bytes), "{bytes}");
     }

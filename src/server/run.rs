@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::announcement::announce;
 use super::config::Config;
-use super::error::{RunError, StartError};
+use super::error::{DatabaseError, RunError, StartError};
 use super::http::{self, Api, Starting};
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
@@ -65,9 +65,9 @@ impl Server {
         let sent = SentBytes::default();
         let (registry, started) = Registry::start(store, clock, config, sent.clone(), &progress)
             .await
-            .map_err(|source| StartError::Resume {
+            .map_err(|error| StartError::Resume {
                 path: path.clone(),
-                source,
+                source: DatabaseError::storage(error),
             })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
@@ -100,7 +100,10 @@ impl Server {
             name = signals.next() => info!("{name} received, stopping"),
             lost = &mut self.stopped => {
                 self.http.stop(false).await;
-                return Err(lost.map_or(RunError::ActorStopped, RunError::FilesLost));
+                return Err(match lost {
+                    Ok(lost) => RunError::FilesLost(DatabaseError::files_lost(lost)),
+                    Err(_) => RunError::ActorStopped,
+                });
             }
         }
         tokio::select! {

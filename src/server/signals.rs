@@ -6,13 +6,13 @@ use std::time::Duration;
 use log::warn;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How often at most the log says that the file size limit is reached.
+/// Minimum time between two lines that say that the file size limit is reached.
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The signals that end a server: SIGTERM and SIGINT.
 ///
-/// To be listened for before the server starts, so that one that comes early is not missed. From
-/// then on SIGXFSZ does not end the process: a write over the file size limit fails.
+/// Listen before the server starts, so that an early signal is not missed. From then on SIGXFSZ does
+/// not end the process: a write over the file size limit fails.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -29,7 +29,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one and tells its name.
+    /// Waits for the next one and returns its name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -38,8 +38,8 @@ impl Signals {
     }
 }
 
-/// Says that a write went over the file size limit of the process. Unless somebody listens for this
-/// signal it ends the process; now the write fails, as it does on a full disk.
+/// Logs that a write exceeded the file size limit of the process. Without a listener this signal
+/// would end the process; with one the write fails, as it does on a full disk.
 async fn note_file_size_limit(mut over_limit: Signal) {
     while over_limit.recv().await.is_some() {
         warn!("a write was refused: disk full or file size limit (LimitFSIZE, ulimit -f)");

@@ -1,4 +1,4 @@
-//! The clock of the machine, once it tells a time that can be.
+//! The clock of the machine, as soon as it shows a plausible time.
 
 use std::time::Duration;
 
@@ -7,18 +7,19 @@ use log::warn;
 use super::error::StartError;
 use crate::clock::{Clock, SystemClock, rfc3339};
 
-/// 2020-01-01 and 2100-01-01, in Unix milliseconds. A machine without a battery begins in 1970, or
-/// wherever its clock stood when it was made; one that begins far ahead would end every lease.
+/// 2020-01-01 and 2100-01-01, in Unix milliseconds. A machine without a battery starts in 1970, or
+/// at the time of its manufacture; a clock that starts far in the future would end every lease.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 1_577_836_800_000..4_102_444_800_000;
 
-/// How long a start waits for the clock to be set, and how often it looks.
+/// How long a start waits for the clock to be set.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks at the clock meanwhile.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Starts a clock as soon as the machine knows what time it is.
+/// Starts a clock as soon as the machine shows a plausible time.
 ///
 /// # Errors
-/// If the machine does not know it within some seconds.
+/// The machine does not show one within some seconds.
 pub async fn system_clock() -> Result<SystemClock, StartError> {
     let mut waited = Duration::ZERO;
     loop {
@@ -34,7 +35,7 @@ pub async fn system_clock() -> Result<SystemClock, StartError> {
     }
 }
 
-/// Holds a clock to the years in which a registry can run.
+/// Checks that a clock shows a year in which a registry can run.
 pub(super) fn check(clock: &dyn Clock) -> Result<(), StartError> {
     let now_ms = clock.now_ms();
     if PLAUSIBLE_MS.contains(&now_ms) {

@@ -1,6 +1,6 @@
-//! A thread that tells the log when the actor or a commit is stuck, and at what.
+//! A thread that logs when the actor or a commit is stuck, and at which step.
 //!
-//! It has a thread of its own because all else here may be what is stuck.
+//! It is a thread of its own because any other part of the server may be the stuck one.
 
 use std::mem;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::clock;
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A look that comes this late, in milliseconds, was held up itself: the process was stopped, or the
-/// machine had no time for it. Then nothing else had its turn either, and the next look tells more.
+/// A look that comes this late, in milliseconds, was delayed itself: the process was stopped, or the
+/// machine had no time for it. Then nothing else could run either, and only the next look counts.
 const LATE_MS: i64 = 3_000;
 
-/// How often it repeats what it said, in milliseconds.
+/// How often it repeats a message, in milliseconds.
 const REPEAT_MS: i64 = 10_000;
 
 /// The thread; it ends when this is dropped.
@@ -31,8 +31,8 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts to watch `pulse`. Without a thread nothing is watched, and the registry runs all the
-    /// same.
+    /// Starts to watch `pulse`. If the system cannot start a thread, the registry runs without a
+    /// watchdog.
     pub(super) fn start(pulse: Arc<Pulse>) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let watch = move || {
@@ -67,20 +67,20 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It has nothing to return, and a panic of it was logged.
+            // It returns nothing, and if it panicked, that was logged.
             let _ = thread.join();
         }
     }
 }
 
-/// What there is to tell.
+/// What there is to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Report {
     Stuck(Stuck),
     GoesOn { after_ms: i64 },
 }
 
-/// What was seen before, so that the log is told of changes, and of the rest now and then.
+/// What was seen before, so that a change is logged at once, and a state only now and then.
 #[derive(Debug)]
 struct Watch {
     looked_ms: i64,
@@ -90,7 +90,7 @@ struct Watch {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     since_ms: i64,
-    told_ms: i64,
+    logged_ms: i64,
 }
 
 impl Watch {
@@ -120,13 +120,13 @@ impl Watch {
             let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
             Seen {
                 since_ms: now_ms.saturating_sub(age_ms),
-                told_ms: now_ms - REPEAT_MS,
+                logged_ms: now_ms - REPEAT_MS,
             }
         });
-        if now_ms - seen.told_ms < REPEAT_MS {
+        if now_ms - seen.logged_ms < REPEAT_MS {
             return None;
         }
-        seen.told_ms = now_ms;
+        seen.logged_ms = now_ms;
         Some(Report::Stuck(stuck))
     }
 }
@@ -141,24 +141,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stuck_is_told_at_once_and_then_every_ten_seconds() {
+    fn what_is_stuck_is_logged_at_once_and_then_every_ten_seconds() {
         let mut watch = Watch::new(5_000);
-        let mut told_at = Vec::new();
+        let mut logged_secs = Vec::new();
         for now_ms in (6_000..=40_000).step_by(1_000) {
             let stuck = running_since(0, now_ms);
             match watch.look(Err(stuck), now_ms) {
                 Some(report) => {
                     assert_eq!(report, Report::Stuck(stuck));
-                    told_at.push(now_ms / 1000);
+                    logged_secs.push(now_ms / 1000);
                 }
                 None => continue,
             }
         }
-        assert_eq!(told_at, [6, 16, 26, 36]);
+        assert_eq!(logged_secs, [6, 16, 26, 36]);
     }
 
     #[test]
-    fn that_it_goes_on_is_told_once_with_how_long_it_stood() {
+    fn that_it_goes_on_is_logged_once_with_how_long_it_stood_still() {
         let mut watch = Watch::new(5_000);
         assert_eq!(watch.look(Ok(()), 6_000), None);
         watch.look(Err(running_since(1_000, 7_000)), 7_000);

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::Parser;
 use peer_registry::agent::{
     Agent, AgentBuilder, Event, Events, Identity, PeersQuery, Registration, RegistryClient,
     Transport,
@@ -13,7 +12,7 @@ use peer_registry::agent::{
 use peer_registry::clock::{Clock, ManualClock};
 use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
 use peer_registry::server::Server;
-use peer_registry::server::config::{Config, Settings};
+use peer_registry::server::config::Config;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
@@ -95,15 +94,7 @@ impl TestRegistry {
     /// Starts with the default settings.
     pub async fn start(time: &Time) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}", folder.path().join("peers.db").display());
-        let settings = Settings::try_parse_from([
-            "peer-registry",
-            "--listen-addr=127.0.0.1:0",
-            "--http-workers=1",
-            "--database-url",
-            &database,
-        ]);
-        let mut config = settings.unwrap().check().unwrap();
+        let mut config = Config::testing(folder.path().join("peers.db"));
         let server = Server::start(&config, time.clock.clone()).await.unwrap();
         config.listen_addr = server.addr();
         let url = format!("http://{}", server.addr());

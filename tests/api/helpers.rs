@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use peer_registry::clock::ManualClock;
 use peer_registry::server::Server;
-use peer_registry::server::config::{Config, Secret, Settings};
+use peer_registry::server::config::{Config, Secret};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{Column, ConnectOptions, Connection, Row};
 use tempfile::TempDir;
 
 use crate::answer::Answer;
+use crate::flags::settings;
 
 /// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -54,16 +54,11 @@ impl TestRegistry {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("peers.db").display());
         let base = [
-            "peer-registry",
             "--listen-addr=127.0.0.1:0",
             "--http-workers=1",
+            &format!("--database-url={url}"),
         ];
-        let settings = Settings::try_parse_from(
-            base.iter()
-                .chain(["--database-url", &url].iter())
-                .chain(flags),
-        );
-        let mut config = settings.unwrap().check().unwrap();
+        let mut config = settings([&base, flags].concat()).check().unwrap();
         change(&mut config);
         let clock = Arc::new(ManualClock::new(START_MS));
         let mut registry = Self {

@@ -10,6 +10,8 @@ mod cost;
 mod coturn;
 mod credentials;
 mod faults;
+#[path = "../support/flags.rs"]
+mod flags;
 mod helpers;
 mod leases;
 mod limits;

@@ -6,16 +6,16 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use peer_registry::clock::{Clock, SystemClock};
 use peer_registry::server::Server;
-use peer_registry::server::config::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::flags::settings;
 
 /// How long a test waits before it fails. Generous, because other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,14 +43,11 @@ impl TestRegistry {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", folder.path().join("peers.db").display());
         let usual = [
-            "peer-registry",
             "--listen-addr=127.0.0.1:0",
             "--http-workers=1",
-            "--database-url",
-            &database,
+            &format!("--database-url={database}"),
         ];
-        let settings = Settings::try_parse_from(usual.iter().chain(flags));
-        let config = settings.unwrap().check().unwrap();
+        let config = settings([&usual, flags].concat()).check().unwrap();
         let server = Server::start(&config, clock).await.unwrap();
         Self {
             url: format!("http://{}", server.addr()),

@@ -2,6 +2,8 @@
 
 mod doctor;
 mod exec;
+#[path = "../support/flags.rs"]
+mod flags;
 mod helpers;
 mod once;
 mod run;

@@ -145,8 +145,7 @@ fn root_of(module: &[String]) -> Module {
 fn module_of(root: &Path, file: &Path) -> Module {
     let path = file.strip_prefix(root).unwrap().with_extension("");
     let path = match path.file_name().unwrap().to_str().unwrap() {
-        "mod" | "lib" => path.parent().unwrap().to_owned(),
-        "main" if path.parent() != Some(Path::new("")) => path.parent().unwrap().to_owned(),
+        "mod" | "lib" | "main" => path.parent().unwrap().to_owned(),
         _ => path,
     };
     let parts: PathBuf = path;

@@ -3,11 +3,15 @@
 
 mod announce;
 mod doctor;
+#[path = "../shared/env_file.rs"]
+mod env_file;
 mod event_lines;
 mod exec;
 mod failure;
 mod id;
 mod line_writer;
+#[path = "../shared/log_levels.rs"]
+mod log_levels;
 mod output;
 mod peers;
 mod register;
@@ -16,14 +20,14 @@ mod settings;
 mod turn;
 
 use std::collections::HashSet;
-use std::env::{self, VarError};
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::{Arg, CommandFactory, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use tokio::runtime;
@@ -128,13 +132,10 @@ fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
             unknown.join(", ")
         ),
         Err(error) if error.not_found() && config.is_none() => Ok(()),
-        // The message of dotenvy would show the line, which may contain a password.
-        Err(dotenvy::Error::LineParse(_, column)) => bail!(
-            "the settings file {name} has a line that is not KEY=VALUE, at character {column} of \
-             it; a value with blanks needs quotes"
-        ),
-        // The message of the error includes its cause.
-        Err(error) => bail!("cannot read the settings file {name}: {error}"),
+        Err(error) => Err(env_file::fault(
+            &format!("the settings file {name}"),
+            &error,
+        )),
     }
 }
 
@@ -159,15 +160,7 @@ fn unknown_names(path: &Path) -> dotenvy::Result<Vec<String>> {
 
 /// Logs to stderr from a thread, so that a slow reader of the log never blocks the node.
 fn set_up_logger() -> anyhow::Result<Backlog> {
-    let levels = match env::var("RUST_LOG") {
-        Ok(levels) => levels,
-        Err(VarError::NotPresent) => "info".to_owned(),
-        Err(error) => return Err(error).context("RUST_LOG must be text"),
-    };
-    // The logger itself would log nothing after a wrong filter.
-    env_filter::Builder::new()
-        .try_parse(&levels)
-        .map_err(|_| anyhow!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
+    let levels = log_levels::from_environment()?;
     let (stderr, _) = LineWriter::start("stderr", io::stderr(), |count| {
         format!("{count} lines of the log are missed\n").into_bytes()
     })

@@ -1,39 +1,115 @@
-//! What relaying may cost, and who may relay how much.
+//! What relaying may cost, and how much the peers of each tier may use.
 
-use std::convert::Infallible;
-use std::fmt;
 use std::str::FromStr;
 
+use super::declaration::{Number, SettingGroup, Text};
+use super::reader::Reader;
 use crate::protocol::{CostMode, ModeOverride, Tier};
+
+/// More than any month costs, in US dollars.
+const MAX_USD: f64 = 1e9;
+
+const MONTHLY_BUDGET_USD: Number<f64> = Number {
+    name: "MONTHLY_BUDGET_USD",
+    unit: "USD",
+    default: 800.0,
+    range: 0.01..=MAX_USD,
+    meaning: "What a month may cost, in US dollars",
+};
+
+const FIXED_MONTHLY_COST_USD: Number<f64> = Number {
+    name: "FIXED_MONTHLY_COST_USD",
+    unit: "USD",
+    default: 60.0,
+    range: 0.0..=MAX_USD,
+    meaning: "What a month costs without any traffic, in US dollars",
+};
+
+const EGRESS_USD_PER_GB: Number<f64> = Number {
+    name: "EGRESS_USD_PER_GB",
+    unit: "USD",
+    default: 0.09,
+    range: 0.0..=MAX_USD,
+    meaning: "What 10^9 bytes sent cost, in US dollars",
+};
+
+const COST_THRESHOLDS_PERCENT: Text = Text {
+    name: "COST_THRESHOLDS_PERCENT",
+    placeholder: "LIST",
+    default: Some("70,85,95,98"),
+    form: "four ascending percentages, e.g. 70,85,95,98",
+    meaning: "Percentages of the budget at which warning, throttle, emergency and shutdown begin",
+};
+
+const TIER_LIMITS: Text = Text {
+    name: "TIER_LIMITS",
+    placeholder: "TIER=MBPS/SESSIONS,...",
+    default: Some("free=5/1,basic=10/2,standard=50/5,premium=100/10"),
+    form: "TIER=MBPS/SESSIONS of free, basic, standard or premium, none less than the one below \
+           it, e.g. free=5/1,premium=100/10",
+    meaning: "Mbit/s per session and sessions per peer of each tier",
+};
+
+const TRUST_CLIENT_TIER: Text = Text {
+    name: "TRUST_CLIENT_TIER",
+    placeholder: "true|false",
+    default: Some("false"),
+    form: "true or false",
+    meaning: "Whether peers choose their own tier; for closed networks",
+};
+
+const MODE_OVERRIDE: Text = Text {
+    name: "MODE_OVERRIDE",
+    placeholder: "MODE[@RFC3339]",
+    default: None,
+    form: "normal, warning, throttle, emergency or shutdown, and if need be @ and a moment, e.g. \
+           normal@2026-12-01T00:00:00Z",
+    meaning: "A mode that holds whatever the cost, until a moment if one is given",
+};
 
 /// Settings of the relay budget.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CostConfig {
-    /// What a month may cost, in US dollars. Default 800, `MONTHLY_BUDGET_USD`. The modes tighten
-    /// as the projected cost comes near it; too low refuses peers that could be paid for.
+    /// What a month may cost, in US dollars (`MONTHLY_BUDGET_USD`). The modes tighten as the
+    /// projected cost comes near it; a value that is too low refuses peers that could be paid for.
     pub monthly_budget_usd: f64,
-    /// What a month costs without any traffic, in US dollars. Default 60,
-    /// `FIXED_MONTHLY_COST_USD`: machines, disks, addresses. Too low finds the bill out late.
+    /// What a month costs without any traffic, in US dollars (`FIXED_MONTHLY_COST_USD`): machines,
+    /// disks, addresses. If it is too low, the modes tighten too late.
     pub fixed_monthly_usd: f64,
-    /// What a gigabyte (10^9 bytes) sent costs, in US dollars. Default 0.09, `EGRESS_USD_PER_GB`,
+    /// What a gigabyte (10^9 bytes) sent costs, in US dollars (`EGRESS_USD_PER_GB`). The default is
     /// the list price of the large clouds.
     pub egress_usd_per_gb: f64,
-    /// Where the modes begin.
+    /// Where the modes begin (`COST_THRESHOLDS_PERCENT`).
     pub thresholds: Thresholds,
-    /// What each tier may have.
+    /// What each tier may use (`TIER_LIMITS`).
     pub tiers: TierTable,
-    /// Whether peers choose their own tier. Default false, `TRUST_CLIENT_TIER`. For closed
-    /// networks only: in an open one everybody is premium then.
+    /// Whether peers choose their own tier (`TRUST_CLIENT_TIER`). For closed networks only: in an
+    /// open one everybody would choose premium.
     pub trust_client_tier: bool,
-    /// A mode that holds whatever the cost. Default none, `MODE_OVERRIDE`, as `MODE` or
+    /// A mode that holds whatever the cost (`MODE_OVERRIDE`), as `MODE` or
     /// `MODE@2026-12-01T00:00:00Z`.
     pub mode_override: Option<ModeOverride>,
 }
 
+impl CostConfig {
+    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+        settings.begin(SettingGroup::RelayBudget);
+        Self {
+            monthly_budget_usd: settings.decimal(&MONTHLY_BUDGET_USD),
+            fixed_monthly_usd: settings.decimal(&FIXED_MONTHLY_COST_USD),
+            egress_usd_per_gb: settings.decimal(&EGRESS_USD_PER_GB),
+            thresholds: settings.parse(&COST_THRESHOLDS_PERCENT).unwrap_or_default(),
+            tiers: settings.parse(&TIER_LIMITS).unwrap_or_default(),
+            trust_client_tier: settings.parse(&TRUST_CLIENT_TIER).unwrap_or_default(),
+            mode_override: settings.parse_optional(&MODE_OVERRIDE),
+        }
+    }
+}
+
 /// The ratios of projected cost to budget at which modes begin, ascending.
 ///
-/// Default 70, 85, 95 and 98 percent, `COST_THRESHOLDS_PERCENT=70,85,95,98`. Lower ones save
-/// earlier; ones close together skip the steps between.
+/// Lower ratios save money earlier; ratios close to each other skip the steps between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds([f64; 4]);
 
@@ -76,7 +152,7 @@ impl FromStr for Thresholds {
     }
 }
 
-/// What a peer of one tier may have.
+/// What a peer of one tier may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TierLimits {
     /// Bandwidth of a session, in Mbit/s.
@@ -85,15 +161,12 @@ pub struct TierLimits {
     pub sessions: u32,
 }
 
-/// What each tier may have; no tier has less than the one below it.
-///
-/// Default `TIER_LIMITS=free=5/1,basic=10/2,standard=50/5,premium=100/10`, in Mbit/s and sessions
-/// per peer.
+/// What each tier may use; no tier has less than the one below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TierTable([TierLimits; 4]);
 
 impl TierTable {
-    /// What peers of `tier` may have.
+    /// What peers of `tier` may use.
     pub fn of(&self, tier: Tier) -> TierLimits {
         self.0[tier as usize]
     }
@@ -131,65 +204,14 @@ impl FromStr for TierTable {
     }
 }
 
-/// Something that nobody but its owner may read: it is in no log, error or `Debug` output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub(super) fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The secret as it is.
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    /// The secret without blanks around it, if anything is left.
-    pub(super) fn trimmed(&self) -> Option<Self> {
-        let text = self.0.trim();
-        (!text.is_empty()).then(|| Self(text.to_owned()))
-    }
-
-    /// The secrets in a comma-separated list.
-    pub fn split(&self) -> impl Iterator<Item = Self> {
-        let parts = self.0.split(',').map(str::trim);
-        parts
-            .filter(|part| !part.is_empty())
-            .map(|part| Self(part.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl FromStr for Secret {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_shows_in_no_debug_output() {
-        let secret: Secret = "s3cr3t".parse().unwrap();
-        assert_eq!(format!("{secret:?}"), "[secret]");
-    }
-
-    #[test]
     fn thresholds_ascend() {
+        let default = COST_THRESHOLDS_PERCENT.default.unwrap();
+        assert_eq!(default.parse(), Ok(Thresholds::default()));
         assert_eq!("70, 85,95,98".parse(), Ok(Thresholds::default()));
         for wrong in [
             "",
@@ -205,9 +227,7 @@ mod tests {
 
     #[test]
     fn no_tier_has_less_than_the_one_below_it() {
-        let table: TierTable = "free=5/1,basic=10/2,standard=50/5,premium=100/10"
-            .parse()
-            .unwrap();
+        let table: TierTable = TIER_LIMITS.default.unwrap().parse().unwrap();
         assert_eq!(table, TierTable::default());
         assert_eq!(
             "premium=200/20"

@@ -1,39 +1,160 @@
 //! The HTTP interface.
 
+use std::thread;
+
+use super::declaration::Number;
+use super::reader::Reader;
+
+/// Bounds that serve only to catch a typing error.
+const MAX_COUNT: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 30;
+const DAY_SECS: u64 = 86_400;
+
+const MAX_BODY_BYTES: Number<usize> = Number {
+    name: "MAX_BODY_BYTES",
+    unit: "BYTES",
+    default: 131_072,
+    range: 1..=MAX_BYTES,
+    meaning: "Size of a request body",
+};
+
+const MAX_LISTED: Number<usize> = Number {
+    name: "MAX_LISTED",
+    unit: "COUNT",
+    default: 1000,
+    range: 1..=100_000,
+    meaning: "Peers on a page of GET /peers",
+};
+
+const HTTP_WORKERS: Number<usize> = Number {
+    name: "HTTP_WORKERS",
+    unit: "COUNT",
+    default: 0,
+    range: 0..=1024,
+    meaning: "HTTP threads; 0 is one per core",
+};
+
+const MAX_IN_FLIGHT: Number<usize> = Number {
+    name: "MAX_IN_FLIGHT",
+    unit: "COUNT",
+    default: 4096,
+    range: 1..=MAX_COUNT,
+    meaning: "Requests in the registry at a time, beyond which it answers 503",
+};
+
+const MAX_CONNECTIONS: Number<usize> = Number {
+    name: "MAX_CONNECTIONS",
+    unit: "COUNT",
+    default: 10_000,
+    range: 1..=MAX_COUNT,
+    meaning: "Connections at a time, beyond which new ones wait to be accepted",
+};
+
+const MAX_CONNECTIONS_PER_ADDRESS: Number<usize> = Number {
+    name: "MAX_CONNECTIONS_PER_ADDRESS",
+    unit: "COUNT",
+    default: 256,
+    range: 1..=MAX_COUNT,
+    meaning: "Connections at a time from one address, or one IPv6 /64; private addresses are exempt",
+};
+
+const MAX_HEAD_BYTES: Number<usize> = Number {
+    name: "MAX_HEAD_BYTES",
+    unit: "BYTES",
+    default: 16_384,
+    range: 1024..=98_304,
+    meaning: "Size of the head of a request",
+};
+
+const MAX_RESPONSE_BYTES: Number<usize> = Number {
+    name: "MAX_RESPONSE_BYTES",
+    unit: "BYTES",
+    default: 1_048_576,
+    range: 65_536..=MAX_BYTES,
+    meaning: "Size of a listing before compression; what does not fit is on the next page",
+};
+
+const RESPONSE_TIMEOUT_SECS: Number<u64> = Number {
+    name: "RESPONSE_TIMEOUT_SECS",
+    unit: "SECS",
+    default: 60,
+    range: 1..=DAY_SECS,
+    meaning: "How long a client may take to receive a response",
+};
+
+const DRAIN_DELAY_SECS: Number<u64> = Number {
+    name: "DRAIN_DELAY_SECS",
+    unit: "SECS",
+    default: 0,
+    range: 0..=3600,
+    meaning: "How long health says draining before connections are refused",
+};
+
+const SHUTDOWN_TIMEOUT_SECS: Number<u64> = Number {
+    name: "SHUTDOWN_TIMEOUT_SECS",
+    unit: "SECS",
+    default: 30,
+    range: 0..=DAY_SECS,
+    meaning: "How long a shutdown waits for requests under way",
+};
+
 /// Settings of the HTTP interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpConfig {
-    /// Threads that parse requests and write responses. Default one per core, `HTTP_WORKERS`.
-    pub workers: usize,
-    /// Requests in the registry at a time. Default 4096, `MAX_IN_FLIGHT`. Beyond it the answer is
-    /// 503 `overloaded`; higher lets requests wait longer instead.
-    pub max_in_flight: usize,
-    /// Connections at a time. Default 10,000, `MAX_CONNECTIONS`. Each takes a file descriptor,
-    /// so the limit of the process must be higher (`LimitNOFILE` in a systemd unit).
-    pub max_connections: usize,
-    /// Connections at a time from one address, or from one IPv6 /64. Default 256,
-    /// `MAX_CONNECTIONS_PER_ADDRESS`. Loopback and private addresses are exempt, since a proxy is
-    /// most likely behind them.
-    pub max_connections_per_address: usize,
-    /// Bytes of the head of a request. Default 16,384, `MAX_HEAD_BYTES`, at most 98,304, since
-    /// actix-http holds 128 KiB of what it cannot decode yet.
-    pub max_head_bytes: usize,
-    /// Bytes of a listing before compression. Default 1 MiB, `MAX_RESPONSE_BYTES`. A page ends
-    /// before it would be longer; the rest is on the next page.
-    pub max_response_bytes: usize,
-    /// How long a client may take to receive a whole response, in seconds. Default 60,
-    /// `RESPONSE_TIMEOUT_SECS`.
-    pub response_timeout_secs: u64,
-    /// Bytes of a request body. Default 131,072, `MAX_BODY_BYTES`. The largest registration that
+    /// Maximum size of a request body, in bytes (`MAX_BODY_BYTES`). The largest registration that
     /// the other limits allow takes about 160 KB if every field is full; real ones take 1 KB.
     pub max_body_bytes: usize,
-    /// Peers of a page of `GET /peers`. Default 1000, `MAX_LISTED`. A page of 1000 takes about
+    /// Maximum number of peers on a page of `GET /peers` (`MAX_LISTED`). A page of 1000 takes about
     /// 400 KB before compression.
     pub max_listed: usize,
-    /// How long health says `draining` before connections are refused, in seconds. Default 0,
-    /// `DRAIN_DELAY_SECS`. As long as a load balancer takes to notice; longer delays each restart.
+    /// Threads that parse requests and write responses (`HTTP_WORKERS`).
+    pub workers: usize,
+    /// Requests in the registry at a time (`MAX_IN_FLIGHT`). Beyond it the response is 503
+    /// `overloaded`; a higher value lets requests wait longer instead.
+    pub max_in_flight: usize,
+    /// Connections at a time (`MAX_CONNECTIONS`). Each takes a file descriptor, so the limit of the
+    /// process must be higher (`LimitNOFILE` in a systemd unit).
+    pub max_connections: usize,
+    /// Connections at a time from one address, or from one IPv6 /64
+    /// (`MAX_CONNECTIONS_PER_ADDRESS`). Loopback and private addresses are exempt, since a proxy
+    /// is most likely behind them.
+    pub max_connections_per_address: usize,
+    /// Maximum size of the head of a request, in bytes (`MAX_HEAD_BYTES`). It is at most 98,304,
+    /// since actix-http keeps 128 KiB of what it cannot decode yet.
+    pub max_head_bytes: usize,
+    /// Maximum size of a listing before compression, in bytes (`MAX_RESPONSE_BYTES`). A page ends
+    /// before it would be longer; the rest is on the next page.
+    pub max_response_bytes: usize,
+    /// How long a client may take to receive a whole response, in seconds
+    /// (`RESPONSE_TIMEOUT_SECS`).
+    pub response_timeout_secs: u64,
+    /// How long health says `draining` before connections are refused, in seconds
+    /// (`DRAIN_DELAY_SECS`): as long as a load balancer takes to notice. A longer time delays each
+    /// restart.
     pub drain_delay_secs: u64,
-    /// How long a shutdown waits for requests under way, in seconds. Default 30,
-    /// `SHUTDOWN_TIMEOUT_SECS`.
+    /// How long a shutdown waits for requests under way, in seconds (`SHUTDOWN_TIMEOUT_SECS`).
     pub shutdown_timeout_secs: u64,
+}
+
+impl HttpConfig {
+    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+        let cores = || thread::available_parallelism().map_or(1, |cores| cores.get());
+        Self {
+            max_body_bytes: settings.whole(&MAX_BODY_BYTES),
+            max_listed: settings.whole(&MAX_LISTED),
+            workers: match settings.whole(&HTTP_WORKERS) {
+                0 => cores(),
+                workers => workers,
+            },
+            max_in_flight: settings.whole(&MAX_IN_FLIGHT),
+            max_connections: settings.whole(&MAX_CONNECTIONS),
+            max_connections_per_address: settings.whole(&MAX_CONNECTIONS_PER_ADDRESS),
+            max_head_bytes: settings.whole(&MAX_HEAD_BYTES),
+            max_response_bytes: settings.whole(&MAX_RESPONSE_BYTES),
+            response_timeout_secs: settings.whole(&RESPONSE_TIMEOUT_SECS),
+            drain_delay_secs: settings.whole(&DRAIN_DELAY_SECS),
+            shutdown_timeout_secs: settings.whole(&SHUTDOWN_TIMEOUT_SECS),
+        }
+    }
 }

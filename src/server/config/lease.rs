@@ -1,26 +1,73 @@
 //! Leases, and the size of the registry.
 
+use super::declaration::Number;
+use super::memory;
+
+/// The bound of most numbers, which serves only to catch a typing error.
+const MAX: u64 = u32::MAX as u64;
+
+pub(super) const PEER_TIMEOUT_SECS: Number<u64> = Number {
+    name: "PEER_TIMEOUT_SECS",
+    unit: "SECS",
+    default: 600,
+    range: 1..=MAX,
+    meaning: "How long a peer stays listed after its last heartbeat",
+};
+
+pub(super) const HEARTBEAT_INTERVAL_SECS: Number<u64> = Number {
+    name: "HEARTBEAT_INTERVAL_SECS",
+    unit: "SECS",
+    default: 120,
+    range: 1..=MAX,
+    meaning: "How often peers are told to send a heartbeat, at most half the timeout",
+};
+
+pub(super) const CLEANUP_INTERVAL_SECS: Number<u64> = Number {
+    name: "CLEANUP_INTERVAL_SECS",
+    unit: "SECS",
+    default: 900,
+    range: 1..=MAX,
+    meaning: "How often the backup cleanup runs",
+};
+
+pub(super) const MAX_PEERS: Number<usize> = Number {
+    name: "MAX_PEERS",
+    unit: "COUNT",
+    default: 1_000_000,
+    range: 1..=MAX as usize,
+    meaning: "Peers that may be registered; a full registry refuses new ones only",
+};
+
+pub(super) const MAX_MEMORY_MB: Number<usize> = Number {
+    name: "MAX_MEMORY_MB",
+    unit: "MIB",
+    default: 0,
+    range: 0..=1 << 20,
+    meaning: "Memory that all peers together may take, in MiB; 0 is a quarter of the machine's, at most 2048",
+};
+
 /// Settings of leases and of the actor that grants them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeaseConfig {
-    /// How long a lease lasts, in seconds of registry up-time. Default 600, `PEER_TIMEOUT_SECS`.
-    /// Too low drops nodes at a short loss of their network, too high lists the dead.
+    /// How long a lease lasts, in seconds of registry up-time (`PEER_TIMEOUT_SECS`). If it is too
+    /// short, nodes are dropped when their network fails for a moment; if it is too long, dead
+    /// nodes are listed.
     pub peer_timeout_secs: u64,
-    /// How often the backup cleanup runs, in seconds. Default 900, `CLEANUP_INTERVAL_SECS`. Each
-    /// mutation cleans up too, so this matters only to a registry that nobody writes to.
+    /// How often the backup cleanup runs, in seconds (`CLEANUP_INTERVAL_SECS`). Each mutation
+    /// cleans up too, so this matters only to a registry that nobody writes to.
     pub cleanup_interval_secs: u64,
-    /// How many peers the registry holds. Default 1,000,000, `MAX_PEERS`. Each takes about 1 KiB
-    /// of memory and of disk.
+    /// Maximum number of peers in the registry (`MAX_PEERS`). Each takes about 1 KiB of memory and
+    /// of disk.
     pub max_peers: usize,
-    /// How many bytes of memory all peers together may take. Default a quarter of the machine's or
-    /// the cgroup's memory, at most 2 GiB, `MAX_MEMORY_MB`. Over it new peers are refused with
-    /// `registry_full`; renewals go on.
+    /// Maximum memory that all peers together may take, in bytes (`MAX_MEMORY_MB`). Beyond it new
+    /// peers are refused with `registry_full`; renewals go on.
     pub max_memory_bytes: usize,
 }
 
 impl LeaseConfig {
     /// How long the registry may show no sign of life before that counts as an outage, in
-    /// milliseconds: a quarter of a lease, but no less than three signs take and at most 5 s.
+    /// milliseconds: a quarter of a lease, at least as long as three signs take, and at most 5 s.
     pub fn max_gap_ms(&self) -> i64 {
         (self.peer_timeout_ms() / 4).clamp(1_500, 5_000)
     }
@@ -28,5 +75,13 @@ impl LeaseConfig {
     /// How long a lease lasts, in milliseconds.
     pub fn peer_timeout_ms(&self) -> i64 {
         i64::try_from(self.peer_timeout_secs.saturating_mul(1000)).unwrap_or(i64::MAX)
+    }
+}
+
+/// `MAX_MEMORY_MB` in bytes.
+pub(super) fn max_memory_bytes(mib: usize) -> usize {
+    match mib {
+        0 => memory::default_max_bytes(),
+        mib => mib << 20,
     }
 }

@@ -1,4 +1,4 @@
-//! How much memory the registry takes if nobody says: a quarter of what the process may have.
+//! How much memory the registry may use by default: a quarter of what the process may use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ const MIB: u64 = 1 << 20;
 const MIN_BYTES: u64 = 32 * MIB;
 const MAX_BYTES: u64 = 2048 * MIB;
 
-/// The default where nothing is known of the machine.
+/// The default if nothing is known about the machine.
 const UNKNOWN_BYTES: u64 = 512 * MIB;
 
-/// A quarter of the least of the machine's memory, the control group's and the process's limit,
-/// from 32 MiB to 2 GiB; 512 MiB on a system that tells none of them.
+/// A quarter of the smallest of the machine's memory, the control group's limit and the process's
+/// limit, from 32 MiB to 2 GiB; 512 MiB on a system that reports none of them.
 pub(super) fn default_max_bytes() -> usize {
     let limits = [machine_bytes(), cgroup_bytes(), process_bytes()];
     let bytes = quarter(limits.into_iter().flatten().min());
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn quarter(least_bytes: Option<u64>) -> u64 {
-    least_bytes.map_or(UNKNOWN_BYTES, |bytes| {
+fn quarter(min_bytes: Option<u64>) -> u64 {
+    min_bytes.map_or(UNKNOWN_BYTES, |bytes| {
         (bytes / 4).clamp(MIN_BYTES, MAX_BYTES)
     })
 }
@@ -39,7 +39,7 @@ fn mem_total_bytes(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The least limit of the control groups that this process is in.
+/// The lowest limit of the control groups that this process is in.
 fn cgroup_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let limits = limit_files(&groups)
@@ -48,8 +48,8 @@ fn cgroup_bytes() -> Option<u64> {
     limits.min()
 }
 
-/// The files that may hold a limit, given `/proc/self/cgroup`: for each group itself and for those
-/// above it, whose limits hold too. In a container only some of them are there.
+/// The files that may contain a limit, given `/proc/self/cgroup`: for each group and for its parents,
+/// whose limits apply too. In a container only some of them exist.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -72,7 +72,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
     files
 }
 
-/// What a limit's file says; without a limit it says `max`, or some exabytes.
+/// The limit in a file; without a limit the file says `max`, or some exabytes.
 fn limit_bytes(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_all_groups_above_are_looked_for() {
+    fn limits_of_all_parent_groups_are_read() {
         let files = limit_files("0::/system.slice/registry.service\n");
         let expected = [
             "/sys/fs/cgroup/system.slice/registry.service/memory.max",

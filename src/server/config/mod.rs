@@ -1,28 +1,32 @@
 //! The settings of the server: what they are, and how they are read and checked.
 //!
-//! `server` has all of them, a part in a file of its own; `settings` and `cost_settings` read
-//! them from flags and the environment, with the `checker`, which collects all faults.
+//! [`Config`] has all of them, a part in a file of its own. Each setting is declared once, as a
+//! constant beside the field that it fills; the reader, to which the constants are given, checks the
+//! values and collects all faults. To add a setting, write a constant and a field, read one into the
+//! other, and add a line to `.env.example` and to the table in docs/operating.md.
 
 mod address_policy;
-mod checker;
-mod command_line;
 mod cost;
-mod cost_settings;
+mod database_path;
+mod declaration;
 mod http;
 mod lease;
+mod limits;
 mod memory;
+mod reader;
+mod secret;
 mod secrets;
 mod server;
 mod sessions;
 mod settings;
 
 pub use address_policy::AddressPolicy;
-pub use checker::SettingsError;
-pub use command_line::{Command, CommandLine, SimulateCost, TierParts};
-pub use cost::{CostConfig, Secret, Thresholds, TierLimits, TierTable};
-pub use cost_settings::CostSettings;
+pub use cost::{CostConfig, Thresholds, TierLimits, TierTable};
+pub use declaration::{Setting, SettingGroup};
 pub use http::HttpConfig;
 pub use lease::LeaseConfig;
+pub use reader::SettingsError;
+pub use secret::Secret;
 pub use server::Config;
 pub use sessions::SessionConfig;
 pub use settings::Settings;

@@ -1,60 +1,49 @@
-//! Reads what only the operator and the TURN servers may know.
+//! What only the operator and the TURN servers may know.
 //!
 //! There are no flags for these, since every user of the machine can read the command line of a
-//! process. They come from the environment (or `.env`), or from a file that a setting names.
+//! process. They are given as text, or in a file that a setting names.
 
-use std::env;
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use super::declaration::SecretText;
+use super::reader::Reader;
+use super::secret::Secret;
 
-use super::checker::Checker;
-use super::cost::Secret;
+const TURN_SHARED_SECRET: SecretText = SecretText {
+    name: "TURN_SHARED_SECRET",
+    file_name: "TURN_SHARED_SECRET_FILE",
+    meaning: "Secrets shared with the TURN servers, comma-separated; the first one signs",
+};
 
-const TURN_SHARED_SECRET: &str = "TURN_SHARED_SECRET";
-const TURN_SHARED_SECRET_FILE: &str = "TURN_SHARED_SECRET_FILE";
-const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
-const ADMIN_TOKEN_FILE: &str = "ADMIN_TOKEN_FILE";
+const ADMIN_TOKEN: SecretText = SecretText {
+    name: "ADMIN_TOKEN",
+    file_name: "ADMIN_TOKEN_FILE",
+    meaning: "Token of the admin paths, which do not exist without it; at least 16 characters",
+};
 
-/// Characters that an admin token must have, so that guessing is of no use.
+/// Minimum length of an admin token, so that guessing it is hopeless.
 const MIN_TOKEN_CHARS: usize = 16;
-
-/// Bytes of a file with a secret; whoever names a larger one means another file.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
-
-/// What `--help` says about settings that have no flag.
-pub(super) const HELP: &str = "\
-Secrets, in the environment, in .env, or in a file (there are no flags, which others could read):
-  TURN_SHARED_SECRET, or TURN_SHARED_SECRET_FILE=PATH
-          Secrets shared with the TURN servers, comma-separated; the first one signs
-  ADMIN_TOKEN, or ADMIN_TOKEN_FILE=PATH
-          Token of the admin paths, which do not exist without it; at least 16 characters";
 
 /// The secrets of the server.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    /// Shared with TURN servers; those after the first are on their way out.
+    /// Shared with TURN servers. The first one signs; the others are being replaced.
     pub(super) turn: Vec<Secret>,
     pub(super) admin_token: Option<Secret>,
 }
 
 impl Secrets {
-    /// Reads them from the environment of the process, and from the files named there.
-    pub(super) fn read(checker: &mut Checker) -> Self {
-        Self::read_from(|name| env::var_os(name), checker)
-    }
-
-    fn read_from(variable: impl Fn(&str) -> Option<OsString>, checker: &mut Checker) -> Self {
-        let mut secret = |name, file_name| read_secret(&variable, name, file_name, checker);
-        let turn = secret(TURN_SHARED_SECRET, TURN_SHARED_SECRET_FILE);
+    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+        let turn = settings.secret(&TURN_SHARED_SECRET);
         // Blanks around a token could not be sent in a header.
-        let token = secret(ADMIN_TOKEN, ADMIN_TOKEN_FILE).and_then(|token| token.trimmed());
+        let token = settings
+            .secret(&ADMIN_TOKEN)
+            .and_then(|token| token.trimmed());
         if let Some(token) = &token
             && !is_hard_to_guess(token)
         {
-            checker.fault(format!(
-                "{ADMIN_TOKEN} must have at least {MIN_TOKEN_CHARS} characters that are not all \
-                 the same, e.g. the output of openssl rand -hex 32"
+            settings.add_fault(format!(
+                "{} must have at least {MIN_TOKEN_CHARS} characters that are not all the same, \
+                 e.g. the output of openssl rand -hex 32",
+                ADMIN_TOKEN.name
             ));
         }
         Self {
@@ -62,58 +51,6 @@ impl Secrets {
             admin_token: token,
         }
     }
-}
-
-/// A secret of the environment or of a file; an empty variable counts as absent.
-fn read_secret(
-    variable: &impl Fn(&str) -> Option<OsString>,
-    name: &str,
-    file_name: &str,
-    checker: &mut Checker,
-) -> Option<Secret> {
-    let given = |name| variable(name).filter(|value| !value.is_empty());
-    match (given(name), given(file_name)) {
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            checker.fault(format!(
-                "{name} and {file_name} must not be given both, as only one of them can hold"
-            ));
-            None
-        }
-        (Some(text), None) => match text.into_string() {
-            Ok(text) => Some(Secret::new(text)),
-            Err(_) => {
-                checker.fault(format!("{name} must be text in UTF-8"));
-                None
-            }
-        },
-        (None, Some(path)) => {
-            let text = File::open(&path).and_then(read_file);
-            let text = text.map_err(|error| error.to_string());
-            let reason = match text {
-                Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
-                Ok(text) => return Some(Secret::new(text)),
-                Err(reason) => reason,
-            };
-            checker.fault(format!(
-                "{file_name} must name a file with a secret in UTF-8, not {path:?}: {reason}"
-            ));
-            None
-        }
-    }
-}
-
-/// What a file holds, without the end of its last line.
-fn read_file(file: File) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        let reason = format!("it is larger than {MAX_FILE_BYTES} bytes");
-        return Err(io::Error::other(reason));
-    }
-    let end = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(end);
-    Ok(text)
 }
 
 fn is_hard_to_guess(token: &Secret) -> bool {
@@ -124,19 +61,25 @@ fn is_hard_to_guess(token: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::path::Path;
 
     use super::*;
+    use crate::server::config::reader::Given;
 
+    const ADMIN_TOKEN: &str = super::ADMIN_TOKEN.name;
+    const ADMIN_TOKEN_FILE: &str = super::ADMIN_TOKEN.file_name;
+    const TURN_SHARED_SECRET: &str = super::TURN_SHARED_SECRET.name;
+    const TURN_SHARED_SECRET_FILE: &str = super::TURN_SHARED_SECRET.file_name;
     const TOKEN: &str = "token-of-the-operator";
 
-    fn read(variables: &[(&str, &str)]) -> Result<Secrets, String> {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        let mut checker = Checker::default();
-        let variable = |name: &str| variables.get(name).map(OsString::from);
-        let secrets = Secrets::read_from(variable, &mut checker);
-        let checked = checker.finish().map(|()| secrets);
+    fn read(given: &[(&str, &str)]) -> Result<Secrets, String> {
+        let given = given
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.into()));
+        let given = Given::from_iter(given);
+        let mut settings = Reader::new(&given);
+        let secrets = Secrets::read(&mut settings);
+        let checked = settings.finish().map(|()| secrets);
         checked.map_err(|error| error.to_string())
     }
 

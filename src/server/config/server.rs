@@ -4,41 +4,140 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::address_policy::AddressPolicy;
-use super::cost::{CostConfig, Secret};
+use super::cost::CostConfig;
+use super::database_path::DatabasePath;
+use super::declaration::Text;
 use super::http::HttpConfig;
-use super::lease::LeaseConfig;
+use super::lease::{self, LeaseConfig};
+use super::limits;
+use super::reader::{Given, Reader};
+use super::secret::Secret;
+use super::secrets::Secrets;
 use super::sessions::SessionConfig;
 use crate::protocol::Limits;
 
-/// Everything the server is told at its start.
+const LISTEN_ADDR: Text = Text {
+    name: "LISTEN_ADDR",
+    placeholder: "ADDR:PORT",
+    default: Some("127.0.0.1:3000"),
+    form: "an IP address and a port, e.g. 127.0.0.1:3000 or [::]:3000",
+    meaning: "Address and port to listen on",
+};
+
+const DATABASE_URL: Text = Text {
+    name: "DATABASE_URL",
+    placeholder: "sqlite://PATH",
+    default: Some("sqlite://peers.db"),
+    form: "sqlite:// and the path of a file, e.g. sqlite://peers.db or \
+           sqlite:///var/lib/peer-registry/peers.db",
+    meaning: "Database file, created if it is not there",
+};
+
+const ADDRESS_POLICY: Text = Text {
+    name: "ADDRESS_POLICY",
+    placeholder: "POLICY",
+    default: Some("crypto-ipv6"),
+    form: "crypto-ipv6 or any",
+    meaning: "Which addresses are listed: crypto-ipv6 or any",
+};
+
+/// All settings of a server, checked.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Config {
-    /// Where to listen. Default 127.0.0.1:3000, `LISTEN_ADDR`. A wildcard address serves the whole
-    /// network without TLS; port 0 lets the system choose.
+    /// Where to listen (`LISTEN_ADDR`). A wildcard address serves the whole network without TLS;
+    /// port 0 lets the system choose.
     pub listen_addr: SocketAddr,
-    /// The database file. Default `peers.db`, set as `DATABASE_URL`, `sqlite://<path>`.
+    /// The database file (`DATABASE_URL`, as `sqlite://<path>`).
     pub database_path: PathBuf,
     /// Leases and the size of the registry.
     pub lease: LeaseConfig,
-    /// How often nodes are told to send a heartbeat, in seconds. Default 120,
-    /// `HEARTBEAT_INTERVAL_SECS`. At most half the timeout, so that one lost heartbeat costs no
-    /// place; lower costs a commit per peer and interval.
+    /// How often nodes are told to send a heartbeat, in seconds (`HEARTBEAT_INTERVAL_SECS`). It is
+    /// at most half the timeout, so that one lost heartbeat costs no peer its place. A shorter
+    /// interval costs more commits.
     pub heartbeat_interval_secs: u64,
-    /// Which addresses are stored and listed. Default `crypto-ipv6`, `ADDRESS_POLICY`.
+    /// Which addresses are stored and listed (`ADDRESS_POLICY`).
     pub address_policy: AddressPolicy,
-    /// The limits of a request's parts.
-    pub limits: Limits,
     /// The HTTP interface.
     pub http: HttpConfig,
+    /// The limits of a request's parts.
+    pub limits: Limits,
     /// How many TURN sessions are granted and remembered.
     pub sessions: SessionConfig,
     /// The relay budget.
     pub cost: CostConfig,
-    /// Secrets shared with TURN servers. Default none, `TURN_SHARED_SECRET` or a file named by
-    /// `TURN_SHARED_SECRET_FILE`, comma-separated. The first one signs credentials; more than one
-    /// while they are being changed.
+    /// Secrets shared with TURN servers (`TURN_SHARED_SECRET`, comma-separated, or a file named by
+    /// `TURN_SHARED_SECRET_FILE`). The first one signs credentials; there is more than one while
+    /// they are being changed.
     pub turn_secrets: Vec<Secret>,
-    /// The token of the admin paths, which do not exist without it. Default none, `ADMIN_TOKEN` or
-    /// a file named by `ADMIN_TOKEN_FILE`. At least 16 characters, not all the same.
+    /// The token of the admin paths, which do not exist without it (`ADMIN_TOKEN` or a file named
+    /// by `ADMIN_TOKEN_FILE`). It has at least 16 characters that are not all the same.
     pub admin_token: Option<Secret>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::read(&mut Reader::new(&Given::default()))
+    }
+}
+
+impl Config {
+    /// A configuration for tests: a port that the system chooses, one HTTP thread, and the database
+    /// at `database_path`.
+    pub fn testing(database_path: impl Into<PathBuf>) -> Self {
+        let mut config = Self::default();
+        config.listen_addr.set_port(0);
+        config.database_path = database_path.into();
+        config.http.workers = 1;
+        config
+    }
+
+    /// Reads all settings, in the order in which the help lists them.
+    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listen_addr = settings.parse(&LISTEN_ADDR).unwrap_or(nowhere);
+        let database_path = settings.parse::<DatabasePath>(&DATABASE_URL);
+        let peer_timeout_secs = settings.whole(&lease::PEER_TIMEOUT_SECS);
+        let heartbeat_interval_secs = settings.whole(&lease::HEARTBEAT_INTERVAL_SECS);
+        check_interval(settings, heartbeat_interval_secs, peer_timeout_secs);
+        let cleanup_interval_secs = settings.whole(&lease::CLEANUP_INTERVAL_SECS);
+        let address_policy = settings.parse(&ADDRESS_POLICY);
+        let lease = LeaseConfig {
+            peer_timeout_secs,
+            cleanup_interval_secs,
+            max_peers: settings.whole(&lease::MAX_PEERS),
+            max_memory_bytes: lease::max_memory_bytes(settings.whole(&lease::MAX_MEMORY_MB)),
+        };
+        let http = HttpConfig::read(settings);
+        let limits = limits::read(settings);
+        let sessions = SessionConfig::read(settings);
+        let cost = CostConfig::read(settings);
+        let secrets = Secrets::read(settings);
+        Self {
+            listen_addr,
+            database_path: database_path.map(PathBuf::from).unwrap_or_default(),
+            lease,
+            heartbeat_interval_secs,
+            address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
+            http,
+            limits,
+            sessions,
+            cost,
+            turn_secrets: secrets.turn,
+            admin_token: secrets.admin_token,
+        }
+    }
+}
+
+/// Holds the heartbeat interval to half the timeout. A number that is wrong by itself is 0 here.
+fn check_interval(settings: &mut Reader<'_>, interval_secs: u64, timeout_secs: u64) {
+    // A timeout of one second, the minimum, has no half in whole seconds.
+    let max_secs = (timeout_secs / 2).max(1);
+    if timeout_secs > 0 && interval_secs > max_secs {
+        settings.add_fault(format!(
+            "HEARTBEAT_INTERVAL_SECS must be at most half of PEER_TIMEOUT_SECS, so that one lost \
+             heartbeat costs no peer its place: at most {max_secs} with a timeout of \
+             {timeout_secs}, not {interval_secs}"
+        ));
+    }
 }

@@ -1,23 +1,23 @@
-//! Who is relayed, with how much bandwidth and for how long.
+//! Which peers are relayed, with how much bandwidth and for how long.
 
 use crate::protocol::{AllocateTurnRequest, CostMode, ErrorCode, Tier};
 use crate::server::config::TierTable;
 use crate::server::model::TurnSession;
 use crate::server::policy::cost::ModeLimits;
 
-/// One peer may hold at most one part in this many of the granted bandwidth.
+/// One peer may hold at most one part of this many equal parts of the granted bandwidth.
 const SHARE_PARTS: u64 = 4;
 
-/// A report counts up to so many times what was granted.
+/// A report counts up to this multiple of what was granted.
 const CREDIBLE_TIMES: i64 = 2;
 
-/// What a report on a session counts for at `now_ms`.
+/// The bytes that count of a report on a session at `now_ms`.
 ///
-/// Anybody can offer to relay and be granted sessions, so a report is the word of a stranger: it may
-/// say that more went through than was granted, as TURN servers do not all hold their clients to
-/// that, but not so much that one stranger ends the month for everybody.
+/// Anybody can offer to relay and be granted sessions, so a report cannot be trusted: it may say that
+/// more was relayed than was granted, since not all TURN servers enforce the grant, but not so much
+/// that one stranger uses up the budget of everybody.
 pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
-    // No session is shorter than the clock can tell.
+    // No session is shorter than the resolution of the clock.
     let granted_bytes = session.granted_bytes(now_ms).max(session.bytes_per_ms());
     reported_bytes.min(granted_bytes.saturating_mul(CREDIBLE_TIMES))
 }
@@ -25,17 +25,17 @@ pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -
 /// What a peer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// The tier that it counts as.
+    /// The tier that applies to it.
     pub tier: Tier,
     /// The bandwidth that it needs, in Mbit/s.
     pub mbps: u32,
     /// Whether it has tried a direct connection.
     pub p2p_attempted: bool,
-    /// The tier of the live session that it renews, if it does.
+    /// The tier of the live session that it renews, if it renews one.
     pub renewed: Option<Tier>,
 }
 
-/// What is granted already, the session to be renewed not counted.
+/// What is granted already, without the session that is to be renewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Live sessions of the peer that asks.
@@ -59,7 +59,7 @@ pub struct Grant {
     pub duration_secs: u64,
 }
 
-/// Why nothing is granted.
+/// The reason why nothing is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No direct connection was tried.
@@ -68,34 +68,34 @@ pub enum Refusal {
     PremiumOnly,
     /// It is not a renewal of a premium session.
     RenewalsOnly,
-    /// The peer has as many sessions as its tier allows.
+    /// The peer has the maximum number of sessions of its tier.
     SessionLimit {
-        /// So many.
+        /// The maximum.
         allowed: u32,
     },
-    /// There are as many premium sessions as may be.
+    /// There is the maximum number of premium sessions.
     PremiumSessionLimit {
-        /// So many.
+        /// The maximum.
         allowed: u32,
     },
-    /// The peer holds as much bandwidth as one peer may.
+    /// The peer holds the maximum bandwidth of one peer.
     BandwidthShare {
-        /// So much, in Mbit/s.
+        /// The maximum, in Mbit/s.
         allowed_mbps: u64,
     },
-    /// The peer was granted as many new sessions in the last minute as may be.
+    /// The peer was granted the maximum number of new sessions in the last minute.
     TooOften {
-        /// New sessions in a minute.
+        /// The maximum in a minute.
         allowed: usize,
     },
-    /// Nobody has room to relay it.
+    /// No TURN server has room for it.
     NoTurnServer,
     /// Nothing is granted to anybody.
     Shutdown,
 }
 
 impl Refusal {
-    /// What the refusal is called on the wire.
+    /// The code of the refusal on the wire.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::AttemptP2pFirst => ErrorCode::AttemptP2pFirst,
@@ -125,7 +125,7 @@ impl Refusal {
         }
     }
 
-    /// When to ask again at the soonest, in seconds.
+    /// The minimum time before the next request, in seconds.
     pub const fn retry_after_secs(self) -> u64 {
         match self {
             Self::AttemptP2pFirst | Self::NoTurnServer => 30,
@@ -139,8 +139,8 @@ impl Refusal {
     }
 }
 
-/// The tier that a peer counts as: the operator's word, which its own can only lower, unless peers
-/// are trusted to choose.
+/// The tier that applies to a peer: the one that the operator has set, which the peer itself can only
+/// lower, unless peers are trusted to choose.
 pub fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> Tier {
     let AllocateTurnRequest {
         user_tier,
@@ -155,17 +155,17 @@ pub fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> 
         };
     }
     let claimed = user_tier.unwrap_or(Tier::Premium);
-    let most = match is_premium {
+    let max = match is_premium {
         Some(false) => Tier::Standard,
         _ => Tier::Premium,
     };
-    set.min(claimed).min(most)
+    set.min(claimed).min(max)
 }
 
-/// Grants what a peer asks for as far as tier, mode and the others allow, or says why not.
+/// Grants what a peer asks for, as far as its tier, the mode and the other peers allow.
 ///
 /// # Errors
-/// The first limit that stands in the way.
+/// The first limit that the request exceeds.
 pub fn decide(
     ask: Ask,
     standing: Standing,
@@ -179,10 +179,10 @@ pub fn decide(
     if limits.renews_only && ask.renewed != Some(Tier::Premium) {
         return Err(Refusal::RenewalsOnly);
     }
-    if ask.tier < limits.least_tier {
+    if ask.tier < limits.min_tier {
         return Err(Refusal::PremiumOnly);
     }
-    // Who is relayed already has tried, and would lose what goes through.
+    // A peer that is relayed already has tried, and would lose its connections.
     let has_tried = ask.p2p_attempted || ask.renewed.is_some();
     if limits.needs_p2p_attempt && !has_tried {
         return Err(Refusal::AttemptP2pFirst);
@@ -199,8 +199,8 @@ pub fn decide(
         return Err(Refusal::PremiumSessionLimit { allowed });
     }
     let mut mbps = ask.mbps.max(1).min(tier.mbps);
-    if let Some(most) = limits.most_mbps {
-        mbps = mbps.min(most);
+    if let Some(max_mbps) = limits.max_mbps {
+        mbps = mbps.min(max_mbps);
     }
     if limits.shares_bandwidth {
         let allowed_mbps = share_mbps(standing, tiers);
@@ -216,9 +216,9 @@ pub fn decide(
     })
 }
 
-/// The most bandwidth that the peer may hold, its new session included, so that it holds no more
-/// than a quarter of all. While little is granted, a quarter of it would be of no use to anybody,
-/// so the bandwidth of a free session is everybody's.
+/// The maximum bandwidth that the peer may hold, its new session included, so that it holds at most a
+/// quarter of all. While little is granted, a quarter of it would be of no use, so each peer may hold
+/// the bandwidth of a free session.
 fn share_mbps(standing: Standing, tiers: &TierTable) -> u64 {
     (standing.other_mbps / (SHARE_PARTS - 1)).max(tiers.of(Tier::Free).mbps.into())
 }

@@ -1,27 +1,29 @@
-//! What the month costs, what it will have cost, and how tight that makes the registry.
+//! What the month costs, what it will cost in the end, and how tight that makes the registry.
 //!
-//! The spend of a month is its fixed cost, in proportion to the time that has passed, and the
-//! price of all bytes sent. A bill from the cloud replaces what was metered up to its moment.
+//! The spend of a month is its fixed cost, in proportion to the time that has passed, plus the price
+//! of all bytes sent. A bill from the cloud replaces what was metered up to its time.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate};
 
 use crate::protocol::{CostMode, ModeOverride, Tier};
 use crate::server::config::{CostConfig, Thresholds};
+use crate::server::model::{Bill, CostState};
 
-/// How far below its threshold the ratio must fall before a mode is left: two points of percent.
+/// How far the ratio must fall below the threshold of a mode before the mode is left: two percentage
+/// points.
 const HYSTERESIS_RATIO: f64 = 0.02;
 
-/// Traffic is projected as if at least this much of the month had passed, so that one busy hour
-/// on the first of the month does not count for seven hundred.
-const LEAST_BASIS_MS: i64 = 3 * DAY_MS;
+/// Traffic is projected as if at least this much of the month had passed, so that one busy hour on
+/// the first of the month is not multiplied by seven hundred.
+const MIN_BASIS_MS: i64 = 3 * DAY_MS;
 
 /// How long a bill is current, in milliseconds.
 const BILL_CURRENT_MS: i64 = DAY_MS;
 
-/// A day in UTC, which knows no other lengths.
+/// A day in UTC, where all days have the same length.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// The calendar month, in UTC, that holds a moment.
+/// A calendar month in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Month {
     /// Its first millisecond, in Unix milliseconds.
@@ -31,7 +33,7 @@ pub struct Month {
 }
 
 impl Month {
-    /// The month that holds `now_ms`.
+    /// The month that contains `now_ms`.
     pub fn of(now_ms: i64) -> Self {
         let today = DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
         let first = NaiveDate::from_ymd_opt(today.year(), today.month(), 1).unwrap_or_default();
@@ -43,9 +45,9 @@ impl Month {
         }
     }
 
-    /// Whether it holds `moment_ms`.
-    pub fn holds(&self, moment_ms: i64) -> bool {
-        (self.start_ms..self.end_ms).contains(&moment_ms)
+    /// Whether it contains `time_ms`.
+    pub fn holds(&self, time_ms: i64) -> bool {
+        (self.start_ms..self.end_ms).contains(&time_ms)
     }
 
     /// How much of it has passed at `now_ms`, from 0 to 1.
@@ -64,58 +66,34 @@ pub struct Spend {
 }
 
 impl Spend {
-    /// All of it.
+    /// The sum.
     pub fn total_usd(&self) -> f64 {
         self.compute_usd + self.transfer_usd
     }
 }
 
-/// What the cloud's bill says, in place of what was metered up to its moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bill {
-    /// What the month had cost, in US dollars.
-    pub spend_usd: f64,
-    /// When, in Unix milliseconds.
-    pub as_of_ms: i64,
-    /// What had been metered of the month by then, in US dollars.
-    pub metered_usd: f64,
-}
-
 impl Bill {
-    /// Whether it is too old at `now_ms` to be trusted alone.
+    /// Whether it is too old at `now_ms` to be relied on alone.
     pub fn is_stale(&self, now_ms: i64) -> bool {
         now_ms - self.as_of_ms > BILL_CURRENT_MS
     }
 }
 
-/// How tight the registry is, and what operators have said about it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CostState {
-    /// The mode that the budget asks for.
-    pub mode: CostMode,
-    /// Since when it has, in Unix milliseconds.
-    pub mode_since_ms: i64,
-    /// The last bill that was fed in.
-    pub bill: Option<Bill>,
-    /// The mode that an operator has forced last.
-    pub forced: Option<ModeOverride>,
-}
-
 impl CostState {
-    /// The mode that holds at `now_ms`: an operator's, or else the budget's.
+    /// The mode at `now_ms`: the one that an operator forced, or else the one that the budget asks for.
     pub fn mode_at(&self, config: &CostConfig, now_ms: i64) -> CostMode {
         let forced = self.forced_at(config.mode_override, now_ms);
         forced.map_or(self.mode, |forced| forced.mode)
     }
 
-    /// The override that holds at `now_ms`: an operator's word goes before `setting`.
+    /// The override at `now_ms`: the one that an operator sent, or else the one in `setting`.
     pub fn forced_at(&self, setting: Option<ModeOverride>, now_ms: i64) -> Option<ModeOverride> {
         let holds = |forced: &ModeOverride| now_ms < forced.until_ms;
         self.forced.filter(holds).or(setting.filter(holds))
     }
 }
 
-/// What the month has cost by the registry's own meters, after `bytes` sent in it.
+/// What the month has cost by the registry's own count, after `bytes` were sent in it.
 pub fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
     Spend {
         compute_usd: config.fixed_monthly_usd * Month::of(now_ms).share(now_ms),
@@ -123,7 +101,7 @@ pub fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
     }
 }
 
-/// What the month has cost, given a bill, if there is one of this month.
+/// What the month has cost, corrected by a bill if there is one of this month.
 pub fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
     let Some(bill) = bill.filter(|bill| Month::of(now_ms).holds(bill.as_of_ms)) else {
         return metered;
@@ -137,21 +115,21 @@ pub fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
     }
 }
 
-/// What a month will have cost.
+/// What a month will cost in the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Forecast {
     /// What it has cost so far.
     pub spend: Spend,
-    /// What it will have cost at its end if traffic goes on as it has, in US dollars.
+    /// What it will cost in the end if traffic goes on as before, in US dollars.
     pub projected_usd: f64,
-    /// The projection over the budget.
+    /// The projection divided by the budget.
     pub ratio: f64,
 }
 
-/// Projects the cost of the month that holds `now_ms`.
+/// Projects the cost of the month that contains `now_ms`.
 pub fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
     let month = Month::of(now_ms);
-    let basis_ms = (now_ms - month.start_ms).max(LEAST_BASIS_MS);
+    let basis_ms = (now_ms - month.start_ms).max(MIN_BASIS_MS);
     let growth = (month.end_ms - month.start_ms) as f64 / basis_ms as f64;
     let projected_usd = config.fixed_monthly_usd + spend.transfer_usd * growth;
     Forecast {
@@ -161,8 +139,8 @@ pub fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
     }
 }
 
-/// The mode that follows `mode` at a cost ratio: at once where it is tighter, and where it is
-/// looser only once the ratio is well below what the tighter one was entered at.
+/// The mode that follows `mode` at a cost ratio. A tighter mode begins at once; a looser one only when
+/// the ratio is well below the threshold of the tighter one.
 pub fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMode {
     let reached = |margin: f64| {
         let mut modes = CostMode::ALL.into_iter().rev();
@@ -178,22 +156,22 @@ pub fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMod
 pub struct ModeLimits {
     /// Whether a peer must have tried a direct connection first.
     pub needs_p2p_attempt: bool,
-    /// The least tier that is relayed.
-    pub least_tier: Tier,
+    /// The minimum tier that is relayed.
+    pub min_tier: Tier,
     /// Whether only live sessions are renewed.
     pub renews_only: bool,
     /// Whether nothing is granted.
     pub grants_nothing: bool,
-    /// The most bandwidth of a session, in Mbit/s, whatever its tier.
-    pub most_mbps: Option<u32>,
+    /// Maximum bandwidth of a session, in Mbit/s, whatever its tier.
+    pub max_mbps: Option<u32>,
     /// How long a session lasts unless it is renewed, in seconds.
     pub duration_secs: u64,
     /// The most premium sessions of all peers together.
     pub premium_sessions: Option<u32>,
     /// Whether no peer may hold more than a quarter of the granted bandwidth.
     pub shares_bandwidth: bool,
-    /// The most peers on a page of `GET /peers`, whatever `MAX_LISTED` says.
-    pub most_listed: Option<usize>,
+    /// Maximum number of peers on a page of `GET /peers`, if it is lower than `MAX_LISTED`.
+    pub max_listed: Option<usize>,
 }
 
 impl ModeLimits {
@@ -201,33 +179,33 @@ impl ModeLimits {
     pub const fn of(mode: CostMode) -> Self {
         let normal = Self {
             needs_p2p_attempt: false,
-            least_tier: Tier::Free,
+            min_tier: Tier::Free,
             renews_only: false,
             grants_nothing: false,
-            most_mbps: None,
+            max_mbps: None,
             duration_secs: 3600,
             premium_sessions: None,
             shares_bandwidth: false,
-            most_listed: None,
+            max_listed: None,
         };
         let warning = Self {
             needs_p2p_attempt: true,
-            most_mbps: Some(50),
+            max_mbps: Some(50),
             duration_secs: 15 * 60,
             shares_bandwidth: true,
             ..normal
         };
         let throttle = Self {
-            least_tier: Tier::Premium,
-            most_mbps: Some(20),
+            min_tier: Tier::Premium,
+            max_mbps: Some(20),
             duration_secs: 10 * 60,
             premium_sessions: Some(5),
-            most_listed: Some(100),
+            max_listed: Some(100),
             ..warning
         };
         let emergency = Self {
             renews_only: true,
-            most_mbps: Some(5),
+            max_mbps: Some(5),
             duration_secs: 5 * 60,
             ..throttle
         };

@@ -1,5 +1,5 @@
-//! Time-limited TURN credentials, as draft-uberti-behave-turn-rest-00 has them and coturn's
-//! `use-auth-secret` takes them, and the URIs of TURN servers by RFC 7065.
+//! Time-limited TURN credentials by draft-uberti-behave-turn-rest-00, which coturn accepts with
+//! `use-auth-secret`, and the URIs of TURN servers by RFC 7065.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,10 @@ use crate::protocol::{IceServer, PeerId, TurnOffer};
 use crate::server::config::Secret;
 use crate::server::policy::turn;
 
-/// The server of a session as a browser takes it; with credentials if there is a secret.
+/// The server of a session in the form that browsers expect; with credentials if there is a secret.
 ///
-/// The user is the peer, so that a TURN server's quota for one user is a quota for one peer.
+/// The user name contains the peer id, so that the quota of a TURN server for one user is one for a
+/// peer.
 pub fn ice_server(
     offer: &TurnOffer,
     peer_id: &PeerId,
@@ -40,13 +41,14 @@ fn urls(offer: &TurnOffer) -> Vec<String> {
         .filter_map(|address| turn::host_of(address));
     hosts
         .flat_map(|host| {
-            ["udp", "tcp"].map(|way| format!("turn:{host}:{}?transport={way}", offer.port))
+            ["udp", "tcp"]
+                .map(|transport| format!("turn:{host}:{}?transport={transport}", offer.port))
         })
         .collect()
 }
 
 fn sign(secret: &[u8], username: &str) -> String {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret) else {
         return String::new();
     };

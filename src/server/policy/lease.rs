@@ -1,42 +1,31 @@
 //! When a lease runs out.
 //!
-//! A lease lasts for `timeout` of registry up-time: time in which the registry could not take a
-//! heartbeat does not count. Up-time is wall time less the outages, so "how long ago did up-time
-//! stand `timeout` lower than now" has one answer for all peers, however many outages there were.
-//! That moment is the cutoff; a peer last seen before it has expired.
+//! A lease lasts for `timeout` of registry up-time: time in which the registry could not receive a
+//! heartbeat does not count. Up-time is wall time minus the outages, so the time since which
+//! `timeout` of up-time has passed is the same for all peers, however many outages there were. It is
+//! the cutoff; a peer that was last seen before it has expired.
 
-/// The earliest moment that counts, in Unix milliseconds: some 8,000 years before 1970. Clocks that
-/// were set back by a century leave moments before 1970, and sums of what is later cannot overflow.
-pub const EARLIEST_MS: i64 = -253_402_300_799_999;
+use crate::server::model::{EARLIEST_MS, Outage};
 
-/// Outages that are kept apart though they touch.
+/// Maximum number of outages that are kept separate although they touch.
 const MAX_OUTAGES: usize = 1000;
 
-/// A stretch of time in which the registry took no heartbeats, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
-    /// When the registry was last known to work.
-    pub from_ms: i64,
-    /// When it worked again.
-    pub until_ms: i64,
-}
-
-/// The moment before which a peer must have been last seen to have expired at `now_ms`.
+/// The cutoff at `now_ms`: a peer that was last seen before it has expired.
 ///
-/// `outages` are disjoint and in order of time. What of them is later than `now_ms` does not count:
-/// leases may stand still at a time that is past.
+/// `outages` are disjoint and in order of time. The part of them that is later than `now_ms` does not
+/// count, since leases may stand still at a time that is over.
 pub fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
-    let mut moment_ms = now_ms;
+    let mut time_ms = now_ms;
     let mut left_ms = timeout_ms;
     for outage in outages.iter().rev() {
-        let up_ms = (moment_ms - outage.until_ms).max(0);
+        let up_ms = (time_ms - outage.until_ms).max(0);
         if up_ms > left_ms {
             break;
         }
         left_ms -= up_ms;
-        moment_ms = moment_ms.min(outage.from_ms);
+        time_ms = time_ms.min(outage.from_ms);
     }
-    moment_ms - left_ms
+    time_ms - left_ms
 }
 
 /// Whether a peer last seen at `last_seen_ms` has expired.
@@ -44,16 +33,17 @@ pub fn is_expired(last_seen_ms: i64, cutoff_ms: i64) -> bool {
     last_seen_ms < cutoff_ms
 }
 
-/// Whether `outage` can no longer matter to any lease, given the present cutoff.
+/// Whether `outage` can no longer affect any lease, given the present cutoff.
 pub fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
     outage.until_ms <= cutoff_ms
 }
 
-/// Makes sense of outages in any order and of any length, as a database may hold them after a clock
-/// was wrong or an operator was busy: disjoint, in order, from [`EARLIEST_MS`] to `now_ms`.
+/// Puts outages in order, makes them disjoint and cuts them to the time from [`EARLIEST_MS`] to
+/// `now_ms`. In a database they may be in any order and of any length, after a clock was wrong or an
+/// operator edited them.
 ///
-/// Outages that touch stay apart, since a peer may have been seen in the moment between them; but
-/// too many of them, as a crash loop leaves behind, become one.
+/// Outages that touch stay separate, since a peer may have been seen at the time between them; but
+/// too many of them, as a crash loop leaves behind, are joined into one.
 pub fn disjoint(mut outages: Vec<Outage>, now_ms: i64) -> Vec<Outage> {
     for outage in &mut outages {
         outage.from_ms = outage.from_ms.clamp(EARLIEST_MS, now_ms);
@@ -68,7 +58,7 @@ pub fn disjoint(mut outages: Vec<Outage>, now_ms: i64) -> Vec<Outage> {
     outages
 }
 
-/// Makes one outage of neighbours that belong together.
+/// Joins neighbouring outages that belong together.
 fn join(outages: &mut Vec<Outage>, belong: fn(&Outage, &Outage) -> bool) {
     outages.dedup_by(|next, last| {
         let is_one = belong(next, last);
@@ -117,7 +107,7 @@ mod tests {
         assert!(!is_spent(&hour, 4_599_999));
     }
 
-    /// Leases may stand still at a time that a stretch of standstill already covers.
+    /// Leases may stand still at a time that an outage already covers.
     #[test]
     fn an_outage_counts_up_to_the_time_that_is_asked_for() {
         let hour = outage(1_000_000, 4_600_000);
@@ -150,13 +140,13 @@ mod tests {
 
     #[test]
     fn a_crash_loop_leaves_one_outage_behind() {
-        let touching: Vec<_> = (0..5_000).map(|at| outage(at, at + 1)).collect();
+        let touching: Vec<_> = (0..5_000).map(|ms| outage(ms, ms + 1)).collect();
         assert_eq!(disjoint(touching[..1_000].to_vec(), 5_000).len(), 1_000);
         assert_eq!(disjoint(touching, 5_000), [outage(0, 5_000)]);
     }
 
     proptest! {
-        /// The definition, checked the slow way: add up the time that was not an outage.
+        /// Checks the definition the slow way: adds up the time that was not an outage.
         #[test]
         fn a_peer_expires_after_one_timeout_of_up_time_in_sum(
             steps in prop::collection::vec((0i64..400, 0i64..2000), 0..8),
@@ -172,7 +162,7 @@ mod tests {
                 now_ms += down_ms;
             }
             now_ms += tail;
-            // A moment at which the registry worked, where a heartbeat can have been taken.
+            // A time at which the registry worked, so that it can have received a heartbeat.
             let mut last_seen_ms = i64::try_from(seen_at).unwrap() * now_ms / 400;
             for outage in &outages {
                 if (outage.from_ms..outage.until_ms).contains(&last_seen_ms) {

@@ -12,11 +12,11 @@ use crate::server::policy::turn;
 
 const CRYPTO_IPV6_FORM: &str = "an IPv6 address whose first group is fd00";
 
-/// Lets a request pass, or says which address stands in its way.
+/// Turns a request into a registration if the policy allows all of its addresses.
 ///
 /// # Errors
-/// `privacy_violation` for an address that the policy keeps private, `invalid_field` for one that
-/// is not an address at all, `missing_field` if there is no crypto-IPv6 where the policy needs one.
+/// `privacy_violation` for an address that the policy keeps private, `invalid_field` for text that is
+/// not an address, `missing_field` if there is no crypto-IPv6 although the policy needs one.
 pub fn admit(
     request: RegisterRequest,
     policy: AddressPolicy,
@@ -31,7 +31,7 @@ pub fn admit(
             request.crypto_ipv6
         }
     };
-    // An offer that will not be taken up cannot be at fault: some nodes always send the fields.
+    // An offer that is not used cannot be wrong: some nodes always send these fields.
     let offer = request.turn.filter(|_| request.turn_capable == Some(true));
     if let Some(offer) = &offer {
         turn::check_offer(offer, policy)?;
@@ -58,7 +58,7 @@ pub fn admit(
     })
 }
 
-/// Parses a crypto-IPv6; none if it is an IPv6 address of another kind.
+/// Parses a crypto-IPv6; `None` if it is another kind of IPv6 address.
 fn parse_crypto_ipv6(text: &str) -> Result<Option<Ipv6Addr>, RequestError> {
     let address = Ipv6Addr::from_str(text)
         .map_err(|_| RequestError::invalid("cryptoIPv6", CRYPTO_IPV6_FORM))?;
@@ -69,7 +69,8 @@ fn is_crypto_ipv6(address: &Ipv6Addr) -> bool {
     address.segments()[0] == 0xfd00
 }
 
-/// Holds a request to the policy `crypto-ipv6` and returns its crypto-IPv6 as the peer spells it.
+/// Checks a request against the policy `crypto-ipv6` and returns its crypto-IPv6 in the spelling of
+/// the peer.
 fn check_crypto_only(request: &RegisterRequest) -> Result<String, RequestError> {
     let (text, own) = match &request.crypto_ipv6 {
         Some(text) => {
@@ -79,7 +80,7 @@ fn check_crypto_only(request: &RegisterRequest) -> Result<String, RequestError> 
         }
         None => crypto_ipv6_of_first_address(request)?,
     };
-    for (at, address) in request.addresses.iter().enumerate() {
+    for (index, address) in request.addresses.iter().enumerate() {
         match reveals(address, &own, &request.peer_id) {
             Ok(false) => {}
             Ok(true) => {
@@ -87,11 +88,11 @@ fn check_crypto_only(request: &RegisterRequest) -> Result<String, RequestError> 
                     "a multiaddr that starts with /ip6/{text} and names no other host: this \
                      registry lists crypto-IPv6 addresses only"
                 );
-                return Err(RequestError::privacy(format!("addresses[{at}]"), &form));
+                return Err(RequestError::privacy(format!("addresses[{index}]"), &form));
             }
             Err(NotAMultiaddr) => {
                 let form = format!("a multiaddr that starts with /ip6/{text}");
-                return Err(RequestError::invalid(format!("addresses[{at}]"), &form));
+                return Err(RequestError::invalid(format!("addresses[{index}]"), &form));
             }
         }
     }
@@ -112,7 +113,7 @@ fn crypto_ipv6_of_first_address(
         return Ok((text.to_owned(), own));
     }
     let form = "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
-    // Whose address it would have to be does not matter to whether it is one at all.
+    // Any own address will do to find out whether the text is a multiaddr.
     match reveals(first, &Ipv6Addr::UNSPECIFIED, &request.peer_id) {
         Ok(_) => Err(RequestError::privacy("addresses[0]", form)),
         Err(NotAMultiaddr) => Err(RequestError::invalid("addresses[0]", form)),
@@ -121,11 +122,11 @@ fn crypto_ipv6_of_first_address(
 
 struct NotAMultiaddr;
 
-/// Whether a multiaddr tells more of its peer than the crypto-IPv6 `own` and a transport.
+/// Whether a multiaddr tells more about its peer than the crypto-IPv6 `own` and a transport.
 ///
-/// What may stand in it is listed, not what may not, so a protocol added to multiaddr later
-/// cannot leak by default. The value of `/p2p/` may also be the peer's own id, whose form is wider
-/// than libp2p's and which is listed anyway.
+/// It lists the protocols that are allowed, not those that are forbidden, so that a protocol that is
+/// added to multiaddr later cannot leak by default. The value of `/p2p/` may also be the peer's own
+/// id, which has more forms than libp2p's ids and is listed anyway.
 fn reveals(address: &str, own: &Ipv6Addr, peer_id: &PeerId) -> Result<bool, NotAMultiaddr> {
     let mut parts = address.strip_prefix('/').ok_or(NotAMultiaddr)?.split('/');
     let mut reveals = false;
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_multiaddr_is_told_apart() {
+    fn text_that_is_no_multiaddr_is_an_error() {
         for address in [
             "",
             "x",

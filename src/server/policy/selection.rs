@@ -2,7 +2,7 @@
 
 use crate::protocol::PeerId;
 
-/// What a peer must be to be listed; an absent field asks for nothing.
+/// The properties that a peer must have to be listed; a field that is `None` accepts every peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerFilter {
     /// Relays, or does not.
@@ -24,28 +24,28 @@ pub struct PeerFilter {
 pub enum Extent {
     /// A uniform random sample of this number of peers.
     Sample(usize),
-    /// A page in order of peer id. Behind the last id the order begins again with the first.
+    /// A page in order of peer id. After the last id the order continues with the first one.
     Page(PageStart),
 }
 
 /// Where a page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageStart {
-    /// The first page: at a peer that follows from this number and from a secret of the registry,
-    /// so that nobody chooses who is on the first page, neither its reader nor a peer.
+    /// The first page. It begins at a peer that follows from this number and from a secret of the
+    /// registry, so that neither a reader nor a peer can choose the peers on the first page.
     Drawn(u64),
     /// A later page.
     After {
-        /// The last peer of the page before.
+        /// The last peer of the previous page.
         last: String,
-        /// Where the first page began and the last one ends; `None`: behind the last id.
+        /// Where the first page began and the last one ends; `None` means after the last id.
         first: Option<String>,
     },
 }
 
-/// What a peer announces about itself that a listing can be filtered by, and its privacy wish.
+/// The properties of a peer by which a listing can be filtered, and its wish for privacy.
 ///
-/// Many peers share few of these, so the directory counts and draws by traits, not by peer.
+/// Many peers share the same traits, so the directory counts and draws by traits, not by peer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Traits {
     /// The protocol version it speaks.
@@ -61,7 +61,7 @@ pub struct Traits {
 }
 
 impl PeerFilter {
-    /// Whether peers with `traits` match, stores and exclusion aside.
+    /// Whether peers with `traits` match, without regard to stores and exclusion.
     pub fn matches(&self, traits: &Traits) -> bool {
         let is = |wanted: &Option<bool>, has| wanted.is_none_or(|wanted| wanted == has);
         let says =

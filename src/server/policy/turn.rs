@@ -1,4 +1,4 @@
-//! Which TURN servers may be announced, and what becomes of an earlier announcement.
+//! Which TURN servers may be announced, and what happens to an earlier announcement.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,14 +8,14 @@ use crate::protocol::{RequestError, TurnOffer};
 use crate::server::config::AddressPolicy;
 use crate::server::model::Profile;
 
-/// Lets an offer to relay pass, or says which of its addresses nobody could use.
+/// Checks that others can use every address of an offer to relay.
 ///
 /// # Errors
 /// `invalid_field` for an address that is neither host nor multiaddr and, unless the policy is
 /// `any`, for a loopback, unspecified, link-local or multicast one.
 pub fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), RequestError> {
-    for (at, address) in offer.addresses.iter().enumerate() {
-        let field = || format!("turnAddresses[{at}]");
+    for (index, address) in offer.addresses.iter().enumerate() {
+        let field = || format!("turnAddresses[{index}]");
         let hosts = hosts_of(address).ok_or_else(|| {
             RequestError::invalid(field(), "a host name, an IP address or a multiaddr")
         })?;
@@ -29,9 +29,10 @@ pub fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), Reque
     Ok(())
 }
 
-/// Settles what a profile says about relaying, given what the peer had registered before.
+/// Decides what a profile says about relaying, given the offer that the peer registered before.
 ///
-/// `turnCapable: false` withdraws, TURN fields with `true` replace, and all else keeps.
+/// `turnCapable: false` withdraws the offer, TURN fields with `true` replace it, and otherwise it is
+/// kept.
 pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnOffer>) {
     profile.turn = match (asked, profile.turn.take()) {
         (Some(false), _) => None,
@@ -41,7 +42,7 @@ pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnO
     profile.turn_capable = profile.turn.is_some() || asked == Some(true);
 }
 
-/// The host that an address names first, as it stands in a URI (RFC 3986, section 3.2.2).
+/// The first host that an address names, in the form for a URI (RFC 3986, section 3.2.2).
 pub fn host_of(address: &str) -> Option<String> {
     hosts_of(address)?
         .into_iter()
@@ -84,7 +85,7 @@ fn is_local_ipv4(ip: Ipv4Addr) -> bool {
         || ip.is_broadcast()
 }
 
-/// The IPv4 address that an IPv6 address stands for, if it does: mapped and compatible ones
+/// The IPv4 address that an IPv6 address contains, if any: mapped and compatible ones
 /// (RFC 4291, section 2.5.5), NAT64 (RFC 6052) and 6to4 (RFC 3056).
 fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {
@@ -109,7 +110,8 @@ fn is_local_ipv6(ip: Ipv6Addr) -> bool {
         || embedded_ipv4(ip).is_some_and(is_local_ipv4)
 }
 
-/// The hosts that an address names: one, or for a multiaddr at least one; none if it is neither.
+/// The hosts that an address names: one, or for a multiaddr at least one. `None` if the text is
+/// neither a host nor a multiaddr.
 fn hosts_of(address: &str) -> Option<Vec<Host>> {
     if address.starts_with('/') {
         let multiaddr: Multiaddr = address.parse().ok()?;
@@ -144,7 +146,7 @@ fn host(text: &str) -> Option<Host> {
     }
 }
 
-/// Whether `name` is a host name by RFC 1123, section 2.1, and no malformed IPv4 address.
+/// Whether `name` is a host name by RFC 1123, section 2.1, and not a malformed IPv4 address.
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn public_hosts_and_multiaddrs_are_taken() {
+    fn public_hosts_and_multiaddrs_are_accepted() {
         for address in [
             "203.0.113.20",
             "2001:db8::20",
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_nobody_else_reaches_are_refused_unless_the_policy_is_any() {
+    fn hosts_that_others_cannot_reach_are_refused_unless_the_policy_is_any() {
         for address in [
             "127.0.0.1",
             "127.9.9.9",

@@ -6,7 +6,8 @@
 use crate::clock;
 use crate::protocol::{CostMode, PeerId};
 use crate::server::config::LeaseConfig;
-use crate::server::policy::lease::{self, Outage};
+use crate::server::model::Outage;
+use crate::server::policy::lease;
 use crate::server::storage::{DataVersion, Memory};
 
 use super::batch::{Batch, BatchContext, Plan};

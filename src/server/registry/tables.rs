@@ -6,7 +6,7 @@ use super::relay::{Relay, SentBytes};
 use super::state::{Changed, Storage};
 use super::view::View;
 use crate::server::config::{CostConfig, SessionConfig};
-use crate::server::policy::lease::Outage;
+use crate::server::model::Outage;
 use crate::server::progress::Progress;
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 

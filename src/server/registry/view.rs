@@ -59,7 +59,7 @@ impl View {
         let state = self.read();
         let membership = state.directory.membership(&query.extent, now_ms);
         let limits = ModeLimits::of(state.relay.mode(now_ms));
-        let max_listed = limits.most_listed.unwrap_or(usize::MAX);
+        let max_listed = limits.max_listed.unwrap_or(usize::MAX);
         let bounds = Bounds {
             max_peers: max_listed.min(query.bounds.max_peers),
             ..query.bounds

@@ -1,26 +1,23 @@
 //! A month of relaying, played through with the policy that decides for real.
 //!
-//! An operator can try a budget before living with it. Sessions arrive evenly over the day and all
-//! have tried a direct connection; each is a peer of its own, so that limits per peer and the
-//! capacity of TURN servers do not show. A session whose grant is shorter than its need renews.
+//! An operator can try a budget before using it. Sessions arrive evenly over the day and all have
+//! tried a direct connection; each belongs to a peer of its own, so that limits per peer and the
+//! capacity of TURN servers have no effect. A session that is needed for longer than its grant is
+//! renewed.
 
-mod report;
-
-use std::io;
-
-use crate::clock::{Clock, SystemClock};
 use crate::protocol::{CostMode, Tier};
-use crate::server::config::{CostConfig, SimulateCost};
+use crate::server::config::CostConfig;
+use crate::server::model::CostState;
 use crate::server::policy::allocation::{self, Ask, Grant, Standing};
-use crate::server::policy::cost::{self, CostState, DAY_MS, Month};
+use crate::server::policy::cost::{self, DAY_MS, Month};
 
 /// How often sessions arrive, end and are renewed.
 const STEP_MS: i64 = 5 * 60_000;
-const STEPS_A_DAY: u32 = (DAY_MS / STEP_MS) as u32;
+const STEPS_PER_DAY: u32 = (DAY_MS / STEP_MS) as u32;
 
-/// Bytes of a heartbeat's answer, of which each peer takes one every two minutes.
+/// Size of the response to a heartbeat; each peer receives one every two minutes.
 const HEARTBEAT_BYTES: f64 = 380.0;
-const HEARTBEATS_A_DAY: f64 = 720.0;
+const HEARTBEATS_PER_DAY: f64 = 720.0;
 
 /// Bytes that one Mbit/s moves in a step.
 const BYTES_PER_MBPS_STEP: f64 = 125_000.0 * STEP_MS as f64 / 1000.0;
@@ -30,13 +27,13 @@ const BYTES_PER_MBPS_STEP: f64 = 125_000.0 * STEP_MS as f64 / 1000.0;
 pub struct Load {
     /// Registered peers.
     pub peers: u32,
-    /// Sessions that are asked for in a day.
+    /// Sessions that are requested in a day.
     pub sessions_per_day: u32,
     /// The bandwidth that each needs, in Mbit/s.
     pub mbps: u32,
     /// How long each is needed, in minutes.
     pub minutes: u32,
-    /// The parts of each tier in the sessions, in the order of [`Tier::ALL`].
+    /// The part of each tier in the sessions, in the order of [`Tier::ALL`].
     pub tier_parts: [u32; 4],
 }
 
@@ -47,11 +44,11 @@ pub struct Day {
     pub start_ms: i64,
     /// What the month has cost by its end, in US dollars.
     pub spend_usd: f64,
-    /// What the month is expected to cost by then, in US dollars.
+    /// What the whole month is then expected to cost, in US dollars.
     pub projected_usd: f64,
     /// The tightest mode of the day.
     pub mode: CostMode,
-    /// Sessions granted, renewals not counted.
+    /// Sessions granted, without renewals.
     pub granted: u32,
     /// Sessions refused or cut short, by tier.
     pub refused: [u32; 4],
@@ -70,7 +67,7 @@ struct Simulation<'c> {
     config: &'c CostConfig,
     load: &'c Load,
     state: CostState,
-    /// The mode that holds.
+    /// The present mode.
     mode: CostMode,
     sessions: Vec<Session>,
     granted_mbps: u64,
@@ -80,34 +77,7 @@ struct Simulation<'c> {
     due: [f64; 4],
 }
 
-/// Plays the present month with a load and prints it to standard output.
-///
-/// # Errors
-/// Names the settings that are wrong.
-pub fn run(request: &SimulateCost) -> anyhow::Result<()> {
-    let config = request.check()?;
-    let load = Load {
-        peers: request.peers,
-        sessions_per_day: request.sessions_per_day,
-        mbps: request.mbps,
-        minutes: request.minutes,
-        tier_parts: request.tiers.0,
-    };
-    let days = simulate(&config, &load, SystemClock::start().now_ms());
-    let mut out = io::stdout().lock();
-    let printed = if request.json {
-        report::print_json(&mut out, &days)
-    } else {
-        report::print_table(&mut out, &days, config.monthly_budget_usd)
-    };
-    match printed {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => Ok(printed?),
-    }
-}
-
-/// Plays the month that holds `now_ms` from its first day to its last.
+/// Plays the month that contains `now_ms` from its first day to its last.
 pub fn simulate(config: &CostConfig, load: &Load, now_ms: i64) -> Vec<Day> {
     let month = Month::of(now_ms);
     let mut simulation = Simulation {
@@ -137,10 +107,10 @@ impl Simulation<'_> {
             granted: 0,
             refused: [0; 4],
         };
-        for step in 1..=i64::from(STEPS_A_DAY) {
+        for step in 1..=i64::from(STEPS_PER_DAY) {
             self.arrive(&mut day);
             self.relay(&mut day);
-            // The last moment of the day still belongs to its month.
+            // The last millisecond of the day still belongs to its month.
             let now_ms = start_ms + step * STEP_MS - 1;
             let metered = cost::metered(self.config, now_ms, self.bytes as i64);
             let forecast = cost::forecast(self.config, metered, now_ms);
@@ -154,10 +124,10 @@ impl Simulation<'_> {
         day
     }
 
-    /// Sessions that are asked for in one step.
+    /// Requests the sessions of one step.
     fn arrive(&mut self, day: &mut Day) {
         let parts: u32 = self.load.tier_parts.iter().sum();
-        let per_step = f64::from(self.load.sessions_per_day) / f64::from(STEPS_A_DAY);
+        let per_step = f64::from(self.load.sessions_per_day) / f64::from(STEPS_PER_DAY);
         for tier in Tier::ALL {
             let share = f64::from(self.load.tier_parts[tier as usize]) / f64::from(parts.max(1));
             self.due[tier as usize] += per_step * share;
@@ -181,19 +151,19 @@ impl Simulation<'_> {
         }
     }
 
-    /// Relays for one step; renews the sessions whose grant is used up, and ends those done.
+    /// Relays for one step; renews the sessions whose grant has ended, and ends those that are done.
     fn relay(&mut self, day: &mut Day) {
-        let heartbeats = f64::from(self.load.peers) * HEARTBEATS_A_DAY / f64::from(STEPS_A_DAY);
+        let heartbeats = f64::from(self.load.peers) * HEARTBEATS_PER_DAY / f64::from(STEPS_PER_DAY);
         self.bytes += heartbeats * HEARTBEAT_BYTES;
         self.bytes += self.granted_mbps as f64 * BYTES_PER_MBPS_STEP;
-        let mut at = 0;
-        while at < self.sessions.len() {
-            let session = &mut self.sessions[at];
+        let mut index = 0;
+        while index < self.sessions.len() {
+            let session = &mut self.sessions[index];
             session.needed_steps -= 1;
             session.granted_steps -= 1;
             let (tier, mbps) = (session.tier, session.mbps);
             if session.needed_steps > 0 && session.granted_steps > 0 {
-                at += 1;
+                index += 1;
                 continue;
             }
             self.granted_mbps -= u64::from(mbps);
@@ -201,15 +171,15 @@ impl Simulation<'_> {
             match renewal {
                 Some(Some(grant)) => {
                     self.granted_mbps += u64::from(grant.mbps);
-                    let session = &mut self.sessions[at];
+                    let session = &mut self.sessions[index];
                     session.mbps = grant.mbps;
                     session.granted_steps = steps_of(grant);
-                    at += 1;
+                    index += 1;
                 }
                 refused_or_done => {
                     day.refused[tier as usize] += u32::from(refused_or_done.is_some());
                     self.premium_sessions -= u32::from(tier == Tier::Premium);
-                    self.sessions.swap_remove(at);
+                    self.sessions.swap_remove(index);
                 }
             }
         }
@@ -232,8 +202,8 @@ impl Simulation<'_> {
     }
 
     fn needed_steps(&self) -> u32 {
-        let minutes_a_step = (STEP_MS / 60_000) as u32;
-        self.load.minutes.div_ceil(minutes_a_step).max(1)
+        let minutes_per_step = (STEP_MS / 60_000) as u32;
+        self.load.minutes.div_ceil(minutes_per_step).max(1)
     }
 }
 

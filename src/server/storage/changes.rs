@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::{PeerId, Tier, TurnOffer};
-use crate::server::model::{DayTraffic, StoredPeer, TurnSession};
-use crate::server::policy::cost::CostState;
-use crate::server::policy::lease::Outage;
+use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
 /// Everything that one transaction does, in this order.
 #[derive(Debug, Default)]

@@ -8,9 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::StorageError;
 use super::quarantine::FaultyRow;
 use crate::protocol::ModeOverride;
-use crate::server::model::DayTraffic;
-use crate::server::policy::cost::{Bill, CostState};
-use crate::server::policy::lease::EARLIEST_MS;
+use crate::server::model::{Bill, CostState, DayTraffic, EARLIEST_MS};
 
 /// More than any bill; sums of such are far from what a float can hold.
 const MAX_USD: f64 = 1e12;

@@ -17,8 +17,7 @@ use super::error::{code, code_of};
 use super::quarantine::FaultyRow;
 use super::sessions::peer_id_limits;
 use crate::protocol::{PeerId, TurnOffer};
-use crate::server::model::{Profile, StoredPeer};
-use crate::server::policy::lease::EARLIEST_MS;
+use crate::server::model::{EARLIEST_MS, Profile, StoredPeer};
 use crate::server::progress::Progress;
 
 /// Chunks that are parsed while others are read.

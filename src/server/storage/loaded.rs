@@ -2,9 +2,7 @@
 
 use super::quarantine::FaultyRow;
 use crate::protocol::{PeerId, Tier};
-use crate::server::model::{DayTraffic, StoredPeer, TurnSession};
-use crate::server::policy::cost::CostState;
-use crate::server::policy::lease::Outage;
+use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
 /// What changes when somebody else writes to the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -33,7 +33,7 @@ pub(super) use error::StorageError;
 pub use files_lost::FilesLost;
 pub(super) use loaded::{DataVersion, Loaded, Memory, PeerRows, RelayRows};
 pub(super) use lost::{Deed, FileGone};
-pub(super) use open_error::OpenError;
+pub use open_error::OpenError;
 pub(super) use quarantine::FaultyRow;
 pub(super) use rescue::Known;
 pub(super) use store::Store;

@@ -6,6 +6,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+use crate::server::model::Outage;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,6 @@ use super::slot::Slot;
 use super::{
     Changes, CommitOutcome, DataVersion, Memory, StorageError, batch, open, settle, uptime,
 };
-use crate::server::policy::lease::Outage;
 
 /// Free pages below which a file is not worth shortening.
 const MIN_FREE_PAGES: i64 = 1000;

@@ -4,7 +4,8 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
-use crate::server::policy::lease::{self, EARLIEST_MS, Outage};
+use crate::server::model::{EARLIEST_MS, Outage};
+use crate::server::policy::lease;
 
 /// What the registry found when it took up its leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

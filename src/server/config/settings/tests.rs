@@ -1,16 +1,19 @@
 //! What the settings take, and that the documents name each of them.
 
-use clap::CommandFactory;
-
-use super::super::CommandLine;
 use super::*;
+use crate::protocol::Limits;
+use crate::server::config::{AddressPolicy, SettingGroup};
 
-fn check(args: &[&str]) -> Result<Config, String> {
-    let args = std::iter::once("peer-registry").chain(args.iter().copied());
-    Settings::try_parse_from(args)
-        .unwrap()
-        .check()
-        .map_err(|error| error.to_string())
+/// Checks settings that are given as flags.
+fn check(flags: &[&str]) -> Result<Config, String> {
+    let settings: Settings = flags
+        .iter()
+        .map(|flag| {
+            let (name, value) = flag.trim_start_matches('-').split_once('=').unwrap();
+            (name.to_uppercase().replace('-', "_"), value)
+        })
+        .collect();
+    settings.check().map_err(|error| error.to_string())
 }
 
 #[test]
@@ -30,10 +33,10 @@ fn defaults_are_the_documented_ones() {
 
 #[test]
 fn a_heartbeat_interval_over_half_the_timeout_is_refused() {
-    let fault = check(&["--heartbeat-interval-secs", "301"]).unwrap_err();
+    let fault = check(&["--heartbeat-interval-secs=301"]).unwrap_err();
     assert!(fault.contains("HEARTBEAT_INTERVAL_SECS"), "{fault}");
     assert!(fault.contains("at most 300"), "{fault}");
-    assert!(check(&["--heartbeat-interval-secs", "300"]).is_ok());
+    assert!(check(&["--heartbeat-interval-secs=300"]).is_ok());
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn a_database_must_be_a_file() {
         "sqlite://peers.db?mode=memory",
         "sqlite://file:peers.db",
     ] {
-        let fault = check(&["--database-url", url]).unwrap_err();
+        let fault = check(&[&format!("--database-url={url}")]).unwrap_err();
         assert!(fault.contains("DATABASE_URL"), "{fault}");
     }
     for (url, path) in [
@@ -61,7 +64,7 @@ fn a_database_must_be_a_file() {
         ("sqlite://data/peers.db", "data/peers.db"),
         ("sqlite:peers.db", "peers.db"),
     ] {
-        let config = check(&["--database-url", url]).unwrap();
+        let config = check(&[&format!("--database-url={url}")]).unwrap();
         assert_eq!(config.database_path.to_str(), Some(path));
     }
 }
@@ -95,25 +98,22 @@ fn all_faults_are_reported_at_once() {
     assert_eq!(faults.lines().count(), 5, "{faults}");
 }
 
-/// The settings of the command, as name and default; those without one say nothing.
-fn declared() -> Vec<(String, Option<String>)> {
-    let command = CommandLine::command();
-    let declared = command.get_arguments().filter_map(|arg| {
-        let name = arg.get_env()?.to_str()?.to_owned();
-        let default = arg.get_default_values().first();
-        Some((
-            name,
-            default.and_then(|text| text.to_str()).map(str::to_owned),
-        ))
-    });
-    let secrets = [
-        "TURN_SHARED_SECRET",
-        "TURN_SHARED_SECRET_FILE",
-        "ADMIN_TOKEN",
-        "ADMIN_TOKEN_FILE",
-    ];
-    let secrets = secrets.map(|name| (name.to_owned(), None));
-    declared.chain(secrets).collect()
+/// The declared settings, as name and default.
+fn declared() -> Vec<(&'static str, Option<String>)> {
+    let mut declared = Vec::new();
+    for setting in Settings::declared() {
+        declared.push((setting.name, setting.default));
+        if let SettingGroup::Secret { file_name } = setting.group {
+            declared.push((file_name, None));
+        }
+    }
+    declared
+}
+
+#[test]
+fn a_name_that_is_no_setting_is_a_fault() {
+    let fault = check(&["--max-pears=5"]).unwrap_err();
+    assert_eq!(fault, "MAX_PEARS is not a setting");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_document_has_no_row_for_what_is_no_setting() {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     for row in rows {
         let (name, _) = row.split_once('`').unwrap();
-        let is_setting = declared.iter().any(|(setting, _)| setting == name);
+        let is_setting = declared.iter().any(|(setting, _)| *setting == name);
         assert!(is_setting || name == "RUST_LOG", "{name}");
     }
 }
@@ -158,4 +158,17 @@ fn the_example_file_has_each_setting_with_its_default() {
             }
         }
     }
+}
+
+#[test]
+fn the_example_file_has_no_line_for_what_is_no_setting() {
+    let example = include_str!("../../../../.env.example");
+    let declared = declared();
+    let names = example.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix('#')?.split_once('=')?;
+        (!name.contains(' ')).then_some(name)
+    });
+    let mut settings: Vec<_> = names.filter(|name| *name != "RUST_LOG").collect();
+    settings.retain(|name| !declared.iter().any(|(setting, _)| setting == name));
+    assert!(settings.is_empty(), "{settings:?}");
 }

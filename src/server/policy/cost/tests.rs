@@ -1,12 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::server::config::Settings;
+use crate::server::config::Config;
 
 fn config() -> CostConfig {
-    use clap::Parser;
-    let settings = Settings::parse_from(["peer-registry"]);
-    settings.check().unwrap().cost
+    Config::default().cost
 }
 
 fn at(text: &str) -> i64 {
@@ -123,16 +121,16 @@ fn each_mode_allows_at_most_what_the_one_before_it_does() {
             unreachable!()
         };
         assert!(looser.needs_p2p_attempt <= tighter.needs_p2p_attempt);
-        assert!(looser.least_tier <= tighter.least_tier);
+        assert!(looser.min_tier <= tighter.min_tier);
         assert!(looser.renews_only <= tighter.renews_only);
         assert!(looser.grants_nothing <= tighter.grants_nothing);
         assert!(looser.duration_secs >= tighter.duration_secs);
         assert!(looser.shares_bandwidth <= tighter.shares_bandwidth);
         let most = |most: Option<u32>| most.unwrap_or(u32::MAX);
-        assert!(most(looser.most_mbps) >= most(tighter.most_mbps));
+        assert!(most(looser.max_mbps) >= most(tighter.max_mbps));
         assert!(most(looser.premium_sessions) >= most(tighter.premium_sessions));
         let listed = |most: Option<usize>| most.unwrap_or(usize::MAX);
-        assert!(listed(looser.most_listed) >= listed(tighter.most_listed));
+        assert!(listed(looser.max_listed) >= listed(tighter.max_listed));
     }
 }
 
@@ -190,7 +188,7 @@ fn the_documented_table_is_the_code_s() {
                 renews_only: true, ..
             } => "renewals of live premium sessions",
             ModeLimits {
-                least_tier: Tier::Premium,
+                min_tier: Tier::Premium,
                 ..
             } => "premium peers that have tried a direct connection",
             ModeLimits {
@@ -205,7 +203,7 @@ fn the_documented_table_is_the_code_s() {
             format!(
                 " {} | {} | {} ",
                 limits
-                    .most_mbps
+                    .max_mbps
                     .map_or("by tier".to_owned(), |mbps| format!("at most {mbps}")),
                 limits.duration_secs / 60,
                 limits
@@ -214,7 +212,7 @@ fn the_documented_table_is_the_code_s() {
             )
         };
         let page = limits
-            .most_listed
+            .max_listed
             .map_or("`MAX_LISTED`".to_owned(), |count| count.to_string());
         let percent = (thresholds.entry_ratio(mode) * 100.0).round();
         let row = format!("| `{mode}` | {percent} % | {who} |{granted}| {page} |");

@@ -3,7 +3,7 @@
 use super::context::BatchContext;
 use super::plan::Plan;
 use super::planner::Planner;
-use crate::server::policy::lease::Outage;
+use crate::server::model::Outage;
 use crate::server::registry::directory::Directory;
 use crate::server::registry::mutation::Mutation;
 use crate::server::registry::relay::{Relay, RelayPlan};

@@ -9,7 +9,7 @@ use log::{Level, debug, error, info, log, warn};
 use super::kind::Kind;
 use crate::protocol::{CostMode, PeerId};
 use crate::server::log_lines::{LineLimit, WINDOW_MS};
-use crate::server::policy::lease::Outage;
+use crate::server::model::Outage;
 use crate::server::registry::relay::CostStatus;
 use crate::server::storage::{FaultyRow, FilesLost, StorageError};
 

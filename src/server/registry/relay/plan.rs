@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::daily_traffic::DailyTraffic;
 use crate::protocol::{PeerId, Tier};
-use crate::server::model::{DayTraffic, TurnSession};
-use crate::server::policy::cost::CostState;
+use crate::server::model::{CostState, DayTraffic, TurnSession};
 use crate::server::storage::RelayChanges;
 
 /// The part of a transaction's changes that memory does not know yet.

@@ -12,9 +12,8 @@ use crate::protocol::{
     AllocateTurnRequest, CostMode, ModeOverride, PeerId, ReleaseTurnRequest, SessionUsage, Tier,
     TurnOffer,
 };
-use crate::server::model::TurnSession;
+use crate::server::model::{Bill, CostState, TurnSession};
 use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
-use crate::server::policy::cost::{Bill, CostState};
 use crate::server::policy::lease;
 use crate::server::registry::directory::{Directory, DirectoryPeer};
 use crate::server::registry::error::RegistryError;

@@ -14,8 +14,8 @@ use super::sessions::{End, Sessions};
 use super::status::CostStatus;
 use crate::protocol::{CostMode, PeerId, Tier};
 use crate::server::config::{CostConfig, SessionConfig};
-use crate::server::model::TurnSession;
-use crate::server::policy::cost::{self, CostState, Forecast, Month};
+use crate::server::model::{CostState, TurnSession};
+use crate::server::policy::cost::{self, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
 /// How long an ended session is remembered, for a TURN server that reports late.

@@ -3,7 +3,8 @@
 use enum_map::EnumMap;
 
 use crate::protocol::{CostMode, ModeOverride, Tier};
-use crate::server::policy::cost::{Bill, Forecast};
+use crate::server::model::Bill;
+use crate::server::policy::cost::Forecast;
 
 /// What the month costs and how tight that makes the registry.
 #[derive(Clone, Debug)]

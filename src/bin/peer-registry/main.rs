@@ -1,22 +1,30 @@
 //! The server's command line.
 #![forbid(unsafe_code)]
 
+mod command_line;
+#[path = "../shared/env_file.rs"]
+mod env_file;
+#[path = "../shared/log_levels.rs"]
+mod log_levels;
 mod log_writer;
 mod logger;
+mod report;
+mod setting_flags;
+mod simulate_cost;
 
-use std::env::{self, VarError};
 use std::process;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use clap::Parser;
 use log::info;
 use mimalloc::MiMalloc;
-use peer_registry::server::config::{Command, CommandLine, Config};
-use peer_registry::server::{Server, Signals, simulation, system_clock};
+use peer_registry::server::config::Config;
+use peer_registry::server::{Server, Signals, system_clock};
 
-/// What one thread allocates another one frees here, from peer ids to answers, and threads of the
-/// system's allocator wait for each other at that: a tenth of a heartbeat's processor time.
+use crate::command_line::{Command, CommandLine};
+
+/// Here one thread frees what another one allocated, from peer ids to responses. With the system's
+/// allocator, threads would wait for each other: a tenth of a heartbeat's processor time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -24,14 +32,14 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const SUCCEEDED: i32 = 0;
 /// The registry ran and failed.
 const FAILED: i32 = 1;
-/// The registry was told something it cannot do; a person must mend it.
+/// The registry was told to do something that it cannot do; a person must correct that.
 const MISCONFIGURED: i32 = 2;
-/// Something that the registry needs is not ready, which may pass by itself: `EX_TEMPFAIL`.
+/// Something that the registry needs is not ready, but may become so by itself: `EX_TEMPFAIL`.
 const NOT_READY: i32 = 75;
 
 fn main() {
-    // A huge page for each connection's few KiB would double what ten thousand of them take, and is
-    // kept when they are gone. Older kernels cannot; then it stays as it is.
+    // A huge page for the few KiB of each connection would double the memory of ten thousand of
+    // them, and is kept when they are gone. Older kernels cannot turn this off; then it stays on.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let code = match configure() {
         Ok(Some(config)) => {
@@ -46,7 +54,7 @@ fn main() {
     end(code)
 }
 
-/// Ends the process, whatever its other threads hang in.
+/// Ends the process, even if other threads are stuck.
 fn end(code: i32) -> ! {
     log::logger().flush();
     process::exit(code)
@@ -77,34 +85,19 @@ async fn serve(config: &Config) -> i32 {
     }
 }
 
-/// Reads the settings; none if there is nothing left to do.
+/// Reads the settings; `None` if the command is done.
 fn configure() -> anyhow::Result<Option<Config>> {
-    // By its path, as a search would go on in the folders above.
+    // By its path, since a search would go on in the parent folders.
     match dotenvy::from_path(".env") {
-        Ok(_) => {}
-        Err(error) if error.not_found() => {}
-        // Its own words would show the line, which may hold a secret.
-        Err(dotenvy::Error::LineParse(_, column)) => bail!(
-            "the file .env has a line that is not NAME=VALUE, at character {column} of it; a \
-             value with blanks needs quotes"
-        ),
-        Err(error) => return Err(error).context("cannot read the file .env"),
+        Err(error) if !error.not_found() => return Err(env_file::fault("the file .env", &error)),
+        _ => {}
     }
     let CommandLine { settings, command } = CommandLine::parse();
     if let Some(Command::SimulateCost(request)) = command {
-        return simulation::run(&request).map(|()| None);
+        return simulate_cost::run(&request).map(|()| None);
     }
-    let levels = match env::var("RUST_LOG") {
-        Ok(levels) => levels,
-        Err(VarError::NotPresent) => "info".to_owned(),
-        Err(error) => return Err(error).context("RUST_LOG must be text"),
-    };
-    // The logger itself would fall silent over a fault.
-    env_filter::Builder::new()
-        .try_parse(&levels)
-        .with_context(|| format!("RUST_LOG must be e.g. info or debug, not {levels:?}"))?;
-    logger::install(&levels)?;
-    Ok(Some(settings.check()?))
+    logger::install(&log_levels::from_environment()?)?;
+    Ok(Some(settings.0.check()?))
 }
 
 fn fail(code: i32, error: &anyhow::Error) -> i32 {

@@ -1,13 +1,9 @@
 //! The command line of the server: its settings, and what it can do instead of serving.
 
 use clap::{Args, Parser, Subcommand};
+use peer_registry::protocol::Tier;
 
-use super::checker::SettingsError;
-use super::cost::CostConfig;
-use super::cost_settings::CostSettings;
-use super::secrets;
-use super::settings::Settings;
-use crate::protocol::Tier;
+use crate::setting_flags::{BudgetSettings, ServerSettings, secrets_help};
 
 /// A bootstrap registry for peer-to-peer networks.
 ///
@@ -18,63 +14,61 @@ use crate::protocol::Tier;
 #[command(
     name = "peer-registry",
     version,
-    after_help = secrets::HELP,
+    after_help = secrets_help(),
     args_conflicts_with_subcommands = true
 )]
-pub struct CommandLine {
-    /// The settings of the server.
+pub(crate) struct CommandLine {
     #[command(flatten)]
-    pub settings: Settings,
-    /// What to do instead of serving.
+    pub(crate) settings: ServerSettings,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 }
 
 /// What the program can do instead of serving.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Plays a month of relaying day by day, with the policy that decides for real
     SimulateCost(SimulateCost),
 }
 
 /// A load, and the budget to try it against.
 #[derive(Debug, Args)]
-pub struct SimulateCost {
+pub(crate) struct SimulateCost {
     /// Registered peers
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
-    pub peers: u32,
+    pub(crate) peers: u32,
 
     /// TURN sessions that are asked for in a day
     #[arg(long, value_name = "COUNT", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub sessions_per_day: u32,
+    pub(crate) sessions_per_day: u32,
 
     /// Bandwidth that each session needs, in Mbit/s
     #[arg(long, value_name = "MBPS", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub mbps: u32,
+    pub(crate) mbps: u32,
 
     /// How long each session is needed, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1440))]
-    pub minutes: u32,
+    pub(crate) minutes: u32,
 
     /// The parts of the tiers in the sessions
     #[arg(long, value_name = "TIER=PARTS,...", value_parser = parse_tier_parts,
           default_value = "free=70,basic=15,standard=10,premium=5")]
-    pub tiers: TierParts,
+    pub(crate) tiers: TierParts,
 
     /// Print JSON instead of a table
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 
     #[command(flatten)]
-    cost: CostSettings,
+    pub(crate) budget: BudgetSettings,
 }
 
-/// Parts of each tier, in ascending order.
+/// The part of each tier, in ascending order of tiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TierParts(pub [u32; 4]);
+pub(crate) struct TierParts(pub(crate) [u32; 4]);
 
 fn parse_tier_parts(text: &str) -> Result<TierParts, String> {
     let fault = || "must be TIER=PARTS of free, basic, standard or premium, e.g. free=9,basic=1";
@@ -88,14 +82,4 @@ fn parse_tier_parts(text: &str) -> Result<TierParts, String> {
         return Err(fault().to_owned());
     }
     Ok(TierParts(parts))
-}
-
-impl SimulateCost {
-    /// Checks the budget.
-    ///
-    /// # Errors
-    /// Names each setting that is wrong.
-    pub fn check(&self) -> Result<CostConfig, SettingsError> {
-        self.cost.check()
-    }
 }

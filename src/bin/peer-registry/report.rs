@@ -2,17 +2,16 @@
 
 use std::io::{self, Write};
 
+use peer_registry::clock::rfc3339;
+use peer_registry::protocol::Tier;
+use peer_registry::server::simulation::Day;
 use serde_json::json;
 
-use super::Day;
-use crate::clock::rfc3339;
-use crate::protocol::Tier;
-
-/// Prints a line a day, and what the month comes to.
+/// Prints one line for each day, and the sum of the month.
 ///
 /// # Errors
-/// What writing to `out` comes to.
-pub fn print_table(out: &mut impl Write, days: &[Day], budget_usd: f64) -> io::Result<()> {
+/// Writing to `out` failed.
+pub(crate) fn print_table(out: &mut impl Write, days: &[Day], budget_usd: f64) -> io::Result<()> {
     writeln!(
         out,
         "{:<10} {:>10} {:>10} {:>6}  {:<9} {:>8} {:>8} {:>8} {:>8} {:>8}",
@@ -54,11 +53,11 @@ pub fn print_table(out: &mut impl Write, days: &[Day], budget_usd: f64) -> io::R
     )
 }
 
-/// Prints an array with an object a day.
+/// Prints an array with one object for each day.
 ///
 /// # Errors
-/// What writing to `out` comes to.
-pub fn print_json(out: &mut impl Write, days: &[Day]) -> io::Result<()> {
+/// Writing to `out` failed.
+pub(crate) fn print_json(out: &mut impl Write, days: &[Day]) -> io::Result<()> {
     let days: Vec<_> = days
         .iter()
         .map(|day| {

@@ -1,4 +1,4 @@
-//! The logger of the process: what env_logger formats, a thread of its own writes.
+//! The logger of the process: env_logger formats the lines, a thread of its own writes them.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
@@ -20,19 +20,19 @@ use peer_registry::server::log_lines::{LineLimit, WINDOW_MS};
 
 use crate::log_writer::{self, LogWriter};
 
-/// How long the end of the process waits for what is still to be written.
+/// Maximum time that the end of the process waits for lines that are not written yet.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// Libraries whose lines are counted; there are fewer that say anything.
+/// Maximum number of libraries whose lines are counted; fewer than that log anything.
 const MAX_SOURCES: usize = 64;
 
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
-/// Sends all that is logged from now on to stderr, by way of a queue.
+/// Sends all lines that are logged from now on to stderr, through a queue.
 ///
 /// # Errors
-/// `levels` is no filter, or the system has no thread or file descriptor left.
-pub fn install(levels: &str) -> anyhow::Result<()> {
+/// `levels` is not a filter, or the system has no thread or file descriptor left.
+pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
     let stderr = io::stderr();
     let is_colored = stderr.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // Not through `io::stderr`, whose lock the thread would hold while it is stuck.
@@ -45,7 +45,7 @@ pub fn install(levels: &str) -> anyhow::Result<()> {
     };
     let writer = LogWriter::start(out, notes).context("cannot start the thread of the log")?;
     let formatter = env_logger::Builder::new()
-        // It repeats what the start-up block says.
+        // Its lines at info repeat what the start-up block says.
         .filter_module("actix_server", LevelFilter::Warn)
         .parse_filters(levels)
         .format_target(false)
@@ -77,8 +77,8 @@ pub fn install(levels: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says why the process ends. Waits for nobody once the logger is installed.
-pub fn say_last(text: &str) {
+/// Reports why the process ends. Never blocks once the logger is installed.
+pub(crate) fn say_last(text: &str) {
     match WRITER.get() {
         Some(writer) => writer.push_last(format!("{text}\n").as_bytes()),
         None => eprintln!("{text}"),
@@ -102,21 +102,22 @@ impl Log for Logger {
         }
     }
 
-    /// Waits a little for what is still to be written. For the end of the process.
+    /// Waits for lines that are not written yet, but at most [`FLUSH_LIMIT`]. For the end of the
+    /// process.
     fn flush(&self) {
         self.writer.flush(FLUSH_LIMIT);
     }
 }
 
-/// Limits what other crates say above debug, since nobody here knows who can cause it. This crate
-/// limits itself, kind by kind.
+/// Limits the lines of other crates above debug, since a client may be able to cause any of them.
+/// This crate limits its own lines, by kind.
 #[derive(Default)]
 struct Sources(Mutex<Vec<Source>>);
 
 struct Source {
     name: String,
     limit: LineLimit,
-    /// Lines left out in windows that are over.
+    /// Lines left out in windows that are over, and not reported yet.
     left_out: u64,
 }
 
@@ -142,7 +143,7 @@ impl Sources {
         })
     }
 
-    /// A line for each source that was cut short in a window that is over.
+    /// One line for each source of which lines were left out in a window that is over.
     fn take_left_out(&self, now_ms: i64) -> Vec<String> {
         let mut lines = Vec::new();
         for source in self.lock().iter_mut() {
@@ -200,8 +201,8 @@ mod tests {
     #[test]
     fn there_are_no_more_sources_than_room_for_them() {
         let sources = Sources::default();
-        for at in 0..1_000 {
-            admitted(&sources, &format!("crate_{at}"), Level::Info, 0);
+        for index in 0..1_000 {
+            admitted(&sources, &format!("crate_{index}"), Level::Info, 0);
         }
         assert_eq!(sources.lock().len(), MAX_SOURCES);
     }

@@ -1,8 +1,9 @@
-//! Writes log lines on a thread of its own, so that a reader who does not read stops nothing.
+//! Writes log lines on a thread of its own, so that a reader of the log that stops reading holds up
+//! nothing.
 //!
-//! Lines wait in a queue that is bounded in bytes. What finds no room is dropped and counted, and
-//! so is what cannot be written (a closed pipe, a full disk). As soon as lines can be written
-//! again, one line says how many were dropped.
+//! Lines wait in a queue that is bounded in bytes. A line that finds no room is dropped and counted,
+//! and so is one that cannot be written (a closed pipe, a full disk). As soon as lines can be
+//! written again, one line says how many were dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -14,33 +15,34 @@ use std::time::Duration;
 use peer_registry::clock::{Clock, SystemClock, rfc3339};
 use peer_registry::server::log_lines;
 
-/// Bytes of lines that wait: some seconds of a debug log under load.
+/// Maximum size of the queue, in bytes: some seconds of a debug log under load.
 const MAX_QUEUE_BYTES: usize = 1 << 20;
 
-/// Bytes of a line; what is longer is cut. The longest that the registry writes takes about 500.
+/// Maximum size of a line, in bytes; a longer line is cut. The longest one that the registry writes
+/// takes about 500.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// What each line costs beside its bytes.
+/// Memory that each line takes in addition to its bytes.
 const LINE_OVERHEAD_BYTES: usize = 64;
 
 /// How long to wait before a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long to wait when a terminal or pipe that does not block has no room.
+/// How long to wait when a non-blocking terminal or pipe has no room.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The queue; clones share it.
 #[derive(Clone)]
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     queue: Arc<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
-    /// A line has come.
+    /// A line has arrived.
     arrived: Condvar,
-    /// The thread has written all that it took.
+    /// The thread has written all lines that it took from the queue.
     written: Condvar,
 }
 
@@ -48,10 +50,10 @@ struct Queue {
 struct State {
     lines: VecDeque<Line>,
     bytes: usize,
-    /// Lines are dropped until half of the room is free, so that a log which is always full does
-    /// not alternate between a line and the count of lines.
+    /// Lines are dropped until half of the queue is free, so that a log that is always full does not
+    /// alternate between a line and a count of dropped lines.
     is_full: bool,
-    /// Lines that were dropped and that no line in the queue tells of.
+    /// Lines that were dropped, and that no line in the queue reports yet.
     untold: u64,
     is_writing: bool,
     /// The last write failed.
@@ -65,12 +67,12 @@ struct Line {
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`. Whenever it has nothing to write, and every second at
-    /// least, it takes further lines from `notes`.
+    /// Starts the thread that writes to `out`. Whenever it has nothing to write, and at least once
+    /// per second, it takes further lines from `notes`.
     ///
     /// # Errors
-    /// The system has no room for a thread.
-    pub fn start(
+    /// The system cannot start another thread.
+    pub(crate) fn start(
         out: impl Write + Send + 'static,
         notes: impl FnMut() -> Vec<String> + Send + 'static,
     ) -> io::Result<Self> {
@@ -83,7 +85,7 @@ impl LogWriter {
     }
 
     /// Queues a line, or drops it. Never waits for the reader.
-    pub fn push(&self, line: &[u8]) {
+    pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.queue.lock();
         let cost = line.len().min(MAX_LINE_BYTES) + LINE_OVERHEAD_BYTES;
         if state.is_full && state.bytes > MAX_QUEUE_BYTES / 2 {
@@ -99,14 +101,14 @@ impl LogWriter {
         }
     }
 
-    /// Queues the last words of the process, for which there is always room.
-    pub fn push_last(&self, line: &[u8]) {
+    /// Queues the last line of the process, even if the queue is full.
+    pub(crate) fn push_last(&self, line: &[u8]) {
         self.queue.lock().queue(cut(line));
         self.queue.arrived.notify_one();
     }
 
-    /// Waits until all is written, but not longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    /// Waits until all lines are written, but not longer than `limit`.
+    pub(crate) fn flush(&self, limit: Duration) {
         let state = self.queue.lock();
         let waited = self
             .queue
@@ -119,7 +121,7 @@ impl LogWriter {
     }
 }
 
-/// What the logger writes to: each call is one line.
+/// The logger writes to it: each call is one line.
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -177,7 +179,7 @@ impl Queue {
         }
     }
 
-    /// Waits for a line, or for the time to say that lines were dropped: then the line is empty.
+    /// Waits for a line, or until dropped lines can be reported; then the text is empty.
     fn next(&self, notes: &mut impl FnMut() -> Vec<String>) -> Line {
         let mut state = self.lock();
         loop {
@@ -210,7 +212,7 @@ impl Queue {
 
 struct Output<W> {
     out: W,
-    /// The last line was written in part.
+    /// Only a part of the last line was written.
     is_torn: bool,
 }
 
@@ -232,7 +234,7 @@ impl<W: Write> Output<W> {
                     rest = rest.get(count..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another process with the same terminal or pipe has made it so.
+                // Another process that shares the terminal or pipe has made it non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(POLL),
                 Err(error) => return Err(error),
             }
@@ -242,14 +244,14 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// A line of at most [`MAX_LINE_BYTES`], with its end.
+/// The line, cut to at most [`MAX_LINE_BYTES`]; it ends with a line break.
 fn cut(line: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = b" (cut)\n";
     if line.len() <= MAX_LINE_BYTES {
         return line.to_vec();
     }
     let mut end = MAX_LINE_BYTES - MARK.len();
-    // Not within a character: the next byte must begin one.
+    // Not inside a character: the next byte must begin one.
     while end > 0 && line[end] & 0b1100_0000 == 0b1000_0000 {
         end -= 1;
     }
@@ -263,7 +265,7 @@ fn dropped_line(count: u64) -> String {
 }
 
 /// A line about the log itself, as the logger would write it.
-pub fn warning(text: &str) -> String {
+pub(crate) fn warning(text: &str) -> String {
     let now = rfc3339(SystemClock::start().now_ms());
     format!("[{now} WARN ] {text}\n")
 }

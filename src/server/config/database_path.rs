@@ -1,0 +1,30 @@
+//! The database file as its setting names it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The path in `sqlite://<path>`.
+pub(super) struct DatabasePath(PathBuf);
+
+impl From<DatabasePath> for PathBuf {
+    fn from(path: DatabasePath) -> Self {
+        path.0
+    }
+}
+
+impl FromStr for DatabasePath {
+    type Err = ();
+
+    fn from_str(url: &str) -> Result<Self, ()> {
+        let path = url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .unwrap_or_default();
+        // SQLite reads a special meaning into these; none of them is a plain file.
+        let is_special = path.starts_with(':') || path.starts_with("file:") || path.contains('?');
+        if path.is_empty() || is_special {
+            return Err(());
+        }
+        Ok(Self(PathBuf::from(path)))
+    }
+}

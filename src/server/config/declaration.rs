@@ -1,0 +1,67 @@
+//! What a setting is: each one is declared once, as a constant beside the field that it fills.
+
+use std::ops::RangeInclusive;
+
+/// A number.
+#[derive(Debug)]
+pub(super) struct Number<N> {
+    pub(super) name: &'static str,
+    /// What the help shows in place of a value.
+    pub(super) unit: &'static str,
+    pub(super) default: N,
+    pub(super) range: RangeInclusive<N>,
+    pub(super) meaning: &'static str,
+}
+
+/// A text of a certain form.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) name: &'static str,
+    /// What the help shows in place of a value.
+    pub(super) placeholder: &'static str,
+    pub(super) default: Option<&'static str>,
+    /// What the value must be, in the words of an error message.
+    pub(super) form: &'static str,
+    pub(super) meaning: &'static str,
+}
+
+/// A secret, which is given itself or as the path of a file that holds it.
+#[derive(Debug)]
+pub(super) struct SecretText {
+    pub(super) name: &'static str,
+    /// The setting that names the file.
+    pub(super) file_name: &'static str,
+    pub(super) meaning: &'static str,
+}
+
+/// A declared setting, for a command line and for documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its name in the environment and in a settings file, such as `LISTEN_ADDR`.
+    pub name: &'static str,
+    /// What a help text shows in place of a value, such as `ADDR:PORT`.
+    pub placeholder: &'static str,
+    /// The value that holds if none is given, if there is one.
+    pub default: Option<String>,
+    /// What it is for, in one line.
+    pub meaning: &'static str,
+    /// What it belongs to.
+    pub group: SettingGroup,
+}
+
+/// What a setting belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SettingGroup {
+    /// The server as a whole.
+    Server,
+    /// The relay budget, which can also be simulated.
+    RelayBudget,
+    /// What only the operator and the TURN servers may know. No command line may have a flag for
+    /// it, since every user of the machine can read the command line of a process.
+    Secret {
+        /// The setting that names a file with the secret.
+        file_name: &'static str,
+    },
+}

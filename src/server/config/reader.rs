@@ -1,0 +1,212 @@
+//! Reads settings one by one and collects all faults, so that they can be reported at once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+use super::declaration::{Number, SecretText, Setting, SettingGroup, Text};
+use super::secret::{self, Secret};
+
+/// All that is wrong with the settings, one line for each fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    faults: Vec<String>,
+}
+
+impl Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.faults.join("\n"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Values by the name of their setting.
+pub(super) type Given = BTreeMap<String, OsString>;
+
+/// Reads settings, and remembers which ones it was asked for and what is wrong with them.
+pub(super) struct Reader<'g> {
+    given: &'g Given,
+    /// The group of the settings that are read next.
+    group: SettingGroup,
+    declared: Vec<Setting>,
+    faults: Vec<String>,
+}
+
+impl<'g> Reader<'g> {
+    pub(super) fn new(given: &'g Given) -> Self {
+        Self {
+            given,
+            group: SettingGroup::Server,
+            declared: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The settings that were read, in this order.
+    pub(super) fn into_declared(self) -> Vec<Setting> {
+        self.declared
+    }
+
+    /// Ends the check.
+    pub(super) fn finish(mut self) -> Result<(), SettingsError> {
+        for name in self.given.keys() {
+            let is_declared = self.declared.iter().any(|setting| {
+                let file_name = match setting.group {
+                    SettingGroup::Secret { file_name } => Some(file_name),
+                    _ => None,
+                };
+                setting.name == name || file_name == Some(name)
+            });
+            if !is_declared {
+                self.faults.push(format!("{name} is not a setting"));
+            }
+        }
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        Err(SettingsError {
+            faults: self.faults,
+        })
+    }
+
+    /// Says to which group the settings belong that are read next.
+    pub(super) fn begin(&mut self, group: SettingGroup) {
+        self.group = group;
+    }
+
+    pub(super) fn add_fault(&mut self, fault: String) {
+        self.faults.push(fault);
+    }
+
+    /// A whole number; 0 if the given one is wrong.
+    pub(super) fn whole<N>(&mut self, setting: &Number<N>) -> N
+    where
+        N: FromStr + Display + PartialOrd + Copy + Default,
+    {
+        let number = self.number(setting, "whole number");
+        number.unwrap_or_default()
+    }
+
+    /// A number that need not be whole; the smallest possible one if the given one is wrong.
+    pub(super) fn decimal(&mut self, setting: &Number<f64>) -> f64 {
+        let number = self.number(setting, "number");
+        number.unwrap_or(*setting.range.start())
+    }
+
+    fn number<N>(&mut self, setting: &Number<N>, kind: &str) -> Option<N>
+    where
+        N: FromStr + Display + PartialOrd + Copy,
+    {
+        let name = setting.name;
+        self.declared.push(Setting {
+            name,
+            placeholder: setting.unit,
+            default: Some(setting.default.to_string()),
+            meaning: setting.meaning,
+            group: self.group,
+        });
+        let Some(text) = self.given_text(name).ok()? else {
+            return Some(setting.default);
+        };
+        let number = text.parse().ok();
+        let number = number.filter(|number| setting.range.contains(number));
+        if number.is_none() {
+            let (min, max) = (setting.range.start(), setting.range.end());
+            self.faults.push(format!(
+                "{name} must be a {kind} from {min} to {max}, not {text:?}"
+            ));
+        }
+        number
+    }
+
+    /// The value of a setting that has a default; `None` if the given one is wrong.
+    pub(super) fn parse<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
+        let text = self.text(setting)?;
+        self.parse_text(setting, &text)
+    }
+
+    /// The value of a setting that may be left out. An empty one counts as left out.
+    pub(super) fn parse_optional<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
+        let text = self.text(setting).filter(|text| !text.is_empty())?;
+        self.parse_text(setting, &text)
+    }
+
+    /// The text of a setting, whatever its form; `None` if there is none.
+    fn text(&mut self, setting: &Text) -> Option<String> {
+        self.declared.push(Setting {
+            name: setting.name,
+            placeholder: setting.placeholder,
+            default: setting.default.map(str::to_owned),
+            meaning: setting.meaning,
+            group: self.group,
+        });
+        let given = self.given_text(setting.name).ok()?;
+        given.or_else(|| setting.default.map(str::to_owned))
+    }
+
+    fn parse_text<T: FromStr>(&mut self, setting: &Text, text: &str) -> Option<T> {
+        let value = text.parse().ok();
+        if value.is_none() {
+            let Text { name, form, .. } = setting;
+            self.faults
+                .push(format!("{name} must be {form}, not {text:?}"));
+        }
+        value
+    }
+
+    /// A secret, given itself or in a file; `None` if there is none, or if it is wrong.
+    pub(super) fn secret(&mut self, setting: &SecretText) -> Option<Secret> {
+        let SecretText {
+            name, file_name, ..
+        } = *setting;
+        self.declared.push(Setting {
+            name,
+            placeholder: "SECRET",
+            default: None,
+            meaning: setting.meaning,
+            group: SettingGroup::Secret { file_name },
+        });
+        let value_of = |name| self.given.get(name).filter(|value| !value.is_empty());
+        match (value_of(name), value_of(file_name)) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                self.add_fault(format!(
+                    "{name} and {file_name} must not be given both, as only one of them can hold"
+                ));
+                None
+            }
+            (Some(_), None) => self.given_text(name).ok().flatten().map(Secret::new),
+            (None, Some(path)) => match secret::read_file(path) {
+                Ok(secret) => Some(secret),
+                Err(reason) => {
+                    self.add_fault(format!(
+                        "{file_name} must name a file with a secret in UTF-8, not {path:?}: {reason}"
+                    ));
+                    None
+                }
+            },
+        }
+    }
+
+    /// The text that was given, if any.
+    ///
+    /// # Errors
+    /// It is not UTF-8, which is noted as a fault.
+    fn given_text(&mut self, name: &str) -> Result<Option<String>, NotUtf8> {
+        let Some(value) = self.given.get(name) else {
+            return Ok(None);
+        };
+        match value.to_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => {
+                self.add_fault(format!("{name} must be text in UTF-8"));
+                Err(NotUtf8)
+            }
+        }
+    }
+}
+
+/// A value is not text, and was noted as a fault.
+struct NotUtf8;

@@ -1,0 +1,90 @@
+//! A secret, and how it is read from a file.
+
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::str::FromStr;
+
+/// Maximum size of a file with a secret, in bytes. A larger one was named by mistake.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A text that nobody but its owner may read: it is in no log, error or `Debug` output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The secret as it is.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The secret without blanks around it; `None` if nothing is left.
+    pub(super) fn trimmed(&self) -> Option<Self> {
+        let text = self.0.trim();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// The secrets in a comma-separated list.
+    pub fn split(&self) -> impl Iterator<Item = Self> {
+        let parts = self.0.split(',').map(str::trim);
+        parts
+            .filter(|part| !part.is_empty())
+            .map(|part| Self(part.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The secret in a file, without the end of its last line.
+///
+/// # Errors
+/// The reason why the file cannot be read or holds no secret.
+pub(super) fn read_file(path: &OsStr) -> Result<Secret, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    }
+    let end = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(end);
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_in_no_debug_output() {
+        let secret: Secret = "s3cr3t".parse().unwrap();
+        assert_eq!(format!("{secret:?}"), "[secret]");
+    }
+}

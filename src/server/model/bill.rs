@@ -1,0 +1,12 @@
+//! A bill from the cloud.
+
+/// A bill from the cloud. It replaces what the registry metered up to its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bill {
+    /// What the month had cost, in US dollars.
+    pub spend_usd: f64,
+    /// When, in Unix milliseconds.
+    pub as_of_ms: i64,
+    /// What the registry had metered of the month by then, in US dollars.
+    pub metered_usd: f64,
+}

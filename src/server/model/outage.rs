@@ -1,0 +1,10 @@
+//! Time in which the registry did not work.
+
+/// A period in which the registry took no heartbeats, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When the registry was last known to work.
+    pub from_ms: i64,
+    /// When it worked again.
+    pub until_ms: i64,
+}
