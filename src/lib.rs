@@ -10,7 +10,7 @@
 //! - `agent` (feature `agent`) is the node's side; it pulls in neither actix nor sqlx.
 //! - [`clock`] is the one source of time for both.
 #![forbid(unsafe_code)]
-#![deny(missing_docs)]
+#![deny(missing_docs, unreachable_pub)]
 
 #[cfg(feature = "agent")]
 pub mod agent;

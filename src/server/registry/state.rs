@@ -158,6 +158,11 @@ impl State {
             && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
     }
 
+    /// Whether sessions and spend are as they were some time ago because a transaction is under way.
+    pub(crate) fn is_relay_held_back(&self, now_ms: i64) -> bool {
+        self.write_begun.is_some() && now_ms.saturating_sub(self.relay.passed_ms()) > RELAY_LAG_MS
+    }
+
     /// Lets time pass up to now: credits a time in which the process stood still, ceases to list
     /// some of the peers that have run out, ends sessions and follows the cost with the mode.
     pub(super) fn advance(&mut self, now_ms: i64) {

@@ -23,6 +23,10 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits between two looks.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long the status waits for a transaction to end before it shows sessions as they were when the
+/// transaction began. Most take less than a tenth of this.
+const RELAY_PATIENCE: Duration = Duration::from_millis(100);
+
 /// How long a reader leaves the state alone between two steps of bringing it up to now.
 const ADVANCE_PAUSE: Duration = Duration::from_millis(1);
 
@@ -84,9 +88,16 @@ impl View {
 
     /// Tells how the registry is, and never waits for long.
     pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
-        let pauses = STATUS_PATIENCE.div_duration_f64(STATUS_PAUSE) as u32;
-        for _ in 0..pauses {
+        let pauses = |patience: Duration| patience.div_duration_f64(STATUS_PAUSE) as u32;
+        for pause in 0..pauses(STATUS_PATIENCE) {
             match self.state.try_write() {
+                Ok(state)
+                    if pause < pauses(RELAY_PATIENCE)
+                        && state.is_relay_held_back(self.clock.now_ms()) =>
+                {
+                    drop(state);
+                    tokio::time::sleep(STATUS_PAUSE).await;
+                }
                 Ok(state) => return Ok(self.status_of(state)),
                 Err(TryLockError::Poisoned(state)) => return Ok(self.status_of(state.into_inner())),
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(STATUS_PAUSE).await,

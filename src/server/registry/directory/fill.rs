@@ -8,22 +8,18 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::peer::DirectoryPeer;
+use super::peer_set::LARGE_PEER_BYTES;
 use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
 /// Bytes of an id that are compared at once.
 const KEY_BYTES: usize = 16;
 
-/// What a peer takes in the sets of one store, or in those of all peers, at most, in bytes.
-const LIST_BYTES: usize = 44;
-
 /// A directory that lists nobody yet.
 #[derive(Debug)]
 pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
-    /// Memory that the lists will take, in bytes.
-    list_bytes: usize,
     /// Rows for whose peers there was no memory.
     shed: Vec<i64>,
 }
@@ -33,7 +29,6 @@ impl Filling {
         Self {
             directory: Directory::new(),
             max_bytes,
-            list_bytes: 0,
             shed: Vec::new(),
         }
     }
@@ -47,13 +42,11 @@ impl Filling {
         }
         let peer = directory.peer_of_row(row);
         directory.enter(&peer);
-        self.list_bytes += peer.weight() * LIST_BYTES;
         let key = (row.last_seen_ms, row.row_id);
         directory.active.insert(key, peer);
-        while directory.bytes() + self.list_bytes > self.max_bytes
+        while directory.bytes() + min_list_bytes(directory) > self.max_bytes
             && let Some((_, peer)) = directory.active.pop_first()
         {
-            self.list_bytes -= peer.weight() * LIST_BYTES;
             directory.forget(&peer);
             self.shed.push(peer.row_id);
         }
@@ -71,6 +64,13 @@ impl Filling {
         self.shed.extend(shed);
         (self.directory, self.shed)
     }
+}
+
+/// The min memory that the lists of a directory will take, in bytes: the list of all peers alone, as
+/// the list of a store that one peer serves takes none. A peer that had a place must not lose it to a
+/// guess that is too high; what all lists take is known at the end.
+fn min_list_bytes(directory: &Directory) -> usize {
+    directory.active.len() * LARGE_PEER_BYTES
 }
 
 /// Peers in order of their ids. Most of them differ within a few bytes behind what all ids begin

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::compact_text::CompactText;
 use super::interner::{Interner, TextId};
 use super::peer::{DirectoryPeer, FLAGS, SharedTraits, flags_of};
-use super::peer_set::{Matching, PeerSet, Split, Wanted};
+use super::peer_set::{LARGE_PEER_BYTES, Matching, PeerSet, Split, Wanted};
 use super::pool::Pool;
 use crate::server::policy::selection::{PeerFilter, Traits};
 
-/// What a peer takes for a store that others serve, too, at most, in bytes: its places in the sets.
-const SHARED_STORE_BYTES: usize = 48;
+/// About what a peer takes for a store that others serve, too, in bytes: its places in the set, and
+/// the store's id.
+const SHARED_STORE_BYTES: usize = LARGE_PEER_BYTES + size_of::<TextId>();
 
 /// The active peers, all of them and by store, and the texts by which listings are filtered.
 ///

@@ -30,6 +30,10 @@ const PART_BYTES: usize = 40;
 const SMALL_PEER_BYTES: usize = 8;
 const SMALL_BYTES: usize = 40;
 
+/// About what a peer takes in a large set: its places in the rosters of all, of its network, of its
+/// version, and of its network among its version, in bytes.
+pub(crate) const LARGE_PEER_BYTES: usize = 4 * ROSTER_PEER_BYTES;
+
 /// Peers in order of their ids.
 #[derive(Debug, Default)]
 pub(crate) enum PeerSet {
