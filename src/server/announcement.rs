@@ -42,7 +42,7 @@ fn announce_bounds(config: &Config) {
 }
 
 /// Logs what the server was started with, and what it found.
-pub(super) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: &Started) {
+pub(crate) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: &Started) {
     let lease = &config.lease;
     let credited_secs = started
         .resumed

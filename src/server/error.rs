@@ -68,11 +68,11 @@ enum DatabaseFailure {
 }
 
 impl DatabaseError {
-    pub(super) fn storage(error: StorageError) -> Self {
+    pub(crate) fn storage(error: StorageError) -> Self {
         Self(DatabaseFailure::Storage(error))
     }
 
-    pub(super) fn files_lost(lost: FilesLost) -> Self {
+    pub(crate) fn files_lost(lost: FilesLost) -> Self {
         Self(DatabaseFailure::FilesLost(lost))
     }
 

@@ -36,7 +36,7 @@ pub async fn system_clock() -> Result<SystemClock, StartError> {
 }
 
 /// Checks that a clock shows a year in which a registry can run.
-pub(super) fn check(clock: &dyn Clock) -> Result<(), StartError> {
+pub(crate) fn check(clock: &dyn Clock) -> Result<(), StartError> {
     let now_ms = clock.now_ms();
     if PLAUSIBLE_MS.contains(&now_ms) {
         Ok(())

@@ -25,7 +25,7 @@ const REPEAT_MS: i64 = 10_000;
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(crate) struct Watchdog {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Starts to watch `pulse`. If the system cannot start a thread, the registry runs without a
     /// watchdog.
-    pub(super) fn start(pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn start(pulse: Arc<Pulse>) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let watch = move || {
             let mut watch = Watch::new(clock::machine_ms());

@@ -142,7 +142,10 @@ async fn whoever_had_a_place_beyond_the_budget_keeps_it_over_a_restart() {
     assert!(take_all(&registry, changed).await < ids.len());
     let before = peer_bytes(&registry).await;
     // Memory is taken by the page, so the last changes may have left the budget a little unused.
-    assert!(before > MIB / 16 * 15, "{before} bytes are well within the budget");
+    assert!(
+        before > MIB / 16 * 15,
+        "{before} bytes are well within the budget"
+    );
     restart(registry).await;
 }
 

@@ -93,7 +93,7 @@ pub struct CostConfig {
 }
 
 impl CostConfig {
-    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         settings.begin(SettingGroup::RelayBudget);
         Self {
             monthly_budget_usd: settings.decimal(&MONTHLY_BUDGET_USD),

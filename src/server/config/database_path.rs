@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The path in `sqlite://<path>`.
-pub(super) struct DatabasePath(PathBuf);
+pub(crate) struct DatabasePath(PathBuf);
 
 impl From<DatabasePath> for PathBuf {
     fn from(path: DatabasePath) -> Self {

@@ -4,34 +4,34 @@ use std::ops::RangeInclusive;
 
 /// A number.
 #[derive(Debug)]
-pub(super) struct Number<N> {
-    pub(super) name: &'static str,
+pub(crate) struct Number<N> {
+    pub(crate) name: &'static str,
     /// What the help shows in place of a value.
-    pub(super) unit: &'static str,
-    pub(super) default: N,
-    pub(super) range: RangeInclusive<N>,
-    pub(super) meaning: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) default: N,
+    pub(crate) range: RangeInclusive<N>,
+    pub(crate) meaning: &'static str,
 }
 
 /// A text of a certain form.
 #[derive(Debug)]
-pub(super) struct Text {
-    pub(super) name: &'static str,
+pub(crate) struct Text {
+    pub(crate) name: &'static str,
     /// What the help shows in place of a value.
-    pub(super) placeholder: &'static str,
-    pub(super) default: Option<&'static str>,
+    pub(crate) placeholder: &'static str,
+    pub(crate) default: Option<&'static str>,
     /// What the value must be, in the words of an error message.
-    pub(super) form: &'static str,
-    pub(super) meaning: &'static str,
+    pub(crate) form: &'static str,
+    pub(crate) meaning: &'static str,
 }
 
 /// A secret, which is given itself or as the path of a file that holds it.
 #[derive(Debug)]
-pub(super) struct SecretText {
-    pub(super) name: &'static str,
+pub(crate) struct SecretText {
+    pub(crate) name: &'static str,
     /// The setting that names the file.
-    pub(super) file_name: &'static str,
-    pub(super) meaning: &'static str,
+    pub(crate) file_name: &'static str,
+    pub(crate) meaning: &'static str,
 }
 
 /// A declared setting, for a command line and for documents.

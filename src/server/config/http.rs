@@ -138,7 +138,7 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let cores = || thread::available_parallelism().map_or(1, |cores| cores.get());
         Self {
             max_body_bytes: settings.whole(&MAX_BODY_BYTES),

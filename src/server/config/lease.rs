@@ -6,7 +6,7 @@ use super::memory;
 /// The bound of most numbers, which serves only to catch a typing error.
 const MAX: u64 = u32::MAX as u64;
 
-pub(super) const PEER_TIMEOUT_SECS: Number<u64> = Number {
+pub(crate) const PEER_TIMEOUT_SECS: Number<u64> = Number {
     name: "PEER_TIMEOUT_SECS",
     unit: "SECS",
     default: 600,
@@ -14,7 +14,7 @@ pub(super) const PEER_TIMEOUT_SECS: Number<u64> = Number {
     meaning: "How long a peer stays listed after its last heartbeat",
 };
 
-pub(super) const HEARTBEAT_INTERVAL_SECS: Number<u64> = Number {
+pub(crate) const HEARTBEAT_INTERVAL_SECS: Number<u64> = Number {
     name: "HEARTBEAT_INTERVAL_SECS",
     unit: "SECS",
     default: 120,
@@ -22,7 +22,7 @@ pub(super) const HEARTBEAT_INTERVAL_SECS: Number<u64> = Number {
     meaning: "How often peers are told to send a heartbeat, at most half the timeout",
 };
 
-pub(super) const CLEANUP_INTERVAL_SECS: Number<u64> = Number {
+pub(crate) const CLEANUP_INTERVAL_SECS: Number<u64> = Number {
     name: "CLEANUP_INTERVAL_SECS",
     unit: "SECS",
     default: 900,
@@ -30,7 +30,7 @@ pub(super) const CLEANUP_INTERVAL_SECS: Number<u64> = Number {
     meaning: "How often the backup cleanup runs",
 };
 
-pub(super) const MAX_PEERS: Number<usize> = Number {
+pub(crate) const MAX_PEERS: Number<usize> = Number {
     name: "MAX_PEERS",
     unit: "COUNT",
     default: 1_000_000,
@@ -38,7 +38,7 @@ pub(super) const MAX_PEERS: Number<usize> = Number {
     meaning: "Peers that may be registered; a full registry refuses new ones only",
 };
 
-pub(super) const MAX_MEMORY_MB: Number<usize> = Number {
+pub(crate) const MAX_MEMORY_MB: Number<usize> = Number {
     name: "MAX_MEMORY_MB",
     unit: "MIB",
     default: 0,
@@ -79,7 +79,7 @@ impl LeaseConfig {
 }
 
 /// `MAX_MEMORY_MB` in bytes.
-pub(super) fn max_memory_bytes(mib: usize) -> usize {
+pub(crate) fn max_memory_bytes(mib: usize) -> usize {
     match mib {
         0 => memory::default_max_bytes(),
         mib => mib << 20,

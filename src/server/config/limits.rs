@@ -7,7 +7,7 @@ use crate::protocol::Limits;
 /// The upper bound of all limits, which serves only to catch a typing error.
 const MAX: usize = 1 << 20;
 
-pub(super) fn read(settings: &mut Reader<'_>) -> Limits {
+pub(crate) fn read(settings: &mut Reader<'_>) -> Limits {
     let default = Limits::default();
     let mut limit = |name, unit, default, meaning| {
         settings.whole(&Number {

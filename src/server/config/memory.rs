@@ -14,7 +14,7 @@ const UNKNOWN_BYTES: u64 = 512 * MIB;
 
 /// A quarter of the smallest of the machine's memory, the control group's limit and the process's
 /// limit, from 32 MiB to 2 GiB; 512 MiB on a system that reports none of them.
-pub(super) fn default_max_bytes() -> usize {
+pub(crate) fn default_max_bytes() -> usize {
     let limits = [machine_bytes(), cgroup_bytes(), process_bytes()];
     let bytes = quarter(limits.into_iter().flatten().min());
     usize::try_from(bytes).unwrap_or(usize::MAX)

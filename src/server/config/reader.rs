@@ -23,10 +23,10 @@ impl Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 /// Values by the name of their setting.
-pub(super) type Given = BTreeMap<String, OsString>;
+pub(crate) type Given = BTreeMap<String, OsString>;
 
 /// Reads settings, and remembers which ones it was asked for and what is wrong with them.
-pub(super) struct Reader<'g> {
+pub(crate) struct Reader<'g> {
     given: &'g Given,
     /// The group of the settings that are read next.
     group: SettingGroup,
@@ -35,7 +35,7 @@ pub(super) struct Reader<'g> {
 }
 
 impl<'g> Reader<'g> {
-    pub(super) fn new(given: &'g Given) -> Self {
+    pub(crate) fn new(given: &'g Given) -> Self {
         Self {
             given,
             group: SettingGroup::Server,
@@ -45,12 +45,12 @@ impl<'g> Reader<'g> {
     }
 
     /// The settings that were read, in this order.
-    pub(super) fn into_declared(self) -> Vec<Setting> {
+    pub(crate) fn into_declared(self) -> Vec<Setting> {
         self.declared
     }
 
     /// Ends the check.
-    pub(super) fn finish(mut self) -> Result<(), SettingsError> {
+    pub(crate) fn finish(mut self) -> Result<(), SettingsError> {
         for name in self.given.keys() {
             let is_declared = self.declared.iter().any(|setting| {
                 let file_name = match setting.group {
@@ -72,16 +72,16 @@ impl<'g> Reader<'g> {
     }
 
     /// Says to which group the settings belong that are read next.
-    pub(super) fn begin(&mut self, group: SettingGroup) {
+    pub(crate) fn begin(&mut self, group: SettingGroup) {
         self.group = group;
     }
 
-    pub(super) fn add_fault(&mut self, fault: String) {
+    pub(crate) fn add_fault(&mut self, fault: String) {
         self.faults.push(fault);
     }
 
     /// A whole number; 0 if the given one is wrong.
-    pub(super) fn whole<N>(&mut self, setting: &Number<N>) -> N
+    pub(crate) fn whole<N>(&mut self, setting: &Number<N>) -> N
     where
         N: FromStr + Display + PartialOrd + Copy + Default,
     {
@@ -90,7 +90,7 @@ impl<'g> Reader<'g> {
     }
 
     /// A number that need not be whole; the smallest possible one if the given one is wrong.
-    pub(super) fn decimal(&mut self, setting: &Number<f64>) -> f64 {
+    pub(crate) fn decimal(&mut self, setting: &Number<f64>) -> f64 {
         let number = self.number(setting, "number");
         number.unwrap_or(*setting.range.start())
     }
@@ -122,13 +122,13 @@ impl<'g> Reader<'g> {
     }
 
     /// The value of a setting that has a default; `None` if the given one is wrong.
-    pub(super) fn parse<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
+    pub(crate) fn parse<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
         let text = self.text(setting)?;
         self.parse_text(setting, &text)
     }
 
     /// The value of a setting that may be left out. An empty one counts as left out.
-    pub(super) fn parse_optional<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
+    pub(crate) fn parse_optional<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
         let text = self.text(setting).filter(|text| !text.is_empty())?;
         self.parse_text(setting, &text)
     }
@@ -157,7 +157,7 @@ impl<'g> Reader<'g> {
     }
 
     /// A secret, given itself or in a file; `None` if there is none, or if it is wrong.
-    pub(super) fn secret(&mut self, setting: &SecretText) -> Option<Secret> {
+    pub(crate) fn secret(&mut self, setting: &SecretText) -> Option<Secret> {
         let SecretText {
             name, file_name, ..
         } = *setting;

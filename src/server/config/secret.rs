@@ -15,11 +15,11 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 pub struct Secret(String);
 
 impl Secret {
-    pub(super) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(text)
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -29,7 +29,7 @@ impl Secret {
     }
 
     /// The secret without blanks around it; `None` if nothing is left.
-    pub(super) fn trimmed(&self) -> Option<Self> {
+    pub(crate) fn trimmed(&self) -> Option<Self> {
         let text = self.0.trim();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
@@ -61,7 +61,7 @@ impl FromStr for Secret {
 ///
 /// # Errors
 /// The reason why the file cannot be read or holds no secret.
-pub(super) fn read_file(path: &OsStr) -> Result<Secret, String> {
+pub(crate) fn read_file(path: &OsStr) -> Result<Secret, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
     file.take(MAX_FILE_BYTES + 1)

@@ -24,14 +24,14 @@ const MIN_TOKEN_CHARS: usize = 16;
 
 /// The secrets of the server.
 #[derive(Debug, Default)]
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     /// Shared with TURN servers. The first one signs; the others are being replaced.
-    pub(super) turn: Vec<Secret>,
-    pub(super) admin_token: Option<Secret>,
+    pub(crate) turn: Vec<Secret>,
+    pub(crate) admin_token: Option<Secret>,
 }
 
 impl Secrets {
-    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let turn = settings.secret(&TURN_SHARED_SECRET);
         // Blanks around a token could not be sent in a header.
         let token = settings

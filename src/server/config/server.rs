@@ -93,7 +93,7 @@ impl Config {
     }
 
     /// Reads all settings, in the order in which the help lists them.
-    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen_addr = settings.parse(&LISTEN_ADDR).unwrap_or(nowhere);
         let database_path = settings.parse::<DatabasePath>(&DATABASE_URL);

@@ -46,7 +46,7 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    pub(super) fn read(settings: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         Self {
             max_new_per_minute: settings.whole(&MAX_ALLOCATIONS_PER_MINUTE),
             max_ended: settings.whole(&MAX_ENDED_SESSIONS),

@@ -2,7 +2,7 @@
 
 /// A bill from the cloud. It replaces what the registry metered up to its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bill {
+pub(crate) struct Bill {
     /// What the month had cost, in US dollars.
     pub spend_usd: f64,
     /// When, in Unix milliseconds.

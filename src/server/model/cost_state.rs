@@ -5,7 +5,7 @@ use crate::protocol::{CostMode, ModeOverride};
 
 /// How tight the registry is, and what operators have said about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CostState {
+pub(crate) struct CostState {
     /// The mode that the budget asks for.
     pub mode: CostMode,
     /// When the budget began to ask for it, in Unix milliseconds.

@@ -2,7 +2,7 @@
 
 /// Bytes sent on one day, or a change of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DayTraffic {
+pub(crate) struct DayTraffic {
     /// By the HTTP server.
     pub http_bytes: i64,
     /// By TURN servers.

@@ -2,7 +2,7 @@
 
 /// A period in which the registry took no heartbeats, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
+pub(crate) struct Outage {
     /// When the registry was last known to work.
     pub from_ms: i64,
     /// When it worked again.

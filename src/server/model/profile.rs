@@ -4,7 +4,7 @@ use crate::protocol::TurnOffer;
 
 /// What a peer announced, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// Where the peer can be reached.
     pub addresses: Vec<String>,
     /// The peer's crypto-IPv6 in its own spelling.

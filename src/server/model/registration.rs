@@ -5,7 +5,7 @@ use crate::protocol::PeerId;
 
 /// A request to be registered that passed the address policy.
 #[derive(Clone, Debug)]
-pub struct Registration {
+pub(crate) struct Registration {
     /// The peer to register.
     pub peer_id: PeerId,
     /// What it announced; its `turn` holds the offer of this request only.

@@ -5,7 +5,7 @@ use crate::protocol::PeerId;
 
 /// A row of the peer table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPeer {
+pub(crate) struct StoredPeer {
     /// The key of the row. The registry assigns it, and never reuses it while the process runs.
     pub row_id: i64,
     /// The peer's name.

@@ -9,7 +9,7 @@ const BYTES_PER_MBPS_MS: i64 = 125;
 
 /// A TURN session that was granted. It is live until its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TurnSession {
+pub(crate) struct TurnSession {
     /// Its name, which cannot be guessed.
     pub session_id: Arc<str>,
     /// The peer that it was granted to.
@@ -38,28 +38,28 @@ pub struct TurnSession {
 
 impl TurnSession {
     /// Whether it is live at `now_ms`.
-    pub fn is_live(&self, now_ms: i64) -> bool {
+    pub(crate) fn is_live(&self, now_ms: i64) -> bool {
         now_ms < self.expires_at_ms
     }
 
     /// Whether it has ended and all of its bytes are counted in the traffic of days.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.booked_until_ms >= self.expires_at_ms
     }
 
     /// Bytes per millisecond at the bandwidth that was granted.
-    pub fn bytes_per_ms(&self) -> i64 {
+    pub(crate) fn bytes_per_ms(&self) -> i64 {
         i64::from(self.mbps) * BYTES_PER_MBPS_MS
     }
 
     /// Bytes that it has relayed by `at_ms`: the reported ones, or else all that was granted.
-    pub fn relayed_bytes(&self, at_ms: i64) -> i64 {
+    pub(crate) fn relayed_bytes(&self, at_ms: i64) -> i64 {
         let granted = || self.granted_bytes(at_ms);
         self.reported_bytes.unwrap_or_else(granted)
     }
 
     /// Bytes that it can have relayed by `at_ms` at the bandwidth that was granted.
-    pub fn granted_bytes(&self, at_ms: i64) -> i64 {
+    pub(crate) fn granted_bytes(&self, at_ms: i64) -> i64 {
         let elapsed_ms = at_ms.min(self.expires_at_ms) - self.rate_from_ms;
         self.accrued_bytes + self.bytes_per_ms() * elapsed_ms.max(0)
     }

@@ -16,7 +16,7 @@ const CREDIBLE_TIMES: i64 = 2;
 /// Anybody can offer to relay and be granted sessions, so a report cannot be trusted: it may say that
 /// more was relayed than was granted, since not all TURN servers enforce the grant, but not so much
 /// that one stranger uses up the budget of everybody.
-pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
+pub(crate) fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
     // No session is shorter than the resolution of the clock.
     let granted_bytes = session.granted_bytes(now_ms).max(session.bytes_per_ms());
     reported_bytes.min(granted_bytes.saturating_mul(CREDIBLE_TIMES))
@@ -24,7 +24,7 @@ pub fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -
 
 /// What a peer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The tier that applies to it.
     pub tier: Tier,
     /// The bandwidth that it needs, in Mbit/s.
@@ -37,7 +37,7 @@ pub struct Ask {
 
 /// What is granted already, without the session that is to be renewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Live sessions of the peer that asks.
     pub own_sessions: u32,
     /// Their bandwidth, in Mbit/s.
@@ -50,7 +50,7 @@ pub struct Standing {
 
 /// What a session may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// The tier that it was granted to.
     pub tier: Tier,
     /// Bandwidth, in Mbit/s.
@@ -61,7 +61,7 @@ pub struct Grant {
 
 /// The reason why nothing is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No direct connection was tried.
     AttemptP2pFirst,
     /// The tier is too low.
@@ -96,7 +96,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The code of the refusal on the wire.
-    pub const fn code(self) -> ErrorCode {
+    pub(crate) const fn code(self) -> ErrorCode {
         match self {
             Self::AttemptP2pFirst => ErrorCode::AttemptP2pFirst,
             Self::PremiumOnly => ErrorCode::PremiumOnly,
@@ -111,7 +111,7 @@ impl Refusal {
     }
 
     /// The limit that was hit, in camelCase, and what it allows.
-    pub fn limit(self) -> (&'static str, Option<u64>) {
+    pub(crate) fn limit(self) -> (&'static str, Option<u64>) {
         match self {
             Self::AttemptP2pFirst => ("p2pAttempted", None),
             Self::PremiumOnly => ("leastTier", None),
@@ -126,7 +126,7 @@ impl Refusal {
     }
 
     /// The minimum time before the next request, in seconds.
-    pub const fn retry_after_secs(self) -> u64 {
+    pub(crate) const fn retry_after_secs(self) -> u64 {
         match self {
             Self::AttemptP2pFirst | Self::NoTurnServer => 30,
             Self::TooOften { .. }
@@ -141,7 +141,7 @@ impl Refusal {
 
 /// The tier that applies to a peer: the one that the operator has set, which the peer itself can only
 /// lower, unless peers are trusted to choose.
-pub fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> Tier {
+pub(crate) fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> Tier {
     let AllocateTurnRequest {
         user_tier,
         is_premium,
@@ -166,7 +166,7 @@ pub fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bool) -> 
 ///
 /// # Errors
 /// The first limit that the request exceeds.
-pub fn decide(
+pub(crate) fn decide(
     ask: Ask,
     standing: Standing,
     mode: CostMode,

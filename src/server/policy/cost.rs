@@ -21,11 +21,11 @@ const MIN_BASIS_MS: i64 = 3 * DAY_MS;
 const BILL_CURRENT_MS: i64 = DAY_MS;
 
 /// A day in UTC, where all days have the same length.
-pub const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// A calendar month in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Month {
+pub(crate) struct Month {
     /// Its first millisecond, in Unix milliseconds.
     pub start_ms: i64,
     /// The first millisecond of the next one.
@@ -34,7 +34,7 @@ pub struct Month {
 
 impl Month {
     /// The month that contains `now_ms`.
-    pub fn of(now_ms: i64) -> Self {
+    pub(crate) fn of(now_ms: i64) -> Self {
         let today = DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
         let first = NaiveDate::from_ymd_opt(today.year(), today.month(), 1).unwrap_or_default();
         let next = first.checked_add_months(Months::new(1)).unwrap_or(first);
@@ -46,7 +46,7 @@ impl Month {
     }
 
     /// Whether it contains `time_ms`.
-    pub fn holds(&self, time_ms: i64) -> bool {
+    pub(crate) fn holds(&self, time_ms: i64) -> bool {
         (self.start_ms..self.end_ms).contains(&time_ms)
     }
 
@@ -58,7 +58,7 @@ impl Month {
 
 /// What a month has cost so far, in US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spend {
+pub(crate) struct Spend {
     /// What it costs without any traffic.
     pub compute_usd: f64,
     /// What its traffic costs.
@@ -67,34 +67,38 @@ pub struct Spend {
 
 impl Spend {
     /// The sum.
-    pub fn total_usd(&self) -> f64 {
+    pub(crate) fn total_usd(&self) -> f64 {
         self.compute_usd + self.transfer_usd
     }
 }
 
 impl Bill {
     /// Whether it is too old at `now_ms` to be relied on alone.
-    pub fn is_stale(&self, now_ms: i64) -> bool {
+    pub(crate) fn is_stale(&self, now_ms: i64) -> bool {
         now_ms - self.as_of_ms > BILL_CURRENT_MS
     }
 }
 
 impl CostState {
     /// The mode at `now_ms`: the one that an operator forced, or else the one that the budget asks for.
-    pub fn mode_at(&self, config: &CostConfig, now_ms: i64) -> CostMode {
+    pub(crate) fn mode_at(&self, config: &CostConfig, now_ms: i64) -> CostMode {
         let forced = self.forced_at(config.mode_override, now_ms);
         forced.map_or(self.mode, |forced| forced.mode)
     }
 
     /// The override at `now_ms`: the one that an operator sent, or else the one in `setting`.
-    pub fn forced_at(&self, setting: Option<ModeOverride>, now_ms: i64) -> Option<ModeOverride> {
+    pub(crate) fn forced_at(
+        &self,
+        setting: Option<ModeOverride>,
+        now_ms: i64,
+    ) -> Option<ModeOverride> {
         let holds = |forced: &ModeOverride| now_ms < forced.until_ms;
         self.forced.filter(holds).or(setting.filter(holds))
     }
 }
 
 /// What the month has cost by the registry's own count, after `bytes` were sent in it.
-pub fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
+pub(crate) fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
     Spend {
         compute_usd: config.fixed_monthly_usd * Month::of(now_ms).share(now_ms),
         transfer_usd: config.egress_usd_per_gb * bytes.max(0) as f64 / 1e9,
@@ -102,7 +106,7 @@ pub fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
 }
 
 /// What the month has cost, corrected by a bill if there is one of this month.
-pub fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
+pub(crate) fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
     let Some(bill) = bill.filter(|bill| Month::of(now_ms).holds(bill.as_of_ms)) else {
         return metered;
     };
@@ -117,7 +121,7 @@ pub fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
 
 /// What a month will cost in the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Forecast {
+pub(crate) struct Forecast {
     /// What it has cost so far.
     pub spend: Spend,
     /// What it will cost in the end if traffic goes on as before, in US dollars.
@@ -127,7 +131,7 @@ pub struct Forecast {
 }
 
 /// Projects the cost of the month that contains `now_ms`.
-pub fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
+pub(crate) fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
     let month = Month::of(now_ms);
     let basis_ms = (now_ms - month.start_ms).max(MIN_BASIS_MS);
     let growth = (month.end_ms - month.start_ms) as f64 / basis_ms as f64;
@@ -141,7 +145,7 @@ pub fn forecast(config: &CostConfig, spend: Spend, now_ms: i64) -> Forecast {
 
 /// The mode that follows `mode` at a cost ratio. A tighter mode begins at once; a looser one only when
 /// the ratio is well below the threshold of the tighter one.
-pub fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMode {
+pub(crate) fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMode {
     let reached = |margin: f64| {
         let mut modes = CostMode::ALL.into_iter().rev();
         modes
@@ -153,7 +157,7 @@ pub fn next_mode(mode: CostMode, ratio: f64, thresholds: &Thresholds) -> CostMod
 
 /// What a mode allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModeLimits {
+pub(crate) struct ModeLimits {
     /// Whether a peer must have tried a direct connection first.
     pub needs_p2p_attempt: bool,
     /// The minimum tier that is relayed.
@@ -176,7 +180,7 @@ pub struct ModeLimits {
 
 impl ModeLimits {
     /// What `mode` allows; each mode allows at most what the one before it does.
-    pub const fn of(mode: CostMode) -> Self {
+    pub(crate) const fn of(mode: CostMode) -> Self {
         let normal = Self {
             needs_p2p_attempt: false,
             min_tier: Tier::Free,

@@ -14,7 +14,7 @@ use crate::server::policy::turn;
 ///
 /// The user name contains the peer id, so that the quota of a TURN server for one user is one for a
 /// peer.
-pub fn ice_server(
+pub(crate) fn ice_server(
     offer: &TurnOffer,
     peer_id: &PeerId,
     expires_at_ms: i64,

@@ -14,7 +14,7 @@ const MAX_OUTAGES: usize = 1000;
 ///
 /// `outages` are disjoint and in order of time. The part of them that is later than `now_ms` does not
 /// count, since leases may stand still at a time that is over.
-pub fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
+pub(crate) fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
     let mut time_ms = now_ms;
     let mut left_ms = timeout_ms;
     for outage in outages.iter().rev() {
@@ -29,12 +29,12 @@ pub fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
 }
 
 /// Whether a peer last seen at `last_seen_ms` has expired.
-pub fn is_expired(last_seen_ms: i64, cutoff_ms: i64) -> bool {
+pub(crate) fn is_expired(last_seen_ms: i64, cutoff_ms: i64) -> bool {
     last_seen_ms < cutoff_ms
 }
 
 /// Whether `outage` can no longer affect any lease, given the present cutoff.
-pub fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
+pub(crate) fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
     outage.until_ms <= cutoff_ms
 }
 
@@ -44,7 +44,7 @@ pub fn is_spent(outage: &Outage, cutoff_ms: i64) -> bool {
 ///
 /// Outages that touch stay separate, since a peer may have been seen at the time between them; but
 /// too many of them, as a crash loop leaves behind, are joined into one.
-pub fn disjoint(mut outages: Vec<Outage>, now_ms: i64) -> Vec<Outage> {
+pub(crate) fn disjoint(mut outages: Vec<Outage>, now_ms: i64) -> Vec<Outage> {
     for outage in &mut outages {
         outage.from_ms = outage.from_ms.clamp(EARLIEST_MS, now_ms);
         outage.until_ms = outage.until_ms.clamp(EARLIEST_MS, now_ms);
@@ -70,7 +70,7 @@ fn join(outages: &mut Vec<Outage>, belong: fn(&Outage, &Outage) -> bool) {
 }
 
 /// When a lease renewed at `last_seen_ms` runs out unless it is renewed, in Unix milliseconds.
-pub fn expires_at_ms(last_seen_ms: i64, timeout_ms: i64) -> i64 {
+pub(crate) fn expires_at_ms(last_seen_ms: i64, timeout_ms: i64) -> i64 {
     last_seen_ms + timeout_ms
 }
 

@@ -1,9 +1,9 @@
 //! Decisions as pure functions: no I/O, no clock, every input a parameter.
 
-pub mod allocation;
-pub mod cost;
-pub mod credentials;
-pub mod lease;
-pub mod privacy;
-pub mod selection;
-pub mod turn;
+pub(crate) mod allocation;
+pub(crate) mod cost;
+pub(crate) mod credentials;
+pub(crate) mod lease;
+pub(crate) mod privacy;
+pub(crate) mod selection;
+pub(crate) mod turn;

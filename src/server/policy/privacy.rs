@@ -17,7 +17,7 @@ const CRYPTO_IPV6_FORM: &str = "an IPv6 address whose first group is fd00";
 /// # Errors
 /// `privacy_violation` for an address that the policy keeps private, `invalid_field` for text that is
 /// not an address, `missing_field` if there is no crypto-IPv6 although the policy needs one.
-pub fn admit(
+pub(crate) fn admit(
     request: RegisterRequest,
     policy: AddressPolicy,
 ) -> Result<Registration, RequestError> {

@@ -4,7 +4,7 @@ use crate::protocol::PeerId;
 
 /// The properties that a peer must have to be listed; a field that is `None` accepts every peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PeerFilter {
+pub(crate) struct PeerFilter {
     /// Relays, or does not.
     pub turn_capable: Option<bool>,
     /// Helps to bootstrap, or does not.
@@ -21,7 +21,7 @@ pub struct PeerFilter {
 
 /// How much of what matches to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// A uniform random sample of this number of peers.
     Sample(usize),
     /// A page in order of peer id. After the last id the order continues with the first one.
@@ -30,7 +30,7 @@ pub enum Extent {
 
 /// Where a page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PageStart {
+pub(crate) enum PageStart {
     /// The first page. It begins at a peer that follows from this number and from a secret of the
     /// registry, so that neither a reader nor a peer can choose the peers on the first page.
     Drawn(u64),
@@ -47,7 +47,7 @@ pub enum PageStart {
 ///
 /// Many peers share the same traits, so the directory counts and draws by traits, not by peer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Traits {
+pub(crate) struct Traits {
     /// The protocol version it speaks.
     pub version: Option<String>,
     /// Whether it relays.
@@ -62,7 +62,7 @@ pub struct Traits {
 
 impl PeerFilter {
     /// Whether peers with `traits` match, without regard to stores and exclusion.
-    pub fn matches(&self, traits: &Traits) -> bool {
+    pub(crate) fn matches(&self, traits: &Traits) -> bool {
         let is = |wanted: &Option<bool>, has| wanted.is_none_or(|wanted| wanted == has);
         let says =
             |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;

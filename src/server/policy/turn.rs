@@ -13,7 +13,7 @@ use crate::server::model::Profile;
 /// # Errors
 /// `invalid_field` for an address that is neither host nor multiaddr and, unless the policy is
 /// `any`, for a loopback, unspecified, link-local or multicast one.
-pub fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), RequestError> {
+pub(crate) fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), RequestError> {
     for (index, address) in offer.addresses.iter().enumerate() {
         let field = || format!("turnAddresses[{index}]");
         let hosts = hosts_of(address).ok_or_else(|| {
@@ -33,7 +33,7 @@ pub fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), Reque
 ///
 /// `turnCapable: false` withdraws the offer, TURN fields with `true` replace it, and otherwise it is
 /// kept.
-pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnOffer>) {
+pub(crate) fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnOffer>) {
     profile.turn = match (asked, profile.turn.take()) {
         (Some(false), _) => None,
         (Some(true), Some(offer)) => Some(offer),
@@ -43,7 +43,7 @@ pub fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnO
 }
 
 /// The first host that an address names, in the form for a URI (RFC 3986, section 3.2.2).
-pub fn host_of(address: &str) -> Option<String> {
+pub(crate) fn host_of(address: &str) -> Option<String> {
     hosts_of(address)?
         .into_iter()
         .next()

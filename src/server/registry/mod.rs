@@ -25,10 +25,10 @@ mod state;
 mod tables;
 mod view;
 
-pub(super) use directory::{Bounds, Include, ListedEntry, Membership, PeerListing};
-pub(super) use error::RegistryError;
-pub(super) use handle::{Registry, Started};
-pub(super) use pulse::{Pulse, Stuck};
-pub(super) use queries::{ListPeers, Peers, Status};
-pub(super) use relay::{CostStatus, GrantedSession, SentBytes};
-pub(super) use reply::{Allocation, Reported, SettingSaved};
+pub(crate) use directory::{Bounds, Include, ListedEntry, Membership, PeerListing};
+pub(crate) use error::RegistryError;
+pub(crate) use handle::{Registry, Started};
+pub(crate) use pulse::{Pulse, Stuck};
+pub(crate) use queries::{ListPeers, Peers, Status};
+pub(crate) use relay::{CostStatus, GrantedSession, SentBytes};
+pub(crate) use reply::{Allocation, Reported, SettingSaved};

@@ -11,7 +11,7 @@ use strum::{Display, FromRepr};
 
 /// How old the actor's last turn, or a commit, may be before the registry counts as stuck. A slow
 /// disk takes a second at times; a node gives up on an answer after ten.
-pub(super) const STUCK_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Says that no commit is under way.
 const NO_COMMIT: i64 = i64::MIN;

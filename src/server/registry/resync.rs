@@ -15,14 +15,14 @@ use crate::server::model::StoredPeer;
 use crate::server::storage::PeerRows;
 
 /// Rows that are compared at a time: a few milliseconds.
-pub(super) const SLICE_ROWS: usize = 250;
+pub(crate) const SLICE_ROWS: usize = 250;
 
 /// Parts of the directory that are looked through at a time for peers without a row.
 const SLICE_PARTS: usize = 4;
 
 /// How far the comparison has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resync {
+pub(crate) enum Resync {
     /// Rows behind this key are to be read.
     Rows { after: i64 },
     /// All rows have been read; peers without one are to be removed from this part on.
@@ -31,7 +31,7 @@ pub(super) enum Resync {
 
 /// The comparison under way, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     /// How far it has come.
     pub step: Option<Resync>,
     /// Since when there has always been one, in machine milliseconds.
@@ -44,13 +44,13 @@ pub(super) struct Comparison {
 
 impl Resync {
     /// The first step.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::Rows { after: i64::MIN }
     }
 }
 
 /// The peers whose rows a batch may touch.
-pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
+pub(crate) fn peers_of(batch: &Batch) -> Vec<PeerId> {
     let ids = batch.mutations.iter().filter_map(Mutation::peer_id);
     let mut ids: Vec<_> = ids.cloned().collect();
     ids.sort_unstable();
@@ -59,7 +59,7 @@ pub(super) fn peers_of(batch: &Batch) -> Vec<PeerId> {
 }
 
 /// Follows the rows of some peers; those without a row are gone.
-pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
+pub(crate) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
     for row in rows {
         state.directory.compare(row);
     }
@@ -70,7 +70,7 @@ pub(super) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer
 }
 
 /// Follows the rows behind `after`. Returns the next step.
-pub(super) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
+pub(crate) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
     for row in &rows.peers {
         state.directory.compare(row);
     }
@@ -81,7 +81,7 @@ pub(super) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
 }
 
 /// Removes some of the peers without a row. Returns the next step, or `None` after the last.
-pub(super) fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
+pub(crate) fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
     let mut part = part;
     for _ in 0..SLICE_PARTS {
         part = state.directory.end_sweep(part)?;

@@ -17,7 +17,7 @@ use super::relay::{CostStatus, Relay, RelayPlan};
 
 /// The work of ceasing to list peers that is done at a time, in changes of sets of peers: a few
 /// milliseconds. Whatever else waits is handled in between.
-pub(super) const EXPIRE_WEIGHT: usize = 4096;
+pub(crate) const EXPIRE_WEIGHT: usize = 4096;
 
 /// A commit that takes longer, in milliseconds, is an outage: nobody could renew.
 const SLOW_COMMIT_MS: i64 = 2_000;
@@ -30,7 +30,7 @@ const RELAY_LAG_MS: i64 = 100;
 
 /// Whether the database takes writes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Storage {
+pub(crate) enum Storage {
     /// It does, and the directory equals the table at this version.
     Works(DataVersion),
     /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
@@ -39,7 +39,7 @@ pub(super) enum Storage {
 
 /// What is known of a database that was changed from outside, or that works again.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(crate) struct Changed {
     /// Everything about relaying.
     pub relay: Relay,
     /// How many rows are in `peers_quarantine`.
@@ -82,7 +82,7 @@ impl Sign {
 
 /// The tables as they are in memory, and how the registry stands.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     pub directory: Directory,
     pub relay: Relay,
     pub counters: Counters,
@@ -111,14 +111,14 @@ pub(super) struct State {
 
 /// What has happened since the log was told last.
 #[derive(Debug)]
-pub(super) struct News {
+pub(crate) struct News {
     /// The mode before the last change, and what the month costs now.
     pub mode: Option<(CostMode, CostStatus)>,
     pub credited: Vec<Outage>,
 }
 
 impl State {
-    pub(super) fn new(
+    pub(crate) fn new(
         directory: Directory,
         relay: Relay,
         storage: Storage,
@@ -147,12 +147,12 @@ impl State {
     }
 
     /// Whether everything that time changes has been changed, as far as a listing shows it.
-    pub(super) fn is_current(&self, now_ms: i64) -> bool {
+    pub(crate) fn is_current(&self, now_ms: i64) -> bool {
         !self.is_overdue() && !self.directory.lists_expired(self.cutoff_ms(now_ms))
     }
 
     /// Whether sessions and spend are as they were some time ago.
-    pub(super) fn is_relay_stale(&self, now_ms: i64) -> bool {
+    pub(crate) fn is_relay_stale(&self, now_ms: i64) -> bool {
         // What a transaction was planned on must stay.
         self.write_begun.is_none()
             && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
@@ -165,7 +165,7 @@ impl State {
 
     /// Lets time pass up to now: credits a time in which the process stood still, ceases to list
     /// some of the peers that have run out, ends sessions and follows the cost with the mode.
-    pub(super) fn advance(&mut self, now_ms: i64) {
+    pub(crate) fn advance(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.directory.expire(self.cutoff_ms(now_ms), EXPIRE_WEIGHT);
         if self.write_begun.is_none() {
@@ -188,7 +188,7 @@ impl State {
     }
 
     /// What has happened since this was asked last.
-    pub(super) fn take_news(&mut self, now_ms: i64) -> News {
+    pub(crate) fn take_news(&mut self, now_ms: i64) -> News {
         let before = self.mode_before.take();
         News {
             mode: before.map(|before| (before, self.relay.status(now_ms))),
@@ -197,7 +197,7 @@ impl State {
     }
 
     /// The moment before which a peer must have been last seen to have expired.
-    pub(super) fn cutoff_ms(&self, now_ms: i64) -> i64 {
+    pub(crate) fn cutoff_ms(&self, now_ms: i64) -> i64 {
         let as_of_ms = match (self.storage, self.write_begun) {
             (Storage::Fails { since_ms }, _) => since_ms,
             (_, Some(begun)) if begun.age_ms() > SLOW_COMMIT_MS => {
@@ -209,7 +209,7 @@ impl State {
     }
 
     /// What a batch is planned with now.
-    pub(super) fn batch_context(&self, now_ms: i64, cleans_up: bool) -> BatchContext {
+    pub(crate) fn batch_context(&self, now_ms: i64, cleans_up: bool) -> BatchContext {
         BatchContext {
             now_ms,
             cutoff_ms: self.cutoff_ms(now_ms),
@@ -221,17 +221,17 @@ impl State {
     }
 
     /// When a lease that is renewed at `last_seen_ms` runs out, in Unix milliseconds.
-    pub(super) fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
+    pub(crate) fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
         lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
     }
 
     /// A transaction begins, for which time must not change what it was planned on.
-    pub(super) fn begin_write(&mut self, now_ms: i64) {
+    pub(crate) fn begin_write(&mut self, now_ms: i64) {
         self.write_begun = Some(Sign::given_at(now_ms));
     }
 
     /// The transaction under way has ended. One that took long was an outage.
-    pub(super) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
+    pub(crate) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
         if let Some(begun) = self.write_begun.take()
             && is_committed
             && begun.age_ms() > SLOW_COMMIT_MS
@@ -241,7 +241,7 @@ impl State {
     }
 
     /// What is known beside the peers, to be written where its tables are lost.
-    pub(super) fn memory(&self) -> Memory {
+    pub(crate) fn memory(&self) -> Memory {
         Memory {
             outages: self.outages.clone(),
             relay: self.relay.rows(),
@@ -249,12 +249,12 @@ impl State {
     }
 
     /// Adds to a planned batch what time has changed, as far as it writes anything of the kind.
-    pub(super) fn add_passed_time(&mut self, batch: &mut Batch, relay_plan: RelayPlan) {
+    pub(crate) fn add_passed_time(&mut self, batch: &mut Batch, relay_plan: RelayPlan) {
         batch.add_passed_time(relay_plan, &mut self.relay, &self.unsaved_outages);
     }
 
     /// Follows a transaction that is on disk.
-    pub(super) fn apply(&mut self, plan: &Plan) {
+    pub(crate) fn apply(&mut self, plan: &Plan) {
         let changes = &plan.changes;
         if let Some(cleanup) = &changes.cleanup {
             self.directory
@@ -284,7 +284,7 @@ impl State {
 
     /// Goes on with a database that was changed from outside, or that works again. Its peers are to
     /// be compared with the directory.
-    pub(super) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
+    pub(crate) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
         let Changed {
             relay,
             quarantined,
@@ -329,19 +329,19 @@ impl State {
     }
 
     /// Compares the resident memory of the process with the budget.
-    pub(super) fn weigh(&mut self, resident_bytes: usize) {
+    pub(crate) fn weigh(&mut self, resident_bytes: usize) {
         let grown_bytes = resident_bytes.saturating_sub(self.resident_bytes_before);
         self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 
     /// The actor works.
-    pub(super) fn give_sign_of_life(&mut self, now_ms: i64) {
+    pub(crate) fn give_sign_of_life(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.sign_of_life = Sign::given_at(now_ms);
     }
 
     /// Credits the time that it took to read the tables, in which nobody was heard, if it was long.
-    pub(super) fn credit_load(&mut self, now_ms: i64) {
+    pub(crate) fn credit_load(&mut self, now_ms: i64) {
         if now_ms - self.started_ms > SLOW_COMMIT_MS {
             self.credit(Outage {
                 from_ms: self.started_ms,
@@ -351,7 +351,7 @@ impl State {
     }
 
     /// Ends the sessions on servers that are not there any more.
-    pub(super) fn end_sessions_on_missing(&mut self, now_ms: i64) {
+    pub(crate) fn end_sessions_on_missing(&mut self, now_ms: i64) {
         let Self {
             directory, relay, ..
         } = self;

@@ -15,7 +15,7 @@ const MAX_EXCESS_BYTES: usize = 64 << 20;
 
 /// What a [`Relay`] is made with, besides its rows.
 #[derive(Clone, Debug)]
-pub(super) struct RelayConfig {
+pub(crate) struct RelayConfig {
     pub cost: CostConfig,
     pub sessions: SessionConfig,
     pub sent: SentBytes,
@@ -23,7 +23,7 @@ pub(super) struct RelayConfig {
 
 /// What a write leaves behind.
 #[derive(Debug)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// The batch is on disk.
     Committed,
     /// Nothing was written: the table may not equal the directory any more.
@@ -32,7 +32,7 @@ pub(super) enum Written {
 
 /// The tables as they are in memory.
 #[derive(Debug)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     pub directory: Directory,
     pub relay: Relay,
     pub version: DataVersion,
@@ -44,7 +44,7 @@ pub(super) struct Tables {
 
 /// Commits `changes`, or reads the tables that are small anew if memory may not equal the database.
 /// What was in tables that are missing comes from `view`.
-pub(super) async fn commit_or_reload(
+pub(crate) async fn commit_or_reload(
     store: &Store,
     changes: &Changes,
     storage: Storage,
@@ -92,7 +92,7 @@ impl RelayConfig {
 
 /// Reads all tables, as far as there is memory for the peers: those whose leases run out first are
 /// removed if there is not.
-pub(super) async fn load(
+pub(crate) async fn load(
     store: &Store,
     relay_config: &RelayConfig,
     max_bytes: usize,

@@ -4,7 +4,7 @@ use super::lost::FileGone;
 
 /// A read or write that failed. Nothing was changed, except maybe by [`Unsettled`](Self::Unsettled).
 #[derive(Debug, thiserror::Error)]
-pub enum StorageError {
+pub(crate) enum StorageError {
     /// A constraint or a trigger refused one of the rows; the data is still at its version, so
     /// that the rest can be tried without it.
     #[error("the database refuses a row: {0}")]
@@ -82,7 +82,7 @@ impl From<sqlx::Error> for StorageError {
 
 impl StorageError {
     /// Whether the same may succeed later without anybody's doing.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,

@@ -7,7 +7,7 @@ use super::lost::FileGone;
 
 /// The end of a registry whose files were taken away.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesLost {
+pub(crate) enum FilesLost {
     /// All that the registry knew is in a new file.
     #[error(
         "{gone}; all that was known is in {rescued}: move that file to where the database was, \

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// now on is lost with the process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} was {deed} while the registry ran")]
-pub struct FileGone {
+pub(crate) struct FileGone {
     /// The database, its write-ahead log or the index of that.
     pub path: PathBuf,
     /// What was done to it.
@@ -16,7 +16,7 @@ pub struct FileGone {
 
 /// What was done to a file of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// It has no name any more.
     Deleted,
     /// It has another name.

@@ -56,7 +56,7 @@ enum RowChange {
     Profile(Box<Profile>),
 }
 
-pub(super) struct Planner<'d> {
+pub(crate) struct Planner<'d> {
     directory: &'d Directory,
     context: BatchContext,
     /// Before which place in the order of leases the batch cleans up, and how many peers are there.
@@ -79,7 +79,7 @@ pub(super) struct Planner<'d> {
 }
 
 impl<'d> Planner<'d> {
-    pub(super) fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
+    pub(crate) fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
         let max_cleaned = if context.cleans_up { MAX_CLEANED } else { 0 };
         let relay_planner = RelayPlanner::new(relay, context.now_ms);
         // With the sessions that end on it.
@@ -106,11 +106,11 @@ impl<'d> Planner<'d> {
     }
 
     /// Whether the batch is as much work as one may be.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.weight >= MAX_WEIGHT
     }
 
-    pub(super) fn decide(&mut self, mutation: &mut Mutation) {
+    pub(crate) fn decide(&mut self, mutation: &mut Mutation) {
         match mutation {
             Mutation::Register(it) => it.decide(self.register(&it.request)),
             Mutation::Renew(it) => it.decide(self.renew(&it.request.peer_id)),
@@ -346,11 +346,11 @@ impl<'d> Planner<'d> {
     }
 
     /// Whether any peer or operator asks for something to be written.
-    pub(super) fn is_needed(&self) -> bool {
+    pub(crate) fn is_needed(&self) -> bool {
         !self.renewed.is_empty() || !self.rows.is_empty() || !self.relay.is_empty()
     }
 
-    pub(super) fn finish(mut self, cleans_up: bool) -> (Plan, RelayPlan) {
+    pub(crate) fn finish(mut self, cleans_up: bool) -> (Plan, RelayPlan) {
         self.spared.sort_unstable();
         if cleans_up {
             self.end_expired_servers();

@@ -74,11 +74,11 @@ impl DailyTraffic {
 }
 
 /// The day that holds a time, counted from 1970-01-01.
-pub(super) fn day_of(time_ms: i64) -> i64 {
+pub(crate) fn day_of(time_ms: i64) -> i64 {
     time_ms.div_euclid(DAY_MS)
 }
 
 /// The first day of the month that holds `now_ms`, counted from 1970-01-01.
-pub(super) fn first_day_of_month(now_ms: i64) -> i64 {
+pub(crate) fn first_day_of_month(now_ms: i64) -> i64 {
     day_of(Month::of(now_ms).start_ms)
 }

@@ -20,7 +20,7 @@ impl SentBytes {
 
 /// How far the bytes sent have come: counted, in the transaction under way, on disk.
 #[derive(Debug)]
-pub(super) struct SentProgress {
+pub(crate) struct SentProgress {
     sent: SentBytes,
     counted: i64,
     saving: i64,
@@ -28,7 +28,7 @@ pub(super) struct SentProgress {
 }
 
 impl SentProgress {
-    pub(super) fn new(sent: SentBytes) -> Self {
+    pub(crate) fn new(sent: SentBytes) -> Self {
         Self {
             sent,
             counted: 0,
@@ -38,7 +38,7 @@ impl SentProgress {
     }
 
     /// Counts what was sent since this was called last, in bytes.
-    pub(super) fn count(&mut self) -> i64 {
+    pub(crate) fn count(&mut self) -> i64 {
         let sent = self.sent.get();
         let new = sent - self.counted;
         self.counted = sent;
@@ -46,22 +46,22 @@ impl SentProgress {
     }
 
     /// What is counted is in a transaction now.
-    pub(super) fn begin_save(&mut self) {
+    pub(crate) fn begin_save(&mut self) {
         self.saving = self.counted;
     }
 
     /// The transaction is on disk.
-    pub(super) fn end_save(&mut self) {
+    pub(crate) fn end_save(&mut self) {
         self.saved = self.saving;
     }
 
     /// Bytes that are counted and that no transaction has written.
-    pub(super) fn unsaved(&self) -> i64 {
+    pub(crate) fn unsaved(&self) -> i64 {
         self.counted - self.saved
     }
 
     /// Goes on from what was on disk when the tables were read anew: the rest is counted again.
-    pub(super) fn resume(&mut self, before: &Self) {
+    pub(crate) fn resume(&mut self, before: &Self) {
         self.saved = before.saved;
         self.counted = before.saved;
     }

@@ -14,7 +14,7 @@ use crate::server::model::TurnSession;
 pub(crate) const SESSION_BYTES: usize = 800;
 
 /// A place in the order in which sessions end.
-pub(super) type End = (i64, Arc<str>);
+pub(crate) type End = (i64, Arc<str>);
 
 /// The sessions that are not forgotten.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::server::policy::cost::{self, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
 /// How long an ended session is remembered, for a TURN server that reports late.
-pub(super) const REPORT_GRACE_MS: i64 = 3_600_000;
+pub(crate) const REPORT_GRACE_MS: i64 = 3_600_000;
 
 /// The maximum of sessions that are ended, or forgotten, at a time: more would hold up everyone.
 const MAX_SESSIONS_AT_ONCE: usize = 2_000;
