@@ -9,6 +9,9 @@
 //!   interface.
 //! - `agent` (feature `agent`) is the node's side; it pulls in neither actix nor sqlx.
 //! - [`clock`] is the one source of time for both.
+//!
+//! The features `registry-command` and `command` build the commands `peer-registry` and `peer-agent`;
+//! a program that embeds the library needs neither.
 #![forbid(unsafe_code)]
 #![deny(missing_docs, unreachable_pub)]
 
