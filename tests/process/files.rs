@@ -138,7 +138,6 @@ async fn a_database_emptied_where_it_lies_is_written_to_a_new_file() {
 }
 
 #[tokio::test]
-#[ignore = "the file is opened for writing only, so its first bytes are never read"]
 async fn a_database_overwritten_where_it_lies_is_written_to_a_new_file() {
     let text = "dear diary, ".repeat(1_000);
     let overwrite = |folder: &Path| fs::write(folder.join("peers.db"), text).unwrap();

@@ -228,25 +228,7 @@ async fn stream(
     faulty: &mut Vec<FaultyRow>,
     unread: &mut Vec<(i64, i64)>,
 ) -> Result<(), StorageError> {
-    let query = format!(
-        "WITH RECURSIVE chunk (after, until) AS (
-             SELECT ?1, {end}
-             UNION ALL
-             SELECT until, (
-                 SELECT max(id) FROM (
-                     SELECT id FROM peers WHERE id > until ORDER BY id LIMIT {CHUNK_ROWS}
-                 )
-             )
-             FROM chunk WHERE until IS NOT NULL
-         )
-         SELECT until, (
-             SELECT json_group_array(json_array({COLUMNS}))
-             FROM (SELECT * FROM peers WHERE id > after AND id <= until ORDER BY id)
-         )
-         FROM chunk WHERE until IS NOT NULL",
-        end = END_OF_CHUNK,
-    );
-    let mut chunks = sqlx::query(AssertSqlSafe(query))
+    let mut chunks = sqlx::query(AssertSqlSafe(chunks_query()))
         .bind(*after)
         .fetch(connection);
     let mut parsing = VecDeque::new();
@@ -283,6 +265,28 @@ async fn stream(
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// Selects the last key of each chunk and its rows as one JSON text.
+fn chunks_query() -> String {
+    format!(
+        "WITH RECURSIVE chunk (after, until) AS (
+             SELECT ?1, {end}
+             UNION ALL
+             SELECT until, (
+                 SELECT max(id) FROM (
+                     SELECT id FROM peers WHERE id > until ORDER BY id LIMIT {CHUNK_ROWS}
+                 )
+             )
+             FROM chunk WHERE until IS NOT NULL
+         )
+         SELECT until, (
+             SELECT json_group_array(json_array({COLUMNS}))
+             FROM (SELECT * FROM peers WHERE id > after AND id <= until ORDER BY id)
+         )
+         FROM chunk WHERE until IS NOT NULL",
+        end = END_OF_CHUNK,
+    )
 }
 
 /// The rows of a chunk; `None` if it is not JSON.

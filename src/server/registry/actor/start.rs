@@ -35,18 +35,7 @@ impl RegistryActor {
         let now_ms = clock.now_ms();
         let lease = config.lease;
         let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
-        let relay_config = RelayConfig {
-            cost: config.cost.clone(),
-            sessions: SessionConfig {
-                // Those that have ended must not keep newcomers out.
-                max_ended: config
-                    .sessions
-                    .max_ended
-                    .min(lease.max_memory_bytes / 8 / SESSION_BYTES),
-                ..config.sessions
-            },
-            sent,
-        };
+        let relay_config = relay_config(config, sent);
         let max_bytes = lease.max_memory_bytes;
         let Tables {
             directory,
@@ -71,14 +60,7 @@ impl RegistryActor {
             now_ms,
         );
         state.quarantined = quarantined;
-        let now_ms = clock.now_ms();
-        if let Storage::Works(_) = state.storage {
-            state.credit_load(now_ms);
-        }
-        while !state.is_current(now_ms) {
-            state.advance(now_ms);
-        }
-        state.advance(now_ms);
+        catch_up(&mut state, clock.now_ms());
         let actor = Self {
             store,
             view: View::new(state, Arc::clone(&clock)),
@@ -100,4 +82,28 @@ impl RegistryActor {
         };
         Ok((actor, resumed))
     }
+}
+
+fn relay_config(config: &Config, sent: SentBytes) -> RelayConfig {
+    // Sessions that have ended must not keep new peers out.
+    let max_ended = config.lease.max_memory_bytes / 8 / SESSION_BYTES;
+    RelayConfig {
+        cost: config.cost.clone(),
+        sessions: SessionConfig {
+            max_ended: config.sessions.max_ended.min(max_ended),
+            ..config.sessions
+        },
+        sent,
+    }
+}
+
+/// Brings a state that was loaded up to now.
+fn catch_up(state: &mut State, now_ms: i64) {
+    if let Storage::Works(_) = state.storage {
+        state.credit_load(now_ms);
+    }
+    while !state.is_current(now_ms) {
+        state.advance(now_ms);
+    }
+    state.advance(now_ms);
 }

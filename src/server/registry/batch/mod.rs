@@ -7,6 +7,7 @@
 //! the transaction does.
 
 mod context;
+mod pending_row;
 mod plan;
 mod planner;
 mod work;

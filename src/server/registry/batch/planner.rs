@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::context::BatchContext;
+use super::pending_row::{PendingRow, RowChange};
 use super::plan::Plan;
 use crate::protocol::{
     AllocateTurnRequest, PeerId, RegisterTurnServerRequest, ReleaseTurnRequest,
-    ReportTurnUsageRequest, TurnOffer,
+    ReportTurnUsageRequest,
 };
 use crate::server::model::{Profile, Registration, StoredPeer};
 use crate::server::policy::allocation::Refusal;
@@ -36,25 +37,6 @@ const MAX_RESERVE_BYTES: usize = 32 << 20;
 
 /// Bytes that count as much as a change of a set.
 const BYTES_PER_WEIGHT: usize = 512;
-
-/// The row of a peer as the batch will have changed it.
-struct PendingRow {
-    row_id: i64,
-    registered_at_ms: i64,
-    /// The TURN offer as it will be.
-    turn: Option<TurnOffer>,
-    change: RowChange,
-}
-
-/// How much of a row is written.
-enum RowChange {
-    /// When the peer was last seen.
-    Lease,
-    /// That, and the TURN offer.
-    TurnOffer,
-    /// All of it.
-    Profile(Box<Profile>),
-}
 
 pub(crate) struct Planner<'d> {
     directory: &'d Directory,

@@ -96,11 +96,7 @@ impl Directory {
         now_ms: i64,
     ) -> PeerListing {
         let rng = &mut rand::rng();
-        let excluded = filter
-            .exclude
-            .as_ref()
-            .and_then(|id| self.get(id.as_str()))
-            .filter(|peer| self.is_active(peer) && self.index.matches(filter, peer));
+        let excluded = self.excluded(filter);
         let is_listed = |peer: &&Arc<DirectoryPeer>| {
             excluded.is_none_or(|excluded| !Arc::ptr_eq(peer, excluded))
         };
@@ -149,6 +145,12 @@ impl Directory {
             }
         }
         listing
+    }
+
+    /// The peer that a filter leaves out, if it would be listed otherwise.
+    fn excluded(&self, filter: &PeerFilter) -> Option<&Arc<DirectoryPeer>> {
+        let peer = self.get(filter.exclude.as_ref()?.as_str())?;
+        (self.is_active(peer) && self.index.matches(filter, peer)).then_some(peer)
     }
 
     /// Adds a peer to a listing. Returns whether it had room.

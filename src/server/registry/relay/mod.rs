@@ -3,6 +3,7 @@
 //! [`state`] is what is granted, as on disk; [`planner`] decides what a batch changes of it, which is
 //! the [`plan`]. [`sessions`] and [`daily_traffic`] are parts of the state.
 
+mod choice;
 mod daily_traffic;
 mod plan;
 mod planner;

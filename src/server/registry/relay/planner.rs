@@ -14,8 +14,7 @@ use crate::protocol::{
 };
 use crate::server::model::{Bill, CostState, TurnSession};
 use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
-use crate::server::policy::lease;
-use crate::server::registry::directory::{Directory, DirectoryPeer};
+use crate::server::registry::directory::Directory;
 use crate::server::registry::error::RegistryError;
 
 /// The time in which new sessions of a peer are limited, in milliseconds.
@@ -23,7 +22,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// Decides what a batch changes of what was granted.
 pub(crate) struct RelayPlanner<'r> {
-    relay: &'r Relay,
+    pub(crate) relay: &'r Relay,
     now_ms: i64,
     /// Sessions as they will be.
     sessions: BTreeMap<Arc<str>, TurnSession>,
@@ -33,9 +32,9 @@ pub(crate) struct RelayPlanner<'r> {
     on_server: HashMap<PeerId, Vec<Arc<str>>>,
     new_sessions: usize,
     /// How the loads of servers will have changed.
-    loads: HashMap<PeerId, i64>,
+    pub(crate) loads: HashMap<PeerId, i64>,
     /// Servers that the batch takes from the directory.
-    left: HashSet<PeerId>,
+    pub(crate) left: HashSet<PeerId>,
     mbps: i64,
     premium: i64,
     traffic: DailyTraffic,
@@ -348,43 +347,6 @@ impl<'r> RelayPlanner<'r> {
         let of_view = of_view.filter_map(|session| self.live(&session.session_id));
         let new = self.new_of_peer.get(peer_id).into_iter().flatten();
         of_view.chain(new.filter_map(|id| self.live(id)))
-    }
-
-    /// The server with room that is least loaded for its capacity, other than the peer itself.
-    fn choose(
-        &self,
-        directory: &Directory,
-        peer_id: &PeerId,
-        cutoff_ms: i64,
-    ) -> Option<(PeerId, TurnOffer)> {
-        // Those that have run out but are not moved from the active ones yet.
-        let is_active =
-            |server: &DirectoryPeer| !lease::is_expired(server.last_seen_ms(), cutoff_ms);
-        let changed = self.loads.iter().filter_map(|(server_id, change)| {
-            let server = directory.turn_server(server_id.as_str())?;
-            let load = i64::from(self.relay.sessions.load(server_id.as_str())) + change;
-            Some((u32::try_from(load).unwrap_or(0), server))
-        });
-        let unchanged = directory
-            .turn_servers_with_room()
-            .find(|(_, server)| {
-                server.peer_id() != peer_id
-                    && is_active(server)
-                    && !self.loads.contains_key(server.peer_id())
-                    && !self.left.contains(server.peer_id())
-            })
-            .into_iter();
-        changed
-            .chain(unchanged)
-            .filter(|(load, server)| {
-                let capacity = server.turn().map_or(0, |offer| offer.capacity);
-                server.peer_id() != peer_id
-                    && is_active(server)
-                    && *load < capacity
-                    && !self.left.contains(server.peer_id())
-            })
-            .min_by_key(|(load, server)| (Directory::load_key(*load, server), server.peer_id()))
-            .and_then(|(_, server)| Some((server.peer_id().clone(), server.turn()?.clone())))
     }
 
     /// Notes a session as it will be, and all that follows from it.
