@@ -47,7 +47,7 @@ const MAX_CONNECTIONS: Number<usize> = Number {
     unit: "COUNT",
     default: 10_000,
     range: 1..=MAX_COUNT,
-    meaning: "Connections at a time, beyond which new ones wait to be accepted",
+    meaning: "Connections at a time; for one more the longest idle one is closed",
 };
 
 const MAX_CONNECTIONS_PER_ADDRESS: Number<usize> = Number {
