@@ -12,24 +12,24 @@ pub(crate) struct Counters {
     pub registrations: u64,
     /// Heartbeats accepted.
     pub heartbeats: u64,
-    /// Heartbeats of peers that are not registered.
+    /// Heartbeats refused because the peer is not registered.
     pub heartbeats_refused: u64,
-    /// Cleanups run, whether they removed a peer or not.
+    /// Cleanups that ran, including those that removed no peer.
     pub cleanups: u64,
     /// Peers that cleanups removed.
     pub peers_cleaned: u64,
-    /// Time in which the process lived but nobody could renew, in milliseconds.
+    /// Time in which the process ran but no peer could renew its lease, in milliseconds.
     pub outage_credit_ms: u64,
     /// When the last cleanup ran, in Unix milliseconds.
     pub last_cleanup_ms: Option<i64>,
     /// TURN sessions granted and renewed.
     pub allocations_granted: u64,
-    /// Allocations refused, by their code.
+    /// Refused allocations, by error code.
     pub allocations_refused: HashMap<ErrorCode, u64>,
 }
 
 impl Counters {
-    /// Counts a mutation that was decided.
+    /// Counts a mutation by the decision on it.
     pub(crate) fn count(&mut self, mutation: &Mutation) {
         let counter = match mutation {
             Mutation::Register(pending) if pending.decision().is_ok() => &mut self.registrations,

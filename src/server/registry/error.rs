@@ -1,10 +1,10 @@
-//! Why the registry did not do what it was asked to do.
+//! The errors of the registry.
 
-/// Why the registry did not do what it was asked to do.
+/// Why the registry refused a request.
 ///
-/// Nothing was changed, with one exception: if the database failed in the middle of a commit and
-/// cannot be read either, a [`StorageUnavailable`](Self::StorageUnavailable) write may turn out to be
-/// on disk.
+/// The request changed nothing, with one exception: if the database fails in the middle of a commit
+/// and cannot be read afterwards, a write that was refused with
+/// [`StorageUnavailable`](Self::StorageUnavailable) may still be on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RegistryError {
     /// The peer is not registered.
@@ -13,19 +13,19 @@ pub(crate) enum RegistryError {
     /// The peer holds no such TURN session.
     #[error("the peer holds no live TURN session of this sessionId")]
     UnknownSession,
-    /// There is no room for another peer.
+    /// The registry has no room for another peer.
     #[error("the registry is full")]
     RegistryFull,
-    /// The maximum of requests is in flight.
+    /// The maximum number of requests is in flight.
     #[error("the registry is overloaded")]
     Overloaded,
     /// The database takes no writes.
     #[error("the database takes no writes")]
     StorageUnavailable,
-    /// The actor is gone.
+    /// The actor has stopped.
     #[error("the registry has stopped")]
     Stopped,
-    /// The actor has not moved for some time.
+    /// The actor has made no progress for some time.
     #[error("the registry is stuck")]
     Stuck,
 }

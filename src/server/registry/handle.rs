@@ -1,4 +1,4 @@
-//! The registry as its callers see it: requests in, typed replies out.
+//! The interface of the registry to the HTTP handlers: requests in, typed replies out.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::server::model::Registration;
 use crate::server::progress::Progress;
 use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
-/// A handle on the running registry; clones share it.
+/// A handle to the running registry; clones share it.
 #[derive(Clone)]
 pub(crate) struct Registry {
     addr: Addr<RegistryActor>,
@@ -37,24 +37,24 @@ pub(crate) struct Registry {
     pulse: Arc<Pulse>,
 }
 
-/// What the registry found when it started.
+/// The state of the registry after its start.
 #[derive(Debug)]
 pub(crate) struct Started {
     /// Registered peers, active or not.
     pub total_peers: usize,
     /// Peers whose lease has not run out.
     pub active_peers: usize,
-    /// Outages credited.
+    /// Outages that were credited to the leases.
     pub resumed: Resumed,
-    /// Resolves when the actor is gone: with what became of its files if they were taken away, and
-    /// with an error if it panicked or was drained.
+    /// Resolves when the actor has stopped. If the database files were lost, the value says what
+    /// was saved; if the actor panicked or was drained, it is an error.
     pub stopped: oneshot::Receiver<FilesLost>,
 }
 
 impl Registry {
-    /// Takes up the leases in `store` and starts the actor on the current actix system.
+    /// Resumes the leases in `store` and starts the actor on the current actix system.
     ///
-    /// `sent` counts the bytes that the HTTP server sends, which cost money.
+    /// `sent` counts the bytes that the HTTP server sends, because outgoing traffic costs money.
     pub(crate) async fn start(
         store: Store,
         clock: Arc<dyn Clock>,
@@ -85,7 +85,7 @@ impl Registry {
         Ok((registry, started))
     }
 
-    /// Registers a peer, or replaces what it announced before. On return it is on disk.
+    /// Registers a peer, or replaces its earlier registration. Returns once this is on disk.
     pub(crate) async fn register(
         &self,
         registration: Registration,
@@ -94,12 +94,12 @@ impl Registry {
             .await
     }
 
-    /// Renews a peer's lease. On return the renewal is on disk.
+    /// Renews the lease of a peer. Returns once this is on disk.
     pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Receipt, RegistryError> {
         self.submit(request, Mutation::Renew).await
     }
 
-    /// Records a peer's offer to relay. On return it is on disk.
+    /// Records a peer's offer to relay. Returns once this is on disk.
     pub(crate) async fn register_turn_server(
         &self,
         request: RegisterTurnServerRequest,
@@ -108,7 +108,7 @@ impl Registry {
             .await
     }
 
-    /// Grants relay capacity, or refuses. On return a session is on disk.
+    /// Grants relay capacity, or refuses. Returns once a granted session is on disk.
     pub(crate) async fn allocate_turn(
         &self,
         request: AllocateTurnRequest,
@@ -117,7 +117,7 @@ impl Registry {
             .await
     }
 
-    /// Ends a TURN session. On return that is on disk.
+    /// Ends a TURN session. Returns once this is on disk.
     pub(crate) async fn release_turn(
         &self,
         request: ReleaseTurnRequest,
@@ -126,7 +126,7 @@ impl Registry {
             .await
     }
 
-    /// Counts what a TURN server has relayed. On return that is on disk.
+    /// Counts the traffic that a TURN server reports. Returns once this is on disk.
     pub(crate) async fn report_turn_usage(
         &self,
         request: ReportTurnUsageRequest,
@@ -135,7 +135,7 @@ impl Registry {
             .await
     }
 
-    /// Saves what the operator says a peer may relay. On return that is on disk.
+    /// Saves the tier that the operator gives a peer. Returns once this is on disk.
     pub(crate) async fn set_tier(
         &self,
         peer_id: PeerId,
@@ -146,7 +146,7 @@ impl Registry {
             .await
     }
 
-    /// Saves what the cloud's bill says. On return that is on disk.
+    /// Saves the amount of the cloud bill. Returns once this is on disk.
     pub(crate) async fn set_spend(
         &self,
         bill: SetSpendRequest,
@@ -155,7 +155,7 @@ impl Registry {
             .await
     }
 
-    /// Forces a mode for a while, or ends that. On return that is on disk.
+    /// Forces a mode until a given time, or ends a forced mode. Returns once this is on disk.
     pub(crate) async fn set_mode(
         &self,
         request: SetModeRequest,
@@ -190,13 +190,14 @@ impl Registry {
         Ok(self.view.list_turn_servers(max).await)
     }
 
-    /// Tells how the registry is, however busy it is.
+    /// Returns the status. It takes no permit, so that it works on an overloaded registry.
     pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
         self.check()?;
         self.view.status().await
     }
 
-    /// Nobody is told of a registry that no longer follows its database.
+    /// Refuses reads once the actor has stopped, because memory no longer follows the database
+    /// then.
     fn check(&self) -> Result<(), RegistryError> {
         if self.inbox.is_closed() {
             return Err(RegistryError::Stopped);
@@ -204,18 +205,19 @@ impl Registry {
         Ok(())
     }
 
-    /// What the actor is at; to be read without asking it.
+    /// The activity of the actor, which any thread can read without a message.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
 
-    /// Writes what waits, closes the database, and makes the actor of no further use.
+    /// Writes all waiting mutations, closes the database and stops the actor.
     pub(crate) async fn drain(&self) -> Result<(), RegistryError> {
         let answer = self.addr.send(Drain).await;
         answer.unwrap_or(Err(RegistryError::Stopped))
     }
 
-    /// actix mailboxes set no bound once their address is cloned, so this does.
+    /// Limits the number of requests in flight. actix does not bound a mailbox whose address was
+    /// cloned.
     fn permit(&self) -> Result<OwnedSemaphorePermit, RegistryError> {
         Arc::clone(&self.permits)
             .try_acquire_owned()

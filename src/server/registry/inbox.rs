@@ -1,8 +1,8 @@
-//! Where mutations wait for the actor.
+//! The queue of mutations before the actor.
 //!
-//! Each message wakes the actor's thread, which costs more than a heartbeat does. So mutations wait
-//! here, and only the first one into an empty inbox is announced by a message; the actor takes
-//! them all when it begins its next transaction.
+//! A message wakes the actor's thread, which costs more than a heartbeat does. So mutations wait
+//! here, and only the first mutation in an empty inbox is announced by a message. The actor takes
+//! all of them when it begins its next transaction.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::error::RegistryError;
 use super::mutation::Mutation;
 
-/// A queue in order of arrival; clones share it. The permits of the mutations bound its length.
+/// A queue in order of arrival; clones share it. Each mutation holds a permit, which bounds the
+/// length.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox(Arc<Mutex<Queue>>);
 
-/// `None` once the actor is gone.
+/// `None` once the actor has stopped.
 type Queue = Option<Vec<Mutation>>;
 
 impl Inbox {
@@ -22,7 +23,8 @@ impl Inbox {
         Self(Arc::new(Mutex::new(Some(Vec::new()))))
     }
 
-    /// Adds a mutation. Returns whether it is the first, of which the actor must be told.
+    /// Adds a mutation. Returns whether the inbox was empty, in which case the caller must send a
+    /// message to the actor.
     pub(crate) fn push(&self, mutation: Mutation) -> Result<bool, RegistryError> {
         let mut queue = self.lock();
         let queue = queue.as_mut().ok_or(RegistryError::Stopped)?;
@@ -44,7 +46,7 @@ impl Inbox {
         mem::replace(queue, rest)
     }
 
-    /// Puts mutations back that were taken, before those that have come since.
+    /// Puts taken mutations back, before those that have arrived since.
     pub(crate) fn put_back(&self, mut taken: Vec<Mutation>) {
         if let Some(queue) = self.lock().as_mut() {
             taken.append(queue);
@@ -52,18 +54,18 @@ impl Inbox {
         }
     }
 
-    /// Whether the actor is gone.
+    /// Whether the actor has stopped.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_none()
     }
 
-    /// Refuses all that waits and all that comes.
+    /// Drops all waiting mutations, which refuses them, and refuses all later ones.
     pub(crate) fn close(&self) {
         *self.lock() = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, and a queue is whole in any case.
+        // No code panics while it holds the lock, and the queue would be valid even then.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! The messages of the actor. Requests of peers do not come as messages: see [`Inbox`](super::inbox).
+//! The messages of the actor. Mutations do not arrive as messages, but in the
+//! [`Inbox`](super::inbox).
 
 use actix::Message;
 
@@ -7,22 +8,22 @@ use super::error::RegistryError;
 use super::tables::Written;
 use crate::server::storage::StorageError;
 
-/// Tells the actor that mutations wait in its inbox.
+/// Announces that mutations wait in the inbox.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct TakeMutations;
 
-/// Tells the actor how the transaction of a batch has ended.
+/// Reports the result of a batch's transaction.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct BatchFinished {
     pub(crate) batch: Batch,
     pub(crate) result: Result<Written, StorageError>,
-    /// Whether the database would refuse the same of any other peer.
+    /// Whether the database refuses the same write for every other peer too.
     pub(crate) refuses_everyone: bool,
 }
 
-/// Tells the actor to finish what it has, close the database and stop.
+/// Makes the actor write what waits, close the database and stop.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub(crate) struct Drain;

@@ -1,9 +1,9 @@
-//! The registry: one actor, its queue, and what is on disk as it stands in memory.
+//! The registry: one actor, its queue, and the tables in memory.
 //!
-//! A request goes from [`handle`] as a [`pending`] request of a [`mutation`] into the [`inbox`]. The
-//! [`actor`] plans all that wait as one [`batch`], commits it to the [`tables`], makes the [`state`]
-//! follow, and sends each [`reply`]. Readers send [`queries`] to the [`view`], which never asks the
-//! actor.
+//! [`handle`] wraps a request as a [`pending`] request in a [`mutation`] and puts it into the
+//! [`inbox`]. The [`actor`] plans all waiting mutations as one [`batch`], commits it to the
+//! [`tables`], applies it to the [`state`], and sends each [`reply`]. Readers send [`queries`] to
+//! the [`view`], which never waits for a message to the actor.
 
 mod actor;
 mod batch;

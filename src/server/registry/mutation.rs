@@ -1,4 +1,4 @@
-//! The requests that change the registry, and the replies they get.
+//! The requests that change the registry, and their replies.
 
 use super::error::RegistryError;
 use super::pending::{Operation, Pending};
@@ -27,14 +27,14 @@ pub(crate) enum Mutation {
     SetMode(Box<Pending<SetModeRequest>>),
 }
 
-/// An operator's word on what a peer may relay.
+/// An operator's request to set the tier of a peer.
 #[derive(Clone, Debug)]
 pub(crate) struct SetPeerTier {
     pub(crate) peer_id: PeerId,
     pub(crate) tier: Tier,
 }
 
-/// How a registration compares with what the peer announced before.
+/// How a registration compares with the peer's previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registered {
     New,
@@ -57,7 +57,7 @@ impl Mutation {
         }
     }
 
-    /// Sends the reply, as what was decided is on disk.
+    /// Sends the reply. The decision must be on disk.
     pub(crate) fn reply(self, committed: &mut Committed<'_>) {
         match self {
             Self::Register(pending) => pending.reply(committed),
@@ -72,7 +72,7 @@ impl Mutation {
         }
     }
 
-    /// Sends an error, whatever was decided.
+    /// Sends an error instead of the decision.
     pub(crate) fn refuse(self, error: RegistryError) {
         match self {
             Self::Register(pending) => pending.refuse(error),
@@ -132,7 +132,7 @@ impl Operation for AllocateTurnRequest {
 }
 
 impl Operation for ReleaseTurnRequest {
-    /// The traffic that the session counts for, in bytes.
+    /// The traffic that is counted for the session, in bytes.
     type Decision = i64;
     type Reply = Released;
 

@@ -1,4 +1,4 @@
-//! A request that waits to be written, with the way back to its sender.
+//! A request that waits to be written, with the channel for its reply.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -7,19 +7,19 @@ use super::reply::Committed;
 
 /// A request that changes the registry.
 pub(crate) trait Operation: Sized {
-    /// What the planner decides.
+    /// The planner's decision.
     type Decision;
-    /// What the sender is told once the decision is on disk.
+    /// The reply that the sender gets once the decision is on disk.
     type Reply;
 
-    /// The reply to a request that was decided in this way.
+    /// Makes the reply from the decision.
     fn reply(decision: Self::Decision, committed: &mut Committed<'_>) -> Self::Reply;
 }
 
-/// A request, the decision on it, and where the reply goes.
+/// A request, the decision on it, and the channel for the reply.
 ///
-/// The permit travels with the request, not with the client: clients that hang up cannot make the
-/// queue longer than the permits allow.
+/// The permit belongs to the request, not to the connection: a client that hangs up frees no
+/// permit, so the queue cannot grow longer than the number of permits.
 #[derive(Debug)]
 pub(crate) struct Pending<O: Operation> {
     pub(crate) request: O,
@@ -28,7 +28,7 @@ pub(crate) struct Pending<O: Operation> {
     permit: OwnedSemaphorePermit,
 }
 
-/// Resolves to the reply; to an error if the actor is gone.
+/// Resolves to the reply, or to an error if the actor has stopped.
 pub(crate) type ReplyReceiver<O> =
     oneshot::Receiver<Result<<O as Operation>::Reply, RegistryError>>;
 
@@ -37,7 +37,7 @@ impl<O: Operation> Pending<O> {
         let (reply, receiver) = oneshot::channel();
         let pending = Self {
             request,
-            // Holds if the actor ends before it plans.
+            // The error that is sent if the actor stops before it plans.
             decision: Err(RegistryError::Stopped),
             reply,
             permit,
@@ -45,7 +45,7 @@ impl<O: Operation> Pending<O> {
         (pending, receiver)
     }
 
-    /// Notes what the planner has decided. A batch that is planned again is decided again.
+    /// Stores the planner's decision. A batch that is planned again overwrites it.
     pub(crate) fn decide(&mut self, decision: Result<O::Decision, RegistryError>) {
         self.decision = decision;
     }
@@ -54,15 +54,15 @@ impl<O: Operation> Pending<O> {
         &self.decision
     }
 
-    /// Sends the reply, as the decision is on disk.
+    /// Sends the reply. The decision must be on disk.
     pub(crate) fn reply(self, committed: &mut Committed<'_>) {
         let reply = self.decision.map(|decision| O::reply(decision, committed));
-        // The client may have hung up; what it asked for is done all the same.
+        // The client may have hung up. Its request was carried out all the same.
         let _ = self.reply.send(reply);
         drop(self.permit);
     }
 
-    /// Sends an error, whatever was decided.
+    /// Sends an error instead of the decision.
     pub(crate) fn refuse(self, error: RegistryError) {
         let _ = self.reply.send(Err(error));
         drop(self.permit);

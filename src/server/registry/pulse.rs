@@ -1,7 +1,7 @@
-//! What the actor is doing, as other threads see it.
+//! The activity of the actor, as other threads see it.
 //!
-//! All times are machine milliseconds ([`crate::clock::machine_ms`]): how long a thread has been
-//! at something does not follow the registry's clock.
+//! All times are machine milliseconds ([`crate::clock::machine_ms`]): the age of an activity must
+//! not follow the registry's clock, which jumps in tests.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use strum::{Display, FromRepr};
 
-/// How old the actor's last turn, or a commit, may be before the registry counts as stuck. A slow
-/// disk takes a second at times; a node gives up on an answer after ten.
+/// The maximum age of the actor's last turn, and of a commit, before the registry counts as stuck.
+/// A slow disk sometimes takes a second; a node waits ten seconds for a response.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// Says that no commit is under way.
+/// The value of `commit_since_ms` while no commit is under way.
 const NO_COMMIT: i64 = i64::MIN;
 
-/// What the actor does now.
+/// The current activity of the actor.
 #[derive(Clone, Copy, Debug, Display, FromRepr, PartialEq, Eq)]
 #[strum(serialize_all = "lowercase")]
 #[repr(u8)]
@@ -25,13 +25,13 @@ pub(crate) enum Phase {
     Waiting,
     /// It plans a batch.
     Planning,
-    /// It applies a batch that was committed, and answers its senders.
+    /// It applies a committed batch and sends the replies.
     Applying,
-    /// It takes peers whose lease has run out off the lists.
+    /// It removes expired peers from the lists.
     Expiring,
 }
 
-/// Signs of life of the actor. The actor sets them, any thread reads them, and nobody waits.
+/// The actor's activity. The actor writes it, any thread reads it, and no thread waits for a lock.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     phase: AtomicU8,
@@ -43,11 +43,11 @@ pub(crate) struct Pulse {
 /// Why the registry counts as stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stuck {
-    /// The actor has not come to its timers for this long.
+    /// The actor has not run its timers for this long.
     Actor {
-        /// What it is at.
+        /// Its current activity.
         phase: Phase,
-        /// How long it has been at that.
+        /// How long this activity has lasted.
         phase_for: Duration,
         /// The age of its last turn.
         silent_for: Duration,
@@ -91,39 +91,41 @@ impl Pulse {
         }
     }
 
-    /// Notes that the actor begins something. One [`Phase::Waiting`] should follow.
+    /// Records that the actor begins an activity. The caller enters [`Phase::Waiting`] when it has
+    /// ended.
     pub(crate) fn enter(&self, phase: Phase, now_ms: i64) {
-        // The time first: a reader between the two sees too short a time, not too long a one.
+        // The time is stored first: a reader between the two stores computes a duration that is too
+        // short rather than too long, and so reports no false alarm.
         self.phase_since_ms.store(now_ms, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Release);
     }
 
-    /// Notes that the actor has come to its timers. To be called at least every second.
+    /// Records that the actor has run its timers. Call it at least once per second.
     pub(crate) fn turn(&self, now_ms: i64) {
         self.turned_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Notes that a transaction begins.
+    /// Records that a transaction begins.
     pub(crate) fn begin_commit(&self, now_ms: i64) {
         self.commit_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Notes that the transaction has ended, well or not.
+    /// Records that the transaction has ended, whether it succeeded or failed.
     pub(crate) fn end_commit(&self) {
         self.commit_since_ms.store(NO_COMMIT, Ordering::Relaxed);
     }
 
-    /// What the actor is at, and since when.
+    /// The current activity, and the time at which it began.
     pub(crate) fn phase(&self) -> (Phase, i64) {
         let phase = Phase::from_repr(self.phase.load(Ordering::Acquire));
         let since_ms = self.phase_since_ms.load(Ordering::Relaxed);
         (phase.unwrap_or(Phase::Waiting), since_ms)
     }
 
-    /// Whether the actor and its commits make progress, as seen at `now_ms`.
+    /// Checks whether the actor and its commits make progress, as of `now_ms`.
     ///
     /// # Errors
-    /// Says what is older than [`STUCK_AFTER`].
+    /// Returns what is older than [`STUCK_AFTER`].
     pub(crate) fn health(&self, now_ms: i64) -> Result<(), Stuck> {
         let silent_for = age(now_ms, self.turned_ms.load(Ordering::Relaxed));
         if silent_for > STUCK_AFTER {
@@ -145,7 +147,7 @@ impl Pulse {
 }
 
 fn age(now_ms: i64, since_ms: i64) -> Duration {
-    // Another thread may have read the clock a little later than this one.
+    // The other thread may have read the clock later than this one, which gives a negative age.
     let age_ms = now_ms.saturating_sub(since_ms);
     Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
 }

@@ -1,22 +1,22 @@
-//! What readers ask, and what they are told.
+//! The queries of readers, and their responses.
 
 use super::counters::Counters;
 use super::directory::{Bounds, Include, Membership, PeerListing};
 use super::relay::CostStatus;
 use crate::server::policy::selection::{Extent, PeerFilter};
 
-/// Asks for active peers.
+/// A query for active peers.
 #[derive(Clone, Debug)]
 pub(crate) struct ListPeers {
-    /// Which peers.
+    /// The filter that the peers must match.
     pub filter: PeerFilter,
-    /// How many of those that match.
+    /// Which part of the matching peers: a sample or a page.
     pub extent: Extent,
-    /// Which of the longer members to list.
+    /// Which of the long optional members to list.
     pub include: Include,
-    /// The maximum to list.
+    /// The maximum number of peers and bytes to list.
     pub bounds: Bounds,
-    /// States of the membership whose listing the reader has already.
+    /// The membership states for which the reader already has the listing.
     pub known: Vec<Membership>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Peers {
     pub now_ms: i64,
 }
 
-/// How the registry is.
+/// The status of the registry.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
     /// Registered peers, active or not.
@@ -42,15 +42,15 @@ pub(crate) struct Status {
     pub active_peers: usize,
     /// Active TURN servers.
     pub turn_servers: usize,
-    /// Memory that all peers and sessions take, in bytes.
+    /// Memory of all peers and sessions, in bytes.
     pub peer_bytes: usize,
     /// Seconds since the actor started.
     pub uptime_secs: u64,
-    /// What happened since then.
+    /// The events since the actor started.
     pub counters: Counters,
-    /// What the month costs, and the mode that follows from it.
+    /// The cost of the month, and the mode that follows from it.
     pub cost: CostStatus,
-    /// Rows of the database that were set aside, as they cannot be read.
+    /// Rows of the database that were set aside because they could not be read.
     pub rows_set_aside: u64,
     /// Whether the last attempt to write to the database failed.
     pub is_degraded: bool,

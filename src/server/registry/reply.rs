@@ -1,4 +1,4 @@
-//! What the sender of a mutation is told once its batch is on disk.
+//! The replies to mutations, sent once their batch is on disk.
 
 use std::mem;
 
@@ -11,24 +11,26 @@ use crate::server::policy::allocation::Refusal;
 pub(crate) struct Receipt {
     /// When the peer's lease was renewed, in Unix milliseconds.
     pub last_seen_ms: i64,
-    /// When it runs out unless it is renewed, in Unix milliseconds.
+    /// When the lease runs out unless it is renewed, in Unix milliseconds.
     pub expires_at_ms: i64,
     /// Registered peers after the commit.
     pub total_peers: usize,
     /// Active TURN servers after the commit.
     pub turn_servers: usize,
-    /// Peers that the cleanup removed. One sender in the batch is told, the others read 0.
+    /// Peers that the cleanup removed. Only one reply of the batch has the count; in all others it
+    /// is 0, so that the sum over all replies is right.
     pub cleaned: usize,
 }
 
-/// The decision on a request for relay capacity. A session is on disk.
+/// The decision on an allocation. A granted session is on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Allocation {
-    /// The change. It counts no removed peers if the allocation is refused.
+    /// The change. If the allocation was refused, it counts no removed peers, as that response has
+    /// no field for them.
     pub receipt: Receipt,
-    /// What the month costs.
+    /// The cost of the month.
     pub cost: CostStatus,
-    /// The session, or the limit that does not allow one.
+    /// The session, or the limit that prevents one.
     pub result: Result<Box<GrantedSession>, Refusal>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Allocation {
 pub(crate) struct Released {
     /// The change.
     pub receipt: Receipt,
-    /// The traffic that the session counts for, in bytes.
+    /// The traffic that is counted for the session, in bytes.
     pub bytes: i64,
 }
 
@@ -46,16 +48,16 @@ pub(crate) struct Released {
 pub(crate) struct Reported {
     /// The change.
     pub receipt: Receipt,
-    /// How much of the report was used.
+    /// How many entries of the report were used.
     pub usage: ReportedUsage,
 }
 
-/// How many sessions of a report belong to its sender.
+/// How many sessions in a report belong to its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReportedUsage {
-    /// Sessions of the TURN server, whose traffic was counted.
+    /// Sessions on the TURN server that sent the report. Their traffic was counted.
     pub accepted: usize,
-    /// Others, which were ignored.
+    /// Other sessions, which were ignored.
     pub unknown: usize,
 }
 
@@ -73,21 +75,21 @@ impl ReportedUsage {
 pub(crate) struct SettingSaved {
     /// The change.
     pub receipt: Receipt,
-    /// What the month costs, and the mode that holds now.
+    /// The cost of the month, and the mode that is now in force.
     pub cost: CostStatus,
 }
 
-/// A batch that is on disk, from which each sender gets its reply.
+/// A batch that is on disk, with what its replies need.
 #[derive(Debug)]
 pub(crate) struct Committed<'s> {
     receipt: Receipt,
     relay: &'s Relay,
-    /// Removed peers that no sender was told of yet.
+    /// Removed peers that no reply has counted yet.
     untold: usize,
 }
 
 impl<'s> Committed<'s> {
-    /// `receipt` counts the removed peers that the first sender with room for the count is told of.
+    /// `receipt.cleaned` is the number of removed peers that the first suitable reply will count.
     pub(crate) fn new(receipt: Receipt, relay: &'s Relay) -> Self {
         Self {
             untold: receipt.cleaned,
@@ -99,7 +101,8 @@ impl<'s> Committed<'s> {
         }
     }
 
-    /// The receipt for a sender that is told of the removed peers, unless another one was.
+    /// The receipt for a reply with a count of removed peers. Only the first call returns a count
+    /// above 0.
     pub(crate) fn receipt(&mut self) -> Receipt {
         Receipt {
             cleaned: mem::take(&mut self.untold),
@@ -107,17 +110,17 @@ impl<'s> Committed<'s> {
         }
     }
 
-    /// The receipt for a sender whose response has no room for the count.
+    /// The receipt for a reply that has no field for the count.
     pub(crate) fn receipt_without_count(&self) -> Receipt {
         self.receipt
     }
 
-    /// What the month costs.
+    /// The cost of the month.
     pub(crate) fn cost(&self) -> CostStatus {
         self.relay.status(self.receipt.last_seen_ms)
     }
 
-    /// Removed peers that no sender was told of.
+    /// Removed peers that no reply has counted.
     pub(crate) fn untold(&self) -> usize {
         self.untold
     }

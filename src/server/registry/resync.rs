@@ -1,9 +1,10 @@
-//! Follows a table that an operator has changed, or that was out of reach, without a stop.
+//! Makes the directory equal to a table that an operator has changed, or that was unavailable,
+//! while the registry goes on working.
 //!
-//! What was changed is not known. So all rows are compared with the directory, some at a time, and
-//! batches are written in between: the rows of their peers are read first, which makes the
-//! directory right wherever a batch looks. Nothing is cleaned up until all rows have been compared,
-//! as a cleanup looks everywhere.
+//! The registry does not know which rows were changed. So it compares all rows with the directory,
+//! one slice at a time, and writes batches in between. Before each batch it reads the rows of the
+//! batch's peers, so that the directory is right for every peer that the batch uses. Cleanups wait
+//! until all rows have been compared, because a cleanup depends on every peer.
 
 use std::collections::HashSet;
 
@@ -14,31 +15,32 @@ use crate::protocol::PeerId;
 use crate::server::model::StoredPeer;
 use crate::server::storage::PeerRows;
 
-/// Rows that are compared at a time: a few milliseconds.
+/// Rows compared in one step, which takes a few milliseconds.
 pub(crate) const SLICE_ROWS: usize = 250;
 
-/// Parts of the directory that are looked through at a time for peers without a row.
+/// Parts of the directory that one step searches for peers without a row.
 const SLICE_PARTS: usize = 4;
 
-/// How far the comparison has come.
+/// The next step of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resync {
-    /// Rows behind this key are to be read.
+    /// Read the rows with a key above this one.
     Rows { after: i64 },
-    /// All rows have been read; peers without one are to be removed from this part on.
+    /// All rows have been read. Remove the peers without a row, beginning with this part.
     Peers { part: usize },
 }
 
 /// The comparison under way, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// How far it has come.
+    /// The next step.
     pub step: Option<Resync>,
-    /// Since when there has always been one, in machine milliseconds.
+    /// Since when comparisons have followed one another without a break, in machine milliseconds.
     pub since_ms: Option<i64>,
-    /// Whether the table has changed since it began.
+    /// Whether the table has changed since this comparison began, so that another one must follow.
     pub is_stale: bool,
-    /// Whether its next step comes before the next batch: the two take turns.
+    /// Whether its next step comes before the next batch. Steps and batches alternate, so that
+    /// neither delays the other for long.
     pub is_next: bool,
 }
 
@@ -49,7 +51,7 @@ impl Resync {
     }
 }
 
-/// The peers whose rows a batch may touch.
+/// The peers whose rows a batch may change.
 pub(crate) fn peers_of(batch: &Batch) -> Vec<PeerId> {
     let ids = batch.mutations.iter().filter_map(Mutation::peer_id);
     let mut ids: Vec<_> = ids.cloned().collect();
@@ -58,29 +60,32 @@ pub(crate) fn peers_of(batch: &Batch) -> Vec<PeerId> {
     ids
 }
 
-/// Follows the rows of some peers; those without a row are gone.
+/// Updates some peers from their rows, and removes those without a row.
 pub(crate) fn follow_peers(state: &mut State, ids: &[PeerId], rows: &[StoredPeer]) {
     for row in rows {
         state.directory.compare(row);
     }
+    // A peer without a row was deleted by the other writer. The batch must not renew it.
     let found: HashSet<_> = rows.iter().map(|row| &row.peer_id).collect();
     for id in ids.iter().filter(|id| !found.contains(id)) {
         state.directory.remove_missing(id.as_str());
     }
 }
 
-/// Follows the rows behind `after`. Returns the next step.
+/// Updates the directory from one slice of rows. Returns the next step.
 pub(crate) fn follow_rows(state: &mut State, rows: &PeerRows) -> Resync {
     for row in &rows.peers {
         state.directory.compare(row);
     }
     match rows.next_after {
         Some(after) => Resync::Rows { after },
+        // Peers can be missing from the table only once every row has been read.
         None => Resync::Peers { part: 0 },
     }
 }
 
-/// Removes some of the peers without a row. Returns the next step, or `None` after the last.
+/// Removes the peers without a row from some parts. Returns the next step, or `None` after the
+/// last.
 pub(crate) fn remove_unknown(state: &mut State, part: usize) -> Option<Resync> {
     let mut part = part;
     for _ in 0..SLICE_PARTS {

@@ -1,7 +1,9 @@
-//! What the registry knows, in memory: the committed rows and how the registry itself stands.
+//! The state of the registry in memory: the committed rows and the condition of the registry
+//! itself.
 //!
-//! Changed by commits, and by time. Many read it at once, on the threads that ask; the actor and,
-//! where time has passed, a reader change it for a moment.
+//! Commits change it, and so does the passing of time. Many readers look at it at once, each on its
+//! own thread. The actor, and a reader that finds the state out of date, lock it briefly to change
+//! it.
 
 use crate::clock;
 use crate::protocol::{CostMode, PeerId};
@@ -15,43 +17,46 @@ use super::counters::Counters;
 use super::directory::Directory;
 use super::relay::{CostStatus, Relay, RelayPlan};
 
-/// The work of ceasing to list peers that is done at a time, in changes of sets of peers: a few
-/// milliseconds. Whatever else waits is handled in between.
+/// The maximum work of one step that stops listing expired peers, in changes of sets of peers: a
+/// few milliseconds. Other work is done between two steps.
 pub(crate) const EXPIRE_WEIGHT: usize = 4096;
 
-/// A commit that takes longer, in milliseconds, is an outage: nobody could renew.
+/// A commit that takes longer than this is an outage, because no peer could renew; in milliseconds.
 const SLOW_COMMIT_MS: i64 = 2_000;
 
-/// What the process may take beside peers and sessions before no new ones are taken, in bytes.
+/// Memory that the process may use besides peers and sessions before the registry refuses new ones,
+/// in bytes.
 const OVERHEAD_BYTES: usize = 112 << 20;
 
-/// How much time may pass before a reader brings sessions and spend up to date, in milliseconds.
+/// The maximum age of sessions and spend before a reader updates them, in milliseconds.
 const RELAY_LAG_MS: i64 = 100;
 
 /// Whether the database takes writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Storage {
-    /// It does, and the directory equals the table at this version.
+    /// It does. The directory equals the table at this version.
     Works(DataVersion),
-    /// It has not since this moment, in Unix milliseconds. Nobody can renew, so leases stand still.
+    /// It has failed since this time, in Unix milliseconds. No peer can renew, so leases stand
+    /// still.
     Fails { since_ms: i64 },
 }
 
-/// What is known of a database that was changed from outside, or that works again.
+/// What was read from a database that was changed from outside, or that works again after a
+/// failure.
 #[derive(Debug)]
 pub(crate) struct Changed {
-    /// Everything about relaying.
+    /// The relay state.
     pub relay: Relay,
-    /// How many rows are in `peers_quarantine`.
+    /// The number of rows in `peers_quarantine`.
     pub quarantined: u64,
     pub max_row_id: i64,
     pub version: DataVersion,
-    /// The outage that is over.
+    /// The outage that has ended, if the database had failed.
     pub credited: Option<Outage>,
 }
 
-/// When something was seen to happen: on the clock that leases follow, and on the machine's. The
-/// two differ in tests alone, whose clock makes leaps that are no standstill.
+/// The time of an event, on the clock that leases follow and on the machine's clock. The two differ
+/// only in tests, whose clock jumps; a jump is not an outage.
 #[derive(Clone, Copy, Debug)]
 struct Sign {
     now_ms: i64,
@@ -71,7 +76,7 @@ impl Sign {
         clock::machine_ms() - self.machine_ms
     }
 
-    /// The time between the sign and now, as an outage.
+    /// The time from the sign to `now_ms`, as an outage.
     fn outage_until(self, now_ms: i64) -> Outage {
         Outage {
             from_ms: self.now_ms.max(now_ms.saturating_sub(self.age_ms())),
@@ -80,39 +85,39 @@ impl Sign {
     }
 }
 
-/// The tables as they are in memory, and how the registry stands.
+/// The tables in memory, and the condition of the registry.
 #[derive(Debug)]
 pub(crate) struct State {
     pub directory: Directory,
     pub relay: Relay,
     pub counters: Counters,
     pub storage: Storage,
-    /// How many rows of the database were set aside, as they cannot be read.
+    /// The number of rows that were set aside because they could not be read.
     pub quarantined: u64,
-    /// Resident memory before any peer was in memory, in bytes.
+    /// Resident memory before the peers were loaded, in bytes.
     resident_bytes_before: usize,
-    /// Whether resident memory has grown by much more than the peers account for: by pieces that
-    /// peers have freed and that are too small for others, for example.
+    /// Whether resident memory has grown by much more than the peers account for, for example by
+    /// fragmentation.
     is_swollen: bool,
     pub started_ms: i64,
     lease: LeaseConfig,
     /// In order of time, and disjoint.
     outages: Vec<Outage>,
-    /// Those of them that are not on disk.
+    /// The outages that are not on disk yet.
     unsaved_outages: Vec<Outage>,
     /// When the transaction under way began.
     write_begun: Option<Sign>,
     sign_of_life: Sign,
-    /// The mode before the last change that was not logged.
+    /// The mode before the last change, if the change was not logged yet.
     mode_before: Option<CostMode>,
-    /// Outages that the process lived through and that were not logged.
+    /// Outages during the life of the process that were not logged yet.
     unlogged_outages: Vec<Outage>,
 }
 
-/// What has happened since the log was told last.
+/// Events since the last entry in the log.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// The mode before the last change, and what the month costs now.
+    /// The mode before the last change, and the present cost of the month.
     pub mode: Option<(CostMode, CostStatus)>,
     pub credited: Vec<Outage>,
 }
@@ -146,28 +151,29 @@ impl State {
         }
     }
 
-    /// Whether everything that time changes has been changed, as far as a listing shows it.
+    /// Whether a listing can be made now: no expired peer is listed, and no outage is unnoticed.
     pub(crate) fn is_current(&self, now_ms: i64) -> bool {
         !self.is_overdue() && !self.directory.lists_expired(self.cutoff_ms(now_ms))
     }
 
-    /// Whether sessions and spend are as they were some time ago.
+    /// Whether sessions and spend are out of date and may be updated now.
     pub(crate) fn is_relay_stale(&self, now_ms: i64) -> bool {
-        // What a transaction was planned on must stay.
+        // The transaction under way was planned on this state, so the state must not change.
         self.write_begun.is_none()
             && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
     }
 
-    /// Whether sessions and spend are as they were some time ago because a transaction is under way.
+    /// Whether sessions and spend are out of date because a transaction is under way.
     pub(crate) fn is_relay_held_back(&self, now_ms: i64) -> bool {
         self.write_begun.is_some() && now_ms.saturating_sub(self.relay.passed_ms()) > RELAY_LAG_MS
     }
 
-    /// Lets time pass up to now: credits a time in which the process stood still, ceases to list
-    /// some of the peers that have run out, ends sessions and follows the cost with the mode.
+    /// Updates the state to `now_ms`: credits an outage of the process, stops listing some of the
+    /// expired peers, ends sessions and computes the mode from the cost.
     pub(crate) fn advance(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.directory.expire(self.cutoff_ms(now_ms), EXPIRE_WEIGHT);
+        // The transaction under way was planned on the present sessions.
         if self.write_begun.is_none() {
             self.advance_relay(now_ms);
         }
@@ -179,7 +185,7 @@ impl State {
         self.mode_before = self.mode_before.or(mode_before);
     }
 
-    /// Makes the directory list `servers` with the sessions they carry now.
+    /// Copies the number of live sessions of `servers` into the directory.
     fn follow_loads(&mut self, servers: &[PeerId]) {
         for server_id in servers {
             let load = self.relay.sessions.load(server_id.as_str());
@@ -187,7 +193,7 @@ impl State {
         }
     }
 
-    /// What has happened since this was asked last.
+    /// Returns the events since the last call.
     pub(crate) fn take_news(&mut self, now_ms: i64) -> News {
         let before = self.mode_before.take();
         News {
@@ -196,8 +202,10 @@ impl State {
         }
     }
 
-    /// The moment before which a peer must have been last seen to have expired.
+    /// A peer that was last seen before this time has expired, in Unix milliseconds.
     pub(crate) fn cutoff_ms(&self, now_ms: i64) -> i64 {
+        // Leases stand still during an outage, so the cutoff stays where it was when the outage
+        // began.
         let as_of_ms = match (self.storage, self.write_begun) {
             (Storage::Fails { since_ms }, _) => since_ms,
             (_, Some(begun)) if begun.age_ms() > SLOW_COMMIT_MS => {
@@ -208,7 +216,7 @@ impl State {
         lease::cutoff_ms(as_of_ms, self.lease.peer_timeout_ms(), &self.outages)
     }
 
-    /// What a batch is planned with now.
+    /// The limits and times with which a batch is planned now.
     pub(crate) fn batch_context(&self, now_ms: i64, cleans_up: bool) -> BatchContext {
         BatchContext {
             now_ms,
@@ -225,12 +233,13 @@ impl State {
         lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
     }
 
-    /// A transaction begins, for which time must not change what it was planned on.
+    /// Records that a transaction begins. Until it ends, time must not change what it was planned
+    /// on.
     pub(crate) fn begin_write(&mut self, now_ms: i64) {
         self.write_begun = Some(Sign::given_at(now_ms));
     }
 
-    /// The transaction under way has ended. One that took long was an outage.
+    /// Records that the transaction has ended. A slow one was an outage.
     pub(crate) fn end_write(&mut self, is_committed: bool, now_ms: i64) {
         if let Some(begun) = self.write_begun.take()
             && is_committed
@@ -240,7 +249,7 @@ impl State {
         }
     }
 
-    /// What is known beside the peers, to be written where its tables are lost.
+    /// Everything except the peers, from which lost tables can be written again.
     pub(crate) fn memory(&self) -> Memory {
         Memory {
             outages: self.outages.clone(),
@@ -248,12 +257,12 @@ impl State {
         }
     }
 
-    /// Adds to a planned batch what time has changed, as far as it writes anything of the kind.
+    /// Adds to a batch the changes that time has made, if the batch writes to the same tables.
     pub(crate) fn add_passed_time(&mut self, batch: &mut Batch, relay_plan: RelayPlan) {
         batch.add_passed_time(relay_plan, &mut self.relay, &self.unsaved_outages);
     }
 
-    /// Follows a transaction that is on disk.
+    /// Applies a plan that is on disk.
     pub(crate) fn apply(&mut self, plan: &Plan) {
         let changes = &plan.changes;
         if let Some(cleanup) = &changes.cleanup {
@@ -263,6 +272,7 @@ impl State {
             self.counters.peers_cleaned += cleanup.expected as u64;
             self.counters.last_cleanup_ms = Some(changes.now_ms);
         }
+        // The order is that of the transaction: cleanup, registrations, TURN offers, renewals.
         for row in &changes.registrations {
             self.directory.put(row);
         }
@@ -276,14 +286,15 @@ impl State {
         if let Some(update) = &plan.relay {
             self.relay.apply(&changes.relay, update);
             self.follow_loads(&update.servers);
-            // A bill or a report may ask for another mode, which the responses must tell.
+            // A bill or a report may change the mode, which the responses to this batch must show.
             self.advance_relay(changes.now_ms);
         }
+        // Outages that were noticed during the transaction are not on disk yet.
         self.unsaved_outages.drain(..changes.outages.len());
     }
 
-    /// Goes on with a database that was changed from outside, or that works again. Its peers are to
-    /// be compared with the directory.
+    /// Resumes work with a database that was changed from outside, or that works again. The caller
+    /// then compares its peers with the directory.
     pub(crate) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
         let Changed {
             relay,
@@ -296,6 +307,7 @@ impl State {
         if let Some(outage) = credited {
             self.add_outage(outage, now_ms);
         }
+        // Sessions and traffic are small tables, so they were read as a whole.
         self.relay = relay.follow(&self.relay);
         self.directory.set_loads(self.relay.sessions.loads());
         if begins_sweep {
@@ -309,19 +321,20 @@ impl State {
             .retain(|outage| !lease::is_spent(outage, cutoff_ms));
     }
 
-    /// Whether the last sign of life is too long ago.
+    /// Whether the last sign of life is too old.
     fn is_overdue(&self) -> bool {
         self.sign_of_life.age_ms() > self.lease.max_gap_ms()
     }
 
-    /// Credits a time in which the process stood still. The actor gives a sign of life twice a
-    /// second; one that is long overdue means that nobody could be heard meanwhile: the process was
-    /// stopped, its container frozen, or its thread held up.
+    /// Credits a time in which the process stood still. The actor gives a sign of life twice per
+    /// second. If one is long overdue, the process was stopped, its container was frozen or its
+    /// thread was blocked, and no peer could renew meanwhile.
     fn notice_gap(&mut self, now_ms: i64) {
         if self.is_overdue() {
             let outage = self.sign_of_life.outage_until(now_ms);
             self.sign_of_life = Sign::given_at(now_ms);
-            // A database that fails is an outage from its first failure on.
+            // While the database fails, the whole time since its first failure is one outage
+            // already.
             if let Storage::Works(_) = self.storage {
                 self.credit(outage);
             }
@@ -334,13 +347,13 @@ impl State {
         self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 
-    /// The actor works.
+    /// Records that the actor runs.
     pub(crate) fn give_sign_of_life(&mut self, now_ms: i64) {
         self.notice_gap(now_ms);
         self.sign_of_life = Sign::given_at(now_ms);
     }
 
-    /// Credits the time that it took to read the tables, in which nobody was heard, if it was long.
+    /// Credits the time that loading the tables took, if it was long, because no peer could renew.
     pub(crate) fn credit_load(&mut self, now_ms: i64) {
         if now_ms - self.started_ms > SLOW_COMMIT_MS {
             self.credit(Outage {
@@ -350,7 +363,7 @@ impl State {
         }
     }
 
-    /// Ends the sessions on servers that are not there any more.
+    /// Ends the sessions on TURN servers that are no longer registered.
     pub(crate) fn end_sessions_on_missing(&mut self, now_ms: i64) {
         let Self {
             directory, relay, ..

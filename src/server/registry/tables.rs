@@ -1,4 +1,4 @@
-//! Reads the tables into memory, and writes batches that were planned on what is in memory.
+//! Reads the tables into memory, and writes planned batches.
 
 use super::directory::{Directory, Filling, MAX_OWN_ROW_ID};
 use super::journal;
@@ -10,10 +10,10 @@ use crate::server::model::Outage;
 use crate::server::progress::Progress;
 use crate::server::storage::{Changes, CommitOutcome, DataVersion, RelayRows, StorageError, Store};
 
-/// What the peers of a table may take beyond the budget at a start, at most, in bytes.
+/// At a start, the peers may exceed the memory budget by at most this many bytes.
 const MAX_EXCESS_BYTES: usize = 64 << 20;
 
-/// What a [`Relay`] is made with, besides its rows.
+/// What a [`Relay`] needs besides its rows.
 #[derive(Clone, Debug)]
 pub(crate) struct RelayConfig {
     pub cost: CostConfig,
@@ -21,29 +21,29 @@ pub(crate) struct RelayConfig {
     pub sent: SentBytes,
 }
 
-/// What a write leaves behind.
+/// The result of a write.
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The batch is on disk.
     Committed,
-    /// Nothing was written: the table may not equal the directory any more.
+    /// Nothing was written, because the table may differ from the directory.
     Changed(Box<Changed>),
 }
 
-/// The tables as they are in memory.
+/// The tables in memory.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub directory: Directory,
     pub relay: Relay,
     pub version: DataVersion,
-    /// How many rows are in `peers_quarantine`.
+    /// The number of rows in `peers_quarantine`.
     pub quarantined: u64,
     /// Whether memory holds all rows of the table.
     pub is_whole: bool,
 }
 
-/// Commits `changes`, or reads the tables that are small anew if memory may not equal the database.
-/// What was in tables that are missing comes from `view`.
+/// Commits `changes`. If memory may differ from the database, it reads the small tables again
+/// instead. Missing tables are written from `view`.
 pub(crate) async fn commit_or_reload(
     store: &Store,
     changes: &Changes,
@@ -60,7 +60,7 @@ pub(crate) async fn commit_or_reload(
             None
         }
         Storage::Fails { since_ms } => {
-            // To write first is cheap, and shows whether it is worth reading the table.
+            // A write is cheap, and shows whether reading the table is worth trying.
             let outage = Outage {
                 from_ms: since_ms,
                 until_ms: changes.now_ms,
@@ -90,8 +90,8 @@ impl RelayConfig {
     }
 }
 
-/// Reads all tables, as far as there is memory for the peers: those whose leases run out first are
-/// removed if there is not.
+/// Reads all tables. If the peers do not fit into memory, it removes those whose leases run out
+/// first.
 pub(crate) async fn load(
     store: &Store,
     relay_config: &RelayConfig,
@@ -99,8 +99,8 @@ pub(crate) async fn load(
     now_ms: i64,
     progress: &Progress,
 ) -> Result<Tables, StorageError> {
-    // A little more than while it runs, where peers may exceed the budget a little: whoever had a place
-    // keeps it over a restart.
+    // The limit is a little higher than while the registry runs: a running registry may exceed its
+    // budget slightly, and a restart should not remove those peers.
     let mut filling = Filling::new(max_bytes + (max_bytes / 8).min(MAX_EXCESS_BYTES));
     let add = |row| filling.add(&row);
     let loaded = store
@@ -111,7 +111,8 @@ pub(crate) async fn load(
     let mut is_whole = true;
     if !shed.is_empty() {
         journal::shed(shed.len(), max_bytes);
-        // With rows that memory does not hold, the start goes on as if writes failed.
+        // If the rows cannot be deleted, the table differs from memory. The registry then starts as
+        // if writes failed, and compares the two once writes work.
         is_whole = store.delete_rows(&shed).await.is_ok();
     }
     let mut relay = relay_config.relay(loaded.relay);

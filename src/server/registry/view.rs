@@ -1,9 +1,9 @@
-//! Answers those who read, on the threads that ask.
+//! Serves reads on the threads of the readers.
 //!
-//! A reader looks at the state under a lock that many hold at once, for as long as it takes to
-//! collect a page. The actor never sees a read, so no number of them can hold it up; it takes the
-//! lock for itself for the moment in which it changes the state after a commit, and comes first
-//! when readers wait, too. Measured beside reads as messages of the actor: see benches/README.md.
+//! A reader holds a shared lock on the state while it collects a page, and many readers hold it at
+//! once. The actor receives no message for a read, so reads cannot delay it by their number. It
+//! takes the exclusive lock only to change the state after a commit, and has priority over waiting
+//! readers. benches/README.md compares this with reads as messages to the actor.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
@@ -17,25 +17,25 @@ use super::state::{State, Storage};
 use crate::clock::Clock;
 use crate::server::policy::cost::ModeLimits;
 
-/// How long the status waits for the state before it says that the registry is stuck.
+/// How long the status waits for the lock before it reports that the registry is stuck.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long it waits between two looks.
+/// The pause between two attempts.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long the status waits for a transaction to end before it shows sessions as they were when the
-/// transaction began. Most take less than a tenth of this.
+/// How long the status waits for a transaction to end before it shows the sessions as of the
+/// beginning of that transaction. Most transactions take less than a tenth of this.
 const RELAY_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a reader leaves the state alone between two steps of bringing it up to now.
+/// The pause between two steps in which a reader brings the state up to date.
 const ADVANCE_PAUSE: Duration = Duration::from_millis(1);
 
 /// The state; clones share it.
 #[derive(Clone)]
 pub(crate) struct View {
     state: Arc<RwLock<State>>,
-    /// Held by the reader that brings the state up to now, so that one at most competes with the
-    /// actor for the state.
+    /// Held by the reader that brings the state up to date, so that at most one reader competes
+    /// with the actor for the lock.
     advancing: Arc<Mutex<()>>,
     clock: Arc<dyn Clock>,
 }
@@ -50,7 +50,7 @@ impl View {
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
-        // A panic of the actor is told by its mailbox; what it left behind is no worse to read.
+        // The mailbox of the actor reports its panic. The state that it left is safe to read.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,6 +62,7 @@ impl View {
         let now_ms = self.advance().await;
         let state = self.read();
         let membership = state.directory.membership(&query.extent, now_ms);
+        // A strict mode lists fewer peers, to save traffic.
         let limits = ModeLimits::of(state.relay.mode(now_ms));
         let max_listed = limits.max_listed.unwrap_or(usize::MAX);
         let bounds = Bounds {
@@ -86,10 +87,13 @@ impl View {
         self.read().directory.list_turn_servers(max, now_ms)
     }
 
-    /// Tells how the registry is, and never waits for long.
+    /// Returns the status, or an error after [`STATUS_PATIENCE`], so that health checks get a
+    /// response.
     pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
         let pauses = |patience: Duration| patience.div_duration_f64(STATUS_PAUSE) as u32;
         for pause in 0..pauses(STATUS_PATIENCE) {
+            // An attempt that does not block lets a health check time out even if the lock is never
+            // freed.
             match self.state.try_write() {
                 Ok(state)
                     if pause < pauses(RELAY_PATIENCE)
@@ -123,16 +127,16 @@ impl View {
         }
     }
 
-    /// Brings the state up to now, which it returns. Peers that have run out together cease to be
-    /// listed bit by bit, with whatever else waits done in between; nobody is told of them
-    /// meanwhile.
+    /// Brings the state up to date and returns the time. If many peers expire together, they are
+    /// removed in steps, so that other work runs in between. No reader lists a peer that has
+    /// expired: it waits here until the last step is done.
     async fn advance(&self) -> i64 {
         let now_ms = self.clock.now_ms();
         if self.is_up_to(now_ms) {
             return now_ms;
         }
         let _advancing = self.advancing.lock().await;
-        // Another reader may have done it meanwhile.
+        // Another reader may have done the work while this one waited.
         let mut now_ms = self.clock.now_ms();
         if self.is_up_to(now_ms) {
             return now_ms;

@@ -1,4 +1,4 @@
-//! How the actor writes a batch, and what it does once that is on disk.
+//! How the actor writes a batch, and what it does after the commit.
 
 use actix::{AsyncContext, Context};
 
@@ -12,32 +12,36 @@ use crate::server::registry::reply::{Committed, Receipt};
 use crate::server::registry::tables;
 use crate::server::storage::{Cleanup, StorageError};
 
-/// The maximum time for which comparisons with the table put off cleanups, in milliseconds.
+/// The maximum time for which comparisons with the table delay cleanups, in milliseconds.
 const MAX_RESYNC_MS: i64 = 5_000;
 
 impl RegistryActor {
-    /// Plans a batch and begins its transaction. A batch of refusals has nothing to write, but must
-    /// not refuse what is in the table by now.
+    /// Plans a batch and begins its transaction. Even a batch that writes nothing goes to the
+    /// database: its refusals were decided on memory, and the table may have changed since.
     pub(crate) fn plan_and_commit(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
-        // While somebody writes again and again, no comparison comes to its end. Then a cleanup is
-        // tried all the same: if it meets other rows than it should, it fails, and is put off.
+        // While another program writes again and again, no comparison ends. After a time the actor
+        // cleans up all the same: the guard fails the transaction if the table has other rows than
+        // planned.
         let is_compared = match self.comparison.since_ms {
             Some(since_ms) => clock::machine_ms() - since_ms > MAX_RESYNC_MS,
             None => true,
         };
         let cleans_up = is_compared && now_ms >= self.no_cleanup_until_ms;
         let context = self.advance(now_ms, |state| {
-            // From here on readers leave alone what is planned on.
+            // From here on readers do not change the state that the batch is planned on.
             state.begin_write(now_ms);
             state.batch_context(now_ms, cleans_up)
         });
+        // Planning takes a read lock only, so that readers can list peers meanwhile.
         let (relay_plan, rest) = {
             let state = self.view.read();
             batch.plan(&state.directory, &state.relay, context)
         };
         self.inbox.put_back(rest);
+        // When the database refuses a batch of one mutation, a probe with another peer's row shows
+        // whether it refuses all writes or only this one.
         let is_alone = batch.mutations.len() <= 1 && batch.plan.changes.cleanup.is_none();
         let (storage, other_row) = {
             let mut state = self.view.write();
@@ -70,7 +74,7 @@ impl RegistryActor {
         });
     }
 
-    /// Makes the state follow a transaction, and sends everyone in it a reply.
+    /// Applies a committed batch to the state, and sends the replies.
     pub(crate) fn apply(&mut self, batch: Batch) {
         let now_ms = batch.plan.changes.now_ms;
         if let Some(cleanup) = &batch.plan.changes.cleanup {
@@ -78,7 +82,8 @@ impl RegistryActor {
         }
         let view = self.view.clone();
         let mut state = view.write();
-        // In one with what follows: a reader in between would let time pass over what was planned.
+        // The same lock covers all that follows: between two locks, a reader could end sessions
+        // that the plan relies on.
         state.end_write(true, self.clock.now_ms());
         state.apply(&batch.plan);
         let news = state.take_news(now_ms);
@@ -89,6 +94,8 @@ impl RegistryActor {
             turn_servers: state.directory.turn_servers(),
             cleaned: self.untold,
         };
+        // The counters change before any reply is sent, so that a client sees its own request
+        // counted.
         for mutation in &batch.mutations {
             state.counters.count(mutation);
         }
@@ -109,9 +116,11 @@ impl RegistryActor {
         if cleanup.before.0 < cleanup.cutoff_ms
             && !self.maintenance.contains(&Maintenance::CleanupRest)
         {
-            // Some were left, so that nobody had to wait.
+            // The cleanup was limited to keep the transaction short, so another one removes the
+            // rest.
             self.maintenance.push(Maintenance::CleanupRest);
         }
+        // A backup cleanup without mutations has no sender to whom the count could be sent.
         if !is_backup || !batch.mutations.is_empty() {
             self.untold += cleaned;
         }

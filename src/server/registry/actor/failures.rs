@@ -1,4 +1,4 @@
-//! What the actor does about a batch that was not written.
+//! What the actor does with a batch that was not written.
 
 use super::registry_actor::RegistryActor;
 use crate::server::registry::batch::Batch;
@@ -7,17 +7,19 @@ use crate::server::registry::journal;
 use crate::server::registry::state::Storage;
 use crate::server::storage::StorageError;
 
-/// How long nothing is cleaned up after the database has refused a cleanup, in milliseconds.
+/// How long the actor waits after the database has refused a cleanup, in milliseconds.
 const CLEANUP_PAUSE_MS: i64 = 60_000;
 
 impl RegistryActor {
-    /// Finds the mutation that a trigger or a check of an operator refuses, so that everyone else goes
-    /// on: tries the batch again without its cleanup first, then half by half.
+    /// Finds the mutation that a trigger or a check constraint refuses, so that the others succeed.
+    /// First it tries the batch again without its cleanup, then each half of it.
     pub(crate) fn isolate(&mut self, mut batch: Batch, error: &StorageError) {
         let now_ms = self.clock.now_ms();
         {
             let mut state = self.view.write();
             state.end_write(false, now_ms);
+            // The changes that time made were part of the failed transaction. A later one must
+            // write them.
             if let Some(unsaved) = batch.plan.unsaved.take() {
                 state.relay.put_back(&unsaved);
             }
@@ -47,8 +49,9 @@ impl RegistryActor {
         }
     }
 
-    /// Answers everyone in a batch that failed as the database takes no writes: since its beginning,
-    /// as it may have waited long for the database.
+    /// Refuses all mutations of a batch because the database takes no writes. The failure counts
+    /// from `since_ms`, when the batch was planned, because it may have waited long for the
+    /// database.
     pub(crate) fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
         let mut state = self.view.write();
         state.end_write(false, since_ms);

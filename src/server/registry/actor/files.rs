@@ -1,4 +1,4 @@
-//! What the actor does about the files of the database.
+//! What the actor does with the database files.
 
 use std::mem;
 
@@ -9,11 +9,12 @@ use crate::server::registry::journal;
 use crate::server::registry::state::Storage;
 use crate::server::storage::{FileGone, Known};
 
-/// Pages that a backup cleanup gives back at most: some 50 ms.
+/// The maximum number of pages that a backup cleanup returns to the file system, which takes about
+/// 50 ms.
 const MAX_VACUUMED_PAGES: u32 = 2000;
 
 impl RegistryActor {
-    /// Lets the file shrink a little, if much of it is free.
+    /// Shrinks the file a little if much of it is free.
     pub(crate) fn give_back_pages(&self) {
         let store = self.store.clone();
         actix::spawn(async move {
@@ -25,7 +26,8 @@ impl RegistryActor {
         });
     }
 
-    /// Moves the log into the file, so that there is little to read after a crash.
+    /// Moves the write-ahead log into the database file, so that a start after a crash has little
+    /// to read.
     pub(crate) fn checkpoint(&self) {
         let store = self.store.clone();
         actix::spawn(async move {
@@ -35,8 +37,8 @@ impl RegistryActor {
         });
     }
 
-    /// Looks whether the files are still there and hold what was written. If not, nothing is accepted any more, what is known
-    /// is written to a new file, and the actor ends.
+    /// Checks that the files still exist and hold what was written. If not, the actor refuses all
+    /// mutations, writes what it knows to a new file, and stops.
     pub(crate) fn check_files(&mut self, ctx: &mut Context<Self>) {
         if mem::replace(&mut self.is_checking_files, true) {
             return;
@@ -55,7 +57,7 @@ impl RegistryActor {
     fn give_up(&mut self, gone: FileGone, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.is_checking_files = true;
-        // Health must say so at once.
+        // The health check must fail at once.
         let mut state = self.view.write();
         if let Storage::Works(_) = state.storage {
             state.storage = Storage::Fails { since_ms: now_ms };
@@ -64,13 +66,14 @@ impl RegistryActor {
         let (store, registry) = (self.store.clone(), ctx.address());
         actix::spawn(async move {
             store.refuse_work().await;
-            // It comes behind the news of the last commit, so that memory has that too.
+            // This message arrives after the result of the last commit, so memory includes that
+            // commit.
             registry.do_send(Rescue { gone });
         });
     }
 }
 
-/// Tells the actor to write all that is known to a new file, and to end.
+/// Makes the actor write everything it knows to a new file, and stop.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Rescue {
@@ -94,7 +97,7 @@ impl Handler<Rescue> for RegistryActor {
             now_ms,
             alive_at_ms,
             memory,
-            // Some at a time, so that nobody who reads waits long.
+            // The peers are read in parts, so that no reader waits long for the lock.
             peers: move || view.read().directory.rows(parts.next()?),
         };
         let store = self.store.clone();
@@ -102,7 +105,7 @@ impl Handler<Rescue> for RegistryActor {
         let ended = rescue.into_actor(self).map(|lost, actor, ctx| {
             journal::files_lost(&lost);
             if let Some(alive) = actor.alive.take() {
-                // Nobody listens any more if the process is being torn down.
+                // The receiver is gone if the process is being shut down.
                 let _ = alive.send(lost);
             }
             ctx.stop();

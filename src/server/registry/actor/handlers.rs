@@ -1,4 +1,4 @@
-//! How the actor answers its messages.
+//! The message handlers of the actor.
 
 use actix::{ActorContext, ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::oneshot;
@@ -55,7 +55,8 @@ impl Handler<Drain> for RegistryActor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (drained, done) = oneshot::channel();
         self.drained = Some(drained);
-        // The outage that begins now is reckoned from the last sign of life.
+        // The outage that begins now is computed from the last sign of life, so one is recorded
+        // now.
         self.add_maintenance(Maintenance::MarkAlive, ctx);
         let closed = done.into_actor(self).map(|closed, _, ctx| {
             ctx.stop();

@@ -1,12 +1,13 @@
 //! The one actor that owns the database.
 //!
-//! Mutations queue up while a transaction is under way; the next one takes all that wait. Commits
-//! run outside the actor's context, as futures spawned on its context would all be polled at each
-//! wake, and report back by message.
+//! Mutations wait while a transaction is under way; the next transaction takes all of them. Commits
+//! run outside the actor's context and report back by message, because the context would poll each
+//! of its futures at every wake-up.
 //!
-//! [`registry_actor`] has the fields and the timers, and chooses what comes next; [`start`] fills it
-//! from the tables. [`batches`] writes, [`failures`] copes where that fails, [`resyncing`] compares
-//! memory with a table that somebody else has changed, and [`files`] watches the files.
+//! [`registry_actor`] has the fields and the timers, and chooses the next piece of work; [`start`]
+//! fills it from the tables. [`batches`] writes, [`failures`] handles a write that fails,
+//! [`resyncing`] compares memory with a table that another program has changed, and [`files`]
+//! checks the files.
 
 mod batches;
 mod failures;

@@ -1,4 +1,4 @@
-//! The fields of the actor, its timers, and what it does next.
+//! The fields of the actor, its timers, and the choice of its next work.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -21,56 +21,56 @@ use crate::server::registry::view::View;
 use crate::server::resident;
 use crate::server::storage::{FilesLost, StorageError, Store};
 
-/// The maximum of mutations that share a transaction: enough to make the cost of the commit itself
-/// vanish, few enough that a transaction takes milliseconds.
+/// The maximum number of mutations in a transaction: large enough to make the cost of the commit
+/// negligible, small enough that a transaction takes milliseconds.
 const BATCH_MUTATIONS: usize = 1024;
 
 /// How often the actor gives a sign of life.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often the files are compared with the ones that were opened.
+/// How often the actor checks that the files are the ones it opened.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When the process first records that it is alive; then after twice as long, and so on, until it
-/// does so every tenth of a lease. A process that is killed soon after each start would otherwise
-/// never have lived, and nobody's lease would run out.
+/// When the process first records that it is alive. The interval then doubles until it is a tenth
+/// of a lease. A process that is killed soon after each start would otherwise leave no record of
+/// its up-time, and no lease would ever run out.
 const FIRST_MARK: Duration = Duration::from_millis(250);
 
-/// The owner of the database, the queue before it and the state after it.
+/// The owner of the database, the inbox and the state.
 pub(crate) struct RegistryActor {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub config: LeaseConfig,
-    /// To read the tables anew with.
+    /// The configuration for reading the tables again.
     pub relay_config: RelayConfig,
     pub view: View,
     pub inbox: Inbox,
     pub maintenance: Vec<Maintenance>,
-    /// Peers that cleanups of mutations removed and no response has told of: a cleanup that takes
-    /// several transactions tells the rest to the next sender.
+    /// Peers that cleanups have removed and that no reply has counted. If a cleanup takes several
+    /// transactions, the next sender's reply counts the rest.
     pub untold: usize,
-    /// A transaction or a read of the table is under way.
+    /// Whether a transaction or a read of the table is under way.
     pub is_writing: bool,
     pub comparison: Comparison,
-    /// Batches that are to be planned again, in this order.
+    /// Batches to plan again, in this order.
     pub retried: VecDeque<Batch>,
-    /// Until when nothing is cleaned up, in Unix milliseconds.
+    /// No cleanup runs before this time, in Unix milliseconds.
     pub no_cleanup_until_ms: i64,
     pub journal: Journal,
     pub pulse: Arc<Pulse>,
     pub drained: Option<oneshot::Sender<Result<(), StorageError>>>,
-    /// Dropped with the actor, however it ends; tells why, if the files are lost.
+    /// Dropped with the actor, however it ends. If the files are lost, it sends the reason.
     pub alive: Option<oneshot::Sender<FilesLost>>,
     pub is_checking_files: bool,
 }
 
 impl RegistryActor {
-    /// What readers look at.
+    /// The state, for readers.
     pub(crate) fn view(&self) -> View {
         self.view.clone()
     }
 
-    /// What the actor is at, for other threads.
+    /// The activity of the actor, for other threads.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
@@ -85,12 +85,12 @@ impl RegistryActor {
         (state.directory.registered(), state.directory.active())
     }
 
-    /// Gives a sign of life.
+    /// Gives a sign of life, twice per second.
     fn tick(&mut self) {
         let now_ms = self.clock.now_ms();
         self.pulse.turn(clock::machine_ms());
         self.enter(Phase::Expiring);
-        // Read before the lock is taken: readers need not wait for a file of the system.
+        // This is read before the lock is taken, so that readers do not wait for a system file.
         let resident_bytes = resident::bytes();
         self.advance(now_ms, |state| {
             if let Some(bytes) = resident_bytes {
@@ -101,7 +101,7 @@ impl RegistryActor {
         self.enter(Phase::Waiting);
     }
 
-    /// Brings the state up to now, and logs what is new.
+    /// Brings the state up to `now_ms`, calls `then` under the same lock, and logs the events.
     pub(crate) fn advance<T>(&mut self, now_ms: i64, then: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.view.write();
         state.give_sign_of_life(now_ms);
@@ -136,11 +136,14 @@ impl RegistryActor {
             return;
         }
         let is_resync_next = self.comparison.is_next || !self.has_work() && self.drained.is_none();
+        // A step of a comparison and a batch alternate, so that neither delays the other for long.
         match self.comparison.step {
             Some(step) if is_resync_next => self.step_resync(step, ctx),
             resync if self.has_work() => {
                 let batch = self.next_batch();
                 match resync {
+                    // During a comparison the directory may be wrong about the batch's peers, so
+                    // their rows are read first.
                     Some(_) => self.refresh(batch, ctx),
                     None => self.plan_and_commit(batch, ctx),
                 }
@@ -161,26 +164,26 @@ impl RegistryActor {
         })
     }
 
-    /// A transaction or a read of the table begins.
+    /// Records that a transaction or a read of the table begins.
     pub(crate) fn begin_io(&mut self) {
         self.is_writing = true;
         self.pulse.begin_commit(clock::machine_ms());
     }
 
-    /// It has ended.
+    /// Records that it has ended.
     pub(crate) fn end_io(&mut self) {
         self.is_writing = false;
         self.pulse.end_commit();
     }
 
-    /// Closes the database once everything is written, if the registry is draining.
+    /// Closes the database if the registry is draining. Called when nothing is left to write.
     fn finish_drain(&mut self) {
         let Some(drained) = self.drained.take() else {
             return;
         };
         let store = self.store.clone();
         actix::spawn(async move {
-            // Nobody listens any more if the process is being torn down.
+            // The receiver is gone if the process is being shut down.
             let _ = drained.send(store.close().await);
         });
     }
@@ -207,7 +210,7 @@ impl Actor for RegistryActor {
     }
 }
 
-/// Records that the registry is alive after `wait`, and again after twice as long.
+/// Records after `wait` that the registry is alive, and again after twice that time.
 fn mark_alive(ctx: &mut Context<RegistryActor>, wait: Duration) {
     ctx.run_later(wait, move |actor, ctx| {
         actor.add_maintenance(Maintenance::MarkAlive, ctx);

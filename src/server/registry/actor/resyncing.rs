@@ -11,10 +11,10 @@ use crate::server::registry::resync::{self, Resync, SLICE_ROWS};
 use crate::server::registry::state::{Changed, Storage};
 use crate::server::storage::{PeerRows, StorageError, Store};
 
-/// A table that is compared as a whole before the next batch.
+/// A table of at most this many rows is compared completely before the next batch.
 const SMALL_TABLE_ROWS: usize = 2_000;
 
-/// Tells the actor which rows were found.
+/// Reports the rows that were read.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct RowsRead {
@@ -22,25 +22,26 @@ struct RowsRead {
     result: Result<PeerRows, StorageError>,
 }
 
-/// Which rows were to be read.
+/// The rows to read.
 #[derive(Debug)]
 enum Sought {
-    /// Those of the peers of a batch, which is written then.
+    /// The rows of a batch's peers. The batch is written next.
     OfBatch(Box<Batch>, Vec<PeerId>),
-    /// The next ones in order.
+    /// The next rows in order of their keys.
     Next,
-    /// None: the peers of some parts of the directory are to be looked through.
+    /// No rows. This step searches some parts of the directory for peers without a row.
     Nothing { part: usize },
 }
 
 impl RegistryActor {
-    /// Begins to compare the table with the directory, before the batch is planned again.
+    /// Begins to compare the table with the directory. The batch is planned again afterwards.
     pub(crate) fn begin_resync(&mut self, changed: Changed, batch: Batch) {
         let now_ms = self.clock.now_ms();
         let mut state = self.view.write();
         state.end_write(false, now_ms);
         let (peers, credited) = (state.directory.registered(), changed.credited);
-        // One under way goes on, and another one follows, lest none ever ends.
+        // A comparison under way continues, and another one follows it. If each change started it
+        // from the first row again, it might never end.
         self.comparison.is_stale = self.comparison.step.is_some();
         state.begin_resync(changed, now_ms, !self.comparison.is_stale);
         drop(state);
@@ -53,7 +54,7 @@ impl RegistryActor {
         self.comparison.is_next = true;
     }
 
-    /// Takes one step of the comparison.
+    /// Runs one step of the comparison.
     pub(crate) fn step_resync(&mut self, step: Resync, ctx: &mut Context<Self>) {
         self.comparison.is_next = false;
         match step {
@@ -64,14 +65,14 @@ impl RegistryActor {
                 });
             }
             Resync::Peers { part } => self.read(Sought::Nothing { part }, ctx, async |_| {
-                // Whatever waits on this thread comes first.
+                // Other tasks on this thread run first.
                 tokio::task::yield_now().await;
                 Ok(PeerRows::default())
             }),
         }
     }
 
-    /// Reads the rows of a batch's peers before it is planned.
+    /// Reads the rows of a batch's peers before the batch is planned.
     pub(crate) fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
         self.comparison.is_next = true;
         let ids = resync::peers_of(&batch);
@@ -94,8 +95,8 @@ impl RegistryActor {
         });
     }
 
-    /// Follows what was read. Small tables are done with at once, so that whoever wrote into one
-    /// finds it followed by the next response.
+    /// Updates the directory from the rows that were read. A small table is finished at once: an
+    /// operator who has changed it sees the change in the next response.
     fn follow_rows(&mut self, rows: &PeerRows) {
         let mut state = self.view.write();
         let mut next = Some(resync::follow_rows(&mut state, rows));
@@ -110,12 +111,14 @@ impl RegistryActor {
 
     fn end_step(&mut self, next: Option<Resync>) {
         self.comparison.step = next;
+        // The table changed during the comparison, in rows that were perhaps compared already.
         if next.is_none() && std::mem::take(&mut self.comparison.is_stale) {
             self.view.write().directory.begin_sweep(0);
             self.comparison.step = Some(Resync::new());
         } else if next.is_none() {
             self.comparison.since_ms = None;
             let mut state = self.view.write();
+            // Only now is it certain which TURN servers are no longer registered.
             state.end_sessions_on_missing(self.clock.now_ms());
             let peers = state.directory.registered();
             drop(state);
@@ -123,7 +126,7 @@ impl RegistryActor {
         }
     }
 
-    /// The database cannot be read; the comparison begins anew when it works again.
+    /// Handles a failed read. A new comparison begins once the database works again.
     fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
         self.comparison.step = None;
         self.comparison.is_stale = false;

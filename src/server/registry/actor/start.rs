@@ -1,4 +1,4 @@
-//! How the actor begins: with what is in the tables.
+//! How the actor starts from the tables.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::server::resident;
 use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
 impl RegistryActor {
-    /// Goes on with the leases in `store`.
+    /// Makes the actor from the tables, and resumes the leases.
     pub(crate) async fn resume(
         store: Store,
         clock: Arc<dyn Clock>,
@@ -44,6 +44,7 @@ impl RegistryActor {
             quarantined,
             is_whole,
         } = tables::load(&store, &relay_config, max_bytes, now_ms, progress).await?;
+        // If the last process could not write, that outage is not over until a write succeeds.
         let storage = match resumed.stalled_since_ms {
             Some(since_ms) => Storage::Fails { since_ms },
             None if is_whole => Storage::Works(version),
@@ -85,7 +86,7 @@ impl RegistryActor {
 }
 
 fn relay_config(config: &Config, sent: SentBytes) -> RelayConfig {
-    // Sessions that have ended must not keep new peers out.
+    // Ended sessions take memory, and must not leave too little of it for new peers.
     let max_ended = config.lease.max_memory_bytes / 8 / SESSION_BYTES;
     RelayConfig {
         cost: config.cost.clone(),
@@ -97,7 +98,7 @@ fn relay_config(config: &Config, sent: SentBytes) -> RelayConfig {
     }
 }
 
-/// Brings a state that was loaded up to now.
+/// Brings a loaded state up to date.
 fn catch_up(state: &mut State, now_ms: i64) {
     if let Storage::Works(_) = state.storage {
         state.credit_load(now_ms);

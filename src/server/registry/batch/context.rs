@@ -1,4 +1,4 @@
-//! What a batch is planned with, besides the state.
+//! The limits and times with which a batch is planned.
 
 /// What a batch is planned with, besides the state.
 #[derive(Clone, Copy, Debug)]
@@ -6,10 +6,11 @@ pub(crate) struct BatchContext {
     pub now_ms: i64,
     pub cutoff_ms: i64,
     pub max_peers: usize,
-    /// Memory that all peers and sessions may take, in bytes.
+    /// The maximum memory of all peers and sessions, in bytes.
     pub max_bytes: usize,
-    /// Whether the process takes more memory than all that is counted accounts for.
+    /// Whether the process uses more memory than the counted peers and sessions explain.
     pub is_swollen: bool,
-    /// Whether the directory equals the table everywhere, which a cleanup rests on.
+    /// Whether the batch may clean up. A cleanup needs a directory that equals the table
+    /// everywhere.
     pub cleans_up: bool,
 }

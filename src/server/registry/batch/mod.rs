@@ -1,10 +1,11 @@
-//! Turns the mutations that wait into the changes of one transaction.
+//! Turns the waiting mutations into the changes of one transaction.
 //!
-//! The directory equals the table, so what each mutation will meet is known before the
-//! transaction begins. The transaction then works in sets, and fails if it finds otherwise.
+//! The directory equals the table, so the plan knows the rows that each mutation will meet before
+//! the transaction begins. The transaction then writes whole sets of rows, and fails if it finds
+//! other rows than planned.
 //!
-//! [`work`] holds what waits, [`planner`] decides on it in a [`context`], and the [`plan`] is what
-//! the transaction does.
+//! [`work`] holds the mutations, [`planner`] decides on them in a [`context`], and the [`plan`] is
+//! what the transaction does.
 
 mod context;
 mod pending_row;

@@ -1,23 +1,23 @@
-//! Rows as a batch will have changed them.
+//! Rows as they will be after a batch.
 
 use crate::protocol::TurnOffer;
 use crate::server::model::Profile;
 
-/// The row of a peer as the batch will have changed it.
+/// The row of a peer as it will be after the batch.
 pub(crate) struct PendingRow {
     pub(crate) row_id: i64,
     pub(crate) registered_at_ms: i64,
-    /// The TURN offer as it will be.
+    /// The TURN offer after the batch.
     pub(crate) turn: Option<TurnOffer>,
     pub(crate) change: RowChange,
 }
 
-/// How much of a row is written.
+/// Which part of a row is written.
 pub(crate) enum RowChange {
-    /// When the peer was last seen.
+    /// The time at which the peer was last seen.
     Lease,
-    /// That, and the TURN offer.
+    /// That time, and the TURN offer.
     TurnOffer,
-    /// All of it.
+    /// The whole row.
     Profile(Box<Profile>),
 }

@@ -1,4 +1,4 @@
-//! What one transaction does, and what memory is to follow.
+//! The plan of one transaction.
 
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ pub(crate) struct Plan {
     pub changes: Changes,
     /// The peers of `changes.renewals`.
     pub renewed: Vec<Arc<DirectoryPeer>>,
-    /// What memory does not know of `changes.relay`; `None` if nothing of the kind is written.
+    /// The part of `changes.relay` that memory does not have yet; `None` if the batch writes no
+    /// relay changes.
     pub relay: Option<RelayUpdate>,
-    /// What memory knows of `changes.relay`: it is still to be written if this transaction fails.
+    /// The part of `changes.relay` that memory has already. If this transaction fails, a later one
+    /// must write it.
     pub unsaved: Option<Box<RelayChanges>>,
 }

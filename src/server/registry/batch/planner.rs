@@ -1,4 +1,4 @@
-//! Decides what each mutation of a batch comes to, in order of arrival.
+//! Decides on each mutation of a batch, in order of arrival.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,36 +21,37 @@ use crate::server::registry::relay::{GrantedSession, Relay, RelayPlan, RelayPlan
 use crate::server::registry::reply::ReportedUsage;
 use crate::server::storage::{Cleanup, OfferedTurn};
 
-/// The most rows that a cleanup removes. More than that takes the database long enough to be felt
-/// by those who wait, so the rest is for the next transaction.
+/// The maximum number of rows that a cleanup removes. A larger cleanup would delay waiting requests
+/// noticeably, so the next transaction removes the rest.
 const MAX_CLEANED: usize = 2_000;
 
-/// The most work in a batch, besides that of its mutations as such: changes of sets of peers, and
-/// bytes to write. Planned, written and applied in some 10 ms each.
+/// The maximum weight of a batch: changes of sets of peers, and bytes to write. To plan, write and
+/// apply this much takes about 10 ms each. The fixed cost of each mutation is not included.
 const MAX_WEIGHT: usize = 8_192;
 
-/// What it takes to end a session, in changes of sets of peers.
+/// The weight of ending a session, in changes of sets of peers.
 const SESSION_WEIGHT: usize = 4;
 
-/// What peers that are registered may take beyond the budget, at most, in bytes.
+/// Changes of registered peers may exceed the memory budget by at most this many bytes.
 const MAX_RESERVE_BYTES: usize = 32 << 20;
 
-/// Bytes that count as much as a change of a set.
+/// The number of bytes that weighs as much as one change of a set.
 const BYTES_PER_WEIGHT: usize = 512;
 
 pub(crate) struct Planner<'d> {
     directory: &'d Directory,
     context: BatchContext,
-    /// Before which place in the order of leases the batch cleans up, and how many peers are there.
+    /// The cleanup covers the peers before this place in the order of leases.
     cleanup_before: LeaseKey,
     expired: usize,
-    /// The rows of those of them that this batch revives.
+    /// The rows before that place that the cleanup must not remove, because this batch revives
+    /// them.
     spared: Vec<i64>,
-    /// The rows of all peers that had run out and that this batch revives.
+    /// The rows of all expired peers that this batch revives.
     revived: HashSet<i64>,
-    /// Peers whose row is not written as a whole.
+    /// Peers of which the batch writes only the lease or the TURN offer.
     renewed: Vec<Arc<DirectoryPeer>>,
-    /// Peers that registered or offered to relay.
+    /// Peers that registered or sent a TURN offer.
     rows: HashMap<PeerId, PendingRow>,
     inserted: usize,
     relay_bytes: usize,
@@ -64,7 +65,7 @@ impl<'d> Planner<'d> {
     pub(crate) fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
         let max_cleaned = if context.cleans_up { MAX_CLEANED } else { 0 };
         let relay_planner = RelayPlanner::new(relay, context.now_ms);
-        // With the sessions that end on it.
+        // Sessions end with their TURN server, which is part of the work of removing it.
         let weight_of = |peer: &DirectoryPeer| {
             peer.weight() + SESSION_WEIGHT * relay_planner.load(peer.peer_id().as_str())
         };
@@ -87,7 +88,7 @@ impl<'d> Planner<'d> {
         }
     }
 
-    /// Whether the batch is as much work as one may be.
+    /// Whether the batch has reached its maximum weight.
     pub(crate) fn is_full(&self) -> bool {
         self.weight >= MAX_WEIGHT
     }
@@ -116,7 +117,7 @@ impl<'d> Planner<'d> {
         }
     }
 
-    /// Grants relay capacity to a peer that is active, or becomes so by this very batch.
+    /// Grants relay capacity to a peer that is active, or that this batch makes active.
     fn allocate(
         &mut self,
         request: &AllocateTurnRequest,
@@ -129,12 +130,15 @@ impl<'d> Planner<'d> {
         } = self.context;
         let is_active = |peer: &Arc<DirectoryPeer>| {
             !lease::is_expired(peer.last_seen_ms(), cutoff_ms)
+                // An earlier mutation of this batch may have renewed the lease, which the directory
+                // does not show before the commit.
                 || self.revived.contains(&peer.row_id())
         };
         let found = self.directory.get(peer_id.as_str());
         if !found.is_some_and(is_active) && !self.rows.contains_key(peer_id) {
             return Err(RegistryError::UnknownPeer);
         }
+        // New peers of this batch use memory that the directory does not count before the commit.
         let max_bytes = max_bytes.saturating_sub(self.added_bytes);
         let result = self
             .relay
@@ -145,15 +149,15 @@ impl<'d> Planner<'d> {
         Ok(result)
     }
 
-    /// Ends a session. Its holder may have lost its place meanwhile. Returns the traffic that the
-    /// session counts for, in bytes.
+    /// Ends a session. Its peer may have been removed meanwhile. Returns the traffic that is
+    /// counted for the session, in bytes.
     fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
         let bytes = self.relay.release(request)?;
         self.renew_if_known(&request.peer_id);
         Ok(bytes)
     }
 
-    /// Counts what a TURN server reports. It may have lost its place meanwhile.
+    /// Counts a TURN server's report. The server may have been removed meanwhile.
     fn report(&mut self, request: &ReportTurnUsageRequest) -> ReportedUsage {
         let mut accepted = 0;
         self.weight += request.sessions.len();
@@ -174,14 +178,15 @@ impl<'d> Planner<'d> {
         }
     }
 
-    /// Returns whether the peer is registered, if only by this batch.
+    /// Renews the lease of a registered peer. Returns whether the peer is registered or was
+    /// inserted by this batch.
     fn renew_if_known(&mut self, peer_id: &PeerId) -> bool {
         match self.find(peer_id) {
             Some(peer) => {
                 self.renewed.push(Arc::clone(peer));
                 true
             }
-            // Its row is written in any case.
+            // Its whole row is written in any case, with the new lease.
             None => self.rows.contains_key(peer_id),
         }
     }
@@ -194,6 +199,7 @@ impl<'d> Planner<'d> {
         if before.is_some() && !self.has_memory(new_bytes, old_bytes) {
             return Err(RegistryError::RegistryFull);
         }
+        // The peer is replaced: it leaves each of its sets and enters each again.
         self.weight += before.map_or(0, |peer| 2 * peer.weight());
         let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
         row.turn = Some(offer.clone());
@@ -220,6 +226,8 @@ impl<'d> Planner<'d> {
         };
         turn::settle(&mut profile, asked, row.turn.as_ref());
         let withdraws = row.turn.is_some() && profile.turn.is_none();
+        // The digest does not cover TURN. A row that this batch has already changed always counts
+        // as changed, because the directory shows the peer as it was before the batch.
         let is_known = matches!(row.change, RowChange::Lease)
             && before.is_some_and(|peer| {
                 peer.digest() == directory.digest(&profile)
@@ -238,6 +246,7 @@ impl<'d> Planner<'d> {
         let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
         row.turn = profile.turn.clone();
         row.change = RowChange::Profile(profile);
+        // A server that no longer relays leaves its sessions without a relay.
         if withdraws {
             self.weight += SESSION_WEIGHT * self.relay.load(peer_id.as_str());
             self.relay.end_server(peer_id);
@@ -255,6 +264,8 @@ impl<'d> Planner<'d> {
             .directory
             .count_expired()
             .saturating_sub(self.revived.len());
+        // The cleanup of this batch or a later one removes the expired peers, so they do not count
+        // against the maximum, except for those that the batch revives.
         let staying = self.directory.registered() - expired;
         let new_bytes = self.weigh(peer_id, &profile);
         if staying + self.inserted >= self.context.max_peers || !self.has_memory(new_bytes, 0) {
@@ -272,19 +283,20 @@ impl<'d> Planner<'d> {
         Ok(())
     }
 
-    /// Adds the work of writing a profile to that of the batch. Returns the memory that its peer
-    /// takes, in bytes.
+    /// Adds the weight of writing a profile to the batch. Returns the memory that its peer takes,
+    /// in bytes.
     fn weigh(&mut self, peer_id: &PeerId, profile: &Profile) -> usize {
         let bytes = self.directory.max_bytes_of(peer_id.as_str(), profile);
         self.weight += bytes / BYTES_PER_WEIGHT;
         bytes
     }
 
-    /// Whether there is memory for `new_bytes` in the place of `old_bytes`, which it then takes.
+    /// Whether there is memory to replace `old_bytes` with `new_bytes`. If so, it is reserved.
     fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
-        // What a peer takes is reckoned a little high, which must not keep it from a change.
+        // The memory of a peer is estimated a little too high. The reserve keeps the estimate from
+        // refusing a change of a registered peer.
         let reserve_bytes = match old_bytes {
             0 => 0,
             _ => (self.context.max_bytes / 16).min(MAX_RESERVE_BYTES),
@@ -297,14 +309,15 @@ impl<'d> Planner<'d> {
         true
     }
 
-    /// The registered peer of this name, which from now on no cleanup of this batch removes.
+    /// Finds a registered peer, and keeps the cleanup of this batch from removing it.
     fn find(&mut self, peer_id: &PeerId) -> Option<&'d Arc<DirectoryPeer>> {
         let peer = self.directory.get(peer_id.as_str())?;
         let row_id = peer.row_id();
         let last_seen_ms = peer.last_seen_ms();
         if lease::is_expired(last_seen_ms, self.context.cutoff_ms) && self.revived.insert(row_id) {
-            // It is listed again, store by store.
+            // It is listed again, in the set of each of its stores.
             self.weight += peer.weight();
+            // The cleanup runs before the renewals in the transaction, so it must skip this row.
             if (last_seen_ms, row_id) < self.cleanup_before {
                 self.spared.push(row_id);
             }
@@ -312,7 +325,7 @@ impl<'d> Planner<'d> {
         Some(peer)
     }
 
-    /// The pending row of a peer that is registered, if only by this batch.
+    /// The pending row of a peer that is registered or was inserted by this batch.
     fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
         if !self.rows.contains_key(peer_id) {
             let peer = self.find(peer_id)?;
@@ -327,7 +340,7 @@ impl<'d> Planner<'d> {
         self.rows.get_mut(peer_id)
     }
 
-    /// Whether any peer or operator asks for something to be written.
+    /// Whether a mutation of the batch needs a write.
     pub(crate) fn is_needed(&self) -> bool {
         !self.renewed.is_empty() || !self.rows.is_empty() || !self.relay.is_empty()
     }
@@ -364,6 +377,8 @@ impl<'d> Planner<'d> {
             self.renewed
                 .extend(self.directory.get(peer_id.as_str()).cloned());
         }
+        // Rows in the order of their keys are written to neighbouring pages. Renewals hold each row
+        // once, since the guard compares their number with the rows that the statement touched.
         changes.registrations.sort_unstable_by_key(|row| row.row_id);
         self.renewed.sort_unstable_by_key(|peer| peer.row_id());
         self.renewed.dedup_by_key(|peer| peer.row_id());
@@ -379,7 +394,7 @@ impl<'d> Planner<'d> {
         (plan, self.relay.finish())
     }
 
-    /// Ends the sessions of the TURN servers that the cleanup removes.
+    /// Ends the sessions on the TURN servers that the cleanup removes.
     fn end_expired_servers(&mut self) {
         for peer in self.directory.expired_before(self.cleanup_before) {
             if peer.turn().is_some() && self.spared.binary_search(&peer.row_id()).is_err() {

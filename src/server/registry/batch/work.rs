@@ -8,18 +8,18 @@ use crate::server::registry::directory::Directory;
 use crate::server::registry::mutation::Mutation;
 use crate::server::registry::relay::{Relay, RelayPlan};
 
-/// Work that no peer has asked for.
+/// Work that no peer has requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Maintenance {
     /// The backup cleanup is due.
     Cleanup,
-    /// A cleanup has left some peers to the next one.
+    /// A cleanup was limited, and another one removes the rest.
     CleanupRest,
     /// It is time to record that the registry is alive.
     MarkAlive,
 }
 
-/// Mutations and maintenance that share a transaction, and what it does for them.
+/// Mutations and maintenance that share a transaction, with its plan.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// In order of arrival.
@@ -29,9 +29,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Works out what the batch does, given that `directory` and `relay` equal the tables and that
-    /// the first peers that have run out are known as such. Returns what it does about relaying, and
-    /// the mutations that are too much for one batch.
+    /// Plans the batch. `directory` and `relay` must equal the tables, and the directory must have
+    /// moved the first expired peers from the active to the expired ones. Returns the relay plan,
+    /// and the mutations that exceed the maximum weight of a batch.
     pub(crate) fn plan(
         &mut self,
         directory: &Directory,
@@ -49,7 +49,7 @@ impl Batch {
         }
         let rest = self.mutations.split_off(planned);
         let is_needed = planner.is_needed();
-        // To record that the registry is alive is no reason to clean up.
+        // A sign of life alone is no reason to clean up.
         let is_cleanup =
             |it: &Maintenance| matches!(it, Maintenance::Cleanup | Maintenance::CleanupRest);
         let cleans_up = is_needed || self.maintenance.iter().any(is_cleanup);
@@ -59,7 +59,7 @@ impl Batch {
         (relay_plan, rest)
     }
 
-    /// Adds what time has changed, as far as anything of the kind is written.
+    /// Adds the changes that time has made, if the batch writes to the same tables.
     pub(crate) fn add_passed_time(
         &mut self,
         relay_plan: RelayPlan,

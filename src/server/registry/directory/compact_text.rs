@@ -1,17 +1,17 @@
-//! Short texts in few bytes.
+//! A compact form of short texts.
 
 use std::hash::Hash;
 use std::io::Write;
 
-/// Text as bytes behind one that says how to read them; lower-case hexadecimal digits, as of a
-/// hash, take half a byte each.
+/// A text as bytes after a tag byte. Lower-case hexadecimal digits, as in a hash, take half a byte
+/// each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct CompactText(Box<[u8]>);
 
 const PLAIN: u8 = 0;
 const HEX: u8 = 1;
 
-/// Shorter texts save nothing.
+/// A shorter text would save no memory.
 const MIN_HEX_CHARS: usize = 16;
 
 impl CompactText {
@@ -32,12 +32,12 @@ impl CompactText {
         Self(packed.into())
     }
 
-    /// Memory besides the value itself, in bytes.
+    /// Memory on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.0.len().next_multiple_of(8)
     }
 
-    /// Writes the text as a JSON string to the end of `out`.
+    /// Appends the text to `out` as a JSON string.
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         match self.0.split_first() {

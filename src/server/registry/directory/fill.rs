@@ -1,8 +1,8 @@
 //! Fills a directory from a whole table.
 //!
-//! A million peers that are listed one by one, in the order of their rows, take ten seconds: each is
-//! searched for its place in the order of ids, several times over. Listed in the order of ids, each
-//! goes to the end.
+//! To list a million peers one by one, in the order of their rows, takes ten seconds, because each
+//! peer needs several searches for its place in the order of ids. In the order of ids, each peer is
+//! appended without a search.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::peer_set::LARGE_PEER_BYTES;
 use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
-/// Bytes of an id that are compared at once.
+/// Bytes of an id that one comparison covers.
 const KEY_BYTES: usize = 16;
 
-/// A directory that lists nobody yet.
+/// A directory that is being filled and lists no peer yet.
 #[derive(Debug)]
 pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
-    /// Rows for whose peers there was no memory.
+    /// The rows of the peers that did not fit into memory.
     shed: Vec<i64>,
 }
 
@@ -33,10 +33,11 @@ impl Filling {
         }
     }
 
-    /// Adds the peer of a row. If there is no memory, the peers whose leases run out first go.
+    /// Adds the peer of a row. If memory is short, it removes the peers whose leases run out first.
     pub(crate) fn add(&mut self, row: &StoredPeer) {
         let directory = &mut self.directory;
-        // A table names each peer once; an older copy of the row would be no reason to fail.
+        // The table has one row for each peer. Should there be a second one, the start must not
+        // fail.
         if directory.get(row.peer_id.as_str()).is_some() {
             return;
         }
@@ -52,29 +53,31 @@ impl Filling {
         }
     }
 
-    /// Lists everybody. Returns the directory, and the rows for whose peers there was no memory.
+    /// Lists all peers. Returns the directory, and the rows of the peers that did not fit into
+    /// memory.
     pub(crate) fn finish(mut self) -> (Directory, Vec<i64>) {
         let peers = in_order(self.directory.active.values());
         for peer in &peers {
             self.directory.announce(peer);
         }
         drop(peers);
-        // The lists take memory, too.
+        // The lists use memory too, and may exceed the limit only now.
         let shed = self.directory.shed(self.max_bytes);
         self.shed.extend(shed);
         (self.directory, self.shed)
     }
 }
 
-/// The min memory that the lists of a directory will take, in bytes: the list of all peers alone, as
-/// the list of a store that one peer serves takes none. A peer that had a place must not lose it to a
-/// guess that is too high; what all lists take is known at the end.
+/// The min memory that the lists of a directory will take, in bytes. It covers the list of all
+/// peers only, because the list of a store with one peer takes no memory. A guess that is too high
+/// would remove peers that fit; `finish` knows the exact size of all lists.
 fn min_list_bytes(directory: &Directory) -> usize {
     directory.active.len() * LARGE_PEER_BYTES
 }
 
-/// Peers in order of their ids. Most of them differ within a few bytes behind what all ids begin
-/// with, which are kept at hand: to look at the ids themselves takes a hundred times as long.
+/// Sorts peers by id. All ids begin with the same bytes, and most differ within a few bytes after
+/// them. Those bytes are copied into the sort key, because reading the ids themselves takes a
+/// hundred times as long.
 fn in_order<'p>(peers: impl Iterator<Item = &'p Arc<DirectoryPeer>>) -> Vec<Arc<DirectoryPeer>> {
     let peers: Vec<_> = peers.cloned().collect();
     let Some(first) = peers.first() else {

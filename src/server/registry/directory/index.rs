@@ -9,13 +9,13 @@ use super::peer_set::{LARGE_PEER_BYTES, Matching, PeerSet, Split, Wanted};
 use super::pool::Pool;
 use crate::server::policy::selection::{PeerFilter, Traits};
 
-/// About what a peer takes for a store that others serve, too, in bytes: its places in the set, and
-/// the store's id.
+/// The approximate memory of one more peer in a store with other peers, in bytes: its entries in
+/// the set, and the store's id.
 const SHARED_STORE_BYTES: usize = LARGE_PEER_BYTES + size_of::<TextId>();
 
-/// The active peers, all of them and by store, and the texts by which listings are filtered.
+/// The set of all active peers, the set of each store, and the texts that filters use.
 ///
-/// Heartbeats do not come here.
+/// Heartbeats do not change the index.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     everyone: PeerSet,
@@ -42,7 +42,7 @@ impl Index {
             + self.traits.bytes()
     }
 
-    /// Most of what one more peer with a store takes for that store, in bytes.
+    /// The max memory of one more peer for one of its stores, in bytes.
     pub(crate) fn max_bytes_of_store(&self, store: &str) -> usize {
         match self.stores.find(store) {
             Some(_) => SHARED_STORE_BYTES,
@@ -50,7 +50,7 @@ impl Index {
         }
     }
 
-    /// What a peer would free with a store, in bytes.
+    /// The memory that becomes free if a peer leaves a store, in bytes.
     pub(crate) fn bytes_of_store(&self, store: TextId) -> usize {
         if self.stores.users(store) > 1 {
             return 0;
@@ -59,7 +59,7 @@ impl Index {
         heap_bytes + Interner::<PeerSet>::PLACE_BYTES
     }
 
-    /// The shared copy of `traits`, which has one more user.
+    /// Returns the shared copy of `traits`, and adds a user to it.
     pub(crate) fn acquire_traits(&mut self, traits: Traits) -> Arc<SharedTraits> {
         let Self {
             networks, versions, ..
@@ -87,7 +87,7 @@ impl Index {
         }
     }
 
-    /// The ids of some stores, each of which has one more user.
+    /// Returns the ids of some stores, and adds a user to each.
     pub(crate) fn acquire_stores(&mut self, stores: &[String]) -> Box<[TextId]> {
         let stores = stores.iter();
         stores.map(|store| self.stores.acquire(store)).collect()
@@ -103,7 +103,7 @@ impl Index {
         }
     }
 
-    /// The text of a store that somebody uses.
+    /// The text of a store with at least one user.
     pub(crate) fn store(&self, id: TextId) -> Option<&CompactText> {
         self.stores.text(id)
     }
@@ -132,7 +132,7 @@ impl Index {
         }
     }
 
-    /// The peers that match, but for the excluded one.
+    /// The peers that match. The excluded peer is still among them: the caller leaves it out.
     pub(crate) fn matching(&self, filter: &PeerFilter) -> Matching<'_> {
         let set = match &filter.store {
             None => Some(&self.everyone),
@@ -147,7 +147,7 @@ impl Index {
         }
     }
 
-    /// Whether `peer`, which is active, matches, exclusion aside.
+    /// Whether an active peer matches, apart from the exclusion.
     pub(crate) fn matches(&self, filter: &PeerFilter, peer: &DirectoryPeer) -> bool {
         let serves = |store: &String| {
             let id = self.stores.find(store);
@@ -156,7 +156,7 @@ impl Index {
         filter.matches(&peer.traits.traits) && filter.store.as_ref().is_none_or(serves)
     }
 
-    /// What a filter asks of traits; `None` if nobody has what it asks for.
+    /// Translates a filter into ids; `None` if no peer has its network or version.
     fn wanted(&self, filter: &PeerFilter) -> Option<Wanted> {
         let find = |texts: &Interner<()>, text: &Option<String>| match text {
             None => Some(None),

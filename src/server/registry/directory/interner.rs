@@ -1,4 +1,4 @@
-//! Texts that are kept once, however many peers announce them, each with a value of its own.
+//! Texts that are stored once for all peers that announce them, each with its own value.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -7,13 +7,15 @@ use std::mem;
 use super::compact_text::CompactText;
 use super::sharded::ShardedTable;
 
-/// Slots of a page: pages are added and dropped one by one, so that nothing large is ever copied.
+/// Slots of a page. Pages are added and dropped one at a time, so that growth never copies a large
+/// block.
 const PAGE_SLOTS: usize = 1024;
 
-/// What a text takes in the table: four bytes, and one of the table's own, at an average load.
+/// Memory of a text in the hash table, in bytes: four for the id and one of the table's own, at
+/// average load.
 const TABLE_BYTES: usize = 8;
 
-/// Names a text for as long as somebody uses it.
+/// The id of a text, valid while the text has users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TextId(u32);
 
@@ -24,7 +26,7 @@ pub(crate) struct Interner<V> {
     pages: Vec<Option<Page<V>>>,
     /// Pages that have a free slot.
     open: BTreeSet<usize>,
-    /// Places of pages that were dropped.
+    /// Indexes of pages that were dropped.
     dropped: BTreeSet<usize>,
     hasher: RandomState,
     text_bytes: usize,
@@ -57,28 +59,28 @@ impl<V> Default for Interner<V> {
 }
 
 impl<V: Default> Interner<V> {
-    /// Memory of the texts and of all places, used or not, in bytes; values that point elsewhere
-    /// come on top.
+    /// Memory of the texts and of all slots, used or not, in bytes. The heap memory of values is
+    /// not included.
     pub(crate) fn bytes(&self) -> usize {
         let pages = self.pages.len() - self.dropped.len();
         let places = pages * PAGE_SLOTS * mem::size_of::<Slot<V>>();
         self.text_bytes + places + self.ids.len() * TABLE_BYTES
     }
 
-    /// What the place of a text takes, in bytes.
+    /// Memory of a text's slot and table entry, in bytes.
     pub(crate) const PLACE_BYTES: usize = mem::size_of::<Slot<V>>() + TABLE_BYTES;
 
-    /// What one more text takes, in bytes.
+    /// Memory of one more text, in bytes.
     pub(crate) fn max_bytes_of(text: &str) -> usize {
         Self::PLACE_BYTES + CompactText::new(text).heap_bytes()
     }
 
-    /// How many use a text.
+    /// The number of users of a text.
     pub(crate) fn users(&self, id: TextId) -> u32 {
         self.slot(id).map_or(0, |slot| slot.users)
     }
 
-    /// The text's id, if anybody uses it.
+    /// The id of a text, or `None` if it has no users.
     pub(crate) fn find(&self, text: &str) -> Option<TextId> {
         let text = CompactText::new(text);
         let hash = self.hasher.hash_one(&text);
@@ -86,7 +88,7 @@ impl<V: Default> Interner<V> {
         self.ids.get(hash, is_it).copied().map(TextId)
     }
 
-    /// Adds a user of `text`.
+    /// Adds a user of `text`, which is stored if it is new.
     pub(crate) fn acquire(&mut self, text: &str) -> TextId {
         if let Some(id) = self.find(text) {
             self.add_user(id);
@@ -107,14 +109,14 @@ impl<V: Default> Interner<V> {
         id
     }
 
-    /// Adds a user of a text that somebody uses.
+    /// Adds a user of a text that is stored.
     pub(crate) fn add_user(&mut self, id: TextId) {
         if let Some(slot) = self.slot_mut(id) {
             slot.users += 1;
         }
     }
 
-    /// Takes a user from a text, which is forgotten with its last one.
+    /// Removes a user of a text. The text is forgotten with its last user.
     pub(crate) fn release(&mut self, id: TextId) {
         let Some(slot) = self.slot_mut(id) else {
             return;
@@ -153,17 +155,16 @@ impl<V: Default> Interner<V> {
         }
     }
 
-    /// The text.
     pub(crate) fn text(&self, id: TextId) -> Option<&CompactText> {
         self.slot(id).map(|slot| &slot.text)
     }
 
-    /// What is kept with the text.
+    /// The value of the text.
     pub(crate) fn value(&self, id: TextId) -> Option<&V> {
         self.slot(id).map(|slot| &slot.value)
     }
 
-    /// What is kept with the text.
+    /// The value of the text.
     pub(crate) fn value_mut(&mut self, id: TextId) -> Option<&mut V> {
         self.slot_mut(id).map(|slot| &mut slot.value)
     }
@@ -177,13 +178,14 @@ impl<V: Default> Interner<V> {
         self.pages.get_mut(page)?.as_mut()?.slots.get_mut(place)
     }
 
-    /// Puts a slot into the first page that has room.
+    /// Stores a slot in the first page with room. Low pages fill up first, so that high ones become
+    /// empty and are dropped.
     fn store(&mut self, slot: Slot<V>) -> TextId {
         let page = match self.open.first() {
             Some(page) => *page,
             None => self.add_page(),
         };
-        // An open page is there, and has room.
+        // An open page exists and has room.
         let it = self.pages[page].get_or_insert_with(Page::new);
         let place = match it.free.pop() {
             Some(place) => {

@@ -1,4 +1,4 @@
-//! Answers of the directory to those who look for peers.
+//! Listings of peers and of TURN servers.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use super::registered::Directory;
 use super::roster::{From, Roster};
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
 
-/// How long the first page of a caller begins at the same place, in milliseconds.
+/// How long the first page for a caller begins at the same peer, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
-/// The peers and bytes that a listing may have.
+/// The limits of a listing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Peers at most.
+    /// The maximum number of peers.
     pub max_peers: usize,
-    /// Bytes of their JSON at most; one peer is listed in any case.
+    /// The maximum bytes of their JSON. One peer is listed even if it is longer.
     pub max_bytes: usize,
 }
 
@@ -30,26 +30,26 @@ pub(crate) struct Bounds {
 pub(crate) struct PeerListing {
     /// The sample or page.
     pub peers: Vec<ListedEntry>,
-    /// Bytes that their JSON takes, without the commas between them.
+    /// Bytes of their JSON, without the commas between them.
     pub json_bytes: usize,
-    /// How many match, listed or not.
+    /// The number of peers that match, listed or not.
     pub total: usize,
     /// Where the next page begins, if there is one.
     pub next: Option<PageStart>,
 }
 
-/// A peer on its way into a listing.
+/// A peer in a listing that is not yet written.
 #[derive(Debug)]
 pub(crate) struct ListedEntry {
     peer: Arc<DirectoryPeer>,
-    /// When its lease was last renewed as the listing was made, in Unix milliseconds.
+    /// When its lease was last renewed, as of the listing, in Unix milliseconds.
     last_seen_ms: i64,
-    /// Its stores as JSON, if they are to be listed.
+    /// Its stores as JSON, if the listing includes them.
     stores: Option<Box<[u8]>>,
 }
 
 impl ListedEntry {
-    /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
+    /// Appends the peer to `out` in JSON, as a [`ListedPeer`](crate::protocol::ListedPeer).
     pub(crate) fn write_json(&self, out: &mut Vec<u8>, include: Include) {
         let stores = self.stores.as_deref();
         self.peer
@@ -60,16 +60,17 @@ impl ListedEntry {
 /// Active TURN servers with room.
 #[derive(Debug)]
 pub(crate) struct TurnListing {
-    /// As many as were asked for, the least loaded first, with their live sessions.
+    /// The requested number of servers, the least loaded first, each with its number of live
+    /// sessions.
     pub servers: Vec<(u32, Arc<DirectoryPeer>)>,
-    /// How many there are, listed or not.
+    /// The number of servers with room, listed or not.
     pub total: usize,
-    /// When the directory was asked, in Unix milliseconds.
+    /// When the directory was read, in Unix milliseconds.
     pub now_ms: i64,
 }
 
 impl Directory {
-    /// The present state of the membership, as a listing of this extent shows it.
+    /// The present state of the membership, as it identifies a listing of this extent.
     pub(crate) fn membership(&self, extent: &Extent, now_ms: i64) -> Membership {
         let draw = match extent {
             Extent::Page(PageStart::Drawn(caller)) => self.draw(*caller, now_ms),
@@ -81,7 +82,7 @@ impl Directory {
         }
     }
 
-    /// A number that is another one for each caller and each hour, and that nobody foresees.
+    /// A number that differs for each caller and each hour, and that no client can predict.
     fn draw(&self, caller: u64, now_ms: i64) -> u64 {
         self.hasher.hash_one((caller, now_ms.div_euclid(HOUR_MS)))
     }
@@ -111,10 +112,12 @@ impl Directory {
         };
         match extent {
             Extent::Sample(wanted) => {
-                // One more than asked for, in case the excluded peer is drawn.
+                // One more peer than requested, because the excluded peer may be drawn.
                 let wanted = (*wanted).min(bounds.max_peers);
                 let mut peers = sample(&rosters, count, wanted + 1, rng);
                 peers.retain(is_listed);
+                // The drawn peers are sorted, so without this the peers with high ids would be cut
+                // off.
                 peers.shuffle(rng);
                 peers.truncate(wanted);
                 for peer in peers {
@@ -147,13 +150,13 @@ impl Directory {
         listing
     }
 
-    /// The peer that a filter leaves out, if it would be listed otherwise.
+    /// The peer that the filter excludes, if it matches otherwise.
     fn excluded(&self, filter: &PeerFilter) -> Option<&Arc<DirectoryPeer>> {
         let peer = self.get(filter.exclude.as_ref()?.as_str())?;
         (self.is_active(peer) && self.index.matches(filter, peer)).then_some(peer)
     }
 
-    /// Adds a peer to a listing. Returns whether it had room.
+    /// Adds a peer to a listing. Returns `false` if the listing is full.
     fn list(
         &self,
         listing: &mut PeerListing,
@@ -195,12 +198,12 @@ impl Directory {
         json.into()
     }
 
-    /// Lists active TURN servers, `most` at most; call [`expire`](Directory::expire) first.
-    pub(crate) fn list_turn_servers(&self, most: usize, now_ms: i64) -> TurnListing {
+    /// Lists active TURN servers, `max` at most; call [`expire`](Directory::expire) first.
+    pub(crate) fn list_turn_servers(&self, max: usize, now_ms: i64) -> TurnListing {
         TurnListing {
             servers: self
                 .turn_servers_with_room()
-                .take(most)
+                .take(max)
                 .map(|(load, server)| (load, Arc::clone(server)))
                 .collect(),
             total: self.count_turn_servers_with_room(),
@@ -215,7 +218,8 @@ impl Directory {
     }
 }
 
-/// Draws up to `max` of the `count` peers in some rosters, uniformly, in no particular order.
+/// Draws up to `max` of the `count` peers in some rosters, each with the same probability. The
+/// order of the result is not random.
 fn sample<'r>(
     rosters: &[&'r Roster],
     count: usize,
@@ -223,6 +227,7 @@ fn sample<'r>(
     rng: &mut impl Rng,
 ) -> Vec<&'r Arc<DirectoryPeer>> {
     let mut ranks = index::sample(rng, count, max.min(count)).into_vec();
+    // In ascending order, one pass over the chunks of each roster finds all ranks.
     ranks.sort_unstable();
     let mut peers = Vec::with_capacity(ranks.len());
     let mut passed = 0;
@@ -237,7 +242,8 @@ fn sample<'r>(
     peers
 }
 
-/// The peers from a place on in order of their ids, round to before `first`.
+/// The peers in the order of their ids, from a place to the highest id, and then from the lowest id
+/// to the one before `first`.
 fn ring<'r>(
     rosters: &[&'r Roster],
     from: From<'_>,
@@ -248,7 +254,7 @@ fn ring<'r>(
         From::Id(_) => false,
         From::After(last) => last < first,
     };
-    // Behind the highest id the order goes on with the lowest, unless that was passed before.
+    // After the highest id the lowest follows, unless an earlier page has already passed it.
     let (end, again) = match first {
         None => (None, None),
         Some(first) if begins_before(first) => (Some(first), None),
@@ -264,7 +270,7 @@ fn ring<'r>(
         .chain(rest.into_iter().flatten())
 }
 
-/// The peers of some rosters from a place on, in order of their ids.
+/// The peers of some rosters from a place on, in the order of their ids.
 fn merged<'r>(
     rosters: &[&'r Roster],
     from: From<'_>,
@@ -278,8 +284,8 @@ fn merged<'r>(
     }
 }
 
-/// The peer that a number draws, any with the same chance. A few peers that join or leave move the
-/// place by a few peers only.
+/// Returns the peer at the rank `number / 2^64 * count`, so that a random number gives each peer
+/// the same probability. If a few peers join or leave, the rank moves by only a few peers.
 fn drawn<'r>(rosters: &[&'r Roster], count: usize, number: u64) -> Option<&'r Arc<DirectoryPeer>> {
     let mut rank = ((u128::from(number) * count as u128) >> u64::BITS) as usize;
     for roster in rosters {

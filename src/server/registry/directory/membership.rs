@@ -1,13 +1,15 @@
-//! Names states of the directory, so that a reader learns whether its listing is still right.
+//! Identifies states of the directory, so that a reader can check whether its listing is still
+//! valid.
 
-/// Names a state of the membership: it changes when a peer joins, leaves or changes its profile.
+/// Identifies a state of the membership, which changes when a peer joins, leaves or changes its
+/// profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
-    /// Tells this directory's states from those of any other.
+    /// Differs for each directory, that is for each start of the registry.
     pub directory: u64,
-    /// Counts the changes.
+    /// The number of changes.
     pub revision: u64,
-    /// Tells listings of the same state apart that begin at different peers.
+    /// Differs for listings of the same state that begin at different peers.
     pub draw: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How much memory peers take.
+//! The memory of peers.
 
 use super::peer::{DirectoryPeer, PEER_BYTES, capabilities_json, turn_bytes};
 use super::pool::ENTRY_BYTES;
@@ -6,12 +6,12 @@ use super::registered::Directory;
 use crate::server::model::Profile;
 
 impl Directory {
-    /// Memory that all peers together take, in bytes.
+    /// Memory of all peers together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.peer_bytes + self.capabilities.bytes() + self.index.bytes()
     }
 
-    /// Most of what a peer that announces `profile` takes beyond what others have in common with it,
+    /// The max memory of a peer that announces `profile`, without what it shares with other peers,
     /// in bytes.
     pub(crate) fn max_bytes_of(&self, peer_id: &str, profile: &Profile) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -23,7 +23,7 @@ impl Directory {
             0 => capabilities.len() + ENTRY_BYTES,
             _ => 0,
         };
-        // The names of the members that listings show, and the texts of traits three times.
+        // The member names in listings, and the texts of the traits, which are stored three times.
         const NAMES_BYTES: usize = 400;
         let traits = text(&profile.version) + text(&profile.network_id);
         PEER_BYTES
@@ -38,7 +38,7 @@ impl Directory {
             + profile.turn.as_ref().map_or(0, turn_bytes)
     }
 
-    /// What would be free if a peer left, in bytes.
+    /// The memory that becomes free if a peer leaves, in bytes.
     pub(crate) fn bytes_of(&self, peer: &DirectoryPeer) -> usize {
         let stores = peer.stores.iter().map(|id| self.index.bytes_of_store(*id));
         let capabilities = match self.capabilities.users(&peer.capabilities) {

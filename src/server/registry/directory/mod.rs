@@ -1,8 +1,8 @@
-//! The registry's view of the committed rows, in memory.
+//! The committed rows in memory.
 //!
-//! Equal to the peer table after each commit, and changed by commits alone. What also moves is the
-//! line between active and expired: it follows the cutoff, at reads as well as at writes, and each
-//! peer crosses it at most once per renewal.
+//! The directory equals the peer table after each commit. Only commits change its peers. Time
+//! changes only which of them are active: reads and writes move expired peers out of the active
+//! ones, each at most once per renewal.
 
 mod compact_text;
 mod fill;

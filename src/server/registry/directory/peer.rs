@@ -1,4 +1,4 @@
-//! A peer as the directory holds it: ready to be written into a listing.
+//! A peer in the directory, prepared for listings.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::Profile;
 use crate::server::policy::selection::Traits;
 
-/// Combinations of the flags that listings are filtered by.
+/// The number of combinations of the flags that filters use.
 pub(crate) const FLAGS: usize = 4;
 
-/// The number of a combination, below [`FLAGS`].
+/// The index of a combination, below [`FLAGS`].
 pub(crate) fn flags_of(turn_capable: bool, bootstrap_capable: bool) -> usize {
     usize::from(turn_capable) * 2 + usize::from(bootstrap_capable)
 }
 
-/// What many peers have in common, kept once, with its JSON.
+/// Traits that many peers share, stored once, with their JSON.
 #[derive(Debug)]
 pub(crate) struct SharedTraits {
     pub(crate) traits: Traits,
     pub(crate) network: Option<TextId>,
     pub(crate) version: Option<TextId>,
-    /// The members of a listed peer from `version` to `networkId`.
+    /// The JSON members of a listed peer from `version` to `networkId`.
     json: Box<str>,
 }
 
@@ -57,7 +57,7 @@ impl SharedTraits {
         }
     }
 
-    /// The number of the peer's combination of flags.
+    /// The index of the peer's combination of flags.
     pub(crate) fn flags(&self) -> usize {
         flags_of(self.traits.turn_capable, self.traits.bootstrap_capable)
     }
@@ -77,7 +77,7 @@ impl Pooled for SharedTraits {
     }
 }
 
-/// Which of the longer members a listing shows.
+/// Which of the long optional members a listing includes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Include {
     /// `stores`.
@@ -88,35 +88,34 @@ pub(crate) struct Include {
 
 /// A registered peer.
 ///
-/// Most of it is JSON text made once, when the peer registers: a listing copies text, and a
-/// hundred thousand peers take tens of megabytes rather than hundreds.
+/// Most of it is JSON text that is made once, when the peer registers. So a listing only copies
+/// text, and a hundred thousand peers take tens of megabytes instead of hundreds.
 #[derive(Debug)]
 pub(crate) struct DirectoryPeer {
     pub(crate) row_id: i64,
     pub(crate) peer_id: PeerId,
     pub(crate) registered_at_ms: i64,
-    /// Written by the actor alone, after a commit.
+    /// Written only by the actor, after a commit.
     pub(crate) last_seen_ms: AtomicI64,
-    /// The last comparison with the table in which its row was found.
+    /// The number of the last comparison with the table that found its row.
     pub(crate) sweep: AtomicU32,
-    /// Tells profiles apart, TURN aside.
+    /// A hash of the profile without TURN, to compare profiles.
     pub(crate) digest: u64,
-    /// The members from `peerId` to `cryptoIPv6`.
+    /// The JSON members from `peerId` to `cryptoIPv6`.
     pub(crate) head: Box<str>,
     pub(crate) traits: Arc<SharedTraits>,
     pub(crate) stores: Box<[TextId]>,
-    /// The members `capabilities` and `capabilityList`.
+    /// The JSON members `capabilities` and `capabilityList`.
     pub(crate) capabilities: Arc<str>,
     pub(crate) turn: Option<Box<TurnOffer>>,
 }
 
 impl DirectoryPeer {
-    /// The peer's name.
     pub(crate) fn peer_id(&self) -> &PeerId {
         &self.peer_id
     }
 
-    /// The key of its row.
+    /// The key of its row in the table.
     pub(crate) fn row_id(&self) -> i64 {
         self.row_id
     }
@@ -126,17 +125,17 @@ impl DirectoryPeer {
         self.registered_at_ms
     }
 
-    /// Tells its profile from others, TURN aside.
+    /// A hash of the profile without TURN, to compare profiles.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Whether it says that it relays.
+    /// Whether it announces that it can relay.
     pub(crate) fn is_turn_capable(&self) -> bool {
         self.traits.traits.turn_capable
     }
 
-    /// What it offers as a TURN server.
+    /// Its TURN offer, if it has made one.
     pub(crate) fn turn(&self) -> Option<&TurnOffer> {
         self.turn.as_deref()
     }
@@ -150,20 +149,20 @@ impl DirectoryPeer {
         self.peer_id.as_str()
     }
 
-    /// Memory that this peer takes for itself, in bytes: its entries in the directory included,
-    /// what it shares with others aside.
+    /// Memory of this peer in bytes, including its entries in the directory, without what it
+    /// shares.
     pub(crate) fn bytes(&self) -> usize {
         let turn = self.turn.as_deref().map_or(0, turn_bytes);
         PEER_BYTES + 2 * self.id().len() + self.head.len() + size_of_val(&*self.stores) + turn
     }
 
-    /// The work of listing this peer, or of ceasing to, in changes of sets of peers.
+    /// The work of adding this peer to the lists or removing it, in changes of sets of peers.
     pub(crate) fn weight(&self) -> usize {
         1 + self.stores.len()
     }
 
-    /// How long the peer is in JSON, in bytes; `stores` is what [`Directory`](super::Directory)
-    /// wrote of its stores.
+    /// The length of the peer's JSON in bytes. `stores` is the JSON of its stores, which
+    /// [`Directory`](super::Directory) writes.
     pub(crate) fn json_len(
         &self,
         last_seen_ms: i64,
@@ -189,7 +188,7 @@ impl DirectoryPeer {
             + capabilities
     }
 
-    /// Writes the peer as [`ListedPeer`](crate::protocol::ListedPeer) in JSON to the end of `out`.
+    /// Appends the peer to `out` in JSON, as a [`ListedPeer`](crate::protocol::ListedPeer).
     pub(crate) fn write_json(
         &self,
         out: &mut Vec<u8>,
@@ -248,11 +247,11 @@ impl DirectoryPeer {
     }
 }
 
-/// What every peer takes: itself, and its entries in the table of peers, in the order of leases and
-/// among the active peers, in bytes. Measured: see `benches/memory.rs`.
+/// The fixed memory of a peer in bytes: the value itself, and its entries in the table of peers, in
+/// the order of leases and in the set of active peers. Measured: see `benches/memory.rs`.
 pub(crate) const PEER_BYTES: usize = 400;
 
-/// Memory of a TURN offer and of its server's entries, in bytes.
+/// Memory of a TURN offer and of the server's entries, in bytes.
 pub(crate) fn turn_bytes(offer: &TurnOffer) -> usize {
     let addresses = offer.addresses.iter();
     300 + addresses.map(|address| address.len() + 32).sum::<usize>()

@@ -1,9 +1,9 @@
-//! The active peers that have something in common, ready for every filter.
+//! The active peers that share a property, prepared for every filter.
 //!
-//! A small set is looked through. A large one is split by network and by protocol version, and a
-//! large part by network once more, so that whatever a filter asks for is either one of these sets
-//! or small enough to be looked through. Each set keeps its peers apart by their two flags. How
-//! much a change costs depends neither on the number of peers nor on how much they differ.
+//! A filter scans a small set. A large set is split by network and by protocol version, and a large
+//! part is split by network once more, so that each filter finds either one of these sets or one
+//! that is small enough to scan. Each set keeps its peers apart by their two flags. The cost of a
+//! change depends neither on the number of peers nor on their variety.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,23 +15,24 @@ use super::peer::{DirectoryPeer, FLAGS};
 use super::roster::Roster;
 
 /// A set is split when it grows beyond this. A peer with a thousand stores may split a thousand
-/// sets at once, which takes some 10 ms.
+/// sets at once, which takes about 10 ms.
 const MAX_SMALL: usize = 64;
 
-/// A set that shrinks to this is no longer split.
+/// A set that shrinks to this is joined again. The gap to `MAX_SMALL` keeps a set from splitting
+/// and joining at every change.
 const MIN_LARGE: usize = 32;
 
-/// What a peer takes in a roster, whose chunks are three quarters full on average, in bytes.
+/// Memory of a peer in a roster, whose chunks are three quarters full on average, in bytes.
 const ROSTER_PEER_BYTES: usize = 11;
-/// What a set takes in the tree of its parent, in bytes. (A tree, as a hash table of a million parts
-/// would stand still while it doubles.)
+/// Memory of a set in the tree of its parent, in bytes. The parent is a tree because a hash table
+/// of a million parts would block the registry while it doubles.
 const PART_BYTES: usize = 40;
-/// What a peer takes in a small set, and such a set itself, in bytes.
+/// Memory of a peer in a small set, and of such a set itself, in bytes.
 const SMALL_PEER_BYTES: usize = 8;
 const SMALL_BYTES: usize = 40;
 
-/// About what a peer takes in a large set: its places in the rosters of all, of its network, of its
-/// version, and of its network among its version, in bytes.
+/// The approximate memory of a peer in a large set, in bytes: its entries in the rosters of all
+/// peers, of its network, of its version, and of its network within its version.
 pub(crate) const LARGE_PEER_BYTES: usize = 4 * ROSTER_PEER_BYTES;
 
 /// Peers in order of their ids.
@@ -55,7 +56,7 @@ pub(crate) struct Large {
     bytes: usize,
 }
 
-/// By what a set is split when it is large.
+/// The properties by which a set is split once it is large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
     NetworkAndVersion,
@@ -63,7 +64,7 @@ pub(crate) enum Split {
     Nothing,
 }
 
-/// What a filter asks of the traits of a peer.
+/// The traits that a filter requires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) network: Option<TextId>,
@@ -92,7 +93,7 @@ impl PeerSet {
         }
     }
 
-    /// Its memory besides the value itself, in bytes.
+    /// Its heap memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Empty | Self::One(_) => 0,
@@ -101,7 +102,7 @@ impl PeerSet {
         }
     }
 
-    /// Adds a peer whose id is not in it.
+    /// Adds a peer. The set must not contain its id.
     pub(crate) fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
         match self {
             Self::Empty => *self = Self::One(Arc::clone(peer)),
@@ -115,6 +116,7 @@ impl PeerSet {
                 small.0.insert(index, Arc::clone(peer));
             }
             Self::Small(small) => {
+                // The peers arrive in the order of their ids, so each roster only appends.
                 let mut large = Box::new(Large::new());
                 for other in &small.0 {
                     large.insert(other, split);
@@ -190,6 +192,7 @@ impl Large {
                     place.insert(PeerSet::Empty)
                 }
             };
+            // The part may split or join, so its size before and after are compared.
             replaced += part.bytes();
             part.insert(peer, split);
             added += part.bytes();
@@ -215,7 +218,7 @@ impl Large {
         self.bytes = self.bytes + added - replaced;
     }
 
-    /// The parts that hold, or will hold, a peer of this set; how each is split itself.
+    /// The parts to which a peer of this set belongs, and how each of them is split.
     fn parts_of(
         &mut self,
         peer: &DirectoryPeer,
@@ -237,7 +240,8 @@ impl Large {
         };
         match narrower {
             Some((parts, key)) => parts.get(&key).map_or(Matching::none(), |part| {
-                // What the part has in common need not be asked again, and it is not split by it.
+                // All peers of the part share the property by which it was chosen. The filter drops
+                // that property, because the part is not split by it.
                 let version = None;
                 let network = wanted.version.and(wanted.network);
                 part.matching(&Wanted {
@@ -259,7 +263,7 @@ impl Large {
 #[derive(Debug)]
 pub(crate) enum Matching<'s> {
     Few(Roster),
-    /// Parts of a large set, none of them empty.
+    /// Parts of a large set, each with at least one peer.
     Many(Vec<&'s Roster>),
 }
 

@@ -1,17 +1,17 @@
-//! Values that many peers have in common, kept once.
+//! Values that many peers share, stored once.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use super::sharded::ShardedTable;
 
-/// A value that is told from others by a key in it.
+/// A value that contains its own key.
 pub(crate) trait Pooled {
     type Key: Eq + Hash + ?Sized;
 
     fn key(&self) -> &Self::Key;
 
-    /// Its memory and that of its entry, in bytes.
+    /// Memory of the value and of its entry, in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -39,14 +39,14 @@ impl<T: Pooled + ?Sized> Pool<T> {
         self.bytes
     }
 
-    /// How many use the value with this key.
+    /// The number of users of the value with this key.
     pub(crate) fn users(&self, key: &T::Key) -> usize {
         let hash = self.hasher.hash_one(key);
         let entry = self.entries.get(hash, |(it, _)| it.key() == key);
         entry.map_or(0, |(_, users)| *users)
     }
 
-    /// Adds a user of the value with this key; `make` makes one that nobody uses yet.
+    /// Adds a user of the value with this key. If there is no such value, `make` makes it.
     pub(crate) fn acquire(&mut self, key: &T::Key, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         let hash = self.hasher.hash_one(key);
         if let Some((value, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) {
@@ -62,7 +62,7 @@ impl<T: Pooled + ?Sized> Pool<T> {
         value
     }
 
-    /// Takes a user from a value. Returns whether that was the last one.
+    /// Removes a user of a value. Returns whether it was the last one.
     pub(crate) fn release(&mut self, key: &T::Key) -> bool {
         let hash = self.hasher.hash_one(key);
         let Some((_, users)) = self.entries.get_mut(hash, |(it, _)| it.key() == key) else {
@@ -85,8 +85,8 @@ impl<T: Pooled + ?Sized> Pool<T> {
     }
 }
 
-/// What an entry takes besides its value: a pointer, two counts, a number, and their share of the
-/// table's free places.
+/// Memory of an entry besides its value, in bytes: a pointer, two reference counts, the number of
+/// users, and a share of the table's free slots.
 pub(crate) const ENTRY_BYTES: usize = 48;
 
 impl Pooled for str {

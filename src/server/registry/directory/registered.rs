@@ -1,4 +1,4 @@
-//! The registered peers: what each mutation changes of them.
+//! The registered peers, and the changes that mutations make to them.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -18,11 +18,12 @@ use crate::server::model::{Profile, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::selection::Traits;
 
-/// A peer's place in the order in which leases run out: its last renewal and its row.
+/// A peer's place in the order in which leases run out: the time of its last renewal in Unix
+/// milliseconds, and its row id.
 pub(crate) type LeaseKey = (i64, i64);
 
-/// Rows that operators may have given by hand, and behind which nothing new is put: the table takes
-/// no row above 2^53.
+/// Row ids from here on are left to operators. The registry gives new peers only lower ids, because
+/// the table takes no id above 2^53.
 pub(crate) const MAX_OWN_ROW_ID: i64 = 1 << 52;
 
 /// All registered peers.
@@ -30,15 +31,16 @@ pub(crate) const MAX_OWN_ROW_ID: i64 = 1 << 52;
 pub(crate) struct Directory {
     /// By id.
     pub(crate) peers: ShardedTable<Arc<DirectoryPeer>>,
-    /// By last renewal and row, so that the next to expire is the first.
+    /// In the order in which leases run out.
     pub(crate) active: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
-    /// Registered, but run out: gone at the next cleanup, unless it is heard of before.
+    /// Registered peers whose lease has run out. The next cleanup removes them unless they renew
+    /// first.
     pub(crate) expired: BTreeMap<LeaseKey, Arc<DirectoryPeer>>,
     pub(crate) index: Index,
     pub(crate) turn_servers: TurnServers,
-    /// Capabilities as peers announce them: few differ.
+    /// The JSON of capabilities. Most peers announce the same ones.
     pub(crate) capabilities: Pool<str>,
-    /// Memory that peers take for themselves, in bytes.
+    /// Memory of the peers without what they share, in bytes.
     pub(crate) peer_bytes: usize,
     pub(crate) membership: Membership,
     pub(crate) last_row_id: i64,
@@ -91,7 +93,7 @@ impl Directory {
             .is_some_and(|peer| peer.turn.is_some())
     }
 
-    /// The row of the active peer that was heard of last, other than this one.
+    /// The row of the most recently seen active peer other than this one.
     pub(crate) fn row_of_another(&self, peer_id: Option<&PeerId>) -> Option<i64> {
         let mut peers = self.active.values().rev();
         let other = peers.find(|peer| Some(&peer.peer_id) != peer_id);
@@ -103,9 +105,10 @@ impl Directory {
         self.last_row_id + nth as i64
     }
 
-    /// Tells a profile from another one of the same peer, TURN aside.
+    /// A hash of a profile without TURN, to compare profiles of the same peer.
     ///
-    /// Sixty-four keyed bits: two profiles that differ look alike once in 2^64 updates.
+    /// It has 64 bits with a random key: two different profiles have the same hash once in 2^64
+    /// updates.
     pub(crate) fn digest(&self, profile: &Profile) -> u64 {
         let Profile {
             addresses,
@@ -130,19 +133,19 @@ impl Directory {
         ))
     }
 
-    /// How many peers are known to have expired and are still registered.
+    /// The number of registered peers that were moved to the expired ones.
     pub(crate) fn count_expired(&self) -> usize {
         self.expired.len()
     }
 
-    /// Whether peers that have run out by `cutoff_ms` are still among the active ones.
+    /// Whether peers that have expired at `cutoff_ms` are still among the active ones.
     pub(crate) fn lists_expired(&self, cutoff_ms: i64) -> bool {
         let first = self.active.first_key_value();
         first.is_some_and(|((last_seen_ms, _), _)| lease::is_expired(*last_seen_ms, cutoff_ms))
     }
 
-    /// Moves peers that have run out by `cutoff_ms` from the active to the expired ones, the first
-    /// that ran out first, until the work comes to `max_weight` changes of sets of peers.
+    /// Moves peers that have expired at `cutoff_ms` from the active to the expired ones, in the
+    /// order of their leases. It stops after `max_weight` changes of sets of peers.
     pub(crate) fn expire(&mut self, cutoff_ms: i64, max_weight: usize) {
         let mut weight = 0;
         while weight < max_weight
@@ -156,8 +159,9 @@ impl Directory {
         }
     }
 
-    /// The place behind the first peers that a cleanup at `cutoff_ms` is to remove, up to `max` or to a
-    /// weight, and their number; what [`expire`](Self::expire) has not moved yet is for a later cleanup.
+    /// Returns the place that ends a cleanup at `cutoff_ms`, and the number of peers before it. The
+    /// cleanup has at most `max` peers and about `max_weight`. Peers that [`expire`](Self::expire)
+    /// has not moved yet are left to a later cleanup.
     pub(crate) fn cleanup_before(
         &self,
         cutoff_ms: i64,
@@ -188,8 +192,8 @@ impl Directory {
         self.expired.range(..before).map(|(_, peer)| peer)
     }
 
-    /// Forgets the peers that a cleanup removed: all expired ones before a place in the order of
-    /// leases but those in the rows `spared`, which ascend.
+    /// Forgets the peers that a cleanup has removed: all expired ones before a place in the order
+    /// of leases, except for the rows `spared`, which must be sorted.
     pub(crate) fn remove_expired(&mut self, before: LeaseKey, spared: &[i64]) {
         let mut kept = Vec::new();
         while let Some(entry) = self.expired.first_entry()
@@ -205,8 +209,8 @@ impl Directory {
         self.expired.extend(kept);
     }
 
-    /// Removes the active peers whose leases run out first until all take at most `max_bytes`;
-    /// returns the rows of those removed.
+    /// Removes the active peers whose leases run out first, until the directory takes at most
+    /// `max_bytes`. Returns the rows of the removed peers.
     pub(crate) fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
         let mut rows = Vec::new();
         while self.bytes() > max_bytes
@@ -222,12 +226,13 @@ impl Directory {
     /// Adds or replaces the peer of a row.
     pub(crate) fn put(&mut self, row: &StoredPeer) {
         let before = self.get(row.peer_id.as_str()).cloned();
-        // The new one first, so that what both have in common is not freed and made again.
+        // The new peer is made before the old one is removed, so that values that both share are
+        // not freed and made again.
         let peer = self.peer_of_row(row);
         if let Some(before) = before {
             self.remove(&before);
         }
-        // An operator may have given the row another name.
+        // An operator may have given this row another peer id.
         let key = (row.last_seen_ms, row.row_id);
         if let Some(other) = self.active.get(&key).or(self.expired.get(&key)).cloned() {
             self.remove(&other);
@@ -270,8 +275,8 @@ impl Directory {
         self.insert(Arc::new(peer));
     }
 
-    /// Renews the lease of a peer. A `peer` that was replaced since it was found has a lease from
-    /// that moment already, and is left alone.
+    /// Renews the lease of a peer. If the same batch has replaced `peer`, the new peer has the new
+    /// lease already, and nothing changes.
     pub(crate) fn renew(&mut self, peer: &DirectoryPeer, now_ms: i64) {
         let key = (peer.last_seen_ms(), peer.row_id);
         let current = if let Some(current) = self.active.remove(&key) {
@@ -286,7 +291,7 @@ impl Directory {
         self.active.insert((now_ms, peer.row_id), current);
     }
 
-    /// Makes a peer known by its id.
+    /// Adds a peer to the table of peers, without listing it.
     pub(crate) fn enter(&mut self, peer: &Arc<DirectoryPeer>) {
         self.peer_bytes += peer.bytes();
         let hash = self.hasher.hash_one(peer.id());
@@ -311,7 +316,8 @@ impl Directory {
         self.forget(peer);
     }
 
-    /// Drops a peer that is neither active nor expired any more, and what it alone used.
+    /// Removes a peer from the table of peers, and frees what only it used. It must be neither
+    /// among the active nor among the expired peers.
     pub(crate) fn forget(&mut self, peer: &Arc<DirectoryPeer>) {
         let hash = self.hasher.hash_one(peer.id());
         let hasher = &self.hasher;
@@ -328,7 +334,7 @@ impl Directory {
         }
     }
 
-    /// Begins to list a peer.
+    /// Starts listing a peer.
     pub(crate) fn announce(&mut self, peer: &Arc<DirectoryPeer>) {
         self.index.insert(peer);
         if peer.turn.is_some() {
@@ -337,7 +343,7 @@ impl Directory {
         self.membership.change();
     }
 
-    /// Ceases to list a peer.
+    /// Stops listing a peer.
     pub(crate) fn withdraw(&mut self, peer: &DirectoryPeer) {
         self.index.remove(peer);
         self.turn_servers.remove(peer.id());

@@ -1,19 +1,19 @@
-//! A set of peers in order of their ids that also draws by rank.
+//! A set of peers in the order of their ids, with access by rank.
 
 use std::sync::Arc;
 
 use super::peer::DirectoryPeer;
 
-/// The most peers a chunk holds; half of it is what an insert moves in memory on average.
+/// The maximum number of peers in a chunk. An insert moves half of a chunk in memory on average.
 const CHUNK_PEERS: usize = 512;
 
-/// Where in the order of ids to begin.
+/// The place in the order of ids at which to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From<'i> {
     First,
-    /// At this id, or the next one if nobody has it.
+    /// At this id, or at the next one if no peer has it.
     Id(&'i str),
-    /// Behind this id.
+    /// After this id.
     After(&'i str),
 }
 
@@ -28,29 +28,29 @@ impl From<'_> {
     }
 }
 
-/// Peers in order of their ids, kept in chunks so that joining and leaving cost the same however
-/// many there are.
+/// Peers in the order of their ids. They are kept in chunks, so that the cost of adding and
+/// removing a peer does not depend on their number.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    /// None of them empty.
+    /// No chunk is empty.
     chunks: Vec<Vec<Arc<DirectoryPeer>>>,
     len: usize,
 }
 
 impl Roster {
-    /// How many peers it holds.
+    /// The number of peers.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a peer whose id is not in it.
+    /// Adds a peer. The roster must not contain its id.
     pub(crate) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
         self.len += 1;
         if self.chunks.is_empty() {
             self.chunks = vec![vec![peer]];
             return;
         }
-        // Whoever comes in order goes to the end, and fills one chunk after another.
+        // Peers that arrive in order are appended, so that they fill each chunk completely.
         if let Some(last) = self.chunks.last_mut()
             && last.last().is_some_and(|last| last.id() < peer.id())
         {
@@ -61,24 +61,25 @@ impl Roster {
             }
             return;
         }
-        let at = self.chunk_of(peer.id()).min(self.chunks.len() - 1);
-        let mut at = at;
-        if self.chunks[at].len() == CHUNK_PEERS {
-            // Before it grows: a vector that is pushed beyond its capacity doubles.
-            let upper = self.chunks[at].split_off(CHUNK_PEERS / 2);
+        let index = self.chunk_of(peer.id()).min(self.chunks.len() - 1);
+        let mut index = index;
+        if self.chunks[index].len() == CHUNK_PEERS {
+            // A full chunk is split before the insert, because a vector that grows beyond its
+            // capacity doubles it.
+            let upper = self.chunks[index].split_off(CHUNK_PEERS / 2);
             let is_upper = upper.first().is_some_and(|first| first.id() <= peer.id());
-            self.chunks.insert(at + 1, upper);
-            at += usize::from(is_upper);
+            self.chunks.insert(index + 1, upper);
+            index += usize::from(is_upper);
         }
-        let chunk = &mut self.chunks[at];
+        let chunk = &mut self.chunks[index];
         let place = chunk.partition_point(|other| other.id() < peer.id());
         chunk.insert(place, peer);
     }
 
     /// Removes the peer with this id, if it is there.
     pub(crate) fn remove(&mut self, id: &str) {
-        let at = self.chunk_of(id);
-        let Some(chunk) = self.chunks.get_mut(at) else {
+        let index = self.chunk_of(id);
+        let Some(chunk) = self.chunks.get_mut(index) else {
             return;
         };
         let Ok(place) = chunk.binary_search_by(|other| other.id().cmp(id)) else {
@@ -87,16 +88,17 @@ impl Roster {
         chunk.remove(place);
         self.len -= 1;
         if chunk.is_empty() {
-            self.chunks.remove(at);
-        } else if let Some(next) = self.chunks.get(at + 1)
-            && self.chunks[at].len() + next.len() <= CHUNK_PEERS / 2
+            self.chunks.remove(index);
+        } else if let Some(next) = self.chunks.get(index + 1)
+            && self.chunks[index].len() + next.len() <= CHUNK_PEERS / 2
         {
-            let next = self.chunks.remove(at + 1);
-            self.chunks[at].extend(next);
+            // A merged chunk is at most half full, so that the next inserts do not split it again.
+            let next = self.chunks.remove(index + 1);
+            self.chunks[index].extend(next);
         }
     }
 
-    /// A roster of peers in order of their ids.
+    /// Makes a roster of peers that are sorted by id.
     pub(crate) fn from_sorted(peers: Vec<Arc<DirectoryPeer>>) -> Self {
         let len = peers.len();
         let mut chunks = Vec::new();
@@ -126,7 +128,7 @@ impl Roster {
         first.iter().chain(rest.iter().flatten())
     }
 
-    /// The peers at `ranks`, which ascend and lie below [`len`](Self::len).
+    /// The peers at `ranks`, which must ascend and be below [`len`](Self::len).
     pub(crate) fn at_ranks(
         &self,
         ranks: impl IntoIterator<Item = usize>,
@@ -135,6 +137,7 @@ impl Roster {
         let mut chunk: &[Arc<DirectoryPeer>] = &[];
         let mut passed = 0;
         ranks.into_iter().filter_map(move |rank| {
+            // Chunks have different lengths, so the ranks are found by counting through the chunks.
             while rank - passed >= chunk.len() {
                 passed += chunk.len();
                 chunk = chunks.next()?;
@@ -143,7 +146,8 @@ impl Roster {
         })
     }
 
-    /// The chunk that holds `id` if any does; one past the last if `id` is above them all.
+    /// The index of the chunk that contains `id` or would contain it; the number of chunks if `id`
+    /// is above all ids.
     fn chunk_of(&self, id: &str) -> usize {
         self.chunks
             .partition_point(|chunk| chunk.last().is_some_and(|last| last.id() < id))

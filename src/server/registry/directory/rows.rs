@@ -1,4 +1,4 @@
-//! The peers as rows of their table, from memory alone.
+//! Makes rows of the peer table from memory.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,9 +20,10 @@ struct Members {
 }
 
 impl Directory {
-    /// The peers in one part of the directory; `None` behind the last part.
+    /// The peers in one part of the directory; `None` after the last part.
     ///
-    /// What no listing shows is not in memory: `software_version`, `server_port` and `node_type`.
+    /// Members that no listing shows are not in memory: `software_version`, `server_port` and
+    /// `node_type`.
     pub(crate) fn rows(&self, part: usize) -> Option<Vec<StoredPeer>> {
         let peers = self.peers.shard(part)?;
         Some(peers.map(|peer| self.row_of(peer)).collect())
@@ -30,7 +31,7 @@ impl Directory {
 
     fn row_of(&self, peer: &DirectoryPeer) -> StoredPeer {
         let json = format!("{{{},{}}}", peer.head, peer.capabilities);
-        // Our own text, which always parses.
+        // The registry has written this text itself, so it always parses.
         let members: Members = serde_json::from_str(&json).unwrap_or_default();
         let text = |json: Option<Box<RawValue>>| json.map(|json| json.get().to_owned());
         let traits = &peer.traits.traits;

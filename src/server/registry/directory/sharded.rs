@@ -1,14 +1,14 @@
-//! A hash table whose growth never holds anybody up.
+//! A hash table that grows without long pauses.
 //!
-//! A table of a million entries takes a tenth of a second to double. Many small ones double one
-//! after another, each in microseconds.
+//! A table of a million entries takes 100 ms to double. Many small tables double one after another,
+//! each in microseconds.
 
 use hashbrown::HashTable;
 
-/// Shards of a table. With 30 million entries, each holds 30,000 and doubles in a millisecond.
+/// Number of shards of a table. With 30 million entries, each shard has 30,000 and doubles in 1 ms.
 const SHARDS: usize = 1024;
 
-/// A table below this share of its capacity gives memory back.
+/// A shard shrinks when less than one part in this many of its capacity is used.
 const SHRINK_BELOW: usize = 8;
 
 /// Values by the hash of their key.
@@ -42,12 +42,12 @@ impl<T> ShardedTable<T> {
         self.shards[shard_of(hash)].find_mut(hash, eq)
     }
 
-    /// The values of one shard; `None` behind the last.
+    /// The values of one shard; `None` after the last shard.
     pub(crate) fn shard(&self, index: usize) -> Option<impl Iterator<Item = &T>> {
         self.shards.get(index).map(HashTable::iter)
     }
 
-    /// Adds a value whose key is not in the table; `hash_of` hashes the key of any value.
+    /// Adds a value. The table must not contain its key; `hash_of` hashes the key of any value.
     pub(crate) fn insert(&mut self, hash: u64, value: T, hash_of: impl Fn(&T) -> u64) {
         self.shards[shard_of(hash)].insert_unique(hash, value, hash_of);
         self.len += 1;

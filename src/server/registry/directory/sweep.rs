@@ -1,7 +1,7 @@
-//! Makes the directory equal to a table that somebody else has changed, some rows at a time.
+//! Makes the directory equal to a table that another program has changed, some rows at a time.
 //!
-//! Every row is read once, in order of its key, and compared. What no row was found for when all
-//! have been read is no longer in the table. Writes go on meanwhile: see `registry::resync`.
+//! Every row is read once, in the order of its key, and compared with its peer. Peers for which no
+//! row was found are then removed. Writes continue meanwhile: see `registry::resync`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,18 +11,18 @@ use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
 impl Directory {
-    /// Begins a sweep: from now on each peer is known by its row, or is removed at the end.
+    /// Begins a sweep. Its end removes each peer for which it has found no row.
     pub(crate) fn begin_sweep(&mut self, max_row_id: i64) {
         self.sweep = self.sweep.wrapping_add(1);
         self.skip_rows(max_row_id);
     }
 
-    /// Gives no new peer a row up to this one.
+    /// Gives new peers only row ids above this one.
     pub(crate) fn skip_rows(&mut self, max_row_id: i64) {
         self.last_row_id = self.last_row_id.max(max_row_id);
     }
 
-    /// Compares a row of the table with its peer, which follows it.
+    /// Compares a row with its peer, and replaces the peer if it differs.
     pub(crate) fn compare(&mut self, row: &StoredPeer) {
         let sweep = self.sweep;
         let known = self.get(row.peer_id.as_str());
@@ -40,8 +40,8 @@ impl Directory {
         }
     }
 
-    /// Removes those peers in one part of the directory that the sweep found no row for. Returns
-    /// the next part, if there is one.
+    /// Removes the peers in one part of the directory for which the sweep found no row. Returns the
+    /// next part, or `None` after the last.
     pub(crate) fn end_sweep(&mut self, part: usize) -> Option<usize> {
         let sweep = self.sweep;
         let is_unknown = |peer: &&Arc<DirectoryPeer>| peer.sweep.load(Ordering::Relaxed) != sweep;

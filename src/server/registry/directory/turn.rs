@@ -1,4 +1,4 @@
-//! The directory's TURN servers, as allocations and listings look at them.
+//! Access to the directory's TURN servers for allocations and listings.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::turn_servers::{self, FULL, LoadKey};
 use crate::protocol::PeerId;
 
 impl Directory {
-    /// A load as a share of what `server` can take, in an order that compares servers.
+    /// A load relative to the capacity of `server`, by which servers are compared.
     pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
         turn_servers::load_key(load, server)
     }
 
-    /// The active TURN server of this name.
+    /// The active TURN server with this id.
     pub(crate) fn turn_server(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
         self.turn_servers.by_id.get(id)
     }
@@ -28,12 +28,12 @@ impl Directory {
             .map(|((_, id), server)| (self.turn_servers.load(id.as_str()), server))
     }
 
-    /// How many active TURN servers have room.
+    /// The number of active TURN servers with room.
     pub(crate) fn count_turn_servers_with_room(&self) -> usize {
         self.turn_servers.with_room
     }
 
-    /// Follows the numbers of live sessions of all servers that relay any.
+    /// Replaces the numbers of live sessions of all servers.
     pub(crate) fn set_loads<'l>(&mut self, loads: impl Iterator<Item = (&'l PeerId, u32)>) {
         self.turn_servers.clear_loads();
         for (server_id, load) in loads {
@@ -41,7 +41,7 @@ impl Directory {
         }
     }
 
-    /// Follows the number of live sessions that a server relays.
+    /// Sets the number of live sessions on a server.
     pub(crate) fn set_load(&mut self, server_id: &PeerId, load: u32) {
         self.turn_servers.set_load(server_id, load);
     }

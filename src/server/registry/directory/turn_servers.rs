@@ -1,4 +1,4 @@
-//! The active TURN servers, the least loaded first.
+//! The active TURN servers in the order of their load.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use crate::protocol::PeerId;
 /// A load as a share of capacity, in parts of 2^32.
 pub(crate) type LoadKey = u64;
 
-/// The share of a server that is full.
+/// The load of a server that is full.
 pub(crate) const FULL: LoadKey = 1 << 32;
 
-/// Active TURN servers in order of their load relative to their capacity.
+/// Active TURN servers, sorted by their load relative to their capacity.
 #[derive(Debug, Default)]
 pub(crate) struct TurnServers {
     pub(crate) by_id: BTreeMap<PeerId, Arc<DirectoryPeer>>,
     pub(crate) by_load: BTreeMap<(LoadKey, PeerId), Arc<DirectoryPeer>>,
     pub(crate) with_room: usize,
-    /// Live sessions of each server that has any, active or not.
+    /// The number of live sessions of each server with at least one. It includes servers that are
+    /// not active, since their sessions count again when they return.
     loads: BTreeMap<PeerId, u32>,
 }
 
@@ -70,7 +71,7 @@ impl TurnServers {
     }
 }
 
-/// A load as a share of what `server` can take, in an order that compares servers.
+/// A load relative to the capacity of `server`, by which servers are compared.
 pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
     let capacity = server.turn().map_or(0, |offer| offer.capacity).max(1);
     (u64::from(load) << 32) / u64::from(capacity)

@@ -1,10 +1,10 @@
-//! The kinds of lines that are limited, each for itself.
+//! The kinds of log lines. Each kind has its own limit.
 
 use enum_map::Enum;
 use log::Level;
 use strum::Display;
 
-/// Lines that share a limit.
+/// A kind of log lines, which share a limit.
 #[derive(Clone, Copy, Debug, Display, Enum, PartialEq, Eq)]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The level of its lines.
+    /// The log level of the kind.
     pub(crate) const fn level(self) -> Level {
         match self {
             Self::Registered

@@ -1,4 +1,4 @@
-//! The lines about the registry itself, and the limit of each kind.
+//! The log lines about the registry itself, and the limits.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -13,7 +13,7 @@ use crate::server::model::Outage;
 use crate::server::registry::relay::CostStatus;
 use crate::server::storage::{FaultyRow, FilesLost, StorageError};
 
-/// Rows set aside that are named in the log; all of them are in the database.
+/// The maximum number of rows set aside that the log names. The database has all of them.
 const MAX_NAMED_ROWS: usize = 20;
 
 /// The registry's part of the log, with a limit for each kind of line.
@@ -23,7 +23,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Logs what was left out in windows that are over. To be called every second or so.
+    /// Logs the number of lines that were left out in windows that have ended. Call it about once
+    /// per second.
     pub(crate) fn flush(&mut self, now_ms: i64) {
         for (kind, limit) in &mut self.limits {
             if let Some(count) = limit.end_window(now_ms) {
@@ -32,7 +33,7 @@ impl Journal {
         }
     }
 
-    /// Writes a line, at debug only if its kind has had enough in this window.
+    /// Writes a line. If its kind has reached its limit in this window, the level is debug.
     pub(crate) fn log(&mut self, kind: Kind, now_ms: i64, line: fmt::Arguments<'_>) {
         let admission = self.limits[kind].admit(now_ms);
         if let Some(count) = admission.left_out {
@@ -64,7 +65,7 @@ impl Journal {
         );
     }
 
-    /// Logs what a cleanup has removed.
+    /// Logs the number of peers that a cleanup has removed.
     pub(crate) fn cleanup(&mut self, now_ms: i64, cleaned: usize, is_backup: bool) {
         let trigger = if is_backup { "interval" } else { "mutation" };
         if cleaned > 0 || is_backup {
@@ -76,7 +77,7 @@ impl Journal {
         }
     }
 
-    /// Logs that the database takes no writes from now on.
+    /// Logs that the database now refuses writes.
     pub(crate) fn degraded(&mut self, now_ms: i64, error: &StorageError) {
         self.log(
             Kind::StorageFails,
@@ -87,7 +88,7 @@ impl Journal {
         );
     }
 
-    /// Logs that the table is compared with memory, and why.
+    /// Logs that the table will be compared with memory, and why.
     pub(crate) fn changed(&mut self, now_ms: i64, peers: usize, credited: Option<Outage>) {
         match credited {
             Some(outage) => self.log(
@@ -108,8 +109,8 @@ impl Journal {
         }
     }
 
-    /// Logs that the database takes a change of one peer no more than of any other, but not this
-    /// one: a trigger or a check stands in the way.
+    /// Logs that the database refuses the change of one peer or a cleanup, because of a trigger or
+    /// a check constraint.
     pub(crate) fn constraint(&mut self, now_ms: i64, peer: Option<&PeerId>, error: &StorageError) {
         match peer {
             Some(peer) => {
@@ -130,7 +131,7 @@ impl Journal {
         self.log(Kind::Compared, now_ms, line);
     }
 
-    /// Logs that leases stood still while the process did, or while a commit took long.
+    /// Logs that leases stood still while the process was stopped or a commit took long.
     pub(crate) fn stood_still(&mut self, now_ms: i64, outage: Outage) {
         let millis = outage.until_ms - outage.from_ms;
         self.log(
@@ -157,7 +158,7 @@ pub(crate) fn close_failed(error: &StorageError) {
     error!("could not close the database cleanly: {error}");
 }
 
-/// Names rows that could not be read.
+/// Logs rows that could not be read.
 pub(crate) fn set_aside(rows: &[FaultyRow]) {
     for row in rows.iter().take(MAX_NAMED_ROWS) {
         warn!(
@@ -181,7 +182,7 @@ pub(crate) fn shrunk(pages: u64) {
     info!("gave pages of the database back to the file system pages={pages}");
 }
 
-/// Logs that there was no memory for all peers of the table.
+/// Logs that the peers of the table did not all fit into memory.
 pub(crate) fn shed(peers: usize, max_bytes: usize) {
     warn!(
         "removed the peers with the oldest leases, since all do not fit into {} MiB \

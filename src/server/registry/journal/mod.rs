@@ -1,9 +1,9 @@
-//! What the registry tells the operator's log: one event, one line, whatever a client sent.
+//! The log lines of the registry: one line per event, whatever text a client sends.
 //!
-//! A peer id needs no escaping; any other text of a client is written by its `Debug`, which leaves
-//! no control character. Addresses of clients are not written at all. What clients can cause is
-//! limited by kind: beyond the limit a line is written at debug only, and the count is told when
-//! the window ends.
+//! A peer id needs no escaping. Any other text of a client is written with `Debug`, which escapes
+//! control characters. Addresses of clients are not logged. Lines that clients can cause are
+//! limited by kind: lines beyond the limit are written at debug level, and their number is logged
+//! when the window ends.
 
 mod kind;
 mod lines;

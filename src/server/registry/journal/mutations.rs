@@ -1,4 +1,4 @@
-//! The lines about mutations.
+//! The log lines about mutations.
 
 use log::debug;
 
@@ -13,7 +13,7 @@ use crate::server::registry::relay::GrantedSession;
 use crate::server::registry::reply::ReportedUsage;
 
 impl Journal {
-    /// Logs how a mutation was decided.
+    /// Logs the decision on a mutation.
     pub(crate) fn mutation(&mut self, now_ms: i64, mutation: &Mutation) {
         match mutation {
             Mutation::Register(it) => match it.decision() {

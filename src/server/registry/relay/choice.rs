@@ -1,4 +1,4 @@
-//! Which TURN server relays a new session.
+//! The choice of the TURN server for a new session.
 
 use super::planner::RelayPlanner;
 use crate::protocol::{PeerId, TurnOffer};
@@ -6,21 +6,26 @@ use crate::server::policy::lease;
 use crate::server::registry::directory::{Directory, DirectoryPeer};
 
 impl RelayPlanner<'_> {
-    /// The server with room that is least loaded for its capacity, other than the peer itself.
+    /// Returns the server with room that has the lowest load relative to its capacity, other than
+    /// the peer itself.
     pub(crate) fn choose(
         &self,
         directory: &Directory,
         peer_id: &PeerId,
         cutoff_ms: i64,
     ) -> Option<(PeerId, TurnOffer)> {
-        // Those that have run out but are not moved from the active ones yet.
+        // The list of active servers may still contain expired ones that no step has moved yet.
         let is_active =
             |server: &DirectoryPeer| !lease::is_expired(server.last_seen_ms(), cutoff_ms);
+        // The directory orders servers by their loads before the batch. Servers whose load the
+        // batch changes are compared separately, with their loads after it.
         let changed = self.loads.iter().filter_map(|(server_id, change)| {
             let server = directory.turn_server(server_id.as_str())?;
             let load = i64::from(self.relay.sessions.load(server_id.as_str())) + change;
             Some((u32::try_from(load).unwrap_or(0), server))
         });
+        // The directory lists the least loaded first, so the first unchanged server is the best of
+        // them.
         let unchanged = directory
             .turn_servers_with_room()
             .find(|(_, server)| {

@@ -1,16 +1,16 @@
-//! What was sent on each day, as far as it is counted.
+//! The counted traffic of each day.
 
 use std::collections::BTreeMap;
 
 use crate::server::model::{DayTraffic, TurnSession};
 use crate::server::policy::cost::{DAY_MS, Month};
 
-/// Traffic by day; days are counted from 1970-01-01.
+/// Traffic by day. A day is a number of days since 1970-01-01.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DailyTraffic(BTreeMap<i64, DayTraffic>);
 
 impl DailyTraffic {
-    /// Adds what a session has relayed by `until_ms`, each day's part to its day.
+    /// Adds the traffic of a session until `until_ms`, split by day.
     pub(crate) fn add_session(&mut self, session: &mut TurnSession, until_ms: i64) {
         while session.booked_until_ms < until_ms {
             let day = day_of(session.booked_until_ms);
@@ -22,7 +22,8 @@ impl DailyTraffic {
         }
     }
 
-    /// Adds a report on a session that has ended, to the day of its last millisecond.
+    /// Adds a report on a session that has ended. The traffic goes to the day of the session's last
+    /// millisecond.
     pub(crate) fn correct(&mut self, session: &mut TurnSession) {
         let bytes = session.relayed_bytes(session.expires_at_ms);
         let day = day_of(session.granted_at_ms.max(session.expires_at_ms - 1));
@@ -60,7 +61,7 @@ impl DailyTraffic {
         self.clone().into_rows()
     }
 
-    /// All bytes of the days from `first` to before `end`.
+    /// The sum of all bytes from the day `first` to the day before `end`.
     pub(crate) fn bytes_between(&self, first: i64, end: i64) -> i64 {
         let days = self.0.range(first..end);
         days.flat_map(|(_, traffic)| [traffic.http_bytes, traffic.relayed_bytes])
@@ -73,12 +74,12 @@ impl DailyTraffic {
     }
 }
 
-/// The day that holds a time, counted from 1970-01-01.
+/// The day of a time, in days since 1970-01-01.
 pub(crate) fn day_of(time_ms: i64) -> i64 {
     time_ms.div_euclid(DAY_MS)
 }
 
-/// The first day of the month that holds `now_ms`, counted from 1970-01-01.
+/// The first day of the month of `now_ms`, in days since 1970-01-01.
 pub(crate) fn first_day_of_month(now_ms: i64) -> i64 {
     day_of(Month::of(now_ms).start_ms)
 }

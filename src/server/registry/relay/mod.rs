@@ -1,7 +1,7 @@
-//! What the registry has granted of relay capacity, and what that costs.
+//! The relay capacity that the registry has granted, and its cost.
 //!
-//! [`state`] is what is granted, as on disk; [`planner`] decides what a batch changes of it, which is
-//! the [`plan`]. [`sessions`] and [`daily_traffic`] are parts of the state.
+//! [`state`] holds what is granted, as on disk. [`planner`] decides what a batch changes of it, and
+//! produces the [`plan`]. [`sessions`] and [`daily_traffic`] are parts of the state.
 
 mod choice;
 mod daily_traffic;

@@ -1,5 +1,6 @@
-//! Decides what becomes of the relay mutations of one batch, in order of arrival, without touching
-//! the view that others read: each sees what those before it will have changed.
+//! Decides on the relay mutations of one batch, in order of arrival. It does not change the state
+//! that readers see; each mutation is decided on the state as the mutations before it will leave
+//! it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,23 +18,23 @@ use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
 use crate::server::registry::directory::Directory;
 use crate::server::registry::error::RegistryError;
 
-/// The time in which new sessions of a peer are limited, in milliseconds.
+/// The period over which new sessions of a peer are counted for the rate limit, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
 
-/// Decides what a batch changes of what was granted.
+/// Plans the relay changes of a batch.
 pub(crate) struct RelayPlanner<'r> {
     pub(crate) relay: &'r Relay,
     now_ms: i64,
-    /// Sessions as they will be.
+    /// Changed and new sessions, as they will be after the batch.
     sessions: BTreeMap<Arc<str>, TurnSession>,
     /// New sessions of each peer.
     new_of_peer: HashMap<PeerId, Vec<Arc<str>>>,
-    /// New sessions on each server, and of all.
+    /// New sessions on each server.
     on_server: HashMap<PeerId, Vec<Arc<str>>>,
     new_sessions: usize,
-    /// How the loads of servers will have changed.
+    /// The changes of the servers' loads.
     pub(crate) loads: HashMap<PeerId, i64>,
-    /// Servers that the batch takes from the directory.
+    /// Servers that leave the directory with this batch.
     pub(crate) left: HashSet<PeerId>,
     mbps: i64,
     premium: i64,
@@ -47,7 +48,7 @@ pub(crate) struct RelayPlanner<'r> {
 pub(crate) struct GrantedSession {
     /// The session.
     pub session: TurnSession,
-    /// How long it lasts unless it is renewed, in seconds.
+    /// Its duration unless it is renewed, in seconds.
     pub duration_secs: u64,
     /// What the TURN server offers.
     pub offer: TurnOffer,
@@ -72,12 +73,13 @@ impl<'r> RelayPlanner<'r> {
         }
     }
 
-    /// Whether nothing will have changed.
+    /// Whether the batch makes no relay changes.
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.tiers.is_empty() && self.state.is_none()
     }
 
-    /// Grants a session, renews one, or refuses.
+    /// Grants a session, renews one, or refuses. `max_bytes` is the maximum memory of all peers and
+    /// sessions, in bytes.
     pub(crate) fn allocate(
         &mut self,
         request: &AllocateTurnRequest,
@@ -99,6 +101,7 @@ impl<'r> RelayPlanner<'r> {
             p2p_attempted: request.p2p_attempted,
             renewed: renewed.as_ref().map(|(session, _)| session.tier),
         };
+        // The limits count the peer's other sessions, not the one that is renewed.
         let standing = self.standing(&request.peer_id, renewed.as_ref(), directory);
         let tiers = &self.relay.config.tiers;
         let grant = match allocation::decide(ask, standing, self.mode(), tiers) {
@@ -106,6 +109,8 @@ impl<'r> RelayPlanner<'r> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         if renewed.is_none() {
+            // A renewal needs no new memory and starts no new session, so these two limits are for
+            // grants.
             if directory.bytes() + self.bytes() > max_bytes {
                 return Err(RegistryError::RegistryFull);
             }
@@ -123,6 +128,7 @@ impl<'r> RelayPlanner<'r> {
         let Some((session, offer)) = granted else {
             return Ok(Err(Refusal::NoTurnServer));
         };
+        // The next allocation in this batch must count this one.
         self.put(session.clone());
         Ok(Ok(Box::new(GrantedSession {
             session,
@@ -146,6 +152,7 @@ impl<'r> RelayPlanner<'r> {
     }
 
     fn grant(&self, peer_id: &PeerId, server_id: PeerId, grant: Grant) -> TurnSession {
+        // The id is random, so that no other client can guess it.
         let name: u128 = rand::random();
         TurnSession {
             session_id: format!("{name:032x}").into(),
@@ -179,24 +186,25 @@ impl<'r> RelayPlanner<'r> {
         self.now_ms.saturating_add_unsigned(duration_ms)
     }
 
-    /// Ends a session. Returns the traffic that it counts for, in bytes.
+    /// Ends a session. Returns the traffic that is counted for it, in bytes.
     pub(crate) fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
         let session = self.live(&request.session_id);
         let own = session.filter(|session| session.peer_id == request.peer_id);
         let mut session = own.cloned().ok_or(RegistryError::UnknownSession)?;
         if let Some(bytes) = request.bytes_transferred {
-            // The server has the last word on what its peer has relayed.
+            // A report of the TURN server takes precedence over the peer's own figure.
             let bytes = allocation::credible_bytes(&session, bytes, self.now_ms);
             session.reported_bytes.get_or_insert(bytes);
         }
         Ok(self.end(session))
     }
 
-    /// Ends all sessions that a server relays, as it has left.
+    /// Ends all sessions on a server that leaves the directory.
     pub(crate) fn end_server(&mut self, server_id: &PeerId) {
         self.left.insert(server_id.clone());
         let of_view = self.relay.sessions.on_server(server_id.as_str());
         let ids = of_view.map(|session| &session.session_id);
+        // Sessions that this batch granted are not in the state yet.
         let drafted = self.on_server.get(server_id).into_iter().flatten();
         let mut ids: Vec<_> = ids.chain(drafted).cloned().collect();
         ids.sort_unstable();
@@ -214,18 +222,19 @@ impl<'r> RelayPlanner<'r> {
     fn end(&mut self, mut session: TurnSession) -> i64 {
         session.expires_at_ms = self.now_ms;
         self.traffic.add_session(&mut session, self.now_ms);
-        // The books may be kept up to this very millisecond, without what was reported since.
+        // The traffic may be counted up to this millisecond already, without the latest report. The
+        // call above then does nothing, and this one adds the difference.
         self.traffic.correct(&mut session);
         let bytes = session.relayed_bytes(self.now_ms);
         self.put(session);
         bytes
     }
 
-    /// Counts what a server says that a session relayed. Returns whether it relays that session.
+    /// Counts a server's report on a session. Returns whether the session is on this server.
     pub(crate) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
         let is_its_own = |session: &&TurnSession| {
-            // It may be remembered for longer than that, as long as nothing is written.
+            // A session is only forgotten by a write, so it may be kept for longer than this.
             session.server_id == *server_id
                 && self.now_ms - session.expires_at_ms <= REPORT_GRACE_MS
         };
@@ -235,6 +244,7 @@ impl<'r> RelayPlanner<'r> {
         let mut session = session.clone();
         let bytes = allocation::credible_bytes(&session, usage.bytes_transferred, self.now_ms);
         session.reported_bytes = Some(bytes);
+        // All its traffic was counted at its end, so the difference must be added now.
         if session.is_settled() {
             self.traffic.correct(&mut session);
         }
@@ -250,6 +260,8 @@ impl<'r> RelayPlanner<'r> {
         let bill = Bill {
             spend_usd,
             as_of_ms,
+            // The bill replaces the cost that was metered up to its time, so that cost is stored
+            // with it.
             metered_usd: self.relay.metered_usd_at(as_of_ms, self.now_ms),
         };
         self.state.get_or_insert(self.relay.state).bill = Some(bill);
@@ -260,12 +272,12 @@ impl<'r> RelayPlanner<'r> {
         self.state.get_or_insert(self.relay.state).forced = forced;
     }
 
-    /// How many live sessions a server relays, before the batch.
+    /// The number of live sessions on a server before the batch.
     pub(crate) fn load(&self, server_id: &str) -> usize {
         self.relay.sessions.load(server_id) as usize
     }
 
-    /// What the batch will have changed.
+    /// Returns the changes of the batch.
     pub(crate) fn finish(self) -> RelayPlan {
         RelayPlan {
             sessions: self.sessions,
@@ -296,7 +308,7 @@ impl<'r> RelayPlanner<'r> {
         session.is_live(self.now_ms).then_some(session)
     }
 
-    /// The live session of a peer with this name, if its server is still there.
+    /// Returns the live session with this id if it belongs to the peer and its server is active.
     fn renewable(
         &self,
         session_id: &str,
@@ -309,8 +321,8 @@ impl<'r> RelayPlanner<'r> {
         (session.peer_id == *peer_id).then(|| (session.clone(), offer.clone()))
     }
 
-    /// What is granted already. Sessions on servers that have left are no use to their peers and
-    /// do not count against them.
+    /// The capacity that is granted already. Sessions on servers that have left are of no use to
+    /// their peer, so they do not count against it.
     fn standing(
         &self,
         peer_id: &PeerId,
@@ -338,6 +350,8 @@ impl<'r> RelayPlanner<'r> {
                 standing.own_mbps += u64::from(session.mbps);
             }
         }
+        // The total includes all sessions of the peer, so all of them are subtracted, on any
+        // server.
         standing.other_mbps = total_mbps.saturating_sub(all_own_mbps);
         standing
     }
@@ -349,10 +363,11 @@ impl<'r> RelayPlanner<'r> {
         of_view.chain(new.filter_map(|id| self.live(id)))
     }
 
-    /// Notes a session as it will be, and all that follows from it.
+    /// Stores a session as it will be, and updates the sums.
     fn put(&mut self, session: TurnSession) {
         let before = self.live(&session.session_id).cloned();
         let is_new = self.session(&session.session_id).is_none();
+        // The old version of the session is subtracted from the sums and the new one is added.
         for (session, sign) in before.iter().map(|it| (it, -1)).chain([(&session, 1)]) {
             if session.is_live(self.now_ms) {
                 *self.loads.entry(session.server_id.clone()).or_default() += sign;

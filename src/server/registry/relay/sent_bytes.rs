@@ -1,4 +1,4 @@
-//! Bytes that the HTTP server has sent, on their way into the tables.
+//! Bytes that the HTTP server has sent, and how many of them are in the tables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct SentBytes(Arc<AtomicU64>);
 
 impl SentBytes {
-    /// Counts some more.
+    /// Adds to the count.
     pub(crate) fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -18,7 +18,8 @@ impl SentBytes {
     }
 }
 
-/// How far the bytes sent have come: counted, in the transaction under way, on disk.
+/// How many of the sent bytes are counted, how many are in the transaction under way, and how many
+/// are on disk.
 #[derive(Debug)]
 pub(crate) struct SentProgress {
     sent: SentBytes,
@@ -37,7 +38,7 @@ impl SentProgress {
         }
     }
 
-    /// Counts what was sent since this was called last, in bytes.
+    /// Counts the bytes that were sent since the last call, and returns their number.
     pub(crate) fn count(&mut self) -> i64 {
         let sent = self.sent.get();
         let new = sent - self.counted;
@@ -45,22 +46,23 @@ impl SentProgress {
         new
     }
 
-    /// What is counted is in a transaction now.
+    /// Records that a transaction writes all counted bytes.
     pub(crate) fn begin_save(&mut self) {
         self.saving = self.counted;
     }
 
-    /// The transaction is on disk.
+    /// Records that the transaction is on disk.
     pub(crate) fn end_save(&mut self) {
         self.saved = self.saving;
     }
 
-    /// Bytes that are counted and that no transaction has written.
+    /// Counted bytes that no transaction has written.
     pub(crate) fn unsaved(&self) -> i64 {
         self.counted - self.saved
     }
 
-    /// Goes on from what was on disk when the tables were read anew: the rest is counted again.
+    /// Continues from the bytes that were on disk when the tables were read again. The others will
+    /// be counted again.
     pub(crate) fn resume(&mut self, before: &Self) {
         self.saved = before.saved;
         self.counted = before.saved;

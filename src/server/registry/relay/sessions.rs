@@ -1,4 +1,4 @@
-//! TURN sessions by all that is asked of them, with sums that are kept, not added up.
+//! TURN sessions with an index for each query, and with sums that each change updates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -10,25 +10,26 @@ use crate::protocol::{PeerId, Tier};
 use crate::server::config::SessionConfig;
 use crate::server::model::TurnSession;
 
-/// What a session takes in memory, its places in the sets included, in bytes.
+/// The memory of a session in bytes, including its entries in the indexes.
 pub(crate) const SESSION_BYTES: usize = 800;
 
-/// A place in the order in which sessions end.
+/// A place in the order of session ends: the end in Unix milliseconds, and the session id.
 pub(crate) type End = (i64, Arc<str>);
 
-/// The sessions that are not forgotten.
+/// All sessions that were not forgotten.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     by_id: BTreeMap<Arc<str>, TurnSession>,
-    /// By their end: those that count as live, and those that have been settled.
+    /// In order of their ends. A session stays in `live` until all its traffic is counted; then it
+    /// is in `settled`.
     live: BTreeSet<(i64, Arc<str>)>,
     settled: BTreeSet<(i64, Arc<str>)>,
-    /// Live ones.
+    /// Live sessions of each peer and on each server.
     of_peer: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
     on_server: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
-    /// Settled ones, by their end.
+    /// Ended sessions with all traffic counted, in order of their ends.
     settled_of_peer: BTreeMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
-    /// Peers that have more settled ones than are kept of a peer.
+    /// Peers with more ended sessions than the maximum per peer.
     over: BTreeSet<PeerId>,
     bounds: SessionConfig,
     totals: Totals,
@@ -40,18 +41,19 @@ pub(crate) struct Sessions {
 pub(crate) struct Totals {
     /// Bandwidth, in Mbit/s.
     pub mbps: u64,
-    /// How many there are of each tier.
+    /// The number of sessions of each tier.
     pub by_tier: EnumMap<Tier, u32>,
 }
 
 impl Totals {
-    /// How many there are of `tier`.
+    /// The number of sessions of `tier`.
     pub(crate) fn of(&self, tier: Tier) -> u32 {
         self.by_tier[tier]
     }
 }
 
-/// What all live sessions together have relayed and is not in the books, as a line over time.
+/// The traffic of all live sessions that is not counted in any day, as a linear function of time.
+/// So the present sum takes one multiplication, however many sessions there are.
 #[derive(Debug, Default)]
 struct Meter {
     bytes_per_ms: i128,
@@ -62,7 +64,11 @@ impl Meter {
     fn add(&mut self, session: &TurnSession, sign: i128) {
         let mut base_bytes = -i128::from(session.booked_bytes);
         match session.reported_bytes {
+            // A report replaces the estimate from the bandwidth, so this session adds nothing over
+            // time.
             Some(reported) => base_bytes += i128::from(reported),
+            // The line is bytes_per_ms * time + base, so the bytes before `rate_from_ms` go into
+            // the base.
             None => {
                 let bytes_per_ms = i128::from(session.bytes_per_ms());
                 self.bytes_per_ms += sign * bytes_per_ms;
@@ -105,12 +111,12 @@ impl Sessions {
         self.by_id.get(session_id)
     }
 
-    /// The live sessions that a peer holds; a handful.
+    /// The live sessions of a peer, of which there are few.
     pub(crate) fn of_peer(&self, peer_id: &str) -> impl Iterator<Item = &TurnSession> {
         self.of(self.of_peer.get(peer_id))
     }
 
-    /// How many sessions of a peer, live or ended, were granted after `since_ms`.
+    /// The number of a peer's sessions, live or ended, that were granted after `since_ms`.
     pub(crate) fn granted_since(&self, peer_id: &str, since_ms: i64) -> usize {
         let ended = self.settled_of_peer.get(peer_id).into_iter().flatten();
         let ended = ended.filter_map(|(_, id)| self.by_id.get(id));
@@ -120,18 +126,18 @@ impl Sessions {
             .count()
     }
 
-    /// The live sessions that a server relays.
+    /// The live sessions on a server.
     pub(crate) fn on_server(&self, server_id: &str) -> impl Iterator<Item = &TurnSession> {
         self.of(self.on_server.get(server_id))
     }
 
-    /// How many live sessions a server relays.
+    /// The number of live sessions on a server.
     pub(crate) fn load(&self, server_id: &str) -> u32 {
         let load = self.on_server.get(server_id).map_or(0, BTreeSet::len);
         u32::try_from(load).unwrap_or(u32::MAX)
     }
 
-    /// Servers that relay, with their load.
+    /// The servers with live sessions, and the number of these sessions.
     pub(crate) fn loads(&self) -> impl Iterator<Item = (&PeerId, u32)> {
         let load = |ids: &BTreeSet<Arc<str>>| u32::try_from(ids.len()).unwrap_or(u32::MAX);
         self.on_server
@@ -144,14 +150,15 @@ impl Sessions {
         self.totals
     }
 
-    /// What live sessions have relayed by `now_ms` and is not in the books, in bytes.
+    /// The traffic of live sessions until `now_ms` that is not counted in any day, in bytes.
     pub(crate) fn unbooked_bytes(&self, now_ms: i64) -> i64 {
         let bytes = self.meter.base_bytes + self.meter.bytes_per_ms * i128::from(now_ms);
         i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
-    /// Takes up a session, new or changed. It counts as live until it is settled.
+    /// Adds or replaces a session. It counts as live until all its traffic is counted.
     pub(crate) fn put(&mut self, session: TurnSession) {
+        // The old version leaves all sets and sums first, because its end or bandwidth may differ.
         self.take(&session.session_id);
         let id = Arc::clone(&session.session_id);
         let end = (session.expires_at_ms, Arc::clone(&id));
@@ -159,6 +166,7 @@ impl Sessions {
             let peer_id = session.peer_id.clone();
             let of_peer = self.settled_of_peer.entry(peer_id).or_default();
             of_peer.insert(end.clone());
+            // `forgettable` then finds these peers without looking at all peers.
             if of_peer.len() > self.bounds.max_ended_per_peer {
                 self.over.insert(session.peer_id.clone());
             }
@@ -176,15 +184,15 @@ impl Sessions {
         self.by_id.insert(id, session);
     }
 
-    /// The live sessions that end by `now_ms`, `max` of them, the first that ends first.
+    /// The live sessions that end by `now_ms`, in order of their ends, `max` at most.
     pub(crate) fn ending(&self, now_ms: i64, max: usize) -> Vec<TurnSession> {
         let ids = self.live.iter().take_while(|(end_ms, _)| *end_ms <= now_ms);
         let ids = ids.filter_map(|(_, id)| self.by_id.get(id));
         ids.take(max).cloned().collect()
     }
 
-    /// Up to `max` of those that count as live behind a place in the order of their ends, and the
-    /// next place.
+    /// Returns live sessions behind a place in the order of their ends, `max` at most, and the
+    /// place of the last one, or `None` if there are no more.
     pub(crate) fn live_after(
         &self,
         place: Option<&End>,
@@ -192,13 +200,14 @@ impl Sessions {
     ) -> (Vec<TurnSession>, Option<End>) {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
         let ends = self.live.range((from, Bound::Unbounded)).take(max);
+        // Fewer than `max` sessions mean that the end is reached.
         let last = ends.clone().nth(max - 1).cloned();
         let sessions = ends.filter_map(|(_, id)| self.by_id.get(id));
         (sessions.cloned().collect(), last)
     }
 
-    /// The ids of settled sessions that need not be kept any longer, `max` of them: those that
-    /// ended before `before_ms`, and the first that ended of those that are too many.
+    /// The ids of sessions that can be forgotten, `max` at most: those that ended before
+    /// `before_ms`, and the oldest of those above the maximum, in all and per peer.
     pub(crate) fn forgettable(&self, before_ms: i64, max: usize) -> Vec<Arc<str>> {
         let too_many = self.settled.len().saturating_sub(self.bounds.max_ended);
         let in_all = self.settled.iter().enumerate();
@@ -218,6 +227,7 @@ impl Sessions {
             .chain(of_peers.take(max))
             .cloned()
             .collect();
+        // The same session may exceed both maxima.
         ids.sort_unstable();
         ids.dedup();
         ids.truncate(max);
@@ -261,6 +271,7 @@ impl Sessions {
         if self.settled.remove(&end) {
             self.take_settled_of_peer(&session.peer_id, &end);
         }
+        // Only live sessions are in the sums, so only they are subtracted.
         if self.live.remove(&end) {
             strike(&mut self.of_peer, &session.peer_id, session_id);
             strike(&mut self.on_server, &session.server_id, session_id);
@@ -271,7 +282,7 @@ impl Sessions {
     }
 }
 
-/// Strikes a session from the set of one peer.
+/// Removes a session from the set of one peer.
 fn strike(sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
     let Some(ids) = sets.get_mut(peer_id) else {
         return;

@@ -1,8 +1,8 @@
-//! The registry's view of what it has granted and of what that costs.
+//! The relay state in memory: what was granted, and what it costs.
 //!
-//! Changed by commits, and by time: sessions end, days begin, and the mode follows the cost. What
-//! time changes is written by the next transaction that writes anything of the kind; until then it
-//! would come out the same again, were the tables read anew.
+//! Commits change it, and so does time: sessions end, days begin, and the mode follows the cost.
+//! The next transaction with relay changes also writes the changes that time has made. If the
+//! tables are read again before that, these changes are computed again with the same result.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,13 +18,14 @@ use crate::server::model::{CostState, TurnSession};
 use crate::server::policy::cost::{self, Forecast, Month};
 use crate::server::storage::{RelayChanges, RelayRows};
 
-/// How long an ended session is remembered, for a TURN server that reports late.
+/// How long an ended session is kept, for a TURN server that reports late, in milliseconds.
 pub(crate) const REPORT_GRACE_MS: i64 = 3_600_000;
 
-/// The maximum of sessions that are ended, or forgotten, at a time: more would hold up everyone.
+/// The maximum number of sessions that are ended, or forgotten, in one step. More would delay all
+/// other requests.
 const MAX_SESSIONS_AT_ONCE: usize = 2_000;
 
-/// What was granted, what it costs, and what operators have said.
+/// The granted sessions, their cost, and the settings of operators.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub config: CostConfig,
@@ -34,16 +35,17 @@ pub(crate) struct Relay {
     pub tiers: HashMap<PeerId, Tier>,
     pub state: CostState,
     today: i64,
-    /// Whether what sessions relayed before today is still to be counted, and behind which of them.
+    /// Whether the traffic of live sessions before today is not fully counted yet, and the last
+    /// session that was counted.
     is_day_open: bool,
     counted_day: Option<End>,
     sent: SentProgress,
     unsaved: Unsaved,
-    /// Up to which moment time has passed.
+    /// The time of the last update, in Unix milliseconds.
     passed_ms: i64,
 }
 
-/// What time has changed and no transaction has written.
+/// The changes that time has made and no transaction has written.
 #[derive(Debug, Default)]
 struct Unsaved {
     sessions: BTreeMap<Arc<str>, TurnSession>,
@@ -52,12 +54,12 @@ struct Unsaved {
 }
 
 impl Relay {
-    /// The first day whose traffic must be known at `now_ms`, counted from 1970-01-01.
+    /// The first day whose traffic is needed at `now_ms`, in days since 1970-01-01.
     pub(crate) fn first_day(now_ms: i64) -> i64 {
         first_day_of_month(now_ms)
     }
 
-    /// Begins with what is in the tables.
+    /// Makes the state from the tables.
     pub(crate) fn load(
         rows: RelayRows,
         config: CostConfig,
@@ -77,8 +79,8 @@ impl Relay {
             traffic,
             tiers: rows.tiers.into_iter().collect(),
             state: rows.state,
-            // The first look counts what live sessions had relayed before today, which may be more
-            // than the tables say.
+            // The first update counts the traffic of live sessions before today, which may be more
+            // than the tables contain.
             today: i64::MIN,
             is_day_open: false,
             counted_day: None,
@@ -88,14 +90,15 @@ impl Relay {
         }
     }
 
-    /// Carries over what the tables could not know when they were read anew: bytes sent.
+    /// Takes over the count of sent bytes from the state before the tables were read again, because
+    /// the tables do not contain all of it.
     pub(crate) fn follow(mut self, before: &Self) -> Self {
         self.sent.resume(&before.sent);
         self
     }
 
-    /// All of it as rows, but for bytes sent that no transaction has written: those
-    /// [`follow`](Self::follow) carries over.
+    /// The whole state as rows, except for sent bytes that no transaction has written:
+    /// [`follow`](Self::follow) takes those over.
     pub(crate) fn rows(&self) -> RelayRows {
         let mut traffic = self.traffic.clone();
         traffic.add_http(self.today, -self.sent.unsaved());
@@ -107,15 +110,16 @@ impl Relay {
         }
     }
 
-    /// Lets time pass: ends sessions, begins days, counts bytes sent, and follows the cost with
-    /// the mode. Returns the servers whose load has changed, and the mode before if it has.
+    /// Updates the state to `now_ms`: ends sessions, begins days, counts sent bytes, and computes
+    /// the mode from the cost. Returns the servers with a new load, and the previous mode if it has
+    /// changed.
     pub(crate) fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {
-        // Reads come by the dozen in a millisecond.
+        // Many reads arrive in the same millisecond, and a second update would change nothing.
         if std::mem::replace(&mut self.passed_ms, now_ms) == now_ms {
             return (Vec::new(), None);
         }
         let today = day_of(now_ms);
-        // Before the day begins, which looks at those that are still live.
+        // Sessions end before the day begins, because the start of a day counts all live sessions.
         let mut relieved = Vec::new();
         for mut session in self.sessions.ending(now_ms, MAX_SESSIONS_AT_ONCE) {
             let end_ms = session.expires_at_ms;
@@ -126,7 +130,7 @@ impl Relay {
             self.begin_day(today);
         }
         if relieved.len() == MAX_SESSIONS_AT_ONCE || self.is_day_open {
-            // The rest is for the next look.
+            // The next update does the rest, even within the same millisecond.
             self.passed_ms = i64::MIN;
         }
         self.count_sent(today);
@@ -139,8 +143,8 @@ impl Relay {
         self.unsaved.traffic.add_http(today, bytes);
     }
 
-    /// Counts what live sessions have relayed until now on the days before, so that each month
-    /// has its own. The one thing that looks at all sessions, once a day and some at a time.
+    /// Counts the traffic of live sessions on the days before today, so that each month gets its
+    /// own part. Only this step looks at all sessions: once a day, and a limited number at a time.
     fn begin_day(&mut self, today: i64) {
         let midnight_ms = today * cost::DAY_MS;
         if today > self.today {
@@ -162,12 +166,13 @@ impl Relay {
         self.counted_day = next;
     }
 
-    /// Up to which moment time has passed, in Unix milliseconds.
+    /// The time of the last update, in Unix milliseconds.
     pub(crate) fn passed_ms(&self) -> i64 {
         self.passed_ms
     }
 
-    /// Ends the sessions on servers that are not there any more: a start removes who has run out.
+    /// Ends the sessions on servers that are not registered any more, for example because a start
+    /// removed expired ones.
     pub(crate) fn end_on_missing(&mut self, now_ms: i64, is_there: impl Fn(&PeerId) -> bool) {
         let servers = self.sessions.loads();
         let missing = servers.filter(|(server_id, _)| !is_there(server_id));
@@ -187,7 +192,7 @@ impl Relay {
         self.sessions.bytes()
     }
 
-    /// Adds to the days what a session has relayed by `until_ms`.
+    /// Counts the traffic of a session until `until_ms` on its days.
     fn count_until(&mut self, session: &mut TurnSession, until_ms: i64) {
         let mut traffic = DailyTraffic::default();
         traffic.add_session(session, until_ms);
@@ -203,6 +208,7 @@ impl Relay {
         let before = self.state.mode;
         let ratio = self.forecast(now_ms).ratio;
         let mode = cost::next_mode(before, ratio, &self.config.thresholds);
+        // A new database has no time for its first mode.
         if self.state.mode_since_ms == 0 || mode != before {
             self.state.mode = mode;
             self.state.mode_since_ms = now_ms;
@@ -211,7 +217,7 @@ impl Relay {
         (mode != before).then_some(before)
     }
 
-    /// What the month has cost by `now_ms` and will have cost.
+    /// The cost of the month until `now_ms`, and the forecast for all of it.
     fn forecast(&self, now_ms: i64) -> Forecast {
         let metered = cost::metered(&self.config, now_ms, self.bytes_of_month(now_ms));
         let spend = cost::spend(metered, self.state.bill, now_ms);
@@ -224,10 +230,10 @@ impl Relay {
         booked.saturating_add(self.sessions.unbooked_bytes(now_ms))
     }
 
-    /// What had been metered of the month by `moment_ms`, in US dollars. Within a day traffic
-    /// counts as even.
-    pub(crate) fn metered_usd_at(&self, moment_ms: i64, now_ms: i64) -> f64 {
-        let (first, day) = (first_day_of_month(now_ms), day_of(moment_ms));
+    /// The metered cost of the month until `time_ms`, in US dollars. Traffic within a day is
+    /// assumed to be even.
+    pub(crate) fn metered_usd_at(&self, time_ms: i64, now_ms: i64) -> f64 {
+        let (first, day) = (first_day_of_month(now_ms), day_of(time_ms));
         let before = self.traffic.bytes_between(first, day);
         let mut of_day = self.traffic.bytes_between(day, day + 1);
         let mut day_ms = cost::DAY_MS;
@@ -235,17 +241,17 @@ impl Relay {
             of_day = of_day.saturating_add(self.sessions.unbooked_bytes(now_ms));
             day_ms = (now_ms - day * cost::DAY_MS).max(1);
         }
-        let share = (moment_ms - day * cost::DAY_MS) as f64 / day_ms as f64;
+        let share = (time_ms - day * cost::DAY_MS) as f64 / day_ms as f64;
         let bytes = before.saturating_add((of_day as f64 * share) as i64);
-        cost::metered(&self.config, moment_ms, bytes).total_usd()
+        cost::metered(&self.config, time_ms, bytes).total_usd()
     }
 
-    /// The mode that holds at `now_ms`: the operator's, or else the budget's.
+    /// The mode in force at `now_ms`: the operator's if one is set, otherwise the budget's.
     pub(crate) fn mode(&self, now_ms: i64) -> CostMode {
         self.state.mode_at(&self.config, now_ms)
     }
 
-    /// What the month costs and how tight that makes the registry.
+    /// The cost of the month and the mode that follows from it.
     pub(crate) fn status(&self, now_ms: i64) -> CostStatus {
         let month = Month::of(now_ms);
         CostStatus {
@@ -259,9 +265,9 @@ impl Relay {
         }
     }
 
-    /// Hands over what time has changed, to be written.
+    /// Returns the changes that time has made, for a transaction to write.
     pub(crate) fn take_unsaved(&mut self, now_ms: i64) -> RelayChanges {
-        // The last transaction of a process has no other chance to count the last answers.
+        // The last transaction of the process is the last chance to count the latest responses.
         self.count_sent(day_of(now_ms));
         let unsaved = std::mem::take(&mut self.unsaved);
         self.sent.begin_save();
@@ -275,24 +281,26 @@ impl Relay {
         }
     }
 
-    /// What was handed over to be written was not written.
+    /// Takes the changes back from a transaction that has failed.
     pub(crate) fn put_back(&mut self, unsaved: &RelayChanges) {
         for session in &unsaved.sessions {
             let id = Arc::clone(&session.session_id);
+            // A session that has changed since then is newer than the one that comes back.
             self.unsaved.sessions.entry(id).or_insert(session.clone());
         }
         self.unsaved.traffic.extend(&unsaved.traffic);
         self.unsaved.state |= unsaved.state.is_some();
     }
 
-    /// Follows a transaction: what time had changed before it is known here already.
+    /// Applies a committed transaction. The changes that time had made before it are in memory
+    /// already.
     pub(crate) fn apply(&mut self, changes: &RelayChanges, update: &RelayUpdate) {
         self.sent.end_save();
         for session in &changes.sessions {
             self.sessions.put(session.clone());
         }
-        // After that, as in the transaction: what ended while the registry was down is put and
-        // forgotten in one.
+        // In this order, as in the transaction: a session that ended while the registry was not
+        // running is stored and forgotten by the same transaction.
         self.sessions.forget(&changes.forgotten);
         self.traffic.extend(&update.traffic);
         for (peer_id, tier) in &changes.tiers {
@@ -301,7 +309,8 @@ impl Relay {
         if let Some(state) = changes.state {
             self.state = state;
         }
-        // What it costs has changed within the millisecond.
+        // The cost may have changed within this millisecond, so the next update must not be
+        // skipped.
         self.passed_ms = i64::MIN;
     }
 }

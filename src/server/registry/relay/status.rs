@@ -1,4 +1,4 @@
-//! What the month costs, as it is told.
+//! The cost status, as responses show it.
 
 use enum_map::EnumMap;
 
@@ -6,20 +6,20 @@ use crate::protocol::{CostMode, ModeOverride, Tier};
 use crate::server::model::Bill;
 use crate::server::policy::cost::Forecast;
 
-/// What the month costs and how tight that makes the registry.
+/// The cost of the month, and the mode that follows from it.
 #[derive(Clone, Debug)]
 pub(crate) struct CostStatus {
-    /// What the month has cost and will have cost.
+    /// The cost so far, and the forecast for the month.
     pub forecast: Forecast,
-    /// The mode that holds.
+    /// The mode in force.
     pub mode: CostMode,
     /// The mode that the budget asks for.
     pub budget_mode: CostMode,
-    /// Since when it does, in Unix milliseconds.
+    /// Since when the budget asks for it, in Unix milliseconds.
     pub budget_mode_since_ms: i64,
-    /// The override, if one holds.
+    /// The forced mode, if one is in force.
     pub forced: Option<ModeOverride>,
-    /// The bill of this month, if one was fed in.
+    /// The bill of this month, if the operator has sent one.
     pub bill: Option<Bill>,
     /// Live sessions of each tier.
     pub sessions_by_tier: EnumMap<Tier, u32>,
