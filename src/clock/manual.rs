@@ -1,4 +1,4 @@
-//! A clock that tests move.
+//! A clock that tests control.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::sleepers::{Kind, Sleep, Sleepers, Waiting};
 use super::system::Clock;
 
-/// A clock that stands still until it is told to move, for tests and simulations.
+/// A clock that stands still until a caller moves it, for tests and simulations.
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicI64,
@@ -25,7 +25,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves the clock forward by `step`.
+    /// Advances the clock by `step`.
     pub fn advance(&self, step: Duration) {
         let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         self.now_ms.fetch_add(step_ms, Ordering::SeqCst);
@@ -33,7 +33,7 @@ impl ManualClock {
         self.wake_sleepers();
     }
 
-    /// Sets the clock to `now_ms` Unix milliseconds, which may lie in the past.
+    /// Sets the clock to `now_ms` Unix milliseconds, which may be in the past.
     pub fn set(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
         #[cfg(feature = "agent")]
@@ -49,21 +49,21 @@ impl Clock for ManualClock {
 
 #[cfg(feature = "agent")]
 impl ManualClock {
-    /// The earliest time that somebody waits for as the time of their next plan, in Unix
-    /// milliseconds.
+    /// The earliest time, in Unix milliseconds, at which a plan sleeper wakes; `None` without one.
     pub fn next_wake_ms(&self) -> Option<i64> {
         self.sleepers.earliest_ms(Kind::Plan)
     }
 
-    /// The earliest time at which a request under way is given up, in Unix milliseconds.
+    /// The earliest time, in Unix milliseconds, at which a pending request times out; `None`
+    /// without one.
     pub fn next_guard_ms(&self) -> Option<i64> {
         self.sleepers.earliest_ms(Kind::Guard)
     }
 
-    /// Waits, in real time, until the number of sleepers is as `is_met` wants it.
+    /// Waits, in real time, until `is_met` returns true for the number of sleepers.
     pub async fn wait_for(&self, mut is_met: impl FnMut(Waiting) -> bool) {
         let mut waiting = self.sleepers.subscribe();
-        // The sender lives as long as this clock, so the wait has an end.
+        // An error means that the sender is gone, but this clock owns it.
         let _ = waiting.wait_for(|waiting| is_met(*waiting)).await;
     }
 
@@ -73,7 +73,7 @@ impl ManualClock {
 
     pub(crate) fn sleep(&self, at_ms: i64, kind: Kind) -> Sleep {
         let sleep = self.sleepers.sleep(at_ms, kind);
-        // The clock may have moved between the look at it and the entry.
+        // The clock may have moved between the caller's reading of it and this entry.
         self.wake_sleepers();
         sleep
     }

@@ -1,8 +1,8 @@
 //! The one source of time.
 //!
-//! Every time in the registry is a number of Unix milliseconds read from a [`Clock`]. Nothing
-//! else in the crate asks the operating system what time it is, so a test decides when now is.
-//! Code that also waits for a time to come does so on a `Timer` (feature `agent`).
+//! Every time in the registry is a number of Unix milliseconds, read from a [`Clock`]. No other
+//! code in the crate asks the operating system for the time, so tests control it. Code that also
+//! waits for a future time uses a `Timer` (feature `agent`).
 
 mod manual;
 mod rfc3339;

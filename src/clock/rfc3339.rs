@@ -4,14 +4,15 @@ use chrono::{DateTime, SecondsFormat};
 
 /// Writes `unix_ms` as RFC 3339 in UTC with milliseconds and `Z`, e.g. `2026-11-23T21:09:43.120Z`.
 ///
-/// A time outside the range of [`chrono`] (some 262,000 years either way) reads as the epoch.
+/// A time outside the range of [`chrono`] (about 262,000 years in each direction) becomes the
+/// epoch.
 pub fn rfc3339(unix_ms: i64) -> String {
     DateTime::from_timestamp_millis(unix_ms)
         .unwrap_or_default()
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Reads RFC 3339 as Unix milliseconds; `None` if `text` is something else.
+/// Parses RFC 3339 and returns Unix milliseconds; `None` if `text` is not RFC 3339.
 pub fn unix_ms(text: &str) -> Option<i64> {
     let time = DateTime::parse_from_rfc3339(text).ok()?;
     Some(time.timestamp_millis())

@@ -1,4 +1,4 @@
-//! What waits on a manual clock.
+//! Futures that wait on a manual clock.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{oneshot, watch};
 
-/// Resolves when its time has come.
+/// Resolves at its time.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How many wait on a [`ManualClock`](super::ManualClock).
+/// How many sleepers wait on a [`ManualClock`](super::ManualClock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Those who wait for the time of their next plan.
+    /// Sleepers that wait for the time of their next plan.
     pub plans: usize,
-    /// Those who have a request under way.
+    /// Sleepers that guard a pending request with a timeout.
     pub guards: usize,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Guard,
 }
 
-/// Who waits, in order of the times they wait for.
+/// The sleepers, ordered by wake-up time.
 #[derive(Debug, Default)]
 pub(crate) struct Sleepers {
     queue: Arc<Queue>,
@@ -55,17 +55,17 @@ impl Sleepers {
         })
     }
 
-    /// Wakes all whose time has come by `now_ms`.
+    /// Wakes all sleepers whose time is at or before `now_ms`.
     pub(crate) fn wake(&self, now_ms: i64) {
         self.queue.wake(now_ms);
     }
 
-    /// When the first of a kind wakes.
+    /// The earliest wake-up time of a kind, in Unix milliseconds; `None` without a sleeper.
     pub(crate) fn earliest_ms(&self, kind: Kind) -> Option<i64> {
         self.queue.earliest_ms(kind)
     }
 
-    /// Follows the number of sleepers.
+    /// Subscribes to the number of sleepers.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Waiting> {
         self.queue.waiting.subscribe()
     }
@@ -103,7 +103,7 @@ impl Queue {
             let (kind, waker) = first.remove();
             self.waiting
                 .send_modify(|waiting| *waiting.of_mut(kind) -= 1);
-            // Whoever has stopped waiting in this time need not be told.
+            // The receiver may have been dropped meanwhile; then there is nothing to wake.
             let _ = waker.send(());
         }
     }
@@ -126,7 +126,7 @@ impl Waiting {
     }
 }
 
-/// A place in the queue, given up when dropped.
+/// An entry in the queue; dropping it removes the entry.
 struct ManualSleep {
     queue: Arc<Queue>,
     key: (i64, u64),

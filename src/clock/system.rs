@@ -1,4 +1,4 @@
-//! The clock of a running process, and the machine's own.
+//! The clock of a running process, and the monotonic clock of the machine.
 
 #[cfg(feature = "server")]
 use std::sync::OnceLock;
@@ -8,16 +8,17 @@ use std::time::Instant;
 
 use chrono::Utc;
 
-/// Tells the time in Unix milliseconds.
+/// A source of the current time, in Unix milliseconds.
 pub trait Clock: Send + Sync + 'static {
-    /// Returns the present time, in milliseconds since 1970-01-01 UTC.
+    /// Returns the current time, in milliseconds since 1970-01-01 UTC.
     fn now_ms(&self) -> i64;
 }
 
-/// The clock of a running process: wall time read once, then advanced by the monotonic clock.
+/// The clock of a running process: reads the wall clock once, then advances with the monotonic
+/// clock.
 ///
-/// A wall clock that is stepped, or a machine that was suspended, moves no lease: on Linux the
-/// monotonic clock neither jumps nor counts suspended time.
+/// So neither a step of the wall clock nor a suspended machine changes any lease: on Linux the
+/// monotonic clock does not jump and does not count suspended time.
 #[derive(Debug)]
 pub struct SystemClock {
     started_ms: i64,
@@ -25,7 +26,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Reads the wall clock for the only time and starts counting from there.
+    /// Reads the wall clock, once, and starts counting from there.
     #[expect(clippy::disallowed_methods, reason = "the one place that may")]
     pub fn start() -> Self {
         Self {
@@ -43,10 +44,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// Milliseconds on the machine's monotonic clock since the process first asked for them.
+/// Milliseconds on the machine's monotonic clock since the first call in this process.
 ///
-/// For what is the machine's business, such as how long a thread has been at something. No lease
-/// depends on it, and no test moves it.
+/// Use it to measure the machine itself, e.g. how long a thread has been busy. No lease depends on
+/// it, and tests cannot move it.
 #[cfg(feature = "server")]
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn machine_ms() -> i64 {
@@ -55,15 +56,15 @@ pub fn machine_ms() -> i64 {
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// When `limit` will have passed, on the timer that limits what a socket may take.
+/// The time at which `limit` will have passed, on the timer that limits socket operations.
 ///
-/// Such limits are the machine's business: no lease depends on them, and no test moves them.
+/// No lease depends on these limits, and tests cannot move this timer.
 #[cfg(feature = "server")]
 pub(crate) fn deadline_in(limit: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + limit
 }
 
-/// The present time on that timer.
+/// The current time on the timer of [`deadline_in`].
 #[cfg(feature = "server")]
 pub(crate) fn timer_now() -> tokio::time::Instant {
     tokio::time::Instant::now()

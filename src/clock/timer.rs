@@ -1,4 +1,4 @@
-//! Waiting for a time to come.
+//! Waits for a future time.
 
 use std::time::Duration;
 
@@ -8,15 +8,13 @@ use super::system::{Clock, SystemClock};
 
 /// A clock that can also be waited on.
 pub trait Timer: Clock {
-    /// Waits until the clock shows `at_ms`, in Unix milliseconds; a time that has passed is no
-    /// wait at all.
+    /// Waits until the clock shows `at_ms`, in Unix milliseconds. A time in the past does not wait.
     fn sleep_until(&self, at_ms: i64) -> Sleep;
 
-    /// Waits like [`sleep_until`](Self::sleep_until) for the end of the time that a request under
-    /// way is given.
+    /// Like [`sleep_until`](Self::sleep_until), for the timeout of a pending request.
     ///
-    /// The difference matters to simulated time only: it may run on to the next plan, but not
-    /// while a response is still on its way.
+    /// Only simulated time needs the difference: a simulation may jump to the next plan, but not
+    /// while a response is pending.
     fn guard_until(&self, at_ms: i64) -> Sleep {
         self.sleep_until(at_ms)
     }

@@ -1,4 +1,4 @@
-//! The attacks together.
+//! All attacks at the same time.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn all_attacks_at_once_stop_nobody() {
             )
         }),
     ];
-    // Half heads that are never finished, and connections that say nothing.
+    // Request heads that never end, and connections that send nothing.
     let held: Vec<_> = (0..400)
         .filter_map(|number| {
             let mut connection = crate::wire::Connection::open(addr).ok()?;
@@ -60,7 +60,7 @@ fn all_attacks_at_once_stop_nobody() {
             Some(connection)
         })
         .collect();
-    // The peers are watched for as long as the attack lasts.
+    // Measures the honest peers for as long as the attack lasts.
     std::thread::sleep(ATTACK);
     let mut verdict = Verdict::default();
     honest.end().judge(&mut verdict);

@@ -1,4 +1,4 @@
-//! The binary as a child process, one test at a time.
+//! Runs the binary as a child process, one test at a time.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,19 +20,19 @@ pub type Settings<'s> = &'s [(&'s str, &'s str)];
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Where a test takes place: a folder of its own, and nobody else on the machine.
+/// The place of a test: its own folder, and no other test at the same time.
 pub struct Arena {
     folder: tempfile::TempDir,
     _alone: MutexGuard<'static, ()>,
 }
 
-/// What a server may use, in the words of a shell's `ulimit`, e.g. `-v 524288`.
+/// Limits of a server, in the syntax of a shell's `ulimit`, e.g. `-v 524288`.
 #[derive(Clone, Copy, Default)]
 pub struct Ulimit(pub &'static str);
 
 impl Arena {
     pub fn enter() -> Self {
-        // A test that failed leaves nothing behind that could disturb the next.
+        // A panicked test has cleaned up after itself, so ignore the poisoning.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -48,7 +48,6 @@ impl Arena {
         self.folder.path()
     }
 
-    /// Names of the files in the folder.
     pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder()).unwrap();
         let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
@@ -66,13 +65,13 @@ impl Arena {
         server.expect("the server did not start").follow()
     }
 
-    /// Starts a server whose log nobody reads.
+    /// Starts a server whose log no process reads.
     pub fn start_unread(&self, settings: Settings<'_>) -> Server {
         let server = self.begin(Ulimit::default(), settings);
         server.expect("the server did not start").leave_unread()
     }
 
-    /// Starts a server that may refuse to start; returns how it ended and what it said.
+    /// Starts a server that may refuse to start; then returns its exit status and its log.
     pub fn try_start(&self, settings: Settings<'_>) -> Result<Server, (ExitStatus, String)> {
         self.begin(Ulimit::default(), settings)
             .map(Starting::follow)
@@ -124,7 +123,7 @@ impl Arena {
     }
 }
 
-/// Reads the log up to the line that says where the server listens, or to its end.
+/// Reads the log up to the line with the server's address, or to the end.
 fn read_until_listening(
     mut stderr: BufReader<ChildStderr>,
 ) -> (BufReader<ChildStderr>, Vec<String>, Option<SocketAddr>) {
@@ -142,7 +141,7 @@ fn read_until_listening(
     }
 }
 
-/// A server that listens and may not be ready yet.
+/// A server that listens but may not be ready yet.
 struct Starting {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -152,7 +151,7 @@ struct Starting {
 }
 
 impl Starting {
-    /// Reads the log in a thread of its own.
+    /// Reads the log in another thread.
     fn follow(self) -> Server {
         let lines = Arc::new(Mutex::new(self.lines));
         let kept = Arc::clone(&lines);
@@ -167,18 +166,18 @@ impl Starting {
         Server::ready(self.child, self.addr, self.began, lines, None)
     }
 
-    /// Keeps the pipe open and never reads it again.
+    /// Keeps the pipe open but never reads it again.
     fn leave_unread(self) -> Server {
         let lines = Arc::new(Mutex::new(self.lines));
         Server::ready(self.child, self.addr, self.began, lines, Some(self.stderr))
     }
 }
 
-/// A server that runs. It is killed, by its own id, when this is dropped.
+/// A running server. Dropping it kills the process by its id.
 pub struct Server {
     child: Child,
     pub addr: SocketAddr,
-    /// From the start of the process to the first health that was well.
+    /// The time from the start of the process to the first healthy response.
     pub started_in: Duration,
     lines: Arc<Mutex<Vec<String>>>,
     _unread: Option<BufReader<ChildStderr>>,
@@ -212,7 +211,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What the server has said so far.
+    /// The log so far.
     pub fn lines(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.clone()
@@ -233,16 +232,16 @@ impl Server {
             .unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
-    /// How long a health check takes that succeeds; none if it fails or takes over a second.
-    pub fn health_within(&self, most: Duration) -> Option<Duration> {
+    /// The time until a successful health response; `None` if it fails or takes longer than `max`.
+    pub fn health_within(&self, max: Duration) -> Option<Duration> {
         let began = Instant::now();
-        let response = Connection::open_within(self.addr, most)
+        let response = Connection::open_within(self.addr, max)
             .and_then(|mut connection| connection.exchange(&get("/health")));
         let is_well = response.is_ok_and(|response| response.status == 200);
         is_well.then(|| began.elapsed())
     }
 
-    /// The ids of all peers listed, page by page.
+    /// The ids of all listed peers, read page by page.
     pub fn listed_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         let mut query = String::new();
@@ -257,7 +256,7 @@ impl Server {
         }
     }
 
-    /// Notes a fault if not all of these peers are listed.
+    /// Adds a fault if not all of these peers are listed.
     pub fn check_lists(&self, ids: &[String], verdict: &mut Verdict) {
         let listed: HashSet<_> = self.listed_ids().into_iter().collect();
         let missing = ids.iter().filter(|id| !listed.contains(*id)).count();
@@ -267,12 +266,12 @@ impl Server {
         );
     }
 
-    /// Memory that the process has now, in MiB.
+    /// The current memory of the process, in MiB.
     pub fn rss_mib(&self) -> u64 {
         self.status_mib("VmRSS:")
     }
 
-    /// The most memory that the process ever had, in MiB.
+    /// The max memory of the process so far, in MiB.
     pub fn peak_mib(&self) -> u64 {
         self.status_mib("VmHWM:")
     }
@@ -285,14 +284,14 @@ impl Server {
         kib.unwrap_or(0) / 1024
     }
 
-    /// Files and sockets that the process has open.
+    /// The number of open files and sockets of the process.
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
     }
 
-    /// Whether the memory falls to `most_mib` within 20 seconds.
-    pub fn settles_under(&self, most_mib: u64) -> bool {
-        eventually(Duration::from_secs(20), || self.rss_mib() <= most_mib)
+    /// Whether the memory falls to `max_mib` or less within 20 seconds.
+    pub fn settles_under(&self, max_mib: u64) -> bool {
+        eventually(Duration::from_secs(20), || self.rss_mib() <= max_mib)
     }
 
     /// Sends a signal, e.g. `TERM`.
@@ -303,32 +302,32 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// How the process has ended, if it has.
+    /// The exit status; `None` while the process runs.
     pub fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
-    /// Waits for the end of the process, for at most `most`.
-    pub fn ended_within(&mut self, most: Duration) -> Option<ExitStatus> {
+    /// Waits at most `max` for the end of the process.
+    pub fn ended_within(&mut self, max: Duration) -> Option<ExitStatus> {
         let mut status = None;
-        eventually(most, || {
+        eventually(max, || {
             status = self.has_ended();
             status.is_some()
         });
         status
     }
 
-    /// Sends SIGTERM and returns how long the process took to end, for at most `most`.
-    pub fn stop_within(&mut self, most: Duration) -> Option<Duration> {
+    /// Sends SIGTERM and waits at most `max`. Returns how long the process took to end.
+    pub fn stop_within(&mut self, max: Duration) -> Option<Duration> {
         let began = Instant::now();
         self.signal("TERM");
-        self.ended_within(most)?;
+        self.ended_within(max)?;
         Some(began.elapsed())
     }
 
-    /// Sends SIGKILL and waits for the end.
+    /// Sends SIGKILL and waits for the end of the process.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         self.child.wait().unwrap();
     }

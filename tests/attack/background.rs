@@ -1,11 +1,11 @@
-//! What goes on in a thread of its own while a test looks at the server.
+//! Work in another thread, while a test examines the server.
 
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-/// Runs a future to its end on this thread.
+/// Runs a future to completion on this thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -14,7 +14,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     LocalSet::new().block_on(&runtime, future)
 }
 
-/// Tells some work that it should end. Clones share it.
+/// A signal to stop. Clones share it.
 #[derive(Clone, Default)]
 pub struct Stop(watch::Sender<bool>);
 
@@ -27,21 +27,21 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Resolves when it is set.
+    /// Resolves once the signal is set.
     pub async fn wait(&self) {
-        // It fails only without a sender, and this is one.
+        // An error means that the sender is gone, but `self` is a sender.
         let _ = self.0.subscribe().wait_for(|is_set| *is_set).await;
     }
 }
 
-/// Work in a thread of its own.
+/// Work in another thread.
 pub struct Background<T> {
     stop: Stop,
     thread: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> Background<T> {
-    /// Begins `work`. Tasks that it has spawned end with it.
+    /// Starts `work`. Tasks that it has spawned end with it.
     pub fn begin(work: impl AsyncFnOnce(Stop) -> T + Send + 'static) -> Self {
         let stop = Stop::default();
         let told = stop.clone();
@@ -53,12 +53,12 @@ impl<T: Send + 'static> Background<T> {
         self.thread.is_finished()
     }
 
-    /// Waits until the work ends by itself.
+    /// Waits until the work ends on its own.
     pub fn done(self) -> T {
         self.thread.join().unwrap()
     }
 
-    /// Tells the work to end, and waits for it.
+    /// Signals the work to stop and waits for its end.
     pub fn end(self) -> T {
         self.stop.set();
         self.done()

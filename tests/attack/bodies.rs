@@ -1,23 +1,23 @@
-//! Registrations that cost as much as the limits allow.
+//! Registrations that are as expensive as the limits allow.
 
 use serde_json::{Value, json};
 
 use crate::wire::post;
 
-/// The smallest registration under the default policy, with a version of its own.
+/// The smallest registration under the default policy. Each has a different version.
 pub fn tiny(id: &str) -> String {
     format!(r#"{{"peerId":"{id}","addresses":[],"cryptoIPv6":"fd00::1","version":"{id}"}}"#)
 }
 
-/// A tiny registration as a request.
+/// A tiny registration, as a request.
 pub fn register_tiny(number: usize) -> Vec<u8> {
     post("/register", &tiny(&format!("tiny-{number:07}")))
 }
 
-/// A kind of registration that costs much, made from its number.
+/// Makes the body of an expensive registration from its number.
 pub type Costly = fn(usize) -> String;
 
-/// Every kind, with its name and how many of it are more than enough for 64 MiB of peers.
+/// Every kind: its name, its function, and a number of registrations that exceeds 64 MiB of peers.
 pub const KINDS: [(&str, Costly, usize); 4] = [
     ("short stores", short_stores, 12_000),
     ("everything full", everything_full, 3_000),
@@ -25,19 +25,21 @@ pub const KINDS: [(&str, Costly, usize); 4] = [
     ("TURN addresses", turn_addresses, 20_000),
 ];
 
-/// 1,024 short stores that no other peer has, in 8 to 9 kB.
+/// 1,024 short stores that no other peer has: 8 to 9 kB.
 pub fn short_stores(number: usize) -> String {
-    let stores: Vec<_> = (0..1024).map(|at| format!("{number:x}.{at:x}")).collect();
+    let stores: Vec<_> = (0..1024)
+        .map(|index| format!("{number:x}.{index:x}"))
+        .collect();
     let mut body = base(number, "short");
     body["stores"] = json!(stores);
     body.to_string()
 }
 
-/// Every field as long as it may be: about 124 kB.
+/// Every field at its max length: about 124 kB.
 pub fn everything_full(number: usize) -> String {
     let id = long_id(number, "full");
     let stores: Vec<_> = (0..860)
-        .map(|at| format!("{number:08x}-{at:04x}-{}", "s".repeat(106)))
+        .map(|index| format!("{number:08x}-{index:04x}-{}", "s".repeat(106)))
         .collect();
     let text = format!("{number:08x}{}", "t".repeat(56));
     json!({
@@ -56,7 +58,7 @@ pub fn everything_full(number: usize) -> String {
     .to_string()
 }
 
-/// Capabilities of as many and as deeply nested values as 8 kB hold.
+/// Capabilities with the max number of values and the max depth in 8 kB.
 pub fn deep_and_wide(number: usize) -> String {
     let mut body = base(number, "deep").to_string();
     body.pop();
@@ -68,12 +70,12 @@ pub fn deep_and_wide(number: usize) -> String {
     body
 }
 
-/// A TURN server with as many and as long addresses as it may have.
+/// A TURN server with the max number of addresses at the max length.
 pub fn turn_addresses(number: usize) -> String {
     let mut body = base(number, "turn");
     let label = "a".repeat(60);
     let addresses: Vec<_> = (0..16)
-        .map(|at| format!("{at:x}x{number:x}.{label}.{label}.{label}.example"))
+        .map(|index| format!("{index:x}x{number:x}.{label}.{label}.{label}.example"))
         .collect();
     body["turnCapable"] = json!(true);
     body["turnAddresses"] = json!(addresses);

@@ -1,4 +1,4 @@
-//! Nobody holds all places, and half a request costs little.
+//! No client can hold all connections, and half a request costs little.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::wire::{Connection, PATIENCE, get};
 const PLACES: usize = 200;
 const NEWCOMER_MS: u64 = 500;
 
-/// What each member of a crowd does: sends some bytes, again and again.
+/// What each client of the crowd does: it sends the same bytes again and again.
 #[derive(Clone)]
 struct Member {
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ struct Member {
     reads: bool,
 }
 
-/// A crowd that opens its connections again as soon as they are closed.
+/// Starts a crowd whose clients reconnect as soon as their connections are closed.
 fn begin_crowd(addr: SocketAddr, members: usize, member: Member) -> Background<()> {
     Background::begin(async move |stop| {
         for _ in 0..members {
@@ -39,12 +39,12 @@ async fn stay(addr: SocketAddr, member: Member) {
         if let Ok(stream) = TcpStream::connect(addr).await {
             send_until_closed(stream, &member).await;
         }
-        // An attacker with more addresses would be back sooner; this one has one processor.
+        // An attacker with more machines would reconnect sooner; this one shares our processor.
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Sends the member's bytes at its pace, which is what it attacks with.
+/// Sends the bytes at the client's interval; the interval is the attack.
 async fn send_until_closed(mut stream: TcpStream, member: &Member) {
     while stream.write_all(&member.bytes).await.is_ok() {
         let next = sleep(member.every);
@@ -64,7 +64,7 @@ async fn read_to_end(stream: &mut TcpStream) {
     while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {}
 }
 
-/// Lets newcomers ask for health beside a crowd that has taken all places.
+/// Checks that newcomers get a health response while a crowd holds all connections.
 fn newcomers_get_in(member: Member) {
     let arena = Arena::enter();
     let places = PLACES.to_string();
@@ -77,7 +77,7 @@ fn newcomers_get_in(member: Member) {
     let mut times = Vec::new();
     for _ in 0..30 {
         times.push(server.health_within(Duration::from_secs(2)));
-        // The newcomers come one by one, over several seconds of the attack.
+        // Spreads the newcomers over several seconds of the attack.
         std::thread::sleep(Duration::from_millis(100));
     }
     let failed = times.iter().filter(|time| time.is_none()).count();
@@ -146,8 +146,8 @@ fn responses_that_nobody_reads_do_not_hold_all_places() {
     });
 }
 
-/// Sends the same bytes on many connections and keeps them while the honest peers go on; returns the
-/// growth of the memory, in MiB.
+/// Sends the same bytes on many connections and keeps them open while the honest peers continue.
+/// Returns the growth of the memory, in MiB.
 fn memory_of_half_requests(server: &Server, honest: &Honest, count: usize, bytes: &[u8]) -> u64 {
     let before = server.rss_mib();
     let mut kept = Vec::new();
@@ -156,7 +156,7 @@ fn memory_of_half_requests(server: &Server, honest: &Honest, count: usize, bytes
         else {
             continue;
         };
-        // The server may stop to read, or close.
+        // The server may stop reading or close the connection.
         let _ = connection.send(bytes);
         kept.push(connection);
     }

@@ -1,4 +1,5 @@
-//! Reads that cost more than the next one takes to arrive must not starve writes, timers or signals.
+//! Expensive reads must not delay writes, timers or signals, even if a new read arrives before the
+//! last one is done.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, scaled, slack};
 use crate::wire::{get, get_with};
 
-/// Peers with a version each.
+/// The number of registered peers; each has a different version.
 const PEERS: usize = 20_000;
 const ATTACK: Duration = Duration::from_secs(6);
 const SHUTDOWN_SECS: u64 = 5;
@@ -22,7 +23,7 @@ fn server_with_many_versions(arena: &Arena) -> Server {
     server
 }
 
-/// Holds honest peers beside a load of reads, and that SIGTERM is obeyed while it goes on.
+/// Checks honest peers during a load of reads, and that SIGTERM works during it.
 fn survive(connections: usize, depth: usize, read: fn(usize) -> Vec<u8>) {
     let arena = Arena::enter();
     let mut server = server_with_many_versions(&arena);
@@ -32,12 +33,12 @@ fn survive(connections: usize, depth: usize, read: fn(usize) -> Vec<u8>) {
         ..Plan::closed_loop(connections)
     };
     let load = Load::begin(server.addr, plan, read);
-    // The peers are watched for as long as the attack lasts.
+    // Measures the honest peers for as long as the attack lasts.
     std::thread::sleep(ATTACK);
     let mut verdict = Verdict::default();
     honest.end().judge(&mut verdict);
-    let most = Duration::from_secs(SHUTDOWN_SECS) + Duration::from_secs(2) * slack();
-    let stopped = server.stop_within(most);
+    let max = Duration::from_secs(SHUTDOWN_SECS) + Duration::from_secs(2) * slack();
+    let stopped = server.stop_within(max);
     verdict.measured("SIGTERM", format!("{stopped:.1?}"));
     verdict.check(stopped.is_some(), "SIGTERM was not obeyed");
     let tally = load.stop();
@@ -94,7 +95,7 @@ fn pages_and_conditional_requests_stop_nobody() {
 fn health_is_not_well_while_writes_wait() {
     let arena = Arena::enter();
     let server = server_with_many_versions(&arena);
-    // What an operator's shell does in the middle of a transaction: no write gets through.
+    // Like an operator's shell in the middle of a transaction: no write succeeds.
     let lock = crate::database::hold(arena.path("peers.db"));
     let heartbeat = Load::begin(server.addr, Plan::all(1), |_| {
         crate::wire::heartbeat("tiny-0000001")

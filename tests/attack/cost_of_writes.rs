@@ -1,4 +1,5 @@
-//! A registration costs what it holds, and so does its end, however many share its stores.
+//! The cost of a registration, and of its expiry, depends on its own size, not on how many peers
+//! have the same stores.
 
 use std::time::Duration;
 
@@ -12,25 +13,27 @@ use crate::verdict::{Verdict, eventually, scaled};
 use crate::wire::{Connection, get, heartbeat, post};
 
 const PEERS: usize = 1_600;
-/// Registrations that are timed together.
+/// The number of registrations that are timed together.
 const BATCH: usize = 100;
-/// Each registration is larger than this, so that its cost is not all in its transaction.
+/// The number of stores of each registration: large enough that the transaction is not the main
+/// cost.
 const STORES: usize = 1_024;
-/// After this long the server is taken to have failed.
-const MOST: Duration = Duration::from_secs(24);
+/// After this time the server counts as failed.
+const MAX_TIME: Duration = Duration::from_secs(24);
 
-/// Peers whose leases run out together.
+/// The number of peers whose leases run out together.
 const EXPIRING: usize = 1_200;
 
-/// A registration with the same stores as all others and a version of its own.
+/// A registration with the same stores as all others but a different version.
 fn body(number: usize) -> String {
-    let stores: Vec<_> = (0..STORES).map(|at| format!("s{at}")).collect();
+    let stores: Vec<_> = (0..STORES).map(|index| format!("s{index}")).collect();
     json!({ "peerId": format!("same-{number:05}"), "addresses": [], "cryptoIPv6": "fd00::1",
             "version": format!("v{number}"), "stores": stores })
     .to_string()
 }
 
-/// Registers one after the other; returns how long each batch took, as far as it came.
+/// Registers the peers one after the other. Returns the time of each batch; stops after
+/// [`MAX_TIME`].
 fn register_in_turn(server: &Server, peers: usize) -> Vec<Duration> {
     let began = Instant::now();
     let mut connection = Connection::open(server.addr).unwrap();
@@ -43,7 +46,7 @@ fn register_in_turn(server: &Server, peers: usize) -> Vec<Duration> {
             assert_eq!(response.status, 200, "{}", response.json());
         }
         batches.push(batch.elapsed());
-        if began.elapsed() > MOST {
+        if began.elapsed() > MAX_TIME {
             break;
         }
     }
@@ -62,9 +65,9 @@ fn the_same_stores_do_not_make_each_registration_dearer_than_the_one_before() {
     verdict.measured("batches of registrations", format!("{batches:.0?}"));
     verdict.check(
         batches.len() == peers / BATCH,
-        format!("only {} batches of {BATCH} in {MOST:?}", batches.len()),
+        format!("only {} batches of {BATCH} in {MAX_TIME:?}", batches.len()),
     );
-    // The quickest of some, since the machine has hiccups of its own.
+    // The fastest of four batches, because the machine may pause during one of them.
     let early = batches.iter().take(4).min().copied().unwrap_or_default();
     let late = batches.iter().rev().take(4).min().copied();
     let late = late.unwrap_or_default();
@@ -91,8 +94,8 @@ fn expire_together(listing_clients: usize) {
         heartbeat(&format!("same-{number:05}"))
     });
     let tally = renewals.done();
-    // The honest peers are watched while the leases run out, which they do by the machine's clock,
-    // and not for long before.
+    // Measures the honest peers mainly while the leases run out. Leases run by the machine's clock,
+    // so the test has to wait.
     std::thread::sleep(Duration::from_secs(TIMEOUT_SECS - 2));
     let honest = Honest::begin(&server);
     let plan = Plan::closed_loop(listing_clients);

@@ -1,4 +1,4 @@
-//! The operator's own connection to a database.
+//! An operator's own connection to the database.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use crate::background::{Background, block_on};
 use crate::wire::PATIENCE;
 
-/// Does something on a connection that is closed afterwards.
+/// Runs `work` on a new connection and closes it.
 async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -21,7 +21,7 @@ async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T
     result
 }
 
-/// Runs one statement and returns the number of rows it touched.
+/// Runs one statement and returns the number of changed rows.
 pub fn execute(path: &Path, statement: &str) -> u64 {
     let query = sqlx::query(AssertSqlSafe(statement.to_owned()));
     let result = block_on(with(path, async |database| query.execute(database).await));
@@ -34,13 +34,13 @@ pub fn texts(path: &Path, query: &str) -> Vec<String> {
     block_on(with(path, async |database| query.fetch_all(database).await)).unwrap()
 }
 
-/// The number that a query returns.
+/// The number that the query returns.
 pub fn number(path: &Path, query: &str) -> i64 {
     let query = sqlx::query_scalar(AssertSqlSafe(query.to_owned()));
     block_on(with(path, async |database| query.fetch_one(database).await)).unwrap()
 }
 
-/// Takes the write lock, which is held until the end of what this returns.
+/// Takes the write lock and holds it until the returned work ends.
 pub fn hold(path: PathBuf) -> Background<()> {
     let (sender, is_held) = mpsc::channel();
     let hold = Background::begin(async move |stop| {

@@ -1,4 +1,4 @@
-//! What goes wrong for one thing does not go wrong for everybody.
+//! One faulty row or refused write does not affect other peers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, scaled};
 use crate::wire::post;
 
-/// Lets an operator change a row while honest peers send heartbeats.
+/// Checks honest peers while an operator changes a row.
 fn survive_operator(edit: &str) {
     let arena = Arena::enter();
     let mut server = arena.start(&[]);
@@ -66,7 +66,7 @@ fn a_row_seen_in_the_far_future_expires_like_others() {
     assert_eq!(database::execute(&arena.path("peers.db"), edit), 3);
     let mut verdict = Verdict::default();
     let is_gone = eventually(Duration::from_secs(12), || {
-        // A write, since that is when an edit is noticed at the latest.
+        // The next write notices the edit, if nothing has before.
         let other = json!({ "peerId": "other", "addresses": [], "cryptoIPv6": "fd00::1" });
         server.post("/register", &other);
         server.listed_ids() == ["other"]
@@ -132,7 +132,7 @@ fn a_row_with_the_last_id_there_is_stops_nobody() {
 #[test]
 fn a_file_size_limit_refuses_writes_and_kills_nobody() {
     let arena = Arena::enter();
-    // Blocks of 512 bytes in some shells, of 1,024 in others.
+    // The unit is 512 bytes in some shells and 1,024 bytes in others.
     let mut server = arena.start_under(Ulimit("-f 16384"), &[]);
     let honest = crate::honest::register(&server, 50);
     let load = Load::begin(server.addr, Plan::large(600, 503), |number| {
@@ -170,7 +170,7 @@ fn an_operators_edits_do_not_stop_writes_for_long() {
         let edit =
             format!("UPDATE peers SET network_id = 'n{round}' WHERE peer_id = 'tiny-0000007'");
         assert_eq!(database::execute(&arena.path("peers.db"), &edit), 1);
-        // An operator takes their time, so that edits meet comparisons at different points.
+        // With pauses, so that the edits meet the resync at different points.
         std::thread::sleep(Duration::from_millis(800));
     }
     let mut verdict = Verdict::default();

@@ -1,4 +1,5 @@
-//! The database belongs to one server, and what was acknowledged is never written into nothing.
+//! Only one server can use a database, and every acknowledged write is kept even if the files are
+//! lost.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,10 +15,10 @@ use crate::honest::register;
 use crate::verdict::{Verdict, eventually};
 use crate::wire::{Connection, post};
 
-/// Within this long the loss of a file must show.
+/// The max time until the server notices the loss of a file.
 const NOTICED: Duration = Duration::from_secs(15);
 
-/// Registers until the server refuses or ends; returns what it acknowledged, and how it refused.
+/// Registers until the process ends. Returns the acknowledged ids and checks how it ended.
 fn register_until_refused(server: &mut Server, verdict: &mut Verdict) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let mut number = 0;
@@ -47,7 +48,7 @@ fn register_until_refused(server: &mut Server, verdict: &mut Verdict) -> Vec<Str
     acknowledged
 }
 
-/// Takes a file away in some way and holds that everything that was acknowledged is rescued.
+/// Removes or changes a file with `take_away` and checks that every acknowledged peer is rescued.
 fn rescue_from(what: &str, take_away: impl FnOnce(&Arena)) {
     let arena = Arena::enter();
     let mut server = arena.start(&[]);
@@ -145,7 +146,7 @@ fn a_dropped_table_of_peers_is_rescued() {
     });
 }
 
-/// Holds that a second server under another name of the same file refuses to start.
+/// Checks that a second server refuses to start with another name of the same file.
 fn second_is_refused(arena: &Arena, first: &Server, second_url: &str) {
     register(first, 5);
     let mut verdict = Verdict::default();
@@ -221,7 +222,7 @@ fn nobody_else_may_read_the_files() {
     register(&server, 5);
     check_modes(&arena, &mut verdict);
     drop(server);
-    // One of an earlier version.
+    // A database of an earlier version, which was not private.
     let database = arena.path("peers.db");
     fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();
     let server = arena.start(&[]);

@@ -1,4 +1,4 @@
-//! Honest peers: each sends a heartbeat every second, whatever else goes on.
+//! Honest peers: each sends a heartbeat every second during an attack.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,28 +15,28 @@ use crate::background::{Background, Stop};
 use crate::verdict::{Verdict, eventually, slack};
 use crate::wire::{AsyncConnection, Response, heartbeat};
 
-/// The most that 99 of 100 heartbeats may take.
+/// The max latency of 99 % of the heartbeats.
 const P99_MS: u64 = 250;
-/// After this long without a response a heartbeat counts as lost.
+/// A heartbeat without a response after this time counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
-/// Connections that are kept, each shared by some of the peers.
+/// The number of connections that stay open; the peers share them.
 const KEPT_CONNECTIONS: usize = 8;
-/// How often each peer sends a heartbeat.
+/// The time between two heartbeats of a peer.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Peers that open a connection for each heartbeat.
+/// The number of peers that open a new connection for each heartbeat.
 const FRESH: usize = 5;
-/// Peers by default.
+/// The default number of peers.
 pub const PEERS: usize = 200;
 
-/// Peers whose thread sends heartbeats.
+/// Peers that send heartbeats from another thread.
 pub struct Honest {
     background: Background<Report>,
-    /// Heartbeats that were answered or lost.
+    /// The number of heartbeats that got a response or were lost.
     over: Arc<AtomicUsize>,
     pub ids: Vec<String>,
 }
 
-/// What the peers saw.
+/// The results of the heartbeats.
 #[derive(Debug, Default)]
 pub struct Report {
     latencies: Vec<Duration>,
@@ -44,14 +44,14 @@ pub struct Report {
     lost: BTreeMap<String, usize>,
 }
 
-/// The name of an honest peer; the names are spread over the alphabet.
+/// The id of an honest peer; the ids are spread over the alphabet.
 pub fn honest_id(number: usize) -> String {
     let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let first = char::from(b'A' + (mixed >> 32) as u8 % 26);
     format!("{first}onest-{mixed:016x}")
 }
 
-/// Registers honest peers without starting their heartbeats; returns their names.
+/// Registers honest peers without starting their heartbeats; returns their ids.
 pub fn register(server: &Server, peers: usize) -> Vec<String> {
     let ids: Vec<_> = (0..peers).map(honest_id).collect();
     for id in &ids {
@@ -67,13 +67,13 @@ fn body(id: &str) -> serde_json::Value {
 }
 
 impl Honest {
-    /// Registers [`PEERS`] peers and lets them send heartbeats until [`end`](Self::end).
+    /// Registers [`PEERS`] peers and sends their heartbeats until [`end`](Self::end).
     pub fn begin(server: &Server) -> Self {
         let ids = register(server, PEERS);
         Self::go_on(server, ids)
     }
 
-    /// Lets peers that are registered send heartbeats.
+    /// Starts the heartbeats of registered peers.
     pub fn go_on(server: &Server, ids: Vec<String>) -> Self {
         let over = Arc::new(AtomicUsize::new(0));
         let (addr, all, count) = (server.addr, ids.clone(), Arc::clone(&over));
@@ -92,15 +92,15 @@ impl Honest {
         }
     }
 
-    /// Waits until each peer has sent some more heartbeats and knows what came of them.
+    /// Waits until each peer has sent `rounds` more heartbeats and each has a result.
     pub fn wait_for_rounds(&self, rounds: usize) {
         let count = || self.over.load(Ordering::Relaxed);
         let enough = count() + rounds * self.ids.len();
-        let most = (INTERVAL + LOST_AFTER) * rounds as u32 * slack();
-        eventually(most, || count() >= enough);
+        let max = (INTERVAL + LOST_AFTER) * rounds as u32 * slack();
+        eventually(max, || count() >= enough);
     }
 
-    /// Stops the heartbeats and tells what the peers saw.
+    /// Stops the heartbeats and returns the results.
     pub fn end(self) -> Report {
         let mut report = self.background.end();
         report.latencies.sort_unstable();
@@ -111,17 +111,17 @@ impl Honest {
 impl Report {
     fn at(&self, share: f64) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
-        let at = (last as f64 * share) as usize;
-        self.latencies.get(at).copied().unwrap_or(LOST_AFTER)
+        let index = (last as f64 * share) as usize;
+        self.latencies.get(index).copied().unwrap_or(LOST_AFTER)
     }
 
-    /// Holds what the peers saw to the promise: quick, none lost, none refused.
+    /// Checks the results: heartbeats must be fast, and none may be lost or refused.
     pub fn judge(&self, verdict: &mut Verdict) {
-        let (p50, p99, most) = (self.at(0.5), self.at(0.99), self.at(1.0));
+        let (p50, p99, max) = (self.at(0.5), self.at(0.99), self.at(1.0));
         verdict.measured(
             "heartbeats",
             format!(
-                "{} p50 {p50:.0?} p99 {p99:.0?} max {most:.0?} lost {:?} refused {:?}",
+                "{} p50 {p50:.0?} p99 {p99:.0?} max {max:.0?} lost {:?} refused {:?}",
                 self.latencies.len(),
                 self.lost,
                 self.refused
@@ -146,7 +146,7 @@ impl Report {
             Ok(response) if response.status == 200 => self.latencies.push(began.elapsed()),
             Ok(response) => *self.refused.entry(response.kind()).or_default() += 1,
             Err(why) => {
-                // It counts for the quantiles too.
+                // A lost heartbeat also counts in the quantiles.
                 self.latencies.push(began.elapsed().max(LOST_AFTER));
                 *self.lost.entry(why).or_default() += 1;
             }
@@ -164,7 +164,7 @@ impl Report {
     }
 }
 
-/// What each task that sends heartbeats needs.
+/// The state that all heartbeat tasks share.
 #[derive(Clone)]
 struct Sender {
     addr: SocketAddr,
@@ -193,8 +193,9 @@ impl Sender {
         report
     }
 
-    /// Sends the heartbeats of several peers over one connection that is kept. A latency begins when
-    /// the heartbeat was due, so that one slow response delays all that wait behind it.
+    /// Sends the heartbeats of several peers over one connection that stays open. The latency
+    /// counts from the time at which the heartbeat was due, so a slow response also increases the
+    /// latency of those behind it.
     async fn keep_one(self, ids: Vec<String>) -> Report {
         let mut report = Report::default();
         let mut connection = None;
@@ -202,7 +203,7 @@ impl Sender {
         let step = INTERVAL / ids.len() as u32;
         for id in ids.iter().cycle() {
             due += step;
-            // Peers send heartbeats at their own pace, which is what the server is measured at.
+            // Heartbeats start at a fixed interval, as those of real peers do.
             sleep_until(due).await;
             if self.stop.is_set() {
                 break;
@@ -212,8 +213,8 @@ impl Sender {
                 connection = None;
             }
             self.note(&mut report, due, result);
-            // The heartbeats that fell due meanwhile were waiting with this one; the peers send one
-            // each, not all that they have missed.
+            // Heartbeats that became due meanwhile are sent late. Each peer sends one, not all that
+            // it has missed.
             if due.elapsed() > INTERVAL {
                 due = Instant::now();
             }
@@ -251,8 +252,8 @@ impl Sender {
     }
 }
 
-/// Sends a heartbeat, again if a connection that was kept turns out to be closed: a server may
-/// close an idle one at any moment, and every client repeats the request then.
+/// Sends a heartbeat. Retries on a new connection if the old one is closed: a server may close an
+/// idle connection at any time, and every client retries then.
 async fn try_twice(
     addr: SocketAddr,
     kept: &mut Option<AsyncConnection>,

@@ -1,4 +1,4 @@
-//! The first page is nobody's to choose.
+//! No peer can choose what is on the first page.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,8 +16,8 @@ const ATTACKERS: usize = 1_000;
 const HONEST: usize = 1_000;
 const CALLERS: u8 = 24;
 
-/// Asks for pages from an address of one's own; all of 127.0.0.0/8 is this machine.
-fn pages_for(server: &Server, caller: Ipv4Addr, most: usize) -> Vec<Value> {
+/// Requests up to `max` pages from the address `caller`; all of 127.0.0.0/8 is this machine.
+fn pages_for(server: &Server, caller: Ipv4Addr, max: usize) -> Vec<Value> {
     let addr = server.addr;
     block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -26,7 +26,7 @@ fn pages_for(server: &Server, caller: Ipv4Addr, most: usize) -> Vec<Value> {
         let mut connection = AsyncConnection::new(stream);
         let mut pages: Vec<Value> = Vec::new();
         let mut target = "/peers".to_owned();
-        while pages.len() < most {
+        while pages.len() < max {
             let page = connection.exchange(&get(&target)).await.unwrap().json();
             let next = page["nextCursor"].as_str().map(str::to_owned);
             pages.push(page);

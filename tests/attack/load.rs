@@ -1,4 +1,4 @@
-//! Attackers: connections that send what they are told to, from a thread of their own.
+//! Attackers: connections that send given requests from another thread.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,53 +16,53 @@ use crate::wire::AsyncConnection;
 #[derive(Clone, Copy)]
 pub struct Plan {
     pub connections: usize,
-    /// Requests that are written before the first response is read.
+    /// The number of requests written before the first response is read.
     pub depth: usize,
-    /// Requests in all.
-    pub most: usize,
-    /// The status that ends the load, 0 for none.
+    /// The max number of requests in total.
+    pub max: usize,
+    /// The status that ends the load; 0 if none does.
     pub until: u16,
 }
 
 impl Plan {
-    /// Each connection sends its next request when the last one is answered, until it is stopped.
+    /// Each connection sends its next request after the last response, until the load is stopped.
     pub fn closed_loop(connections: usize) -> Self {
         Self {
             connections,
             depth: 1,
-            most: usize::MAX,
+            max: usize::MAX,
             until: 0,
         }
     }
 
-    /// Sends `most` requests, quickly.
-    pub fn all(most: usize) -> Self {
+    /// Sends `max` requests as fast as possible.
+    pub fn all(max: usize) -> Self {
         Self {
             connections: 16,
             depth: 16,
-            most,
+            max,
             until: 0,
         }
     }
 
-    /// Sends at most `most` requests of which each is large, until the status `until` comes.
-    pub fn large(most: usize, until: u16) -> Self {
+    /// Sends at most `max` large requests; stops at the status `until`.
+    pub fn large(max: usize, until: u16) -> Self {
         Self {
             connections: 4,
             depth: 1,
-            most,
+            max,
             until,
         }
     }
 }
 
-/// How the requests were answered.
+/// The responses of a load.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub kinds: BTreeMap<String, usize>,
     /// Connections that failed or were closed.
     pub cut_off: usize,
-    /// The longest body of a 200.
+    /// The length of the longest body with status 200.
     pub longest_bytes: usize,
 }
 
@@ -72,11 +72,11 @@ impl Tally {
     }
 }
 
-/// A load that is being sent.
+/// A running load.
 pub struct Load(Background<Tally>);
 
 impl Load {
-    /// Begins to send; `request` makes the bytes of the n-th request.
+    /// Starts to send; `request` returns the bytes of the n-th request.
     pub fn begin(
         addr: SocketAddr,
         plan: Plan,
@@ -87,7 +87,7 @@ impl Load {
         }))
     }
 
-    /// Waits until all was sent.
+    /// Waits until all requests are sent.
     pub fn done(self) -> Tally {
         self.0.done()
     }
@@ -96,7 +96,7 @@ impl Load {
         self.0.is_done()
     }
 
-    /// Stops to send and waits for the responses under way.
+    /// Stops sending and waits for the pending responses.
     pub fn stop(self) -> Tally {
         self.0.end()
     }
@@ -140,7 +140,7 @@ async fn run<R: Fn(usize) -> Vec<u8> + 'static>(
 
 impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
     fn is_over(&self) -> bool {
-        self.stop.is_set() || self.next.load(Ordering::Relaxed) >= self.plan.most
+        self.stop.is_set() || self.next.load(Ordering::Relaxed) >= self.plan.max
     }
 
     async fn send_all(self: Rc<Self>) -> Tally {
@@ -155,7 +155,7 @@ impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
                 }
                 Err(_) => {
                     tally.cut_off += 1;
-                    // A server that refuses is not to be asked as fast as this thread can.
+                    // If the server refuses connections, do not retry in a busy loop.
                     sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -163,21 +163,21 @@ impl<R: Fn(usize) -> Vec<u8>> Sender<R> {
         tally
     }
 
-    /// Resolves a while after the load is told to stop.
+    /// Resolves one second after the stop signal.
     async fn given_up(&self) {
         self.stop.wait().await;
-        // Responses under way still count. One that has not come after this long may never come.
+        // Pending responses still count, but one that takes longer may never come.
         sleep(Duration::from_secs(1)).await;
     }
 
-    /// Sends over one connection until it is closed or all is sent.
+    /// Sends over one connection until it is closed or all requests are sent.
     async fn drive(&self, connection: &mut AsyncConnection, tally: &mut Tally) {
         while !self.is_over() {
             let mut batch = Vec::new();
             let mut heads = Vec::new();
             for _ in 0..self.plan.depth {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                if number >= self.plan.most {
+                if number >= self.plan.max {
                     break;
                 }
                 let request = (self.request)(number);

@@ -1,4 +1,4 @@
-//! A log that nobody reads stops nothing, and nobody can make it long.
+//! A log that no process reads does not stop the server, and no client can make the log long.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let arena = Arena::enter();
     let mut server = arena.start_unread(&[("SHUTDOWN_TIMEOUT_SECS", "3"), ("RUST_LOG", "debug")]);
     let mut verdict = Verdict::default();
-    // At debug every heartbeat is a line, so the pipe is full soon.
+    // At level debug every heartbeat writes a line, so the pipe fills up soon.
     let ids = crate::honest::register(&server, 200);
     let load = Load::begin(server.addr, Plan::all(3_000), register_tiny);
     let honest = Honest::go_on(&server, ids);
@@ -34,11 +34,11 @@ fn a_log_that_nobody_reads_stops_nothing() {
     verdict.finish();
 }
 
-/// Makes the n-th request.
+/// Returns the n-th request.
 type Request = fn(usize) -> Vec<u8>;
 
-/// How many lines at info or above `count` requests may leave, whatever they are.
-const MOST_LINES: usize = 200;
+/// The max number of lines at level info or above that one storm of requests may cause.
+const MAX_LINES: usize = 200;
 
 #[test]
 fn a_storm_becomes_a_few_lines_and_a_count() {
@@ -70,7 +70,7 @@ fn a_storm_becomes_a_few_lines_and_a_count() {
         let before = server.lines().len();
         let tally = Load::begin(server.addr, Plan::all(REQUESTS), request).done();
         verdict.measured(name, format!("{:?}", tally.kinds));
-        // The last lines of the storm may still be on their way.
+        // The last lines of the storm may not have arrived yet.
         let mut after = before;
         eventually(Duration::from_secs(5), || {
             let earlier = std::mem::replace(&mut after, server.lines().len());
@@ -79,7 +79,7 @@ fn a_storm_becomes_a_few_lines_and_a_count() {
         let lines = after - before;
         verdict.measured("lines", lines);
         verdict.check(
-            lines <= MOST_LINES,
+            lines <= MAX_LINES,
             format!("{REQUESTS} {name} leave {lines} lines"),
         );
     }
@@ -91,7 +91,7 @@ fn a_storm_becomes_a_few_lines_and_a_count() {
     verdict.finish();
 }
 
-/// Whether a line counts thousands of something other than the time and the peers' names.
+/// Whether the line contains a number in the thousands that is neither a time nor part of an id.
 fn holds_a_large_number(line: &str) -> bool {
     let Some((head, text)) = line.split_once(']') else {
         return false;

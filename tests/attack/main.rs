@@ -1,9 +1,9 @@
-//! What one stranger can send, against the real binary: each test is an attack that stopped an
-//! earlier version, and holds that honest peers do not notice it.
+//! What one unknown client can send, against the real binary. Each test is an attack that stopped
+//! an earlier version, and checks that honest peers do not notice it.
 //!
-//! Every test runs alone, is bounded in requests, bytes and time, and talks to loopback only.
-//! `PEER_REGISTRY_BINARY` names another binary to attack, e.g. an older one; settings go through the
-//! environment, where a binary that does not know them ignores them.
+//! The tests run one at a time. Each has bounded requests, bytes and time, and uses loopback only.
+//! `PEER_REGISTRY_BINARY` selects another binary to attack, e.g. an older one. Settings are
+//! environment variables, so a binary ignores those that it does not know.
 #![cfg(feature = "server")]
 
 mod all_at_once;

@@ -1,4 +1,4 @@
-//! The memory of all peers together has a budget, whatever they consist of.
+//! All peers together stay within the memory budget, whatever their fields contain.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::verdict::{Verdict, eventually, slack};
 use crate::wire::post;
 
 const BUDGET_MIB: u64 = 64;
-/// What the process may take beyond the budget.
+/// The max memory of the process beyond the budget, in MiB.
 const BESIDE_MIB: u64 = 150;
 const RESTART: Duration = Duration::from_secs(10);
 
-/// Registers peers of one kind until the budget is used up, and lives on with them.
-fn fill((kind, body, most): (&str, Costly, usize)) {
+/// Registers peers of one kind until the budget is used up, then checks the server and a restart.
+fn fill((kind, body, max): (&str, Costly, usize)) {
     let arena = Arena::enter();
     let settings = [("MAX_MEMORY_MB", "64")];
     let mut server = arena.start(&settings);
     let honest = Honest::begin(&server);
-    let plan = Plan::large(most, 503);
+    let plan = Plan::large(max, 503);
     let load = Load::begin(server.addr, plan, move |number| {
         post("/register", &body(number))
     });
-    // Ends early if it has gone far enough to fail.
+    // Stops early if the memory is already far too large.
     eventually(Duration::from_secs(25) * slack(), || {
         load.is_done() || server.rss_mib() > 3 * (BUDGET_MIB + BESIDE_MIB)
     });
@@ -35,7 +35,7 @@ fn fill((kind, body, most): (&str, Costly, usize)) {
     verdict.measured("peak MiB", peak);
     verdict.check(
         tally.count("503 registry_full") > 0,
-        format!("{most} registrations do not use up the budget"),
+        format!("{max} registrations do not use up the budget"),
     );
     verdict.check(
         peak < BUDGET_MIB + BESIDE_MIB,
@@ -56,7 +56,7 @@ fn fill((kind, body, most): (&str, Costly, usize)) {
     verdict.finish();
 }
 
-/// Starts again with what a server has left, which must not take long.
+/// Starts a server on the database of the last one and checks how long it takes.
 fn restart(arena: &Arena, limit: Ulimit, settings: Settings<'_>, verdict: &mut Verdict) -> Server {
     let server = arena.start_under(limit, settings);
     let took = server.started_in;
@@ -92,8 +92,8 @@ fn turn_servers_with_many_addresses_stay_within_the_budget() {
 fn under_half_a_gigabyte_the_worst_bodies_kill_nobody() {
     let arena = Arena::enter();
     let limit = Ulimit("-v 524288");
-    // Or else the C library sets 64 MiB of addresses aside for each thread, used or not, and the
-    // limit counts addresses.
+    // Otherwise the C library reserves 64 MiB of address space per thread, and the limit counts
+    // address space.
     let settings = [("MALLOC_ARENA_MAX", "1")];
     let mut server = arena.start_under(limit, &settings);
     let honest = Honest::begin(&server);

@@ -1,4 +1,4 @@
-//! A response is bounded in bytes, in time and in what it costs while it is not read.
+//! Responses have bounded size, time and memory, even if the client does not read them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ use crate::load::{Load, Plan};
 use crate::verdict::{Verdict, eventually, slack};
 use crate::wire::{PATIENCE, get, get_with, post};
 
-/// Peers of over 100 kB each.
+/// The number of peers, each larger than 100 kB.
 const PEERS: usize = 400;
 const BUDGET_MIB: u64 = 256;
 const BESIDE_MIB: u64 = 150;
-/// How far above its start the memory may stay afterwards: allocators keep some.
+/// How much the memory may stay above its start, in MiB: allocators keep some.
 const KEPT_MIB: u64 = 64;
 const FULL: &str = "/peers?includeStores=true&includeCapabilities=true";
 const SETTINGS: Settings<'_> = &[("MAX_MEMORY_MB", "256"), ("RESPONSE_TIMEOUT_SECS", "4")];
@@ -37,7 +37,7 @@ fn server_with_large_peers(arena: &Arena) -> Server {
     server
 }
 
-/// Holds honest peers and the memory beside what `attack` does meanwhile.
+/// Checks honest peers and the memory during `attack`.
 fn survive(attack: impl FnOnce(&Server, &mut Verdict)) {
     let arena = Arena::enter();
     let server = server_with_large_peers(&arena);
@@ -59,10 +59,10 @@ fn survive(attack: impl FnOnce(&Server, &mut Verdict)) {
     verdict.finish();
 }
 
-/// Clients that ask for full listings and read them at a rate, until they are cut off.
+/// Clients that request full listings and read them slowly until they are cut off.
 struct SlowReaders {
     background: Background<()>,
-    /// How many have been sent the beginning of a response.
+    /// The number of clients that have received the first bytes of a response.
     answered: Arc<AtomicUsize>,
 }
 
@@ -99,7 +99,7 @@ impl SlowReaders {
 
 async fn ask_for_listings(addr: SocketAddr, requests: usize) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // Otherwise the system reads for it.
+    // With a large buffer the operating system would read the response for the client.
     socket.set_recv_buffer_size(8 * 1024)?;
     let mut stream = timeout(Duration::from_secs(5), socket.connect(addr)).await??;
     stream.write_all(&get(FULL).repeat(requests)).await?;
@@ -112,7 +112,7 @@ async fn read_slowly(stream: &mut TcpStream, bytes_per_sec: usize) -> io::Result
     }
     let mut piece = vec![0; bytes_per_sec / 4];
     loop {
-        // The attack is the rate at which it reads.
+        // The slow reading is the attack.
         sleep(Duration::from_millis(250)).await;
         if stream.read(&mut piece).await? == 0 {
             return Ok(());
@@ -120,7 +120,7 @@ async fn read_slowly(stream: &mut TcpStream, bytes_per_sec: usize) -> io::Result
     }
 }
 
-/// Waits for a time, or until the server has taken so much memory that the test has failed.
+/// Waits for `time`. Stops early if the memory is already far too large.
 fn attack_for(server: &Server, time: Duration) {
     eventually(time, || server.rss_mib() > 4 * (BUDGET_MIB + BESIDE_MIB));
 }
@@ -141,7 +141,8 @@ fn a_response_that_is_read_too_slowly_is_cut_off() {
         let before = server.open_files();
         let readers = SlowReaders::begin(server.addr, READERS, 12, 64 * 1024);
         attack_for(server, Duration::from_secs(4 + 5));
-        // A client sees it only when it has read what its system holds.
+        // The client notices the cut-off only after reading its buffer, so count the server's
+        // sockets.
         let after = server.open_files();
         readers.end();
         verdict.measured("open files before and after", format!("{before}, {after}"));
@@ -242,8 +243,8 @@ fn a_shutdown_does_not_wait_for_those_who_never_read() {
     let mut verdict = Verdict::default();
     let all_wait = eventually(PATIENCE, || readers.answered() == 24);
     verdict.check(all_wait, "not all requests are being answered");
-    let most = Duration::from_secs(3) + Duration::from_secs(2) * slack();
-    let stopped = server.stop_within(most);
+    let max = Duration::from_secs(3) + Duration::from_secs(2) * slack();
+    let stopped = server.stop_within(max);
     readers.end();
     verdict.measured("SIGTERM", format!("{stopped:.1?}"));
     verdict.check(stopped.is_some(), "SIGTERM was not obeyed");

@@ -1,4 +1,4 @@
-//! Ended TURN sessions are kept for late reports, but not without bound.
+//! Ended TURN sessions are kept for late reports, but their number is bounded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn register_relay_and_peers(server: &Server) {
     }
 }
 
-/// What came of allocating and releasing in a loop.
+/// The results of a loop of allocations and releases.
 #[derive(Debug, Default)]
 struct Looped {
     granted: AtomicUsize,
@@ -35,7 +35,7 @@ struct Looped {
     without_retry_after: AtomicUsize,
 }
 
-/// Allocates and releases for each peer in turn, from several connections, for a time.
+/// For `time`, allocates and releases for each peer in turn, from several connections.
 fn allocate_and_release(server: &Server, time: Duration) -> Looped {
     let looped = Looped::default();
     let began = Instant::now();
@@ -88,7 +88,7 @@ fn a_peer_gets_so_many_new_sessions_a_minute_and_no_more() {
     honest.end().judge(&mut verdict);
     let granted = looped.granted.load(Ordering::Relaxed);
     verdict.measured("granted", granted);
-    // The minute may turn once within the loop.
+    // The loop may span two minutes of the limit.
     verdict.check(
         granted <= 2 * 10 * PEERS,
         format!("{granted} sessions for {PEERS} peers"),
@@ -130,7 +130,7 @@ fn ended_sessions_have_a_cap_in_all_and_by_peer() {
                      (SELECT count(*) AS n FROM turn_sessions GROUP BY peer_id)";
         database::number(&path, query)
     };
-    // The oldest may go with the next write.
+    // The next write may remove the oldest.
     let is_bounded = eventually(Duration::from_secs(5), || {
         in_all() <= IN_ALL + 50 && by_peer() <= BY_PEER + 1
     });

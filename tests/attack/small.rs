@@ -1,4 +1,4 @@
-//! Small things: headers, echoes, texts that look like others, guesses, and web pages.
+//! Small attacks: headers, echoed input, similar texts, guessed tokens, and web pages.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Time in which the process did not run expires nobody, and does not keep the dead either.
+//! Time in which the process did not run expires no peer, and does not keep dead peers either.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::arena::{Arena, Server};
 use crate::honest::register;
 use crate::verdict::Verdict;
 
-/// Stops the process for longer than a lease of 4 s. It reads the machine's clock, which no test can
-/// move, so the time has to pass.
+/// Stops the process for longer than a lease of 4 s. The process reads the machine's clock, which a
+/// test cannot move, so the test has to wait.
 fn stand_still(server: &Server) {
     server.signal("STOP");
     std::thread::sleep(Duration::from_secs(6));
@@ -61,7 +61,7 @@ fn a_stop_is_credited_and_no_more() {
 fn a_crash_loop_does_not_keep_the_dead() {
     const TIMEOUT: Duration = Duration::from_secs(6);
     const LIFE: Duration = Duration::from_millis(700);
-    const MOST: Duration = Duration::from_secs(26);
+    const MAX_TIME: Duration = Duration::from_secs(26);
     let settings = [("PEER_TIMEOUT_SECS", "6"), ("HEARTBEAT_INTERVAL_SECS", "3")];
     let arena = Arena::enter();
     let mut server = arena.start(&settings);
@@ -70,8 +70,8 @@ fn a_crash_loop_does_not_keep_the_dead() {
     let mut lived = Duration::ZERO;
     let mut lives = 0;
     let mut listed = 20;
-    while listed > 0 && began.elapsed() < MOST {
-        // A lease runs while the process lives, by the machine's clock.
+    while listed > 0 && began.elapsed() < MAX_TIME {
+        // Leases run by the machine's clock while the process is alive.
         std::thread::sleep(LIFE);
         lived += LIFE;
         lives += 1;

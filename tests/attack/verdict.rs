@@ -1,13 +1,12 @@
-//! What a test measured and what was wrong, told together at its end.
+//! The measurements and faults of a test, reported together at its end.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How much longer than promised anything may take here. A build without optimisation and with
-/// its attackers on the same few cores is slower than the promise is about; `ATTACK_SLACK` sets
-/// another factor.
+/// The factor by which everything may be slower than promised. A debug build that shares a few
+/// cores with its attackers is slower. `ATTACK_SLACK` sets another factor.
 pub fn slack() -> u32 {
     let default = if cfg!(debug_assertions) { 6 } else { 1 };
     std::env::var("ATTACK_SLACK")
@@ -16,12 +15,12 @@ pub fn slack() -> u32 {
         .unwrap_or(default)
 }
 
-/// A count that a slower build or machine is given less of.
+/// Reduces a count on a slower build or machine.
 pub fn scaled(count: usize) -> usize {
     count / slack() as usize
 }
 
-/// Collects faults, so that a test that fails says all that is wrong.
+/// Collects faults, so that a failed test reports all of them.
 #[derive(Default)]
 pub struct Verdict {
     measured: Vec<String>,
@@ -29,19 +28,19 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Notes what was measured, to be printed.
+    /// Records a measurement to be printed.
     pub fn measured(&mut self, what: &str, value: impl Display) {
         self.measured.push(format!("{what} {value}"));
     }
 
-    /// Notes a fault unless `holds`.
+    /// Adds a fault unless `holds`.
     pub fn check(&mut self, holds: bool, fault: impl Display) {
         if !holds {
             self.faults.push(fault.to_string());
         }
     }
 
-    /// Fails the test if there was a fault.
+    /// Fails the test if there is a fault.
     #[track_caller]
     pub fn finish(self) {
         let measured = self.measured.join("; ");
@@ -54,17 +53,17 @@ impl Verdict {
     }
 }
 
-/// Looks until `look` says yes, for at most `most`; returns whether it did.
-pub fn eventually(most: Duration, mut look: impl FnMut() -> bool) -> bool {
+/// Polls `look` until it returns true, for at most `max`. Returns whether it did.
+pub fn eventually(max: Duration, mut look: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {
         if look() {
             return true;
         }
-        if began.elapsed() > most {
+        if began.elapsed() > max {
             return false;
         }
-        // What another process is doing cannot be awaited, only looked at.
+        // Another process sends no event here, so poll.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

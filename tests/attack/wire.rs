@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: requests as bytes, responses cut out of a buffer.
+//! HTTP/1.1 by hand: writes requests as bytes and cuts responses out of a buffer.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long a request of a test itself may take.
+/// The timeout of a test's own requests.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A response read off the wire.
+/// A response as received.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -19,7 +19,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The value of a header, by its name in lower case.
+    /// The value of a header; ignores the case of the name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -31,7 +31,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The status and, for an error, its code.
+    /// The status, followed by the error code if there is one.
     pub fn kind(&self) -> String {
         match self.json()["code"].as_str() {
             Some(code) => format!("{} {code}", self.status),
@@ -44,7 +44,7 @@ pub fn get(target: &str) -> Vec<u8> {
     get_with(target, "")
 }
 
-/// A GET with more headers, each ending in CRLF.
+/// A GET with more headers; each ends in CRLF.
 pub fn get_with(target: &str, headers: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n").into_bytes()
 }
@@ -53,7 +53,7 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
     post_with(path, "Host: test\r\n", body)
 }
 
-/// A POST with headers, each ending in CRLF, `Host` among them.
+/// A POST with headers, including `Host`; each ends in CRLF.
 pub fn post_with(path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\n{headers}Content-Type: application/json\r\n\
@@ -67,12 +67,12 @@ pub fn heartbeat(id: &str) -> Vec<u8> {
     post("/heartbeat", &format!(r#"{{"peerId":"{id}"}}"#))
 }
 
-/// Cuts the first whole response out of `buffer`, if it is there.
+/// Cuts the first complete response out of `buffer`; `None` if it is incomplete.
 pub fn cut(buffer: &mut Vec<u8>, is_head_only: bool) -> io::Result<Option<Response>> {
-    let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+    let Some(index) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let head = String::from_utf8_lossy(&buffer[..at]).into_owned();
+    let head = String::from_utf8_lossy(&buffer[..index]).into_owned();
     let status = head
         .split(' ')
         .nth(1)
@@ -83,7 +83,7 @@ pub fn cut(buffer: &mut Vec<u8>, is_head_only: bool) -> io::Result<Option<Respon
         head,
         body: Vec::new(),
     };
-    let body_at = at + 4;
+    let body_at = index + 4;
     let end = if is_head_only || status == 304 || status == 204 || status < 200 {
         body_at
     } else if let Some(length) = response.header("content-length") {
@@ -97,7 +97,7 @@ pub fn cut(buffer: &mut Vec<u8>, is_head_only: bool) -> io::Result<Option<Respon
         body_at
     };
     if buffer.len() < end {
-        // The rest comes in one piece less often than the buffer would grow by itself.
+        // Reserve all at once: the buffer alone would grow in many steps.
         buffer.reserve(end - buffer.len());
         return Ok(None);
     }
@@ -108,16 +108,17 @@ pub fn cut(buffer: &mut Vec<u8>, is_head_only: bool) -> io::Result<Option<Respon
     Ok(Some(response))
 }
 
-/// Copies the chunks of a body; returns how many bytes they took, or none if the last is missing.
+/// Copies the chunks of a body. Returns their encoded length, or `None` if the last chunk is
+/// missing.
 fn unchunk(bytes: &[u8], body: &mut Vec<u8>) -> io::Result<Option<usize>> {
-    let mut at = 0;
+    let mut index = 0;
     loop {
-        let Some(line_end) = bytes[at..].windows(2).position(|two| two == b"\r\n") else {
+        let Some(line_end) = bytes[index..].windows(2).position(|two| two == b"\r\n") else {
             return Ok(None);
         };
-        let line = String::from_utf8_lossy(&bytes[at..at + line_end]).into_owned();
+        let line = String::from_utf8_lossy(&bytes[index..index + line_end]).into_owned();
         let length = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
-        let data_at = at + line_end + 2;
+        let data_at = index + line_end + 2;
         let end = data_at + length + 2;
         if bytes.len() < end {
             return Ok(None);
@@ -126,11 +127,11 @@ fn unchunk(bytes: &[u8], body: &mut Vec<u8>) -> io::Result<Option<usize>> {
         if length == 0 {
             return Ok(Some(end));
         }
-        at = end;
+        index = end;
     }
 }
 
-/// A connection that blocks: for what a test itself asks.
+/// A blocking connection, for a test's own requests.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -141,7 +142,7 @@ impl Connection {
         Self::open_within(addr, PATIENCE)
     }
 
-    /// Opens a connection on which nothing may take longer than `patience`.
+    /// Opens a connection on which each operation times out after `patience`.
     pub fn open_within(addr: SocketAddr, patience: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&addr, patience)?;
         stream.set_read_timeout(Some(patience))?;
@@ -177,7 +178,7 @@ impl Connection {
     }
 }
 
-/// A connection that does not block: for many at a time.
+/// A non-blocking connection, for many at a time.
 pub struct AsyncConnection {
     pub stream: tokio::net::TcpStream,
     buffer: Vec<u8>,

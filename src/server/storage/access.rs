@@ -13,54 +13,61 @@ use sqlx::{ConnectOptions, Sqlite};
 /// How long a write waits for an operator's own write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages of write-ahead log, of 4 KiB each, after which it is moved into the database file.
+/// The length of the write-ahead log, in pages of 4 KiB, at which SQLite moves it into the database
+/// file.
 ///
-/// Heartbeats rewrite the same pages over and over; the longer the log, the more of those writes
-/// are merged before they reach the file: with half of it a heartbeat costs 5 % more. But the longer
-/// it is, the more there is to read after a crash. 8,000 pages take 32 MiB; what has come together in
-/// a tenth of a lease is moved in any case.
+/// Heartbeats rewrite the same pages again and again. A longer log merges more of these writes
+/// before they reach the file: with half this length, a heartbeat costs 5 % more. But a longer log
+/// takes longer to read after a crash. 8,000 pages are 32 MiB; the registry also moves the log
+/// every tenth of a lease, however short the log is.
 pub(crate) const CHECKPOINT_PAGES: &str = "8000";
 
-/// Memory for cached pages: negative is KiB. It bounds what a large table costs in memory.
+/// Memory for cached pages, per connection; negative values are KiB. It bounds what a large table
+/// costs in memory.
 const PAGE_CACHE: &str = "-8192";
 
-/// Results that wait to be taken from SQLite's thread. A load takes a hundred rows in each.
+/// The max number of results in the queue between SQLite's thread and ours. A result of a load
+/// holds a hundred rows.
 const WAITING_RESULTS: usize = 4;
 
-/// The connection of a pool that has no other.
+/// The only connection of its pool.
 pub(crate) type Handle = PoolConnection<Sqlite>;
 
 /// What a connection can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Read and write, beside operators.
+    /// Reads and writes, while operators may use the file too.
     Full,
-    /// The same, to a file that is empty yet.
+    /// The same, for a file that is still empty.
     First,
-    /// Read, without creating a file: the index of the log is in memory, and operators wait.
+    /// Reads only and creates no file: the index of the log is in memory, and operators have to
+    /// wait.
     Alone,
-    /// Read a file that nobody can change, and that has no log.
+    /// Reads a file that no process can change and that has no log.
     Immutable,
 }
 
-/// The ways to read a database that cannot be written, in the order of what they take for granted.
+/// The ways to read a database that cannot be written. The one with the fewest assumptions is
+/// first.
 pub(crate) const READING: [Access; 2] = [Access::Alone, Access::Immutable];
 
 /// Opens a connection to the file at `path`.
 ///
-/// It is the only one of its pool, and lives until it is closed, since its `data_version` must.
+/// It is the only connection of its pool and is never recycled, because `data_version` means
+/// something only within one connection.
 pub(crate) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(WAITING_RESULTS)
         .pragma("cache_size", PAGE_CACHE)
-        // A statement that may fail half-way keeps a journal, by default in a file of its own.
+        // A statement that may fail half-way keeps a journal. By default the journal is a file.
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging();
     let options = match access {
         Access::Full => options,
-        // A new file gives room back without being written anew as a whole. To say so writes.
+        // With this, a new file can give free pages back without a full `VACUUM`. Only new files
+        // get it here, because setting it writes.
         Access::First => options.auto_vacuum(SqliteAutoVacuum::Incremental),
         Access::Alone => options
             .locking_mode(SqliteLockingMode::Exclusive)
@@ -72,7 +79,7 @@ pub(crate) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx:
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            // A log that one burst made long does not stay long.
+            // Shrinks the log again after a burst has made it long. In bytes: 64 MiB.
             .pragma("journal_size_limit", "67108864"),
         Access::Alone | Access::Immutable => options,
     };
@@ -84,13 +91,13 @@ pub(crate) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx:
         .connect_with(options)
         .await?;
     let mut connection = pool.acquire().await?;
-    // Dropped half-way, it must not come back with its transaction open.
+    // If the work is dropped half-way, the connection must not return with an open transaction.
     connection.close_on_drop();
     Ok(connection)
 }
 
-/// Opens a connection that cannot change the file, whatever the file is: merely to open a database
-/// for writing may switch its journal mode.
+/// Opens a connection that cannot change the file, whatever it is. Opening a foreign database for
+/// writing may already switch its journal mode.
 pub(crate) async fn connect_to_check(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnectOptions::new()
         .filename(path)

@@ -1,9 +1,8 @@
-//! One transaction for all that waits.
+//! Writes a batch in one transaction.
 //!
-//! Every trip to the connection's thread and back costs as much as several heartbeats, and leaves
-//! a core idle meanwhile. So a batch is one script, from `BEGIN` to `COMMIT`, in which each statement
-//! is followed by a guard: a query that fails, and with it the script, unless the statement
-//! has touched the rows it was meant to.
+//! One round trip to SQLite's thread costs as much as several heartbeats, and one core is idle
+//! meanwhile. So the whole batch is one script, from `BEGIN` to `COMMIT`. A guard follows each
+//! statement: a query that fails the script if the statement touched other rows than planned.
 
 use std::fmt::Write;
 
@@ -18,19 +17,19 @@ use super::{
 };
 use crate::server::model::StoredPeer;
 
-/// Fails if somebody else has written to the database. SQLite has no `RAISE` outside of triggers,
-/// but tells which path it could not make sense of.
+/// Fails if another connection has written to the database. SQLite has `RAISE` only in triggers,
+/// but `json_extract` fails on a malformed path and puts the path into its error message.
 const UNCHANGED: &str = "
 SELECT json_extract('{}', 'the database was changed from outside')
 FROM pragma_data_version WHERE data_version <> ?;";
 
-/// What the guards say of a statement that touched other rows than planned.
+/// The part of a guard's error message that marks it as a guard's.
 const NOT_AS_PLANNED: &str = ", not as many as planned";
 
-/// Carries out `changes` as the transaction of number `batch`.
+/// Writes `changes` in one transaction, with the number `batch`.
 ///
-/// On an error nothing of it holds, unless the error is one of the disk: then the commit may yet
-/// stand in the log, see [`settle`](super::settle).
+/// On an error nothing is changed, with one exception: after a disk error the write-ahead log may
+/// still contain the commit, see [`settle`](super::settle).
 pub(crate) async fn commit(
     connection: &mut SqliteConnection,
     changes: &Changes,
@@ -44,20 +43,22 @@ pub(crate) async fn commit(
     let Err(error) = result else {
         return Ok(CommitOutcome::Done);
     };
-    // What is left of the transaction, if anything.
+    // The transaction may be over already. Then this fails, which does no harm.
     let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
     let error = refused_row(error);
+    // The disk or a lock is the cause, not the data, so its version does not matter.
     if error.stops_writes() {
         return Err(error);
     }
     match check(connection, version).await? {
-        // Whatever the script ran into, it was made for other data.
+        // The script was planned for older data, so its error says nothing about the rows.
         CommitOutcome::ChangedOutside => Ok(CommitOutcome::ChangedOutside),
         CommitOutcome::Done => Err(error),
     }
 }
 
-/// A guard that fails tells of a row that somebody else's trigger has kept from being written.
+/// A guard fails if an operator's trigger silently skipped a row. This is a refused row, like a
+/// constraint.
 fn refused_row(error: sqlx::Error) -> StorageError {
     let is_guard = error
         .as_database_error()
@@ -69,7 +70,7 @@ fn refused_row(error: sqlx::Error) -> StorageError {
     }
 }
 
-/// Tells whether the data is still at `version`.
+/// Compares the version of the data with `version`.
 pub(crate) async fn check(
     connection: &mut SqliteConnection,
     version: i64,
@@ -88,7 +89,7 @@ pub(crate) async fn data_version(connection: &mut SqliteConnection) -> Result<i6
     Ok(version)
 }
 
-/// Inserts peers in a transaction of their own.
+/// Inserts peers in one transaction.
 pub(crate) async fn put_peers(
     connection: &mut SqliteConnection,
     rows: &[StoredPeer],
@@ -100,8 +101,8 @@ pub(crate) async fn put_peers(
     script.execute(connection).await
 }
 
-/// Inserts what is known of TURN sessions and of what they cost. There must be no traffic yet on the
-/// days that it has, as traffic is added.
+/// Inserts the TURN sessions, traffic, tiers and cost state. The table must not have traffic for
+/// these days yet, because traffic is added to what is there.
 pub(crate) async fn put_relay(
     connection: &mut SqliteConnection,
     rows: RelayRows,
@@ -117,7 +118,7 @@ pub(crate) async fn put_relay(
     script.execute(connection).await
 }
 
-/// SQL and its parameters, which it takes in a row.
+/// SQL and its arguments, in order.
 #[derive(Default)]
 struct Script {
     sql: String,
@@ -128,6 +129,8 @@ impl Script {
     fn of(changes: &Changes, version: i64, batch: i64) -> Self {
         let mut script = Self::default();
         script.add("BEGIN IMMEDIATE;");
+        // The lock comes first: from here on no other connection can write, so the check stays
+        // true.
         script.add(UNCHANGED);
         script.bind(version);
         script.add(uptime::MARK_ALIVE);
@@ -138,6 +141,7 @@ impl Script {
             script.bind(outage.from_ms);
             script.bind(outage.until_ms);
         }
+        // First, because its expected number was counted before the other changes.
         if let Some(cleanup) = &changes.cleanup {
             script.add(peers::CLEANUP);
             let (last_seen_ms, row_id) = cleanup.before;
@@ -203,7 +207,7 @@ impl Script {
         self.put("the cost state", cost::SET_STATE, state, cost::state_row_of);
     }
 
-    /// Adds a statement over rows and its guard, if there are any rows.
+    /// Adds a statement over `items` and its guard. Adds nothing if there are no items.
     fn put<T>(&mut self, what: &str, statement: &str, items: &[T], row_of: fn(&T) -> Value) {
         if !items.is_empty() {
             let rows: Vec<_> = items.iter().map(row_of).collect();
@@ -217,7 +221,8 @@ impl Script {
         self.sql.push_str(statement);
     }
 
-    /// Adds the guard of the statement before: it fails unless that touched so many rows.
+    /// Adds the guard of the previous statement: it fails unless that statement touched exactly
+    /// `rows` rows.
     fn expect(&mut self, what: &str, rows: usize) {
         // Writing to a String cannot fail.
         let _ = write!(
@@ -230,12 +235,12 @@ WHERE changes() <> ?;"
     }
 
     fn bind<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite> + 'v) {
-        // Numbers and texts always encode; were it otherwise, SQLite would take NULL instead.
+        // Encoding a number or a text never fails. If it did, SQLite would bind NULL instead.
         let _ = self.arguments.add(value);
     }
 
     fn bind_json(&mut self, rows: &[impl Serialize]) {
-        // Rows always serialize; were it otherwise, SQLite would refuse the empty text.
+        // Serializing a row never fails. If it did, SQLite would refuse the empty text.
         self.bind(serde_json::to_string(rows).unwrap_or_default());
     }
 }

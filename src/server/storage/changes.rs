@@ -5,25 +5,26 @@ use std::sync::Arc;
 use crate::protocol::{PeerId, Tier, TurnOffer};
 use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
-/// Everything that one transaction does, in this order.
+/// Everything that one transaction does, in the order of the fields.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// The moment of the transaction, in Unix milliseconds; every lease it touches starts here.
+    /// The time of the transaction, in Unix milliseconds. Every lease that it grants or renews
+    /// starts here.
     pub now_ms: i64,
-    /// Whether there is a transaction at all. If not, only the version of the data is checked: what
-    /// was refused must not be refused for rows that are there by now.
+    /// Whether to write at all. If false, only the version of the data is checked, so that no
+    /// request is refused because of data that has changed since.
     pub is_written: bool,
-    /// Outages to record that the process lived through.
+    /// Outages during which the process was alive, to be recorded.
     pub outages: Vec<Outage>,
-    /// The cleanup to run before anything else.
+    /// The cleanup, which runs before the rest.
     pub cleanup: Option<Cleanup>,
-    /// Peers to insert, or to overwrite but for `registered_at`.
+    /// Peers to insert or to overwrite. An overwritten row keeps its `registered_at`.
     pub registrations: Vec<StoredPeer>,
-    /// Rows whose TURN offer alone changes.
+    /// Rows of which only the TURN offer changes.
     pub turn_offers: Vec<OfferedTurn>,
-    /// Rows whose lease alone is renewed, in order, each once.
+    /// Rows of which only the lease is renewed: ascending, without duplicates.
     pub renewals: Vec<i64>,
-    /// What changes of TURN sessions and of what they cost.
+    /// Changes to TURN sessions and to the cost.
     pub relay: RelayChanges,
 }
 
@@ -34,44 +35,45 @@ pub(crate) struct OfferedTurn {
     pub row_id: i64,
     /// The peer.
     pub peer_id: PeerId,
-    /// What it offers.
+    /// The offer.
     pub offer: TurnOffer,
 }
 
-/// What one transaction changes of TURN sessions and of what they cost.
+/// What one transaction changes in TURN sessions and in the cost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RelayChanges {
-    /// Sessions to insert or to overwrite, each once.
+    /// Sessions to insert or to overwrite, without duplicates.
     pub sessions: Vec<TurnSession>,
-    /// Sessions to forget, each once.
+    /// Sessions to delete, without duplicates.
     pub forgotten: Vec<Arc<str>>,
-    /// What to add to the traffic of days, which are counted from 1970-01-01, each once.
+    /// Traffic to add to each day, without duplicates. Days are counted from 1970-01-01.
     pub traffic: Vec<(i64, DayTraffic)>,
-    /// Tiers that the operator has set, each peer once.
+    /// Tiers that the operator has set, at most one per peer.
     pub tiers: Vec<(PeerId, Tier)>,
-    /// How tight the registry is now, if that has changed.
+    /// The new cost state; `None` if it has not changed.
     pub state: Option<CostState>,
 }
 
-/// A removal of the peers whose lease has run out.
+/// Removes peers whose lease has run out.
 #[derive(Debug)]
 pub(crate) struct Cleanup {
-    /// It removes peers last seen before this moment, in Unix milliseconds.
+    /// Peers last seen before this time, in Unix milliseconds, have expired.
     pub cutoff_ms: i64,
-    /// Of these it removes the ones before this place in the order of `last_seen` and row: the rest
-    /// is for the next cleanup, so that none takes long.
+    /// The exclusive upper bound of what this cleanup removes, as `(last_seen, id)`. The next
+    /// cleanup removes the rest, so that no transaction takes long.
     pub before: (i64, i64),
-    /// Rows that it spares, in ascending order: their peers sent one of these very changes.
+    /// Rows to keep, in ascending order: their peers sent a request that is in this batch.
     pub spared: Vec<i64>,
-    /// How many rows it must find.
+    /// The number of rows that it must remove.
     pub expected: usize,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitOutcome {
-    /// The changes are on disk; if there were none, the data is still at the version given.
+    /// The changes are on disk. If there was nothing to write: the data is still at the given
+    /// version.
     Done,
-    /// Somebody else has written to the database since the version given; nothing was changed.
+    /// Another connection has written since the given version. Nothing was changed.
     ChangedOutside,
 }

@@ -1,4 +1,4 @@
-//! What was sent on each day, and how tight the registry is.
+//! The traffic of each day and the cost state.
 
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
@@ -10,14 +10,14 @@ use super::quarantine::FaultyRow;
 use crate::protocol::ModeOverride;
 use crate::server::model::{Bill, CostState, DayTraffic, EARLIEST_MS};
 
-/// More than any bill; sums of such are far from what a float can hold.
+/// An upper bound for any bill, in USD. Sums of such amounts stay far below the max of a float.
 const MAX_USD: f64 = 1e12;
 
-/// The tables about relaying and its cost. What they hold together is in memory too.
+/// The tables about relaying and its cost. The registry also has their content in memory.
 pub(crate) const TABLES: [&str; 4] = ["turn_sessions", "peer_tiers", "traffic_days", "cost_state"];
 
-/// Adds to the traffic of days. A sum over the largest integer is a float to SQLite, which the table
-/// would not take, now or ever.
+/// Adds to the traffic of days. If a sum exceeds the max integer, SQLite makes it a float, which
+/// the column would refuse from then on; hence `min`.
 pub(crate) const ADD_TRAFFIC: &str = "
 INSERT INTO traffic_days (day, http_bytes, relayed_bytes)
 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
@@ -25,7 +25,7 @@ ON CONFLICT (day) DO UPDATE SET
     http_bytes = min(http_bytes + excluded.http_bytes, 9223372036854775807),
     relayed_bytes = min(relayed_bytes + excluded.relayed_bytes, 9223372036854775807);";
 
-/// Records how tight the registry is.
+/// Replaces the cost state.
 pub(crate) const SET_STATE: &str = "
 INSERT OR REPLACE INTO cost_state (
     id, mode, mode_since, bill_spend_usd, bill_as_of, bill_metered_usd, forced_mode, forced_until
@@ -33,7 +33,7 @@ INSERT OR REPLACE INTO cost_state (
 SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
 FROM json_each(?);";
 
-/// Removes the traffic of some days, so that it can be added anew.
+/// Deletes the traffic of some days, so that it can be inserted again.
 pub(crate) async fn drop_traffic(
     connection: &mut SqliteConnection,
     days: &[(i64, DayTraffic)],
@@ -47,7 +47,7 @@ pub(crate) async fn drop_traffic(
     Ok(())
 }
 
-/// A day, counted from 1970-01-01, and its traffic in the order of the insert.
+/// A day, counted from 1970-01-01, and its traffic, in the order of the insert.
 pub(crate) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
     json!([
         date_of(*day).to_string(),
@@ -56,7 +56,7 @@ pub(crate) fn row_of((day, traffic): &(i64, DayTraffic)) -> Value {
     ])
 }
 
-/// The state in the order of the insert.
+/// The cost state, in the order of the insert.
 pub(crate) fn state_row_of(state: &CostState) -> Value {
     let (bill, forced) = (state.bill, state.forced);
     json!([
@@ -77,8 +77,8 @@ fn date_of(day: i64) -> NaiveDate {
         .unwrap_or_default()
 }
 
-/// The traffic of `first_day`, counted from 1970-01-01, and of the days after it, but for the rows
-/// that are none.
+/// Returns the traffic of `first_day`, counted from 1970-01-01, and of all later days. Adds the
+/// rows that cannot be read to `faulty`.
 pub(crate) async fn load_traffic(
     connection: &mut SqliteConnection,
     first_day: i64,
@@ -115,7 +115,8 @@ pub(crate) async fn load_traffic(
     Ok(days)
 }
 
-/// How tight the registry was, if it has ever said so in a way that can be read.
+/// Returns the stored cost state. Without a row, or with one that cannot be read, returns the
+/// default.
 pub(crate) async fn load_state(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -159,7 +160,7 @@ fn read_state(row: &SqliteRow, now_ms: i64) -> Result<CostState, String> {
         return Err("the bill is not a sum of money".to_owned());
     }
     Ok(CostState {
-        // A mode that is none any more is found anew from the cost.
+        // A mode of another version is unknown here; the next update computes it from the cost.
         mode: mode.parse().unwrap_or_default(),
         mode_since_ms: mode_since_ms.clamp(EARLIEST_MS, now_ms),
         bill,

@@ -1,29 +1,31 @@
-//! What can go wrong with the database.
+//! Errors of the database.
 
 use super::lost::FileGone;
 
-/// A read or write that failed. Nothing was changed, except maybe by [`Unsettled`](Self::Unsettled).
+/// A read or write that failed. Nothing was changed; only [`Unsettled`](Self::Unsettled) does not
+/// promise this.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
-    /// A constraint or a trigger refused one of the rows; the data is still at its version, so
-    /// that the rest can be tried without it.
+    /// A constraint or a trigger refused one of the rows. The data is still at its version, so the
+    /// caller can retry the other rows.
     #[error("the database refuses a row: {0}")]
     Constraint(sqlx::Error),
-    /// There is no room for what was to be written.
+    /// The disk is full, or the file has reached a size limit.
     #[error("the disk takes no more bytes (disk full or file size limit): {0}")]
     Full(sqlx::Error),
-    /// The disk takes neither the changes nor what would take them back: a restart may find them.
+    /// The disk accepts neither the commit nor the write that would undo it. A restart may find the
+    /// commit.
     #[error("the disk neither takes a change nor lets it be taken back: {0}")]
     Unsettled(sqlx::Error),
-    /// SQLite or the file system refused.
+    /// SQLite or the file system failed.
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
-    /// The files are not the ones any more that were written.
+    /// The files are no longer the ones that the registry wrote.
     #[error("the database is lost: {0}")]
     Lost(FileGone),
 }
 
-/// SQLite's primary result codes, in the low byte of its extended ones.
+/// SQLite's primary result codes: the low byte of the extended ones.
 pub(crate) mod code {
     pub(crate) const ERROR: u32 = 1;
     pub(crate) const BUSY: u32 = 5;
@@ -37,7 +39,8 @@ pub(crate) mod code {
     pub(crate) const NOT_A_DATABASE: u32 = 26;
 }
 
-/// `SQLITE_IOERR_WRITE`, `_TRUNCATE` and `_SHMSIZE`: what a write over the file size limit ends in.
+/// `SQLITE_IOERR_WRITE`, `_TRUNCATE` and `_SHMSIZE`: the errors of a write beyond the file size
+/// limit.
 const GROWTH_CODES: [u32; 3] = [778, 1546, 4874];
 
 /// The extended result code, if SQLite gave one.
@@ -50,13 +53,13 @@ pub(crate) fn code_of(error: &sqlx::Error) -> Option<u32> {
     extended_code(error).map(|code| code & 0xff)
 }
 
-/// Whether there was no room for what was to be written.
+/// Whether the disk is full or the file has reached a size limit.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
     let code = extended_code(error);
     code_of(error) == Some(code::FULL) || code.is_some_and(|code| GROWTH_CODES.contains(&code))
 }
 
-/// Whether a database that cannot be written now may be read meanwhile.
+/// Whether the error means that the database cannot be written now but may still be readable.
 pub(crate) fn stops_writes(error: &sqlx::Error) -> bool {
     let codes = [
         code::BUSY,
@@ -81,7 +84,7 @@ impl From<sqlx::Error> for StorageError {
 }
 
 impl StorageError {
-    /// Whether the same may succeed later without anybody's doing.
+    /// Whether a retry may succeed without an operator's help.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
@@ -93,12 +96,12 @@ impl StorageError {
         }
     }
 
-    /// Whether a statement names what the database does not have.
+    /// Whether a statement names a table or column that the database does not have.
     pub(crate) fn is_of_statement(&self) -> bool {
         matches!(self, Self::Database(error) if code_of(error) == Some(code::ERROR))
     }
 
-    /// Whether SQLite finds that the file is no whole database.
+    /// Whether SQLite reports that the file is damaged or not a database.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Full(error)
@@ -111,7 +114,7 @@ impl StorageError {
         }
     }
 
-    /// Whether a commit that failed may yet stand in the write-ahead log.
+    /// Whether the write-ahead log may contain the failed commit.
     pub(crate) fn may_have_committed(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
@@ -120,7 +123,7 @@ impl StorageError {
         }
     }
 
-    /// Whether a database that cannot be written now may be read meanwhile.
+    /// Whether the database cannot be written now but may still be readable.
     pub(crate) fn stops_writes(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,

@@ -1,4 +1,4 @@
-//! Whether the files are still the ones that were opened, and what to do if not.
+//! Checks whether the files are still the ones that were opened.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use super::lock::{FileId, companions};
 use super::lost::{Deed, FileGone};
 use super::overwritten::{Fault, Log, States};
 
-/// The files beside the database, as far as they are there.
+/// The ids of the log and of its index. `None` for a file that was not there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Companions([Option<FileId>; 2]);
 
@@ -22,18 +22,19 @@ impl Companions {
     }
 }
 
-/// How much of the log is looked at.
+/// How much of the log to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Its beginning and its end.
+    /// Only its beginning and its end.
     Ends,
-    /// All that is not in the file.
+    /// Everything that is not in the database file yet.
     Whole,
 }
 
-/// Compares the files with the ones that were opened. Returns how many names the database has.
+/// Compares the files with the ones that were opened. Returns the number of hard links of the
+/// database.
 ///
-/// A file system that gives no answer takes no file away.
+/// An error of the file system does not count as a loss.
 pub(crate) fn check(
     path: &Path,
     real: &Path,
@@ -56,8 +57,9 @@ pub(crate) fn check(
         Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, Deed::Replaced)),
         Ok(Some(_)) | Err(_) => {}
     }
-    // Overwritten where it lies, it keeps its name and number. This comes first, since whoever copies
-    // a backup over it deletes the log afterwards, and then no connection sees the old content.
+    // A file that is overwritten in place keeps its name and inode. Check this before the
+    // companions: an operator copies a backup over the database and then deletes the log; from then
+    // on no connection sees the old content any more.
     let is_at_rest = log.is_some_and(Log::is_at_rest);
     if let Some(fault) = states.look(file, is_at_rest) {
         return Err(gone(path, fault.into()));

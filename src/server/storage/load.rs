@@ -1,8 +1,8 @@
-//! Reads the peer table, which may have a million rows.
+//! Reads the table `peers`, which may have a million rows.
 //!
-//! A row through the driver costs some 10 µs: each of its twenty values is copied and sent to this
-//! thread. So SQLite's thread makes JSON text of a hundred rows at a time, and this one parses it
-//! meanwhile, which costs some 2 µs each.
+//! Reading one row through the driver takes about 10 µs, because each of its twenty values is
+//! copied and sent to our thread. So SQLite's thread makes one JSON text of a hundred rows, and our
+//! threads parse it while SQLite makes the next one. That takes about 2 µs per row.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -20,17 +20,17 @@ use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{EARLIEST_MS, Profile, StoredPeer};
 use crate::server::progress::Progress;
 
-/// Chunks that are parsed while others are read.
+/// The max number of chunks being parsed at a time.
 const MAX_PARSING: usize = 8;
 
-/// Rows of a chunk: few enough that a hundred of the largest fit into memory several times.
+/// Rows per chunk. Small enough that several chunks of the largest rows fit into memory.
 const CHUNK_ROWS: i64 = 100;
 
-/// The largest key that is left alone: half of what the table takes, so that there are always keys
-/// for new peers.
+/// The max key that is kept. It is half of what the table allows, so that new peers always find a
+/// free key.
 const MAX_ROW_ID: i64 = 1 << 52;
 
-/// The columns in the order of [`Row`].
+/// The columns, in the order of [`Row`].
 const COLUMNS: &str = "
     id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
     privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
@@ -65,7 +65,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The peer, or what is wrong with the row.
+    /// Returns the peer, or what is wrong with the row.
     fn read(self) -> Result<StoredPeer, String> {
         if !(1..=MAX_ROW_ID).contains(&self.id) {
             return Err(format!("id {} is not from 1 to 2^52", self.id));
@@ -109,7 +109,7 @@ impl Row<'_> {
     }
 }
 
-/// A list of texts, as its column holds it.
+/// Parses a column that holds a JSON list of texts.
 fn list(column: &str, text: &str) -> Result<Vec<String>, String> {
     if text == "[]" {
         return Ok(Vec::new());
@@ -117,7 +117,7 @@ fn list(column: &str, text: &str) -> Result<Vec<String>, String> {
     serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
 }
 
-/// The texts, each once, in the order of their first places.
+/// Removes duplicates and keeps the first of each.
 fn each_once(mut texts: Vec<String>) -> Vec<String> {
     if texts.len() < 2 {
         return texts;
@@ -132,7 +132,7 @@ fn each_once(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-/// Checks a column that is sent on as it is.
+/// Checks that a column is valid JSON, because responses contain it unchanged.
 fn json(column: &str, text: Option<&str>) -> Result<(), String> {
     let Some(text) = text else {
         return Ok(());
@@ -143,8 +143,8 @@ fn json(column: &str, text: Option<&str>) -> Result<(), String> {
         .map_err(|error| format!("{column}: {error}"))
 }
 
-/// Brings moments that a clock of another time has left into bounds, as far as somebody else's
-/// triggers allow.
+/// Clamps each `last_seen` to the range from [`EARLIEST_MS`] to now: a wrong clock may have written
+/// others. `OR IGNORE` skips rows that an operator's trigger protects.
 pub(crate) async fn clamp(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -162,7 +162,7 @@ pub(crate) async fn clamp(
     Ok(())
 }
 
-/// Hands every peer to `each`, in no particular order, and returns the rows that are none.
+/// Passes every peer to `each`, in no particular order. Returns the rows that cannot be read.
 pub(crate) async fn load(
     connection: &mut SqliteConnection,
     progress: &Progress,
@@ -175,6 +175,7 @@ pub(crate) async fn load(
     let mut faulty = Vec::new();
     let mut unread = Vec::new();
     let mut after = i64::MIN;
+    // Each round continues after the chunk that failed.
     while let Err(error) = stream(
         connection,
         &mut after,
@@ -185,7 +186,7 @@ pub(crate) async fn load(
     )
     .await
     {
-        // A chunk that is too large as a whole is read row by row.
+        // A chunk whose JSON exceeds SQLite's max size is read row by row.
         let until = match &error {
             StorageError::Database(cause) if code_of(cause) == Some(code::TOO_BIG) => {
                 end_of_chunk(connection, after).await?
@@ -218,8 +219,8 @@ fn faulty_peer(row_id: i64, reason: String) -> FaultyRow {
     }
 }
 
-/// Reads chunk by chunk from the key behind `after`, which follows. A chunk that is not JSON, since
-/// one of its texts is not UTF-8, is noted in `unread`.
+/// Reads chunk by chunk, starting after the key `after` and advancing it. A text that is not UTF-8
+/// makes its whole chunk invalid; such chunks are added to `unread`.
 async fn stream(
     connection: &mut SqliteConnection,
     after: &mut i64,
@@ -239,10 +240,12 @@ async fn stream(
             Some(chunk) => {
                 let until: i64 = chunk.try_get(0)?;
                 let text: Result<String, _> = chunk.try_get(1);
-                // On a thread of its own, as this one has the directory to fill meanwhile.
+                // On another thread, because this one fills the directory meanwhile.
                 parsing.push_back((until, spawn_blocking(move || parse(&text.ok()?))));
             }
         }
+        // Results are taken in order, so that `after` never passes a chunk that is still being
+        // parsed: after an error the load continues from there.
         while parsing.len() > if is_end { 0 } else { MAX_PARSING } {
             let Some((until, rows)) = parsing.pop_front() else {
                 break;
@@ -261,13 +264,14 @@ async fn stream(
             }
             *after = until;
         }
-        // Whatever else this thread has to do, such as to hear a signal, need not wait for the end.
+        // The loop may run for seconds without waiting; let other tasks of this thread run, e.g.
+        // the one that handles signals.
         tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-/// Selects the last key of each chunk and its rows as one JSON text.
+/// The query for the last key of each chunk and its rows as one JSON text.
 fn chunks_query() -> String {
     format!(
         "WITH RECURSIVE chunk (after, until) AS (
@@ -289,7 +293,7 @@ fn chunks_query() -> String {
     )
 }
 
-/// The rows of a chunk; `None` if it is not JSON.
+/// Returns the rows of a chunk; `None` if it is not valid JSON.
 fn parse(text: &str) -> Option<Vec<Result<StoredPeer, FaultyRow>>> {
     let rows: Vec<Row<'_>> = serde_json::from_str(text).ok()?;
     let read = |row: Row<'_>| {
@@ -299,7 +303,7 @@ fn parse(text: &str) -> Option<Vec<Result<StoredPeer, FaultyRow>>> {
     Some(rows.into_iter().map(read).collect())
 }
 
-/// The last key of the chunk behind a key.
+/// Selects the last key of the chunk after the key `?1`.
 const END_OF_CHUNK: &str = "
 (SELECT max(id) FROM (SELECT id FROM peers WHERE id > ?1 ORDER BY id LIMIT 100))";
 
@@ -327,7 +331,7 @@ async fn row_ids(
     Ok(ids)
 }
 
-/// Reads some rows, in order of their keys.
+/// Reads the rows with these keys, in ascending order.
 pub(crate) async fn rows(
     connection: &mut SqliteConnection,
     row_ids: &[i64],
@@ -354,7 +358,7 @@ pub(crate) async fn rows(
                     }
                 }
             }
-            // One of them is not to be read, or all are too large together.
+            // One row is invalid, or all together exceed SQLite's max size: read them one by one.
             Err(_) => {
                 for row_id in row_ids {
                     match read_one(connection, *row_id).await? {
@@ -368,7 +372,7 @@ pub(crate) async fn rows(
     Ok((peers, faulty))
 }
 
-/// Reads a row by itself: a peer, or what is wrong with it.
+/// Reads one row. Returns the peer, or what is wrong with the row.
 async fn read_one(
     connection: &mut SqliteConnection,
     row_id: i64,

@@ -1,61 +1,61 @@
-//! What was read from the tables.
+//! The results of reading the tables.
 
 use super::quarantine::FaultyRow;
 use crate::protocol::{PeerId, Tier};
 use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
-/// What changes when somebody else writes to the database.
+/// Changes whenever another connection writes to the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DataVersion {
-    /// SQLite's number, which means something to one connection only.
+    /// SQLite's `data_version`, which is meaningful within one connection only.
     pub(crate) number: i64,
-    /// Which connection that is; each new one counts up.
+    /// The number of that connection. Each new one gets the next number.
     pub(crate) connection: u64,
 }
 
-/// What a load has found beside the peers.
+/// The result of a load, without the peers.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// What is known of TURN sessions and of what they cost.
+    /// TURN sessions and the cost.
     pub relay: RelayRows,
     /// The version of the data.
     pub version: DataVersion,
-    /// Rows that could not be read. If the database takes writes, they are in `peers_quarantine`
-    /// now and in their tables no more.
+    /// Rows that could not be read. If the database can be written, they are now in
+    /// `peers_quarantine` and no longer in their tables.
     pub set_aside: Vec<FaultyRow>,
-    /// How many rows are in `peers_quarantine`, from whenever.
+    /// The number of all rows in `peers_quarantine`, old and new.
     pub quarantined: u64,
 }
 
-/// Rows of peers that were read.
+/// Rows of the table `peers`.
 #[derive(Debug, Default)]
 pub(crate) struct PeerRows {
-    /// The peers, in order of their rows.
+    /// The peers, in the order of their keys.
     pub peers: Vec<StoredPeer>,
-    /// Rows that could not be read, as in [`Loaded`].
+    /// Rows that could not be read, see [`Loaded`].
     pub set_aside: Vec<FaultyRow>,
-    /// The last row that was looked at, if there may be more behind it.
+    /// The key of the last row read; `None` if there are no more rows after it.
     pub next_after: Option<i64>,
 }
 
-/// What is known of TURN sessions and of what they cost.
+/// TURN sessions and the cost.
 #[derive(Debug, Default)]
 pub(crate) struct RelayRows {
-    /// All sessions that are not forgotten.
+    /// All sessions in the table.
     pub sessions: Vec<TurnSession>,
-    /// The traffic of the days that were asked for.
+    /// The traffic of the requested days.
     pub traffic: Vec<(i64, DayTraffic)>,
     /// Tiers that the operator has set.
     pub tiers: Vec<(PeerId, Tier)>,
-    /// How tight the registry was.
+    /// The cost state.
     pub state: CostState,
 }
 
-/// What the registry knows beside the peers, to be written where its tables are lost.
+/// What the registry has in memory, without the peers. It replaces lost tables.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// Outages that still count.
+    /// Outages that still affect leases.
     pub outages: Vec<Outage>,
-    /// All about TURN sessions and what they cost, with the traffic of this month.
+    /// TURN sessions and the cost, with the traffic of this month.
     pub relay: RelayRows,
 }

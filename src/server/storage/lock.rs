@@ -1,4 +1,4 @@
-//! Takes the database file for this process, and keeps it from the eyes of others.
+//! Locks the database file for this process and makes it private.
 
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::open_error::OpenError;
 
-/// For the owner alone: the database holds the ids of live TURN sessions.
+/// Readable and writable by the owner only, because the database contains the ids of live TURN
+/// sessions.
 pub(crate) const PRIVATE: u32 = 0o600;
 
-/// Which file it is, whatever it is called.
+/// Identifies a file independently of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -25,7 +26,7 @@ impl FileId {
         }
     }
 
-    /// The file at `path`; `None` if there is none.
+    /// The id of the file at `path`; `None` if there is no such file.
     pub(crate) fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(file) => Ok(Some(Self::of(&file))),
@@ -35,12 +36,12 @@ impl FileId {
     }
 }
 
-/// Opens the file, which is created if there is none, and locks it.
+/// Opens and locks the file. Creates it if it does not exist.
 ///
-/// The lock is on the file itself, so a second registry is kept away by whatever name it calls the
-/// file. SQLite's own locks would let both write in turn, and each would list peers that the other
-/// has removed; and they are dropped as soon as this process closes any handle on the file, so this
-/// one must be closed last.
+/// The lock is on the file itself, so it also stops a second registry that opens the file under
+/// another name. SQLite's own locks are not enough: two registries would write in turn, and each
+/// would list peers that the other has removed. When this process closes any handle on the file,
+/// the system drops SQLite's locks, so this handle must be closed last.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let file = open(path).map_err(|error| OpenError::of_io(path, &error))?;
     match file.try_lock() {
@@ -65,20 +66,20 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // To open a named pipe would wait for its other end.
+    // Opening a named pipe would block until its other end is opened.
     if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
         return Err(io::Error::other("it is not a regular file"));
     }
     let opened = File::options()
         .create(true)
         .truncate(false)
-        // Its first bytes are looked at while the registry runs.
+        // The file checks read its header while the registry runs.
         .read(true)
         .write(true)
         .mode(PRIVATE)
         .open(path);
     match opened {
-        // It may be read meanwhile, if it is there.
+        // The file exists but cannot be written: open it for reading only.
         Err(error) if fs::metadata(path).is_ok_and(|file| file.len() > 0) => {
             File::open(path).map_err(|_| error)
         }
@@ -86,7 +87,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The write-ahead log of the database at `real`, and the index of the log.
+/// The paths of the write-ahead log of the database at `real` and of the log's index.
 pub(crate) fn companions(real: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = real.as_os_str().to_owned();
@@ -95,7 +96,8 @@ pub(crate) fn companions(real: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Keeps the database and what lies beside it from other users; says what was done about it.
+/// Removes other users' access to the database, its log and the index. Returns one notice for each
+/// file that other users could access.
 pub(crate) fn make_private(real: &Path) -> Vec<String> {
     let [wal, shm] = companions(real);
     [real.to_owned(), wal, shm]

@@ -1,42 +1,43 @@
-//! What becomes known of a file that was taken away or overwritten.
+//! Which file was lost, and how.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// A file of the database was taken away or overwritten while the registry ran; what is written from
-/// now on is lost with the process.
+/// A file of the database was removed or overwritten while the registry ran. Everything written
+/// from then on is lost when the process ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} was {deed} while the registry ran")]
 pub(crate) struct FileGone {
-    /// The database, its write-ahead log or the index of that.
+    /// The database, its write-ahead log or the log's index.
     pub path: PathBuf,
-    /// What was done to it.
+    /// What happened to it.
     pub deed: Deed,
 }
 
-/// What was done to a file of the database.
+/// What happened to a file of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// It has no name any more.
     Deleted,
-    /// It has another name.
+    /// It has another name now.
     MovedAway,
     /// Another file has its name.
     Replaced,
-    /// Its bytes are no database any more, or not the log that they were.
+    /// The database file does not start like a database any more, or the log does not match its
+    /// index.
     Overwritten,
-    /// Its bytes are another database, or an older state of this one.
+    /// It contains another database, or an older state of this one.
     OtherState,
     /// Its end is missing.
     CutShort,
     /// SQLite cannot read its pages.
     Damaged,
-    /// The table of peers was dropped.
+    /// The table `peers` was dropped.
     WithoutPeers,
 }
 
 impl Deed {
-    /// Whether a connection that was opened before still sees all that was committed.
+    /// Whether the open connection still sees everything that was committed.
     pub(crate) fn spares_connection(self) -> bool {
         matches!(self, Self::Deleted | Self::MovedAway | Self::Replaced)
     }

@@ -1,7 +1,7 @@
 //! All SQL of the registry, over one SQLite connection.
 //!
-//! The registry commits in groups: a [`Changes`] is everything one transaction does, set by set
-//! rather than row by row. `synchronous=FULL` makes a commit survive kill -9 and power loss.
+//! A [`Changes`] is everything that one transaction does. Its statements work on sets of rows, not
+//! on single ones. With `synchronous=FULL` a commit survives kill -9 and power loss.
 
 mod access;
 mod batch;

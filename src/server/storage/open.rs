@@ -1,4 +1,4 @@
-//! Opens the database, or says why this one must not be opened.
+//! Opens the database, or says why it must not be opened.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,15 @@ use super::open_error::OpenError;
 use super::schema::{self, MIGRATIONS, Missing};
 use super::store::Opened;
 
-/// The first SQLite without the bug by which a reset of the write-ahead log could lose a commit.
+/// The first SQLite version in which resetting the write-ahead log cannot lose a commit.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// The largest database that is written anew so that it can give room back, in bytes. It takes a
-/// second or so; a larger one stays as it is.
+/// The max size, in bytes, of a database that is rewritten so that it can shrink. The rewrite takes
+/// about a second; a larger database stays as it is.
 const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 
-/// What SQLite says of a value that breaks the rules of its column, which is no damage to the file.
+/// SQLite's message about a value that violates a constraint of its column. It does not mean that
+/// the file is damaged.
 const VALUE_FAULT: &str = " value in ";
 
 pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
@@ -31,6 +32,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
     let real = fs::canonicalize(path).map_err(|error| OpenError::of_io(path, &error))?;
     let (connection, access, notices) = match open_to_write(path, &real).await {
         Ok((connection, notices)) => (connection, Access::Full, notices),
+        // Serving the stored peers is better than not starting.
         Err(error) => match open_to_read(path, &real, &error).await {
             Some((connection, access)) => {
                 let notice = format!("serving reads only: {error}");
@@ -49,10 +51,11 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
     })
 }
 
-/// Opens the file for all that the registry does; says what an operator should know of it.
+/// Opens the file for reading and writing. Also returns notices for the operator.
 async fn open_to_write(path: &Path, real: &Path) -> Result<(Handle, Vec<String>), OpenError> {
     check_before_writing(path, real).await?;
     let mut notices = lock::make_private(real);
+    // The auto-vacuum mode must be set before the first table exists.
     let is_new = fs::metadata(real).is_ok_and(|file| file.len() == 0);
     let access = if is_new { Access::First } else { Access::Full };
     let mut connection = access::connect(real, access)
@@ -82,8 +85,8 @@ async fn open_to_write(path: &Path, real: &Path) -> Result<(Handle, Vec<String>)
     Ok((connection, notices))
 }
 
-/// Creates the tables that somebody has dropped; returns their names. What the peers need of them they
-/// get again, but the peers themselves are in one table only.
+/// Creates the tables that an operator has dropped; returns their names. Everything in them can be
+/// rebuilt, except the table `peers`.
 async fn restore_tables(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -110,8 +113,8 @@ async fn restore_tables(
     }
 }
 
-/// Opens a database of this version that cannot be written, as `error` says, for reading; `None` if
-/// it cannot be read either.
+/// Opens for reading a database that could not be opened for writing because of `error`. Returns
+/// `None` if it cannot be read either, or is not of this schema version.
 async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Handle, Access)> {
     let may_be_read = matches!(
         error,
@@ -123,6 +126,7 @@ async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Ha
     for access in READING {
         let [log, _] = lock::companions(real);
         let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        // An immutable connection ignores the log, so it would miss the commits in it.
         if access == Access::Immutable && has_log {
             continue;
         }
@@ -137,15 +141,15 @@ async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Ha
     None
 }
 
-/// Opens a database that was read only until now for writing.
+/// Opens for writing a database that could only be read until now.
 pub(crate) async fn connect_to_write(real: &Path) -> Result<Handle, StorageError> {
     let connection = access::connect(real, Access::Full).await?;
-    // Open to others until now, perhaps, as nothing could be written.
+    // The first attempt may have failed because the disk took no writes.
     lock::make_private(real);
     Ok(connection)
 }
 
-/// Whether all migrations were carried out, and no other ones.
+/// Whether the database has exactly the migrations of this version.
 async fn is_current(connection: &mut SqliteConnection) -> bool {
     let found: Result<Vec<i64>, _> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
@@ -154,7 +158,7 @@ async fn is_current(connection: &mut SqliteConnection) -> bool {
     found.is_ok_and(|found| MIGRATIONS.iter().map(|known| known.version).eq(found))
 }
 
-/// Lets a small database of an earlier version give room back; tells whether it could not before.
+/// Rewrites a small database of an earlier version so that it can shrink. Returns whether it did.
 async fn convert(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let (is_off, bytes): (bool, i64) = sqlx::query_as(
         "SELECT auto_vacuum = 0, page_count * page_size
@@ -171,7 +175,7 @@ async fn convert(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error>
     Ok(is_off && bytes < MAX_CONVERTED_BYTES)
 }
 
-/// Looks at a file, if there is one, in a way that cannot change it.
+/// Checks the file before anything can change it. A missing or empty file passes.
 async fn check_before_writing(path: &Path, real: &Path) -> Result<(), OpenError> {
     if fs::metadata(real).map_or(true, |file| file.len() == 0) {
         return Ok(());
@@ -187,7 +191,8 @@ async fn check_before_writing(path: &Path, real: &Path) -> Result<(), OpenError>
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let fault = |error: sqlx::Error| OpenError::of_sqlite(path, &error);
-    // The checks of a million rows would take seconds. Rows that break them are set aside later.
+    // Checking the constraints of a million rows would take seconds. The load sets aside the rows
+    // that violate them.
     sqlx::query("PRAGMA ignore_check_constraints = ON")
         .execute(&mut *connection)
         .await

@@ -1,11 +1,11 @@
-//! Why a database is not opened.
+//! Why a database could not be opened.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::error::{code, code_of, is_full};
 
-/// Why a database was not opened. Nothing in it was changed.
+/// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file or its folder cannot be created, read or written.
@@ -19,7 +19,7 @@ pub enum OpenError {
         /// What went wrong.
         reason: String,
     },
-    /// The file cannot be used at present, which may pass by itself.
+    /// The file cannot be used now, but a later attempt may succeed.
     #[error(
         "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
          full, make room"
@@ -30,7 +30,7 @@ pub enum OpenError {
         /// What went wrong.
         reason: String,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error(
         "the database {path} (DATABASE_URL) is in use by another peer-registry; stop that one, \
          or give this one a database of its own"
@@ -39,7 +39,7 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
-    /// The file is something else.
+    /// The file is not a database of the registry.
     #[error(
         "{path} (DATABASE_URL) is not a database of peer-registry and was left as it is; move it \
          away, or name another file"
@@ -68,7 +68,7 @@ pub enum OpenError {
     Newer {
         /// The database file.
         path: PathBuf,
-        /// The unknown migration.
+        /// The version of the unknown migration.
         version: i64,
     },
     /// The program was built with a SQLite that can lose commits.
@@ -80,12 +80,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether a later start may succeed without anybody's doing.
+    /// Whether a later start may succeed without an operator's help.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Stalled { .. } | Self::InUse { .. })
     }
 
-    /// What an error of the file system means.
+    /// Converts an error of the file system.
     pub(crate) fn of_io(path: &Path, error: &io::Error) -> Self {
         let is_full = matches!(
             error.kind(),
@@ -99,7 +99,7 @@ impl OpenError {
         }
     }
 
-    /// What an error of SQLite means to an operator.
+    /// Converts an error of SQLite.
     pub(crate) fn of_sqlite(path: &Path, error: &sqlx::Error) -> Self {
         let (path, reason) = (path.to_owned(), error.to_string());
         match code_of(error) {

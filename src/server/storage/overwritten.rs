@@ -1,11 +1,11 @@
-//! Whether the bytes of the files are still the ones that SQLite wrote.
+//! Detects files that another process has overwritten in place.
 //!
-//! While the log is used, SQLite alone writes the database file, when it moves pages out of the log.
-//! `cp` writes into the same file without SQLite's knowledge: no connection notices, as the index of
-//! the log stays the same. So the registry numbers the states of the file. The number is in the
-//! header (`user_version`), and a new one is given before the log is moved into the file. A backup has
-//! a lower number, and a file of somebody else has another one. The index of the log says how long the
-//! log must be and what it must begin and end with.
+//! While a write-ahead log is in use, only SQLite writes to the database file, and only when it
+//! moves pages from the log into it. `cp` writes into the same file without SQLite's knowledge. No
+//! connection notices, because the index of the log does not change. So the registry numbers the
+//! states of the file: before each move it writes a new number into the header (`user_version`). A
+//! backup has a lower number, and another database has an unrelated one. The log is checked too:
+//! its index says how long it must be, and what its first and last bytes are.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -15,38 +15,38 @@ use std::path::Path;
 
 use super::lock::companions;
 
-/// What every SQLite database begins with.
+/// The first bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The header of a database file. Its numbers are big-endian.
+/// The length of the header of a database file. Its integers are big-endian.
 const HEADER_BYTES: usize = 100;
 
-/// Numbers begin below this one, so that the largest one (2^31 - 1) is never reached.
+/// A random first number is at most this, so that the max (2^31 - 1) is never reached.
 const MAX_FIRST_NUMBER: u32 = 1 << 30;
 
-/// The largest number that numbers go on from.
+/// The max number found in a file from which this process continues counting.
 const MAX_FOUND_NUMBER: u32 = 0x7f00_0000;
 
-/// What was done to the bytes of a file.
+/// How a file differs from what SQLite wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The file does not begin like a database, or is empty.
+    /// The file is empty or does not start like a database.
     NoDatabase,
-    /// The database is an older state, or another one.
+    /// The file is an older state of the database, or another database.
     OtherState,
     /// The file is shorter than its header says.
     CutShort,
-    /// The log is not the one that its index describes.
+    /// The log does not match its index.
     OtherLog,
 }
 
-/// The part of the header that tells states apart.
+/// The fields of the header that identify a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
     number: u32,
-    /// Grows with each change of the header, whoever makes it.
+    /// SQLite's change counter: any process that changes the header increments it.
     changes: u32,
-    /// How long the file must be at least.
+    /// The min length of the file.
     min_bytes: u64,
 }
 
@@ -63,7 +63,8 @@ impl Header {
         }
         let page_bytes = page_bytes(u16::from_be_bytes([bytes[16], bytes[17]]));
         let changes = u32_be(&bytes, 24);
-        // An old SQLite does not keep the number of pages; then the second number differs.
+        // An old SQLite does not update the number of pages. It does not update the second copy of
+        // the change counter either, so the two differ.
         let pages = if u32_be(&bytes, 92) == changes {
             u32_be(&bytes, 28)
         } else {
@@ -77,10 +78,11 @@ impl Header {
     }
 }
 
-/// Which states of the file this process knows.
+/// The states of the file that this process knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct States {
-    /// The first number that the file can have, and the last one that this process gave.
+    /// The lowest number that the file may have, and the last number that this process has
+    /// assigned. `None` before the first.
     given: Option<(u32, u32)>,
     seen: Option<Header>,
 }
@@ -90,16 +92,17 @@ impl States {
         self.given.is_some()
     }
 
-    /// Gives a number to the next state. `found` is the number in a database that has none of this
-    /// process yet.
+    /// Assigns a number to the next state. `found` is the number in the database and is used only
+    /// if this process has not assigned one yet.
     pub(crate) fn next(&mut self, found: i64) -> u32 {
         let (first, number) = match self.given {
             Some((first, last)) => (first, last + 1),
             None => {
                 match u32::try_from(found) {
-                    // The number found may still be on its way from the log into the file.
+                    // The number found may be in the log and not in the file yet, so the file may
+                    // still get it.
                     Ok(found @ 1..=MAX_FOUND_NUMBER) => (found, found + 1),
-                    // Two databases must not have the same numbers.
+                    // A random start, because two databases must not have the same numbers.
                     _ => {
                         let number = RandomState::new().hash_one(found) as u32 % MAX_FIRST_NUMBER;
                         (number + 1, number + 1)
@@ -111,11 +114,12 @@ impl States {
         number
     }
 
-    /// Looks at the database file, and remembers what it has seen. `is_at_rest` says that nobody moves
-    /// pages into it.
+    /// Checks the database file and remembers its header. `is_at_rest` says that no process is
+    /// moving pages into it.
     pub(crate) fn look(&mut self, file: &File, is_at_rest: bool) -> Option<Fault> {
         let fault = self.look_once(file, is_at_rest)?;
-        // A header that was read while it was written may be half of each.
+        // SQLite may have written the header while we read it. A real fault is still there when we
+        // read it again.
         (self.look_once(file, is_at_rest) == Some(fault)).then_some(fault)
     }
 
@@ -123,14 +127,16 @@ impl States {
         let header = match Header::read(file) {
             Ok(Some(header)) => header,
             Ok(None) => return Some(Fault::NoDatabase),
-            // A file system that returns an error has overwritten nothing.
+            // An error of the file system does not mean that the file was overwritten.
             Err(_) => return None,
         };
         if let (Some(seen), Some((first, last))) = (self.seen, self.given) {
+            // Numbers only grow while this process runs. A number seen before the first assigned
+            // one may be anything.
             let is_known = header.number == seen.number
                 || (first..=last).contains(&header.number)
                     && (seen.number < header.number || seen.number > last);
-            // Wraps around, as SQLite's number does.
+            // SQLite's counter wraps around, so compare the distance instead of the values.
             let is_older = header.changes.wrapping_sub(seen.changes) > u32::MAX / 2;
             if !is_known || is_older {
                 return Some(Fault::OtherState);
@@ -147,16 +153,16 @@ impl States {
 
 /// The write-ahead log and its index.
 ///
-/// Must be dropped after the connection is closed: to close any handle on the index would end the
-/// locks that SQLite holds on it for this process.
+/// Drop this only after the connection is closed: when this process closes any handle on the index,
+/// the system drops the locks that SQLite holds on it.
 #[derive(Debug)]
 pub(crate) struct Log {
     log: File,
     index: File,
 }
 
-/// The beginning of the index: its header twice, and how far the log was moved into the file. Its
-/// numbers are in the machine's order of bytes.
+/// The first bytes of the index: its header twice, and how many frames were moved into the file.
+/// Its integers are in native byte order.
 type Index = [u8; 136];
 
 impl Log {
@@ -174,13 +180,13 @@ impl Log {
         Ok(index)
     }
 
-    /// Whether nobody moves pages from the log into the file at present.
+    /// Whether no process is moving pages from the log into the file.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.index()
             .is_ok_and(|index| u32_ne(&index, 96) == u32_ne(&index, 128))
     }
 
-    /// Compares the log with its index.
+    /// Compares the first and last bytes of the log with its index.
     pub(crate) fn look(&self) -> Option<Fault> {
         let Ok(index) = self.index() else {
             return None;
@@ -188,13 +194,13 @@ impl Log {
         if self.holds(&index) {
             return None;
         }
-        // Somebody may have written meanwhile, which the index says.
+        // Another connection may have written between the two reads; then the index has changed.
         let is_same = self.index().is_ok_and(|now| now == index);
         (is_same && !self.holds(&index)).then_some(Fault::OtherLog)
     }
 
-    /// Reads what is to be moved into the file, as a start after a crash would: all must have the sums
-    /// that were written with it. For 32 MiB this takes tens of milliseconds, as the move does itself.
+    /// Reads all frames that are not in the file yet and verifies their checksums, like a start
+    /// after a crash. For 32 MiB this takes tens of milliseconds, as long as moving them.
     pub(crate) fn look_through(&self) -> Option<Fault> {
         let Ok(index) = self.index() else {
             return None;
@@ -206,7 +212,7 @@ impl Log {
         }
     }
 
-    /// Whether each frame that is in the log alone has its sums.
+    /// Whether each frame that is only in the log has the right checksums.
     fn is_summed_up(&self, index: &Index) -> io::Result<bool> {
         let (frames, moved) = (u32_ne(index, 16), u32_ne(index, 96));
         if !is_written(index) || frames <= moved {
@@ -214,7 +220,7 @@ impl Log {
         }
         let is_big_endian = index[13] != 0;
         let mut sums = match moved {
-            // What comes before the sums.
+            // Checksums are cumulative: start from the ones before the first frame to verify.
             0 => self.sums_at(LOG_HEAD_BYTES as u64 - 8)?,
             _ => self.sums_at(frame_at(index, moved) + FRAME_HEAD_BYTES as u64 - 8)?,
         };
@@ -223,6 +229,7 @@ impl Log {
         for number in moved + 1..=frames {
             self.log
                 .read_exact_at(&mut frame, frame_at(index, number))?;
+            // The checksum covers the first 8 bytes of the frame's header and its page.
             sums = sum_up(sums, &frame[..8], is_big_endian);
             sums = sum_up(sums, &frame[FRAME_HEAD_BYTES..], is_big_endian);
             if sums != (u32_be(&frame, 16), u32_be(&frame, 20)) {
@@ -232,9 +239,9 @@ impl Log {
         Ok(true)
     }
 
-    fn sums_at(&self, at: u64) -> io::Result<(u32, u32)> {
+    fn sums_at(&self, offset: u64) -> io::Result<(u32, u32)> {
         let mut bytes = [0; 8];
-        self.log.read_exact_at(&mut bytes, at)?;
+        self.log.read_exact_at(&mut bytes, offset)?;
         Ok((u32_be(&bytes, 0), u32_be(&bytes, 4)))
     }
 
@@ -242,7 +249,7 @@ impl Log {
     fn holds(&self, index: &Index) -> bool {
         let (frames, moved) = (u32_ne(index, 16), u32_ne(index, 96));
         if !is_written(index) || frames == moved {
-            // Everything in the log is in the file too.
+            // Everything in the log is in the file too, so the content of the log does not matter.
             return true;
         }
         let last_at = frame_at(index, frames);
@@ -252,6 +259,8 @@ impl Log {
         let salts = &index[32..40];
         match read {
             Ok(()) => {
+                // The magic number of a log (its lowest bit is the byte order), the salts that
+                // change with each reset of the log, and the checksums of the last frame.
                 u32_be(&head, 0) | 1 == 0x377f_0683
                     && head[16..24] == *salts
                     && last[8..16] == *salts
@@ -263,7 +272,7 @@ impl Log {
     }
 }
 
-/// Whether nobody was writing the index while it was read.
+/// Whether the index is consistent: SQLite writes both copies of its header, one after the other.
 fn is_written(index: &Index) -> bool {
     index[..48] == index[48..96] && index[12] == 1
 }
@@ -272,22 +281,22 @@ fn page_bytes_of(index: &Index) -> u64 {
     page_bytes(u16::from_ne_bytes([index[14], index[15]]))
 }
 
-/// Where a frame begins in the log. Frames are counted from 1.
+/// The offset of a frame in the log, in bytes. Frames are numbered from 1.
 fn frame_at(index: &Index, number: u32) -> u64 {
     LOG_HEAD_BYTES as u64 + u64::from(number - 1) * (page_bytes_of(index) + FRAME_HEAD_BYTES as u64)
 }
 
-/// The bytes of the log before its first frame.
+/// The length of the log's header.
 const LOG_HEAD_BYTES: usize = 32;
 
-/// The bytes of a frame before its page.
+/// The length of a frame's header; the page follows it.
 const FRAME_HEAD_BYTES: usize = 24;
 
-/// Sums up bytes, whose number is a multiple of eight, as SQLite does.
+/// SQLite's checksum. The length of `bytes` is a multiple of eight.
 fn sum_up(mut sums: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
-    let word = |bytes: &[u8], at| match is_big_endian {
-        true => u32_be(bytes, at),
-        false => u32_be(bytes, at).swap_bytes(),
+    let word = |bytes: &[u8], offset| match is_big_endian {
+        true => u32_be(bytes, offset),
+        false => u32_be(bytes, offset).swap_bytes(),
     };
     for pair in bytes.chunks_exact(8) {
         sums.0 = sums.0.wrapping_add(word(pair, 0)).wrapping_add(sums.1);
@@ -296,19 +305,24 @@ fn sum_up(mut sums: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32)
     sums
 }
 
-/// Pages of 64 KiB do not fit into the field, which says 1 then.
+/// 65,536 does not fit into the field, which is then 1.
 fn page_bytes(field: u16) -> u64 {
     if field == 1 { 1 << 16 } else { field.into() }
 }
 
-fn u32_be(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(four(bytes, at))
+fn u32_be(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_be_bytes(four(bytes, offset))
 }
 
-fn u32_ne(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes(four(bytes, at))
+fn u32_ne(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_ne_bytes(four(bytes, offset))
 }
 
-fn four(bytes: &[u8], at: usize) -> [u8; 4] {
-    [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]
+fn four(bytes: &[u8], offset: usize) -> [u8; 4] {
+    [
+        bytes[offset],
+        bytes[offset + 1],
+        bytes[offset + 2],
+        bytes[offset + 3],
+    ]
 }

@@ -1,4 +1,4 @@
-//! The peer table.
+//! The table `peers`.
 
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -6,11 +6,11 @@ use sqlx::SqliteConnection;
 use super::StorageError;
 use crate::server::model::StoredPeer;
 
-/// Rows that one transaction removes.
+/// The max number of rows that one transaction removes.
 pub(crate) const SLICE_ROWS: i64 = 2000;
 
-/// Removes the peers last seen before the cutoff, some at a time, so that no transaction is long.
-/// Returns how many.
+/// Removes the peers last seen before the cutoff, in several transactions so that none is long.
+/// Returns how many peers were removed.
 pub(crate) async fn expire(
     connection: &mut SqliteConnection,
     cutoff_ms: i64,
@@ -34,13 +34,13 @@ pub(crate) async fn expire(
     }
 }
 
-/// Removes the peers that have expired, those last seen before the cutoff, but for some rows. The
-/// second condition bounds the number of rows: a place in the order of `last_seen` and `id`.
+/// Removes the peers last seen before the cutoff, except the listed rows. The second condition is
+/// an exclusive upper bound in the order of `last_seen` and `id`; it limits the number of rows.
 pub(crate) const CLEANUP: &str = "
 DELETE FROM peers
 WHERE last_seen < ? AND (last_seen, id) < (?, ?) AND id NOT IN (SELECT value FROM json_each(?));";
 
-/// Removes some rows.
+/// Removes the rows with these keys.
 pub(crate) async fn delete(
     connection: &mut SqliteConnection,
     rows: &[i64],
@@ -53,7 +53,7 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// The highest key below `below`, or 0.
+/// The max key below `below`; 0 if there is none.
 pub(crate) async fn max_row_id(
     connection: &mut SqliteConnection,
     below: i64,
@@ -65,7 +65,7 @@ pub(crate) async fn max_row_id(
     Ok(max.unwrap_or(0))
 }
 
-/// Inserts peers, or overwrites what they announced before.
+/// Inserts peers. If a peer exists, overwrites its row except `id` and `registered_at`.
 pub(crate) const REGISTER: &str = "
 INSERT INTO peers (
     id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
@@ -97,14 +97,14 @@ ON CONFLICT (peer_id) DO UPDATE SET
     capabilities = excluded.capabilities,
     capability_list = excluded.capability_list;";
 
-/// Renews, from a moment, the leases of some rows.
+/// Renews the leases of some rows, starting at the given time.
 ///
-/// `OR ROLLBACK` because a row that fails fails the transaction, so that SQLite need not keep a
-/// journal for undoing this statement alone; that journal costs as much as the update.
+/// `OR ROLLBACK`: if one row fails, the whole transaction fails. So SQLite does not need a journal
+/// to undo this statement alone, and that journal would cost as much as the update.
 pub(crate) const RENEW: &str = "
 UPDATE OR ROLLBACK peers SET last_seen = ? WHERE id IN (SELECT value FROM json_each(?));";
 
-/// The columns of a row in the order of the insert.
+/// The columns of a row, in the order of the insert.
 pub(crate) fn row_of(peer: &StoredPeer) -> serde_json::Value {
     let profile = &peer.profile;
     let turn = profile.turn.as_ref();

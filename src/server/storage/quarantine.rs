@@ -1,13 +1,13 @@
-//! Rows that the registry cannot read, which must stand in nobody's way.
+//! Moves rows that cannot be read out of the way, so that the registry works without them.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::StorageError;
 
-/// Rows that are kept at most.
+/// The max number of rows kept in the quarantine.
 const MAX_ROWS: i64 = 10_000;
 
-/// A row that was not read.
+/// A row that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FaultyRow {
     /// Its table.
@@ -18,14 +18,14 @@ pub(crate) struct FaultyRow {
     pub reason: String,
 }
 
-/// Moves rows out of their tables.
+/// Moves rows from their tables to the quarantine.
 pub(crate) async fn set_aside(
     connection: &mut SqliteConnection,
     rows: &[FaultyRow],
     now_ms: i64,
 ) -> Result<(), StorageError> {
     for row in rows {
-        // A row that is too large to be kept is not.
+        // A row that is too large to copy is deleted without a copy.
         if let Err(error) = keep(connection, row, now_ms).await
             && !matches!(error, StorageError::Database(_))
         {
@@ -49,7 +49,7 @@ pub(crate) async fn set_aside(
     Ok(())
 }
 
-/// Copies a row, as JSON text, with whatever columns its table has by now.
+/// Copies a row as a JSON text, with all columns that its table has in this schema version.
 async fn keep(
     connection: &mut SqliteConnection,
     row: &FaultyRow,
@@ -77,7 +77,7 @@ async fn keep(
     Ok(())
 }
 
-/// How many rows are kept.
+/// The number of rows in the quarantine.
 pub(crate) async fn count(connection: &mut SqliteConnection) -> Result<u64, StorageError> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM peers_quarantine")
         .fetch_one(connection)

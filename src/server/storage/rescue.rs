@@ -1,4 +1,4 @@
-//! Writes all that is known to a new file, when the old one is lost.
+//! Writes everything that is known to a new file when the old one is lost.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -15,22 +15,22 @@ use super::{StorageError, batch, uptime};
 use crate::clock::rfc3339;
 use crate::server::model::StoredPeer;
 
-/// Files of this name tried before giving up, so that no rescue overwrites another.
+/// The max number of rescue files with the same time stamp. No rescue overwrites another.
 const MAX_RESCUES: u32 = 100;
 
-/// What the registry knows, to be written to a new file.
+/// What the registry knows and writes to the new file.
 pub(crate) struct Known<P> {
-    /// The moment of the rescue, in Unix milliseconds.
+    /// The time of the rescue, in Unix milliseconds.
     pub now_ms: i64,
-    /// When writes were last known to work, in Unix milliseconds.
+    /// The last time at which writes worked, in Unix milliseconds.
     pub alive_at_ms: i64,
-    /// Everything but the peers.
+    /// Everything except the peers.
     pub memory: Memory,
-    /// Returns some of the peers each time, and `None` behind the last.
+    /// Returns the next chunk of peers, and `None` after the last.
     pub peers: P,
 }
 
-/// Copies all that `connection` sees to a new file beside the database at `real`.
+/// Copies everything that `connection` sees to a new file beside the database at `real`.
 pub(crate) async fn copy(
     connection: &mut SqliteConnection,
     real: &Path,
@@ -44,7 +44,7 @@ pub(crate) async fn copy(
     finish(target, copied.map(drop).map_err(Into::into))
 }
 
-/// Writes what is known from memory to a new file beside the database at `real`.
+/// Writes everything in memory to a new file beside the database at `real`.
 pub(crate) async fn write<P>(
     real: &Path,
     timeout_ms: i64,
@@ -68,11 +68,12 @@ where
             .run(&mut *connection)
             .await
             .map_err(sqlx::Error::from)?;
-        // The file is synced once, at the end.
+        // Faster; `finish` syncs the file once at the end.
         sqlx::query("PRAGMA synchronous = OFF")
             .execute(&mut *connection)
             .await?;
-        // A row that an operator has written without checks was read all the same.
+        // An operator may have written rows with the checks turned off. The registry has read them,
+        // so it must be able to write them.
         sqlx::query("PRAGMA ignore_check_constraints = ON")
             .execute(&mut *connection)
             .await?;
@@ -90,17 +91,17 @@ where
         Ok(())
     };
     let written: Result<(), StorageError> = written.await;
-    // Moves the log into the file.
+    // Closing moves the log into the file.
     let closed = connection.close().await;
     written?;
     Ok(closed?)
 }
 
-/// Brings a file that is written to the disk; removes one that is not.
+/// Syncs the new file. On an error, removes it.
 fn finish(target: PathBuf, written: Result<(), StorageError>) -> Result<PathBuf, StorageError> {
     let written = written.and_then(|()| Ok(sync(&target).map_err(sqlx::Error::from)?));
     if let Err(error) = written {
-        // Half of it would be taken for the whole.
+        // An operator would take an incomplete file for a complete one.
         let [log, index] = companions(&target);
         for path in [&target, &log, &index] {
             let _ = fs::remove_file(path);
@@ -110,7 +111,7 @@ fn finish(target: PathBuf, written: Result<(), StorageError>) -> Result<PathBuf,
     Ok(target)
 }
 
-/// Creates an empty file for a rescue, which others cannot read.
+/// Creates an empty file for a rescue. Other users cannot read it.
 fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
     let stamp = rfc3339(now_ms)[..19].replace(['-', ':'], "");
     if let Some(folder) = real.parent() {
@@ -137,7 +138,7 @@ fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Brings a new file and its name to the disk.
+/// Syncs a new file and its directory entry.
 fn sync(target: &Path) -> io::Result<()> {
     File::open(target)?.sync_all()?;
     match target.parent() {

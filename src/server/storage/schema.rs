@@ -1,4 +1,4 @@
-//! Tables that somebody has dropped, which are created anew.
+//! Creates tables again that an operator has dropped.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::StorageError;
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// The one table whose content nothing replaces.
+/// The only table whose content cannot be rebuilt.
 const PEERS: &str = "peers";
 
 /// A table, an index or a view, as the migrations create it.
@@ -19,21 +19,21 @@ const PEERS: &str = "peers";
 struct Object {
     kind: String,
     name: String,
-    /// The table of an index.
+    /// The table that an index belongs to.
     of_table: String,
     statement: String,
 }
 
-/// Which tables there were not.
+/// Which tables were missing.
 #[derive(Debug)]
 pub(crate) enum Missing {
-    /// The peers. Nothing was created.
+    /// The table `peers`. Nothing was created.
     Peers,
-    /// Others, perhaps none, which are there now.
+    /// The names of other tables and views, now created. May be empty.
     Created(Vec<String>),
 }
 
-/// Creates the tables and views that are missing.
+/// Creates the missing tables and views, with their indexes.
 pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing, StorageError> {
     let found: HashSet<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema")
         .fetch_all(&mut *connection)
@@ -61,7 +61,7 @@ pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing
     Ok(Missing::Created(created))
 }
 
-/// What all migrations together create, tables first.
+/// Everything that all migrations together create, tables first.
 async fn expected() -> Result<&'static [Object], StorageError> {
     static EXPECTED: OnceCell<Vec<Object>> = OnceCell::const_new();
     let expected = EXPECTED.get_or_try_init(|| async {

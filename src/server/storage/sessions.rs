@@ -1,4 +1,4 @@
-//! TURN sessions, and the tiers of those they are granted to.
+//! TURN sessions, and the tiers of peers.
 
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -10,18 +10,18 @@ use super::quarantine::FaultyRow;
 use crate::protocol::{Limits, PeerId, Tier};
 use crate::server::model::TurnSession;
 
-/// How far ahead a session may end. No tier grants as much.
+/// The max time from now to the end of a session, in milliseconds. No tier grants a longer one.
 const MAX_AHEAD_MS: i64 = 366 * 86_400_000;
 
-/// How much of a session may be missing in the books. They are kept to the last midnight; only a
-/// registry that was down for that long has more to catch up with.
+/// The max part of a session, in milliseconds, that may be missing from the books. The books are
+/// kept up to the last midnight; only a registry that was down for long has more to add.
 const MAX_UNBOOKED_MS: i64 = 10 * MAX_AHEAD_MS;
 
-/// The bounds of the table.
+/// The bounds of the columns.
 const MAX_MBPS: u32 = 100_000;
 const MAX_BYTES: i64 = 1 << 62;
 
-/// Inserts sessions, or overwrites what changes of them.
+/// Inserts sessions. If a session exists, overwrites the columns that can change.
 pub(crate) const PUT: &str = "
 INSERT INTO turn_sessions (
     session_id, peer_id, server_id, tier, mbps, granted_at, expires_at, rate_from, accrued_bytes,
@@ -41,17 +41,17 @@ ON CONFLICT (session_id) DO UPDATE SET
     booked_bytes = excluded.booked_bytes,
     booked_until = excluded.booked_until;";
 
-/// Forgets sessions.
+/// Deletes sessions.
 pub(crate) const FORGET: &str = "
 DELETE FROM turn_sessions WHERE session_id IN (SELECT value FROM json_each(?));";
 
-/// Records what the operator has said of peers.
+/// Records the tiers that the operator has set.
 pub(crate) const SET_TIERS: &str = "
 INSERT INTO peer_tiers (peer_id, tier)
 SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
 ON CONFLICT (peer_id) DO UPDATE SET tier = excluded.tier;";
 
-/// The columns of a row in the order of the insert.
+/// The columns of a row, in the order of the insert.
 pub(crate) fn row_of(session: &TurnSession) -> Value {
     json!([
         &*session.session_id,
@@ -69,7 +69,7 @@ pub(crate) fn row_of(session: &TurnSession) -> Value {
     ])
 }
 
-/// All sessions, and the rows that are none.
+/// Returns all sessions. Adds the rows that cannot be read to `faulty`.
 pub(crate) async fn load(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -90,7 +90,7 @@ pub(crate) async fn load(
     Ok(sessions)
 }
 
-/// A session, or what is wrong with its row.
+/// Returns the session, or what is wrong with its row.
 fn read(row: &SqliteRow, now_ms: i64) -> Result<TurnSession, String> {
     let session_id: String = cell(row, "session_id")?;
     let session = TurnSession {
@@ -111,8 +111,8 @@ fn read(row: &SqliteRow, now_ms: i64) -> Result<TurnSession, String> {
     Ok(session)
 }
 
-/// Holds a session to what the registry can have written, so that no sum of its numbers overflows
-/// and no book has more days than there were.
+/// Checks that the registry could have written this session, so that no sum of its numbers
+/// overflows and no booking covers days that never were.
 fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
     let granted_at_ms = session.granted_at_ms;
     let times = granted_at_ms..=session.expires_at_ms;
@@ -144,7 +144,7 @@ fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
     Err(fault.to_owned())
 }
 
-/// The tiers that the operator has set, but for the rows that are none.
+/// Returns the tiers that the operator has set. Adds the rows that cannot be read to `faulty`.
 pub(crate) async fn load_tiers(
     connection: &mut SqliteConnection,
     faulty: &mut Vec<FaultyRow>,
@@ -166,7 +166,7 @@ pub(crate) async fn load_tiers(
     Ok(tiers)
 }
 
-/// The value of a column, or what is wrong with it.
+/// Returns the value of a column, or what is wrong with it.
 fn cell<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, String>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
@@ -184,7 +184,7 @@ fn peer_id(row: &SqliteRow, column: &'static str) -> Result<PeerId, String> {
     }
 }
 
-/// Ids may have been longer when they were written.
+/// No max length: the limit may have been higher when the id was written.
 pub(crate) fn peer_id_limits() -> Limits {
     Limits {
         peer_id_chars: usize::MAX,

@@ -1,21 +1,23 @@
-//! What became of a commit that failed.
+//! Undoes or completes a commit that failed.
 //!
-//! A commit appends pages to the write-ahead log, the last of them marked, and waits for the disk.
-//! If that fails, SQLite counts the transaction as undone; but its pages stand in the file, and
-//! whoever opens the database after a crash takes them for a commit. So before anyone is told
-//! that nothing was changed, the pages must be overwritten; or else the commit must be carried on
-//! to the disk.
+//! A commit appends pages to the write-ahead log, marks the last one and waits for the disk. If the
+//! disk fails, SQLite treats the transaction as undone. But its pages are still in the log, and the
+//! next process that opens the database after a crash reads them as a commit. So before any client
+//! gets a response that says "nothing was changed", the registry must overwrite these pages. If it
+//! cannot, it must bring the commit to the disk.
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::StorageError;
 use super::access::CHECKPOINT_PAGES;
 
-/// Overwrites what the failed transaction has left in the log, by a transaction of number `batch`.
+/// Overwrites the pages of the failed transaction in the log. Writes a small transaction with the
+/// number `batch` to do so.
 ///
-/// It does not wait for the disk, which has just failed to sync: if the process is killed, the
-/// system still has what was written. Meanwhile nothing may be moved out of the log, as it would be
-/// moved without waiting too, and with it what others were told is on disk.
+/// It does not wait for the disk, which has just failed to sync. If the process is killed, the
+/// operating system still has the new pages. Meanwhile nothing may be moved out of the log: it
+/// would be moved without waiting for the disk, and commits that clients know to be on disk could
+/// be lost.
 pub(crate) async fn take_back(
     connection: &mut SqliteConnection,
     batch: i64,
@@ -30,6 +32,8 @@ pub(crate) async fn take_back(
         .bind(batch)
         .execute(&mut *connection)
         .await;
+    // Restored even if the update failed: closing the connection moves the log into the file, and
+    // that must wait for the disk.
     sqlx::query("PRAGMA synchronous = FULL")
         .execute(&mut *connection)
         .await?;
@@ -37,7 +41,7 @@ pub(crate) async fn take_back(
     sqlx::query(AssertSqlSafe(restored))
         .execute(connection)
         .await?;
-    // Without its row the table is not written, and nothing is overwritten.
+    // Without its row the update writes no page, so nothing was overwritten.
     if touched?.rows_affected() == 1 {
         Ok(())
     } else {
@@ -45,12 +49,12 @@ pub(crate) async fn take_back(
     }
 }
 
-/// The number of the last transaction.
+/// The number of the last transaction; 0 if the row is missing.
 pub(crate) async fn last_batch(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
     Ok(stored_batch(connection).await?.unwrap_or(0))
 }
 
-/// The number of the last transaction, if the row is there that holds it.
+/// The number of the last transaction; `None` if the row is missing.
 pub(crate) async fn stored_batch(
     connection: &mut SqliteConnection,
 ) -> Result<Option<i64>, StorageError> {
@@ -60,7 +64,8 @@ pub(crate) async fn stored_batch(
     Ok(batch)
 }
 
-/// Moves the log into the database file and waits for the disk; tells whether all of it is there.
+/// Moves the log into the database file and waits for the disk. Returns whether all of it was
+/// moved.
 pub(crate) async fn force(connection: &mut SqliteConnection) -> Result<bool, StorageError> {
     let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
         .fetch_one(connection)

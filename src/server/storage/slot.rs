@@ -1,4 +1,4 @@
-//! Where the one connection is while nobody uses it.
+//! Holds the one connection while no work uses it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,27 +9,29 @@ use super::lost::{Deed, FileGone};
 use super::overwritten::{Log, States};
 use super::{StorageError, settle};
 
-/// The connection while nobody uses it. It is kept, since its `data_version` must be.
+/// Holds the connection while no work uses it. The connection is kept, because `data_version` is
+/// meaningful within one connection only.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) connection: Option<Handle>,
-    /// Counts the connections.
+    /// The number of the connection; each new one increments it.
     pub(crate) generation: u64,
     pub(crate) access: Access,
     pub(crate) beside: Companions,
-    /// Dropped after the connection is closed, see [`Log`].
+    /// Drop it only after the connection is closed, see [`Log`].
     pub(crate) log: Option<Arc<Log>>,
     pub(crate) states: States,
-    /// The number of the last transaction that was committed.
+    /// The number of the last committed transaction.
     pub(crate) committed: i64,
-    /// The database cannot be used any more; see [`Store::give_up`](super::Store::give_up).
+    /// Set once the database cannot be used any more; see
+    /// [`Store::give_up`](super::Store::give_up).
     pub(crate) lost: Option<FileGone>,
     pub(crate) is_closed: bool,
 }
 
 impl Slot {
-    /// Takes the connection, so that it is gone, and its transaction undone, if the work on it is
-    /// dropped half-way.
+    /// Takes the connection out of the slot. If the work is dropped half-way, the connection is
+    /// closed and its transaction undone.
     pub(crate) async fn take(&mut self, real: &Path) -> Result<Handle, StorageError> {
         if self.is_closed {
             return Err(sqlx::Error::PoolClosed.into());
@@ -43,12 +45,14 @@ impl Slot {
         }
     }
 
-    /// Connects anew, which reads the log as a start would: one that was emptied has lost transactions.
+    /// Opens a new connection, which reads the log like a start does. If the log was emptied,
+    /// committed transactions are missing.
     async fn connect(&mut self, real: &Path) -> Result<Handle, StorageError> {
         self.generation += 1;
         let connected = access::connect(real, self.access).await;
         let mut connection = connected.map_err(|error| self.judge(real, error.into()))?;
         match settle::stored_batch(&mut connection).await {
+            // Each transaction writes a higher number, so a lower one means an older state.
             Ok(Some(batch)) if batch < self.committed => {
                 let _ = connection.close().await;
                 Err(self.lose(real, Deed::OtherState))
@@ -57,12 +61,12 @@ impl Slot {
                 let _ = connection.close().await;
                 Err(self.judge(real, error))
             }
-            // Without the row nothing is known; what else is wrong the work itself will meet.
+            // Without the row the last number is unknown. The work itself meets any other error.
             _ => Ok(connection),
         }
     }
 
-    /// Takes no more work, for what was done to the file at `path`.
+    /// Marks the database as lost. The first loss is kept.
     pub(crate) fn lose(&mut self, path: &Path, deed: Deed) -> StorageError {
         let gone = FileGone {
             path: path.to_owned(),
@@ -72,7 +76,7 @@ impl Slot {
         StorageError::Lost(gone.clone())
     }
 
-    /// What an error of the database at `path` means: one in which SQLite finds damage is lost.
+    /// Converts an error of the database at `path`: if SQLite reports damage, the database is lost.
     pub(crate) fn judge(&mut self, path: &Path, error: StorageError) -> StorageError {
         match error {
             StorageError::Lost(gone) => self.lose(&gone.path, gone.deed),
@@ -83,14 +87,16 @@ impl Slot {
 
     pub(crate) async fn put(&mut self, real: &Path, connection: Handle, is_sound: bool) {
         if !is_sound {
-            // The last connection to close deletes the log, which the next one creates.
+            // Closing the last connection deletes the log, and the next connection creates a new
+            // one.
             self.beside = Companions::default();
-            // That it may also fail to close adds nothing to the error at hand.
+            // A failed close adds nothing to the error that made the connection unsound.
             let _ = connection.close().await;
             self.log = None;
             return;
         }
         self.connection = Some(connection);
+        // The log and its index exist only after the first use of the connection.
         if self.access == Access::Full && !self.beside.is_known() {
             self.beside = Companions::beside(real);
             self.log = Log::beside(real).ok().map(Arc::new);

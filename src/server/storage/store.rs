@@ -1,4 +1,4 @@
-//! The database as the registry uses it: one connection, which one piece of work has at a time.
+//! The database as the registry uses it: one connection, used by one piece of work at a time.
 
 mod files;
 mod resync;
@@ -24,7 +24,7 @@ use super::{
     Changes, CommitOutcome, DataVersion, Memory, StorageError, batch, open, settle, uptime,
 };
 
-/// Free pages below which a file is not worth shortening.
+/// A file with at most this many free pages is not worth shrinking.
 const MIN_FREE_PAGES: i64 = 1000;
 
 /// The database; clones share it.
@@ -32,9 +32,9 @@ const MIN_FREE_PAGES: i64 = 1000;
 pub(crate) struct Store(Arc<Inner>);
 
 struct Inner {
-    /// As the operator calls it.
+    /// The path that the operator configured.
     path: PathBuf,
-    /// Without symbolic links; SQLite's other files are named after it.
+    /// The path without symbolic links. SQLite derives the names of its other files from it.
     real: PathBuf,
     slot: Mutex<Slot>,
     /// Holds the lock. Closed after the connection, see [`lock`](super::lock).
@@ -51,7 +51,7 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// What [`open`](super::open) has opened.
+/// The result of [`open`](super::open).
 pub(crate) struct Opened {
     pub(crate) path: PathBuf,
     pub(crate) real: PathBuf,
@@ -62,10 +62,10 @@ pub(crate) struct Opened {
 }
 
 impl Store {
-    /// Opens the database at `path`, creating the file and its folder if needed.
+    /// Opens the database at `path`. Creates the file and its folder if needed.
     ///
     /// # Errors
-    /// Says which file stands in the way of a start, why, and what to do; never overwrites one.
+    /// Says which file prevents the start, why, and what to do. Never overwrites a file.
     pub(crate) async fn open(path: &Path) -> Result<Self, super::OpenError> {
         let opened = open::open(path).await?;
         Ok(Self(Arc::new(Inner {
@@ -95,15 +95,16 @@ impl Store {
         &self.0.path
     }
 
-    /// What the operator should know of how the file was found.
+    /// What the operator should know about the state of the file at the start.
     pub(crate) fn notices(&self) -> &[String] {
         &self.0.notices
     }
 
-    /// Carries out `changes` in one transaction, unless the data is no longer at `version`.
+    /// Writes `changes` in one transaction, unless the data is no longer at `version`.
     ///
     /// # Errors
-    /// Nothing of it was changed, nor will a restart find it; but for [`StorageError::Unsettled`].
+    /// Nothing was changed, and a restart finds nothing of it. Only [`StorageError::Unsettled`]
+    /// does not promise this.
     pub(crate) async fn commit(
         &self,
         changes: &Changes,
@@ -111,6 +112,7 @@ impl Store {
     ) -> Result<CommitOutcome, StorageError> {
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
+        // The version comes from an earlier connection, so it cannot be compared with this one's.
         if version.connection != slot.generation {
             slot.put(&self.0.real, connection, true).await;
             return Ok(CommitOutcome::ChangedOutside);
@@ -124,13 +126,14 @@ impl Store {
         let number = self.next_batch();
         let outcome = batch::commit(&mut connection, changes, version, number).await;
         let outcome = match outcome {
-            // The data is as it was, and the connection knows it.
+            // Nothing was changed, and the connection is still good.
             Err(error @ StorageError::Constraint(_)) => {
                 slot.put(&self.0.real, connection, true).await;
                 Err(error)
             }
             Err(error) => {
-                // What the connection still sees may be the last that there is.
+                // If the files are gone, this connection may be the last that sees the data. Keep
+                // it.
                 if let Err(gone) = self.inspect(&mut slot, Depth::Ends).await {
                     slot.connection = Some(connection);
                     Err(StorageError::Lost(gone))
@@ -161,7 +164,8 @@ impl Store {
         self.0.last_batch.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Finds out, or sees to it, what became of the transaction of number `batch`.
+    /// Undoes the failed transaction of number `batch`. If that fails, finds out whether it is
+    /// committed, and brings it to the disk if so.
     async fn settle(
         &self,
         slot: &mut Slot,
@@ -176,9 +180,12 @@ impl Store {
         }
         let truth = async {
             let mut connection = slot.take(&self.0.real).await?;
+            // This is a new connection. It reads the log like a start does, so it shows whether the
+            // commit is in the log.
             let is_committed = settle::last_batch(&mut connection).await? == batch;
             let is_forced = is_committed && settle::force(&mut connection).await?;
-            // The next transaction must not be held to the version of another connection.
+            // Close it: the next transaction must not rely on the data version of another
+            // connection.
             slot.put(&self.0.real, connection, false).await;
             Ok::<_, StorageError>((is_committed, is_forced))
         };
@@ -194,8 +201,8 @@ impl Store {
         }
     }
 
-    /// Takes up the leases after writes have failed, which credits the time since as an outage.
-    /// `memory` replaces what is in tables that were dropped.
+    /// Continues the leases after writes have failed, and credits the time since then as an outage.
+    /// `memory` replaces the content of tables that were dropped.
     pub(crate) async fn recover(
         &self,
         outage: &Outage,
@@ -224,13 +231,13 @@ impl Store {
         Ok(())
     }
 
-    /// Connects for writing, if a start could not.
+    /// Opens a connection for writing, if the start could only open one for reading.
     async fn regain(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
         if slot.access == Access::Full || slot.is_closed {
             return Ok(());
         }
-        // It would keep the new connection out.
+        // The old connection may hold an exclusive lock.
         if let Some(connection) = slot.connection.take() {
             let _ = connection.close().await;
         }
@@ -241,8 +248,8 @@ impl Store {
         Ok(())
     }
 
-    /// Gives at most `max_pages` pages back to the file system, if more than a quarter of the file
-    /// and more than a thousand pages are free. Returns how many.
+    /// Gives at most `max_pages` free pages back to the file system, if more than a quarter of the
+    /// file and more than [`MIN_FREE_PAGES`] are free. Returns the number of pages.
     pub(crate) async fn vacuum_some(&self, max_pages: u32) -> Result<u64, StorageError> {
         self.run(async |connection| {
             let (pages, free): (i64, i64) = sqlx::query_as(
@@ -265,8 +272,8 @@ impl Store {
         .await
     }
 
-    /// Does some work on the connection, which is thrown away if that fails: without it, whatever
-    /// became of a transaction is undone, and the next one starts afresh.
+    /// Runs `work` on the connection. Closes the connection if the work fails: this undoes any open
+    /// transaction, and the next work starts with a new connection.
     async fn run<T>(
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StorageError>,
@@ -279,10 +286,10 @@ impl Store {
         result
     }
 
-    /// Moves the write-ahead log into the database file and lets go of both.
+    /// Moves the write-ahead log into the database file, then closes both and releases the lock.
     ///
     /// # Errors
-    /// Nothing is moved into a file that is not the one that was opened.
+    /// If the file is not the one that was opened, nothing is moved into it.
     pub(crate) async fn close(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
         let inspected = self.inspect(&mut slot, Depth::Ends).await;

@@ -1,10 +1,10 @@
-//! TURN registrations, which are columns of their peer's row and go with it.
+//! TURN registrations. They are columns of the peer's row and are removed with it.
 
 use serde_json::{Value, json};
 
 use super::OfferedTurn;
 
-/// Records offers of registered peers.
+/// Records the TURN offers of registered peers.
 pub(crate) const OFFER: &str = "
 UPDATE peers
 SET turn_capable = 1,
@@ -14,7 +14,7 @@ SET turn_capable = 1,
 FROM json_each(?) AS offer
 WHERE peers.id = offer.value ->> 0;";
 
-/// An offer in the order of the update.
+/// An offer, in the order of the update.
 pub(crate) fn row_of(offered: &OfferedTurn) -> Value {
     let OfferedTurn { row_id, offer, .. } = offered;
     json!([row_id, offer.addresses, offer.port, offer.capacity])

@@ -1,4 +1,4 @@
-//! When the registry worked and when it did not.
+//! When the registry worked, and when it did not.
 
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
@@ -7,30 +7,30 @@ use super::StorageError;
 use crate::server::model::{EARLIEST_MS, Outage};
 use crate::server::policy::lease;
 
-/// What the registry found when it took up its leases.
+/// What the registry found when it continued the leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resumed {
-    /// All outages that still count, the one just ended included, in order.
+    /// All outages that still affect leases, in order, including the one that has just ended.
     pub outages: Vec<Outage>,
     /// The outage between the last process and this one.
     pub credited: Option<Outage>,
     /// How far the wall clock was set back meanwhile, in milliseconds; 0 if it was not.
     pub set_back_ms: i64,
-    /// How many peers were removed, as their leases had run out.
+    /// The number of peers removed because their leases had run out.
     pub expired: u64,
-    /// If the database takes no writes: when it was last alive, in Unix milliseconds. Leases stand
-    /// still since then, until `Store::recover` works.
+    /// If the database cannot be written: when the registry was last alive, in Unix milliseconds.
+    /// Leases do not run from then on, until `Store::recover` succeeds.
     pub stalled_since_ms: Option<i64>,
 }
 
 impl Resumed {
-    /// The moment, in Unix milliseconds, before which a peer last seen has expired.
+    /// The cutoff, in Unix milliseconds: a peer last seen before it has expired.
     pub(crate) fn cutoff_ms(&self, now_ms: i64, timeout_ms: i64) -> i64 {
         lease::cutoff_ms(now_ms, timeout_ms, &self.outages)
     }
 }
 
-/// Takes up the leases at `now_ms` and records that the registry is alive.
+/// Continues the leases at `now_ms` and records that the registry is alive.
 pub(crate) async fn resume(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -76,8 +76,8 @@ pub(crate) async fn resume(
     Ok(resumed)
 }
 
-/// Reads what a start needs that cannot write. The leases stand as they did when the registry was
-/// last alive.
+/// Reads the outages for a start that cannot write. The leases stay as they were when the registry
+/// was last alive.
 pub(crate) async fn look(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -91,16 +91,16 @@ pub(crate) async fn look(
     })
 }
 
-/// When the registry was last known to be alive, in Unix milliseconds, if ever.
+/// The last sign of life, in Unix milliseconds.
 async fn alive_at_ms(connection: &mut SqliteConnection) -> Result<Option<i64>, StorageError> {
     let alive_at_ms: Option<i64> = sqlx::query_scalar("SELECT alive_at FROM registry_state")
         .fetch_optional(connection)
         .await?;
-    Ok(alive_at_ms.map(|moment_ms| moment_ms.max(EARLIEST_MS)))
+    Ok(alive_at_ms.map(|time_ms| time_ms.max(EARLIEST_MS)))
 }
 
-/// The last renewal by `now_ms`, if any. The registry was alive then, at least, if it has lost the row
-/// that says when.
+/// The last renewal up to `now_ms`. It proves that the registry was alive then, if the row with the
+/// sign of life is missing.
 async fn last_renewal_ms(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -110,20 +110,20 @@ async fn last_renewal_ms(
             .bind(now_ms)
             .fetch_one(connection)
             .await?;
-    Ok(last_ms.map(|moment_ms| moment_ms.max(EARLIEST_MS)))
+    Ok(last_ms.map(|time_ms| time_ms.max(EARLIEST_MS)))
 }
 
-/// Moves every moment in the database along with a wall clock that was set back, so that each
-/// lease keeps what it has left.
+/// Shifts all times in the database after the wall clock was set back, so that each lease keeps its
+/// remaining time.
 ///
-/// By whatever the clock was wrong: no moment leaves the bounds of its column, and a row that
-/// cannot be moved, since somebody has written it with checks turned off, stays.
+/// However wrong the clock was, no time leaves the bounds of its column. A row that cannot be
+/// changed, because an operator wrote it with the checks turned off, stays as it is.
 pub(crate) async fn set_back(
     connection: &mut SqliteConnection,
     by_ms: i64,
     now_ms: i64,
 ) -> Result<(), StorageError> {
-    // A difference below the least integer is a float, which `max` replaces.
+    // Below the min integer SQLite makes the difference a float; `max` replaces it.
     sqlx::query(
         "UPDATE OR IGNORE peers
          SET last_seen = max(last_seen - ?1, ?3), registered_at = min(registered_at, ?2)",
@@ -158,7 +158,7 @@ async fn outages(connection: &mut SqliteConnection) -> Result<Vec<Outage>, Stora
         .collect()
 }
 
-/// Replaces the outages that are known.
+/// Replaces the stored outages.
 pub(crate) async fn put_outages(
     connection: &mut SqliteConnection,
     outages: &[Outage],
@@ -177,7 +177,7 @@ pub(crate) async fn put_outages(
     Ok(())
 }
 
-/// Records an outage, if it lasted at all.
+/// Records an outage, unless it has no length.
 pub(crate) async fn credit(
     connection: &mut SqliteConnection,
     outage: &Outage,
@@ -196,11 +196,11 @@ pub(crate) async fn credit(
     Ok(())
 }
 
-/// Records an outage that the process lived through: it was stopped, or could not write.
+/// Records an outage during which the process was alive: it was stopped, or could not write.
 pub(crate) const CREDIT: &str = "
 INSERT INTO outages (started_at, ended_at) VALUES (?, ?)
 ON CONFLICT (started_at) DO UPDATE SET ended_at = max(ended_at, excluded.ended_at);";
 
-/// Records a moment at which the registry worked, and the number of the transaction.
+/// Records a sign of life and the number of the transaction.
 pub(crate) const MARK_ALIVE: &str = "
 UPDATE registry_state SET alive_at = ?, batch = ?;";

@@ -1,4 +1,4 @@
-//! Looks after the files: whether they are still the ones that were written, and what to do if not.
+//! Checks the files, moves the log, and rescues the data when the files are lost.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,12 +13,12 @@ use crate::server::storage::slot::Slot;
 use crate::server::storage::{FileGone, FilesLost, Known, StorageError, rescue, settle};
 
 impl Store {
-    /// Compares the files with the ones that were opened, and their bytes with what was written.
+    /// Compares the files with the ones that were opened, and their content with what was written.
     ///
     /// # Errors
-    /// If one was taken away, what is written from now on is lost; see [`Store::give_up`].
+    /// If a file is lost, everything written from now on is lost too; see [`Store::give_up`].
     pub(crate) async fn check_files(&self) -> Result<(), FileGone> {
-        // Held, as a connection that is replaced may replace the files beside the database.
+        // Keep the lock: opening a new connection may replace the log and its index.
         let mut slot = self.0.slot.lock().await;
         let names = self.inspect(&mut slot, Depth::Ends).await?;
         drop(slot);
@@ -29,8 +29,7 @@ impl Store {
         Ok(())
     }
 
-    /// Looks at the files. Once they are lost, they are so for ever. Returns how many names the
-    /// database has.
+    /// Checks the files. A loss is final. Returns the number of hard links of the database.
     pub(crate) async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
         if slot.is_closed {
             return Ok(1);
@@ -54,7 +53,7 @@ impl Store {
             Ok((names, states))
         })
         .await;
-        // A check that panicked has seen nothing.
+        // A check that panicked proves nothing.
         match checked.unwrap_or(Ok((1, slot.states))) {
             Ok((names, states)) => {
                 slot.states = states;
@@ -67,13 +66,13 @@ impl Store {
         }
     }
 
-    /// Takes no more work. Whatever was committed has been told to its caller.
+    /// Takes no more work. Every commit so far was reported to its caller.
     pub(crate) async fn refuse_work(&self) {
         self.0.slot.lock().await.is_closed = true;
     }
 
-    /// Writes all that is known to a new file beside the database, when files are gone: what the
-    /// connection still sees, or what is in memory if that is not all.
+    /// Writes everything that is known to a new file beside the database, when files are lost.
+    /// Copies what the connection still sees; if that is incomplete, writes from memory.
     pub(crate) async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
     where
         P: FnMut() -> Option<Vec<StoredPeer>>,
@@ -98,7 +97,7 @@ impl Store {
                 Err(error) => warn!("cannot read the lost database, writing from memory: {error}"),
             }
         }
-        // Whoever waits is refused at once, as this may take a while.
+        // Writing from memory may take a while. Without the lock, waiting work is refused at once.
         drop(slot);
         match rescue::write(real, self.timeout_ms(), known).await {
             Ok(rescued) => FilesLost::Rescued { gone, rescued },
@@ -106,16 +105,16 @@ impl Store {
         }
     }
 
-    /// Moves what it can of the write-ahead log into the database file, without waiting for readers,
-    /// and gives the state of the file a new number.
+    /// Moves the write-ahead log into the database file as far as readers allow, without waiting
+    /// for them. Gives the state of the file a new number.
     pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
         if slot.access != Access::Full {
             return Ok(());
         }
         let mut connection = slot.take(&self.0.real).await?;
-        // Pages that are moved into another file would make it look like ours, and garbled ones would
-        // spoil it.
+        // If the file was replaced, pages moved into it would make it look like ours. Damaged pages
+        // in the log would damage the file.
         if let Err(gone) = self.inspect(&mut slot, Depth::Whole).await {
             slot.connection = Some(connection);
             return Err(StorageError::Lost(gone));
@@ -139,7 +138,7 @@ impl Store {
             Ok(())
         };
         let moved: Result<(), StorageError> = moved.await;
-        // Given even if that failed, as the number may be in the log.
+        // Even after an error, because the number may be in the log.
         slot.states = states;
         let moved = moved.map_err(|error| slot.judge(self.path(), error));
         slot.put(&self.0.real, connection, moved.is_ok()).await;

@@ -1,4 +1,4 @@
-//! Reads what somebody else may have changed, some rows at a time.
+//! Reads what another connection may have changed, some rows at a time.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::server::storage::{
     quarantine, settle, uptime,
 };
 
-/// Creates the tables that were dropped, with what `memory` holds of them.
+/// Creates the tables that were dropped and fills them from `memory`.
 pub(crate) async fn mend(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -39,7 +39,7 @@ pub(crate) async fn mend(
         uptime::put_outages(connection, &memory.outages).await?;
     }
     if is_any_created(&cost::TABLES) {
-        // All of them, as sessions and books must be of the same moment.
+        // Replace all of them, because sessions and books must be from the same time.
         cost::drop_traffic(connection, &memory.relay.traffic).await?;
         batch::put_relay(connection, memory.relay).await?;
     }
@@ -54,12 +54,12 @@ fn lost(path: &Path, deed: Deed) -> StorageError {
 }
 
 impl Store {
-    /// What a comparison of the table with memory begins with: everything but the peers, and the
-    /// highest row below `max_row_id`. Repairs what [`load`](Store::load) repairs, and creates tables
-    /// that were dropped, with what `memory` holds of them.
+    /// Begins a resync: returns everything except the peers, and the max key below `max_row_id`.
+    /// Repairs what [`load`](Store::load) repairs. Creates tables that were dropped and fills them
+    /// from `memory`.
     ///
     /// # Errors
-    /// A database that has no peers any more, or that lacks what was committed, is lost.
+    /// A database without the table `peers`, or without a transaction that was committed, is lost.
     pub(crate) async fn begin_resync(
         &self,
         now_ms: i64,
@@ -78,12 +78,12 @@ impl Store {
             let is_ours = match settle::stored_batch(&mut connection).await {
                 Ok(Some(batch)) => given.contains(&batch),
                 Ok(None) => true,
-                // It has no such column, as in an earlier version.
+                // The column is missing, as in an earlier schema version.
                 Err(error) if error.is_of_statement() => false,
                 Err(error) => return Err(error),
             };
             if !is_ours {
-                // Somebody has restored a backup: the peers of since then are in memory alone.
+                // An operator has restored a backup. The newer peers are in memory only.
                 return Err(lost(self.path(), Deed::OtherState));
             }
             repair(&mut connection, now_ms, timeout_ms, committed).await?;
@@ -109,7 +109,7 @@ impl Store {
         read
     }
 
-    /// The rows of some peers.
+    /// Reads the rows of these peers.
     pub(crate) async fn read_peers(
         &self,
         now_ms: i64,
@@ -125,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// Up to `max` rows behind a key, in order of their keys.
+    /// Reads at most `max` rows after the key `after`, in ascending order of their keys.
     pub(crate) async fn read_rows(
         &self,
         now_ms: i64,
@@ -140,7 +140,7 @@ impl Store {
         .await
     }
 
-    /// Reads rows, and sets aside those that cannot be read.
+    /// Reads rows and moves those that cannot be read to the quarantine.
     async fn read_rows_of(
         &self,
         now_ms: i64,
@@ -166,7 +166,7 @@ impl Store {
         .await
     }
 
-    /// Tries whether a row of the peer table takes a write, which changes nothing.
+    /// Tests whether a row of the table `peers` can be written. Changes nothing.
     pub(crate) async fn probe(&self, row_id: i64) -> Result<(), StorageError> {
         self.run(async |connection| {
             sqlx::query("UPDATE peers SET last_seen = last_seen WHERE id = ?")
@@ -178,7 +178,7 @@ impl Store {
         .await
     }
 
-    /// Removes some rows, for which there is no memory, bit by bit.
+    /// Removes the rows of peers that do not fit into memory, in several transactions.
     pub(crate) async fn delete_rows(&self, rows: &[i64]) -> Result<(), StorageError> {
         for rows in rows.chunks(peers::SLICE_ROWS as usize) {
             self.run(async |connection| peers::delete(connection, rows).await)

@@ -1,4 +1,4 @@
-//! Takes up what is in the database, at a start and whenever it was changed from outside.
+//! Reads the database at a start. A resync shares parts of it.
 
 use std::sync::atomic::Ordering;
 
@@ -15,10 +15,10 @@ use crate::server::storage::{
 };
 
 impl Store {
-    /// Takes up the leases where the last process left them, credits the time since as an outage,
-    /// and removes the peers whose leases had run out.
+    /// Continues the leases where the last process left them, credits the time since then as an
+    /// outage, and removes the peers whose leases had run out.
     ///
-    /// If the database takes no writes, the leases stand as they did when it was last alive.
+    /// If the database cannot be written, the leases stay as they were when it was last alive.
     pub(crate) async fn resume(
         &self,
         now_ms: i64,
@@ -30,7 +30,7 @@ impl Store {
                 Ok(resumed) => {
                     let committed = self.0.last_batch.load(Ordering::Relaxed);
                     self.0.slot.lock().await.committed = committed;
-                    // What the file is now, no backup from before is.
+                    // From now on the file has a newer number than any backup made before.
                     tolerate("move the log into the file", self.checkpoint().await)?;
                     return Ok(resumed);
                 }
@@ -54,7 +54,7 @@ impl Store {
             let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
             match peers::expire(connection, cutoff_ms).await {
                 Ok(expired) => resumed.expired = expired,
-                // Somebody's trigger protects a row; the cleanups will meet it too.
+                // An operator's trigger protects a row. The cleanups will report it too.
                 Err(StorageError::Constraint(error)) => {
                     warn!("cannot remove all peers whose leases have run out: {error}");
                 }
@@ -65,10 +65,10 @@ impl Store {
         .await
     }
 
-    /// Hands every peer to `each`, and returns the rest, with the traffic since `first_day`.
+    /// Passes every peer to `each`. Returns the rest, with the traffic since `first_day`.
     ///
-    /// Rows that cannot be read are set aside, and moments that lie ahead become `now_ms`. None of
-    /// that is written if the database takes no writes.
+    /// Moves rows that cannot be read to the quarantine, and sets times in the future to `now_ms`.
+    /// If the database cannot be written, none of this is written.
     pub(crate) async fn load(
         &self,
         now_ms: i64,
@@ -93,7 +93,7 @@ impl Store {
                 tolerate("set aside what cannot be read", moved)?;
             }
             loaded.quarantined = quarantine::count(&mut connection).await?;
-            // Within the transaction, so that no write of others comes between.
+            // Within the transaction, so that no other connection can write in between.
             loaded.version = DataVersion {
                 number: batch::data_version(&mut connection).await?,
                 connection: generation,
@@ -106,21 +106,21 @@ impl Store {
             Ok(loaded)
         };
         let loaded = loaded.await;
-        // A transaction that could not be ended is not left open.
+        // If the commit failed, do not leave the transaction open.
         let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
         slot.put(&self.0.real, connection, loaded.is_ok()).await;
         loaded
     }
 }
 
-/// Begins a transaction that writes, if the database takes writes.
+/// Begins a transaction that writes.
 pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), StorageError> {
     sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
     Ok(())
 }
 
-/// Goes on where a full disk or somebody else's trigger lets a repair fail: what can be read is
-/// worth more.
+/// Ignores a repair that failed because of a full disk or an operator's trigger: reading the data
+/// is more important.
 pub(crate) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(), StorageError> {
     match result {
         Err(error) if error.stops_writes() || matches!(error, StorageError::Constraint(_)) => {
@@ -131,8 +131,8 @@ pub(crate) fn tolerate(what: &str, result: Result<(), StorageError>) -> Result<(
     }
 }
 
-/// Brings what a wrong clock or an operator has left into bounds, before it is read. `batch` is the
-/// number of the last transaction.
+/// Repairs what a wrong clock or an operator has left, before it is read. `batch` is the number of
+/// the last transaction.
 pub(crate) async fn repair(
     connection: &mut SqliteConnection,
     now_ms: i64,
@@ -141,7 +141,7 @@ pub(crate) async fn repair(
 ) -> Result<(), StorageError> {
     let clamped = load::clamp(connection, now_ms).await;
     tolerate("bring leases from a time to come to now", clamped)?;
-    // Without this row the transactions would not be marked.
+    // Each transaction writes its number into this row.
     sqlx::query(
         "INSERT OR IGNORE INTO registry_state (id, alive_at, peer_timeout_ms, batch)
          VALUES (1, ?, ?, ?)",
@@ -170,7 +170,7 @@ async fn read(
     })
 }
 
-/// Everything about relaying, with the traffic since `first_day`.
+/// Reads everything about relaying, with the traffic since `first_day`.
 pub(crate) async fn read_relay(
     connection: &mut SqliteConnection,
     now_ms: i64,

@@ -41,7 +41,7 @@ fn registration(row_id: i64, peer_id: &str) -> Changes {
     }
 }
 
-/// Settles the transaction of the number that `registry_state` holds, as if its commit had failed.
+/// Settles the last transaction as if its commit had failed.
 async fn settle_the_last(store: &Store) -> Result<CommitOutcome, StorageError> {
     let mut slot = store.0.slot.lock().await;
     let mut connection = slot.take(&store.0.real).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_commit_that_cannot_be_taken_back_is_carried_on_and_told() {
                    BEGIN SELECT RAISE(ABORT, 'no'); END";
     execute(&store, protect).await;
     assert_eq!(settle_the_last(&store).await.unwrap(), CommitOutcome::Done);
-    // The directory is to be read again, since the connection is another one.
+    // The directory must be read again, because the connection is a new one.
     let outcome = store.commit(&registration(2, "b"), version).await.unwrap();
     assert_eq!(outcome, CommitOutcome::ChangedOutside);
 }
@@ -106,7 +106,8 @@ async fn each_run_of_a_crash_loop_counts_for_as_long_as_it_was_seen_alive() {
     let mut now_ms = NOW_MS;
     let mut up_ms = 0;
     let mut resumed = Resumed::default();
-    // It lives for a second, says so after half of it, and is started again after a minute.
+    // Each process lives for a second, records a sign of life after half of it, and is started
+    // again after a minute.
     for _ in 0..100 {
         let store = Store::open(&path).await.unwrap();
         resumed = store.resume(now_ms, TIMEOUT_MS).await.unwrap();
@@ -123,7 +124,7 @@ async fn each_run_of_a_crash_loop_counts_for_as_long_as_it_was_seen_alive() {
     }
     let last_start_ms = now_ms - 60_000;
     up_ms -= 500;
-    // Who was seen last at the first start has used up just these stretches of its lease.
+    // A peer last seen at the first start has used exactly these parts of its lease.
     let cutoff_ms = |timeout_ms| lease::cutoff_ms(last_start_ms, timeout_ms, &resumed.outages);
     assert!(lease::is_expired(NOW_MS, cutoff_ms(up_ms - 1)));
     assert!(!lease::is_expired(NOW_MS, cutoff_ms(up_ms)));
