@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::peer::DirectoryPeer;
-use super::peer_set::LARGE_PEER_BYTES;
+use super::peer_set;
 use super::registered::Directory;
 use crate::server::model::StoredPeer;
 
@@ -20,6 +20,9 @@ const KEY_BYTES: usize = 16;
 pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
+    /// The min memory that the sets of all stores will take, in bytes. A guess that is too high
+    /// would remove peers that fit; `finish` knows the exact size.
+    min_store_bytes: usize,
     /// The rows of the peers that did not fit into memory.
     shed: Vec<i64>,
 }
@@ -29,6 +32,7 @@ impl Filling {
         Self {
             directory: Directory::new(),
             max_bytes,
+            min_store_bytes: 0,
             shed: Vec::new(),
         }
     }
@@ -43,14 +47,22 @@ impl Filling {
         }
         let peer = directory.peer_of_row(row);
         directory.enter(&peer);
+        self.min_store_bytes += min_share_of_stores(directory, &peer);
         let key = (row.last_seen_ms, row.row_id);
         directory.active.insert(key, peer);
-        while directory.bytes() + min_list_bytes(directory) > self.max_bytes
-            && let Some((_, peer)) = directory.active.pop_first()
+        while self.min_bytes() > self.max_bytes
+            && let Some((_, peer)) = self.directory.active.pop_first()
         {
-            directory.forget(&peer);
+            self.min_store_bytes -= min_share_of_stores(&self.directory, &peer);
+            self.directory.forget(&peer);
             self.shed.push(peer.row_id);
         }
+    }
+
+    /// The min memory that the peers will take with all sets that list them, in bytes.
+    fn min_bytes(&self) -> usize {
+        let listed = peer_set::min_bytes_of(self.directory.active.len());
+        self.directory.bytes() + self.min_store_bytes + listed
     }
 
     /// Lists all peers. Returns the directory, and the rows of the peers that did not fit into
@@ -68,11 +80,18 @@ impl Filling {
     }
 }
 
-/// The min memory that the lists of a directory will take, in bytes. It covers the list of all
-/// peers only, because the list of a store with one peer takes no memory. A guess that is too high
-/// would remove peers that fit; `finish` knows the exact size of all lists.
-fn min_list_bytes(directory: &Directory) -> usize {
-    directory.active.len() * LARGE_PEER_BYTES
+/// What one peer adds to the min memory of the sets of its stores, in bytes. The peer already counts
+/// as a user of its stores.
+fn min_share_of_stores(directory: &Directory, peer: &DirectoryPeer) -> usize {
+    let users = peer
+        .stores
+        .iter()
+        .map(|id| directory.index.users_of_store(*id));
+    users
+        .map(|users| {
+            peer_set::min_bytes_of(users) - peer_set::min_bytes_of(users.saturating_sub(1))
+        })
+        .sum()
 }
 
 /// Sorts peers by id. All ids begin with the same bytes, and most differ within a few bytes after

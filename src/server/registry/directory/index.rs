@@ -103,6 +103,11 @@ impl Index {
         }
     }
 
+    /// The number of peers that serve a store, active or not.
+    pub(crate) fn users_of_store(&self, store: TextId) -> usize {
+        self.stores.users(store) as usize
+    }
+
     /// The text of a store with at least one user.
     pub(crate) fn store(&self, id: TextId) -> Option<&CompactText> {
         self.stores.text(id)
