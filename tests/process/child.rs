@@ -329,6 +329,16 @@ pub fn peer(id: &str) -> Value {
     json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
 }
 
+/// A registration of a peer that relays.
+pub fn turn_server(id: &str) -> Value {
+    let mut server = peer(id);
+    server["turnCapable"] = json!(true);
+    server["turnAddresses"] = json!(["203.0.113.20"]);
+    server["turnPort"] = json!(3478);
+    server["turnCapacity"] = json!(5);
+    server
+}
+
 /// A folder that is removed when it is dropped.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

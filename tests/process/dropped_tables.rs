@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
 
-use crate::child::{Registry, folder, peer};
+use crate::child::{Registry, folder, peer, turn_server};
 use crate::database;
 
 const TABLES: [&str; 7] = [
@@ -58,12 +58,7 @@ async fn tables_dropped_between_two_runs_are_created_anew() {
 async fn tables_dropped_while_the_registry_runs_are_created_anew_with_what_was_in_them() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
-    let mut server = peer("server");
-    server["turnCapable"] = json!(true);
-    server["turnAddresses"] = json!(["203.0.113.20"]);
-    server["turnPort"] = json!(3478);
-    server["turnCapacity"] = json!(5);
-    registry.register(&server).await;
+    registry.register(&turn_server("server")).await;
     registry.register(&peer("a")).await;
     let ask = json!({ "peerId": "a", "p2pAttempted": true });
     let (status, granted) = registry.post("/allocate-turn", &ask).await;

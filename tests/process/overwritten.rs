@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
-use crate::child::{Registry, folder, peer, soon};
+use crate::child::{Registry, folder, peer, soon, turn_server};
 use crate::database;
 use crate::files::{rescued, start_from};
 
@@ -254,19 +254,14 @@ async fn all_shown(registry: &Registry) -> [Value; 2] {
     let mut peers = peers["peers"].as_array().unwrap().clone();
     peers.sort_by_key(|peer| peer["peerId"].as_str().unwrap().to_owned());
     let (_, mut servers) = registry.get("/turn-servers").await;
-    [json!(peers), servers["turnServers"].take()]
+    [json!(peers), servers["servers"].take()]
 }
 
 #[tokio::test]
 async fn a_rescue_from_memory_has_all_that_listings_show_and_the_sessions() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
-    let mut server = peer("server");
-    server["turnCapable"] = json!(true);
-    server["turnAddresses"] = json!(["203.0.113.20"]);
-    server["turnPort"] = json!(3478);
-    server["turnCapacity"] = json!(5);
-    registry.register(&server).await;
+    registry.register(&turn_server("server")).await;
     let mut rich = peer("rich");
     rich["cryptoIPv6"] = json!("fd00::1");
     rich["stores"] = json!(["one", "2f8e0d1c5b7a4f3e9d8c7b6a5f4e3d2c", "\u{fc}\"ber"]);
