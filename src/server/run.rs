@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use log::{info, warn};
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
@@ -14,7 +13,7 @@ use tokio::sync::oneshot;
 use super::announcement::announce;
 use super::config::Config;
 use super::error::{DatabaseError, RunError, StartError};
-use super::http::{self, Api, Starting};
+use super::http::{self, Api, ServerHandle, Starting};
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
 use super::signals::Signals;

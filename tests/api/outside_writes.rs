@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use crate::helpers::{TestRegistry, peer};
 
-/// So many that a comparison takes longer than the program leaves between its writes.
+/// With this number of rows, a comparison takes longer than the pause between two writes of the
+/// program.
 const ROWS: u64 = 20_000;
 
 /// The program, with a connection of its own.

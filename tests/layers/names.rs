@@ -60,8 +60,8 @@ fn storage_names_nothing_above_it() {
     assert_never_names("server/storage", &words);
 }
 
-/// The parts of storage that may name the policy: `uptime` takes up the leases in one transaction,
-/// which needs the cutoff between reading and writing.
+/// The parts of storage that may name the policy: `uptime` continues the leases in one
+/// transaction, which needs the cutoff between reading and writing.
 const STORAGE_BESIDE_POLICY: [&str; 2] = ["storage/uptime.rs", "storage/store/tests.rs"];
 
 #[test]

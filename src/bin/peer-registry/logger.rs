@@ -179,7 +179,7 @@ mod tests {
         let sources = Sources::default();
         assert_eq!(admitted(&sources, "actix_http::h1", Level::Error, 0), 20);
         assert_eq!(admitted(&sources, "actix_http::ws", Level::Info, 1), 0);
-        assert_eq!(admitted(&sources, "sqlx::query", Level::Warn, 1), 20);
+        assert_eq!(admitted(&sources, "rustls::conn", Level::Warn, 1), 20);
         assert!(sources.take_left_out(9_999).is_empty());
         let lines = sources.take_left_out(10_001);
         assert_eq!(lines.len(), 2, "{lines:?}");
@@ -187,7 +187,7 @@ mod tests {
             lines[0].contains("source=actix_http count=180"),
             "{lines:?}"
         );
-        assert!(lines[1].contains("source=sqlx count=80"), "{lines:?}");
+        assert!(lines[1].contains("source=rustls count=80"), "{lines:?}");
         assert!(sources.take_left_out(30_000).is_empty(), "it is told once");
     }
 

@@ -29,5 +29,6 @@ mod status;
 mod turn;
 mod wrong_tokens;
 
+pub(crate) use actix_web::dev::ServerHandle;
 pub(crate) use context::Api;
 pub(crate) use serve::{Starting, serve};

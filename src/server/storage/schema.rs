@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::StorageError;
 
+/// All migrations, embedded in the program.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The only table whose content cannot be rebuilt.

@@ -6,7 +6,6 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use crate::server::model::Outage;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use super::slot::Slot;
 use super::{
     Changes, CommitOutcome, DataVersion, Memory, StorageError, batch, open, settle, uptime,
 };
+use crate::server::model::Outage;
 
 /// A file with at most this many free pages is not worth shrinking.
 const MIN_FREE_PAGES: i64 = 1000;

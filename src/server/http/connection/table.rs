@@ -18,8 +18,8 @@ use crate::clock::timer_now;
 use crate::server::http::budget::{ByteBudget, Charge};
 
 /// The maximum number of responses that wait for their clients to receive more. Above it, those that
-/// began first are evicted. Each takes up to 100 KiB in this process, and its send buffer: up to
-/// 256 KiB, for which the kernel may use twice as much.
+/// began first are evicted. Each needs at most 100 KiB in this process and a send buffer of at
+/// most 256 KiB, for which the kernel may use twice as much.
 const MAX_STALLED_RESPONSES: usize = 256;
 
 /// The maximum number of connections that keep buffers which a long request or response enlarged, up

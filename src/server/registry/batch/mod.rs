@@ -11,6 +11,7 @@ mod context;
 mod pending_row;
 mod plan;
 mod planner;
+mod relay;
 mod work;
 
 pub(crate) use context::BatchContext;

@@ -6,19 +6,14 @@ use std::sync::Arc;
 use super::context::BatchContext;
 use super::pending_row::{PendingRow, RowChange};
 use super::plan::Plan;
-use crate::protocol::{
-    AllocateTurnRequest, PeerId, RegisterTurnServerRequest, ReleaseTurnRequest,
-    ReportTurnUsageRequest,
-};
+use crate::protocol::{PeerId, RegisterTurnServerRequest};
 use crate::server::model::{Profile, Registration, StoredPeer};
-use crate::server::policy::allocation::Refusal;
 use crate::server::policy::lease;
 use crate::server::policy::turn;
 use crate::server::registry::directory::{Directory, DirectoryPeer, LeaseKey, turn_bytes};
 use crate::server::registry::error::RegistryError;
 use crate::server::registry::mutation::{Mutation, Registered};
-use crate::server::registry::relay::{GrantedSession, Relay, RelayPlan, RelayPlanner};
-use crate::server::registry::reply::ReportedUsage;
+use crate::server::registry::relay::{Relay, RelayPlan, RelayPlanner};
 use crate::server::storage::{Cleanup, OfferedTurn};
 
 /// The maximum number of rows that a cleanup removes. A larger cleanup would delay waiting requests
@@ -39,8 +34,8 @@ const MAX_RESERVE_BYTES: usize = 32 << 20;
 const BYTES_PER_WEIGHT: usize = 512;
 
 pub(crate) struct Planner<'d> {
-    directory: &'d Directory,
-    context: BatchContext,
+    pub(crate) directory: &'d Directory,
+    pub(crate) context: BatchContext,
     /// The cleanup covers the peers before this place in the order of leases.
     cleanup_before: LeaseKey,
     expired: usize,
@@ -48,17 +43,17 @@ pub(crate) struct Planner<'d> {
     /// them.
     spared: Vec<i64>,
     /// The rows of all expired peers that this batch revives.
-    revived: HashSet<i64>,
+    pub(crate) revived: HashSet<i64>,
     /// Peers of which the batch writes only the lease or the TURN offer.
     renewed: Vec<Arc<DirectoryPeer>>,
     /// Peers that registered or sent a TURN offer.
-    rows: HashMap<PeerId, PendingRow>,
+    pub(crate) rows: HashMap<PeerId, PendingRow>,
     inserted: usize,
     relay_bytes: usize,
     /// Memory that the batch adds, in bytes.
-    added_bytes: usize,
-    weight: usize,
-    relay: RelayPlanner<'d>,
+    pub(crate) added_bytes: usize,
+    pub(crate) weight: usize,
+    pub(crate) relay: RelayPlanner<'d>,
 }
 
 impl<'d> Planner<'d> {
@@ -117,60 +112,7 @@ impl<'d> Planner<'d> {
         }
     }
 
-    /// Grants relay capacity to a peer that is active, or that this batch makes active.
-    fn allocate(
-        &mut self,
-        request: &AllocateTurnRequest,
-    ) -> Result<Result<Box<GrantedSession>, Refusal>, RegistryError> {
-        let peer_id = &request.peer_id;
-        let BatchContext {
-            cutoff_ms,
-            max_bytes,
-            ..
-        } = self.context;
-        let is_active = |peer: &Arc<DirectoryPeer>| {
-            !lease::is_expired(peer.last_seen_ms(), cutoff_ms)
-                // An earlier mutation of this batch may have renewed the lease, which the directory
-                // does not show before the commit.
-                || self.revived.contains(&peer.row_id())
-        };
-        let found = self.directory.get(peer_id.as_str());
-        if !found.is_some_and(is_active) && !self.rows.contains_key(peer_id) {
-            return Err(RegistryError::UnknownPeer);
-        }
-        // New peers of this batch use memory that the directory does not count before the commit.
-        let max_bytes = max_bytes.saturating_sub(self.added_bytes);
-        let result = self
-            .relay
-            .allocate(request, self.directory, cutoff_ms, max_bytes)?;
-        if result.is_ok() {
-            self.renew(peer_id)?;
-        }
-        Ok(result)
-    }
-
-    /// Ends a session. Its peer may have been removed meanwhile. Returns the traffic that is
-    /// counted for the session, in bytes.
-    fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
-        let bytes = self.relay.release(request)?;
-        self.renew_if_known(&request.peer_id);
-        Ok(bytes)
-    }
-
-    /// Counts a TURN server's report. The server may have been removed meanwhile.
-    fn report(&mut self, request: &ReportTurnUsageRequest) -> ReportedUsage {
-        let mut accepted = 0;
-        self.weight += request.sessions.len();
-        for usage in &request.sessions {
-            accepted += usize::from(self.relay.report(&request.peer_id, usage));
-        }
-        if accepted > 0 {
-            self.renew_if_known(&request.peer_id);
-        }
-        ReportedUsage::of(request, accepted)
-    }
-
-    fn renew(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
+    pub(crate) fn renew(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
         if self.renew_if_known(peer_id) {
             Ok(())
         } else {
@@ -180,7 +122,7 @@ impl<'d> Planner<'d> {
 
     /// Renews the lease of a registered peer. Returns whether the peer is registered or was
     /// inserted by this batch.
-    fn renew_if_known(&mut self, peer_id: &PeerId) -> bool {
+    pub(crate) fn renew_if_known(&mut self, peer_id: &PeerId) -> bool {
         match self.find(peer_id) {
             Some(peer) => {
                 self.renewed.push(Arc::clone(peer));

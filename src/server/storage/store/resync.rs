@@ -39,7 +39,7 @@ pub(crate) async fn mend(
         uptime::put_outages(connection, &memory.outages).await?;
     }
     if is_any_created(&cost::TABLES) {
-        // Replace all of them, because sessions and books must be from the same time.
+        // Replace all of them, because sessions and daily traffic must be from the same time.
         cost::drop_traffic(connection, &memory.relay.traffic).await?;
         batch::put_relay(connection, memory.relay).await?;
     }

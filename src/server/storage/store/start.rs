@@ -76,7 +76,7 @@ impl Store {
         first_day: i64,
         progress: &Progress,
     ) -> Result<Loaded, StorageError> {
-        let timeout_ms = self.0.timeout_ms.load(Ordering::Relaxed);
+        let timeout_ms = self.timeout_ms();
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
         let generation = slot.generation;
