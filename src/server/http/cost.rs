@@ -41,7 +41,7 @@ pub(crate) async fn set_spend(
     let Status { now_ms, cost, .. } = api.registry.status().await?;
     let latest_ms = cost.bill.map_or(i64::MIN, |bill| bill.as_of_ms);
     if !Month::of(now_ms).holds(bill.as_of) || !(latest_ms..=now_ms).contains(&bill.as_of) {
-        let form = "a moment of this month, in UTC, not in the future and not before the last bill";
+        let form = "a time in this month, in UTC, not in the future and not before the last bill";
         return Err(RequestError::invalid("asOf", form).into());
     }
     Ok(saved(api.registry.set_spend(bill).await?))
@@ -59,7 +59,7 @@ pub(crate) async fn set_mode(
         .forced
         .is_some_and(|(_, until_ms)| until_ms <= now_ms)
     {
-        return Err(RequestError::invalid("until", "a moment in the future").into());
+        return Err(RequestError::invalid("until", "a time in the future").into());
     }
     Ok(saved(api.registry.set_mode(request).await?))
 }

@@ -34,21 +34,21 @@ pub(crate) enum ApiError {
     HeadTooLarge { max_bytes: usize },
     #[error("the head of a request must arrive within {secs} seconds")]
     HeadTooSlow { secs: u64 },
-    #[error("requests that have not arrived whole use all memory for such")]
+    #[error("incomplete requests use all the memory that is reserved for them")]
     InputBudget,
     #[error(
         "the header Origin must be a page of this machine: a page of another site may not write \
          to a registry on localhost"
     )]
     ForeignOrigin,
-    #[error("the operator's token is needed here")]
+    #[error("the operator's token is required")]
     NotTheOperator,
     #[error("too many wrong tokens were sent")]
     WrongTokens { retry_after_secs: u64 },
 }
 
 impl ApiError {
-    /// Returns the response, for handlers that always refuse.
+    /// Returns the response, for handlers that only refuse.
     pub(crate) fn into_response(self) -> HttpResponse {
         self.error_response()
     }

@@ -49,7 +49,8 @@ impl Lane {
 }
 
 /// A permit for long work, held until the work is done. All clones are the same slot: dropping any
-/// one of them frees it, since either the response has ended or its client does not receive it.
+/// one of them frees it: the response drops its clone when it ends, and the connection drops the other
+/// one early if the client does not receive the response.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneSlot(Rc<RefCell<Option<OwnedSemaphorePermit>>>);
 

@@ -226,14 +226,14 @@ fn cursor_of(start: &PageStart) -> String {
     }
 }
 
-/// A number that differs between clients, so that each gets another first page: a hash of the
-/// address of the connection and, where the other end seems to be a proxy, of the client's address
-/// that the proxy added.
+/// A number that differs between clients, so that each gets a different first page: a hash of the
+/// address of the connection and, if that is probably a proxy, of the client's address in the header
+/// that the proxy has added.
 fn caller_of(request: &HttpRequest) -> u64 {
     let address = request.peer_addr().map(|address| address.ip());
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);
-    // A proxy has most likely a private address. The last address in the header is the one that
+    // A proxy most likely has a private address. The last address in the header is the one that
     // the proxy itself added; a client can write anything before it.
     if address.is_some_and(|address| AddressBlock::of(address).is_none()) {
         let seen = request.headers().get_all("X-Forwarded-For").next_back();
@@ -253,7 +253,7 @@ fn entity_tag(membership: Membership) -> EntityTag {
     EntityTag::new_weak(format!("{directory:x}-{revision:x}-{draw:x}"))
 }
 
-/// The states of the membership that the client has listings of. Tags that are not ours are ignored.
+/// The states of the membership that the client has listings of. Tags of any other form are ignored.
 fn known_memberships(if_none_match: Option<&IfNoneMatch>) -> Vec<Membership> {
     let parse = |tag: &EntityTag| {
         let mut numbers = tag.tag().split('-').map(|hex| u64::from_str_radix(hex, 16));

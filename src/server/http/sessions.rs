@@ -108,18 +108,17 @@ fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
             format!("only live premium sessions are renewed in mode {mode}")
         }
         Refusal::SessionLimit { allowed } => {
-            format!("the peer holds {allowed} TURN sessions, the most that its tier allows")
+            format!("the peer holds {allowed} TURN sessions, the maximum of its tier")
         }
         Refusal::PremiumSessionLimit { allowed } => {
-            format!("{allowed} premium sessions are live, the most in mode {mode}")
+            format!("{allowed} premium sessions are live, the maximum in mode {mode}")
         }
         Refusal::BandwidthShare { allowed_mbps } => format!(
-            "the peer holds {allowed_mbps} Mbit/s, the most of the granted bandwidth that one peer \
-             may hold in mode {mode}"
+            "the peer holds {allowed_mbps} Mbit/s, the maximum share of one peer in mode {mode}"
         ),
         Refusal::TooOften { allowed } => format!(
-            "the peer was granted {allowed} new TURN sessions in the last minute, the most that one \
-             peer may be"
+            "the peer was granted {allowed} new TURN sessions in the last minute, the maximum of one \
+             peer"
         ),
         Refusal::NoTurnServer => "no TURN server has room".to_owned(),
         Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),

@@ -196,8 +196,7 @@ impl Registry {
         self.view.status().await
     }
 
-    /// Refuses reads once the actor has stopped, because memory no longer follows the database
-    /// then.
+    /// Refuses reads once the actor has stopped, because from then on nothing updates the state.
     fn check(&self) -> Result<(), RegistryError> {
         if self.inbox.is_closed() {
             return Err(RegistryError::Stopped);
@@ -212,12 +211,12 @@ impl Registry {
 
     /// Writes all waiting mutations, closes the database and stops the actor.
     pub(crate) async fn drain(&self) -> Result<(), RegistryError> {
-        let answer = self.addr.send(Drain).await;
-        answer.unwrap_or(Err(RegistryError::Stopped))
+        let drained = self.addr.send(Drain).await;
+        drained.unwrap_or(Err(RegistryError::Stopped))
     }
 
-    /// Limits the number of requests in flight. actix does not bound a mailbox whose address was
-    /// cloned.
+    /// Returns a permit, or an error if the maximum number of requests is in flight. The permits are
+    /// needed because actix does not bound a mailbox whose address was cloned.
     fn permit(&self) -> Result<OwnedSemaphorePermit, RegistryError> {
         Arc::clone(&self.permits)
             .try_acquire_owned()

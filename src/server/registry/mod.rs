@@ -2,8 +2,8 @@
 //!
 //! [`handle`] wraps a request as a [`pending`] request in a [`mutation`] and puts it into the
 //! [`inbox`]. The [`actor`] plans all waiting mutations as one [`batch`], commits it to the
-//! [`tables`], applies it to the [`state`], and sends each [`reply`]. Readers send [`queries`] to
-//! the [`view`], which never waits for a message to the actor.
+//! [`tables`], applies it to the [`state`], and sends each [`reply`]. Readers pass
+//! [`queries`] to the [`view`], which reads the state without a message to the actor.
 
 mod actor;
 mod batch;

@@ -34,9 +34,9 @@ const RELAY_LAG_MS: i64 = 100;
 /// Whether the database takes writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Storage {
-    /// It does. The directory equals the table at this version.
+    /// It takes writes. The directory equals the table at this version.
     Works(DataVersion),
-    /// It has failed since this time, in Unix milliseconds. No peer can renew, so leases stand
+    /// Writes have failed since this time, in Unix milliseconds. No peer can renew, so leases stand
     /// still.
     Fails { since_ms: i64 },
 }
@@ -114,7 +114,7 @@ pub(crate) struct State {
     unlogged_outages: Vec<Outage>,
 }
 
-/// Events since the last entry in the log.
+/// Events that were not logged yet.
 #[derive(Debug)]
 pub(crate) struct News {
     /// The mode before the last change, and the present cost of the month.
@@ -151,7 +151,8 @@ impl State {
         }
     }
 
-    /// Whether a listing can be made now: no expired peer is listed, and no outage is unnoticed.
+    /// Whether a listing can be made now: no expired peer is listed, and the last sign of life is
+    /// recent, so that no outage of the process remains to be credited.
     pub(crate) fn is_current(&self, now_ms: i64) -> bool {
         !self.is_overdue() && !self.directory.lists_expired(self.cutoff_ms(now_ms))
     }
@@ -193,7 +194,7 @@ impl State {
         }
     }
 
-    /// Returns the events since the last call.
+    /// Returns the events since the last call, for the log.
     pub(crate) fn take_news(&mut self, now_ms: i64) -> News {
         let before = self.mode_before.take();
         News {
@@ -233,8 +234,8 @@ impl State {
         lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
     }
 
-    /// Records that a transaction begins. Until it ends, time must not change what it was planned
-    /// on.
+    /// Records that a transaction begins. Until it ends, the passing of time must not change the
+    /// sessions and the cost, because the transaction was planned on them.
     pub(crate) fn begin_write(&mut self, now_ms: i64) {
         self.write_begun = Some(Sign::given_at(now_ms));
     }
@@ -321,7 +322,7 @@ impl State {
             .retain(|outage| !lease::is_spent(outage, cutoff_ms));
     }
 
-    /// Whether the last sign of life is too old.
+    /// Whether the last sign of life is so old that the process must have stood still.
     fn is_overdue(&self) -> bool {
         self.sign_of_life.age_ms() > self.lease.max_gap_ms()
     }
@@ -341,7 +342,7 @@ impl State {
         }
     }
 
-    /// Compares the resident memory of the process with the budget.
+    /// Checks whether resident memory has grown beyond the budget and its overhead.
     pub(crate) fn weigh(&mut self, resident_bytes: usize) {
         let grown_bytes = resident_bytes.saturating_sub(self.resident_bytes_before);
         self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;

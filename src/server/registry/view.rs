@@ -2,8 +2,8 @@
 //!
 //! A reader holds a shared lock on the state while it collects a page, and many readers hold it at
 //! once. The actor receives no message for a read, so reads cannot delay it by their number. It
-//! takes the exclusive lock only to change the state after a commit, and has priority over waiting
-//! readers. benches/README.md compares this with reads as messages to the actor.
+//! takes the exclusive lock only briefly, to change the state, and has priority over waiting readers.
+//! benches/README.md compares this with reads as messages to the actor.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::server::policy::cost::ModeLimits;
 /// How long the status waits for the lock before it reports that the registry is stuck.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The pause between two attempts.
+/// The pause between two attempts of the status to get the lock.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long the status waits for a transaction to end before it shows the sessions as of the
@@ -50,7 +50,8 @@ impl View {
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
-        // The mailbox of the actor reports its panic. The state that it left is safe to read.
+        // If the actor panics while it holds the lock, its closed mailbox reports that. The state that
+        // it left can still be read.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,7 +148,7 @@ impl View {
             if self.read().is_current(now_ms) {
                 return now_ms;
             }
-            // The lock is not fair: without a pause the actor might never get it.
+            // The lock is not fair to other writers: without a pause the actor might never get it.
             tokio::time::sleep(ADVANCE_PAUSE).await;
             now_ms = self.clock.now_ms();
         }

@@ -335,7 +335,7 @@ impl Exchange {
 
     /// Records that the client receives nothing at present.
     pub(crate) fn stall(&self) {
-        // The time when the oldest response began: the table evicts the longest-running ones first.
+        // Computes when the oldest response began: the table evicts those that began first.
         let since = self.response_deadline().map_or_else(timer_now, |deadline| {
             deadline
                 .checked_sub(self.0.response_timeout)

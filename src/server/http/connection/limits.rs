@@ -23,7 +23,7 @@ pub(crate) const BODY_READ_BYTES: usize = 4096;
 /// The bytes of a body that its reader asks for at a time.
 pub(crate) const BODY_STEP_BYTES: usize = 16 << 10;
 
-/// The bytes of an incomplete request that every connection may hold outside of the budget.
+/// The bytes of an incomplete request that each connection may hold without a charge on the budget.
 pub(crate) const FREE_INPUT_BYTES: usize = 4096;
 
 /// The memory of a header other than its text: an entry in a hash table that is half empty.

@@ -82,9 +82,9 @@ struct Entry {
     waker: AtomicWaker,
 }
 
-/// How long an idle connection is not evicted as idle, since its next request may be on the way.
-/// Otherwise clients that send half a head at once would always stay, and new honest clients
-/// would be evicted.
+/// For this time a connection that has just become idle is spared when idle ones are evicted, in
+/// milliseconds: its request may be on the way. Otherwise clients that send half a head at once would
+/// always stay, and new honest clients would be evicted.
 const FRESH_MS: u64 = 1000;
 
 const REMOVED: usize = usize::MAX;

@@ -17,12 +17,13 @@ const MAX_RESYNC_MS: i64 = 5_000;
 
 impl RegistryActor {
     /// Plans a batch and begins its transaction. Even a batch that writes nothing goes to the
-    /// database: its refusals were decided on memory, and the table may have changed since.
+    /// database: its refusals were decided on the state in memory, and the table may have changed
+    /// since.
     pub(crate) fn plan_and_commit(&mut self, mut batch: Batch, ctx: &mut Context<Self>) {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
-        // While another program writes again and again, no comparison ends. After a time the actor
-        // cleans up all the same: the guard fails the transaction if the table has other rows than
+        // If another program keeps writing, comparisons never end. After `MAX_RESYNC_MS` the actor
+        // cleans up without a finished comparison. This is safe, because the guard fails the transaction if the table has other rows than
         // planned.
         let is_compared = match self.comparison.since_ms {
             Some(since_ms) => clock::machine_ms() - since_ms > MAX_RESYNC_MS,
@@ -30,7 +31,8 @@ impl RegistryActor {
         };
         let cleans_up = is_compared && now_ms >= self.no_cleanup_until_ms;
         let context = self.advance(now_ms, |state| {
-            // From here on readers do not change the state that the batch is planned on.
+            // From here on, readers do not change the sessions and the cost on which the batch is
+            // planned.
             state.begin_write(now_ms);
             state.batch_context(now_ms, cleans_up)
         });

@@ -49,8 +49,8 @@ impl RegistryActor {
         }
     }
 
-    /// Refuses all mutations of a batch because the database takes no writes. The failure counts
-    /// from `since_ms`, when the batch was planned, because it may have waited long for the
+    /// Refuses all mutations of a batch because the database takes no writes. Writes count as failed
+    /// since `since_ms`, when the batch was planned, because the batch may have waited long for the
     /// database.
     pub(crate) fn fail(&mut self, batch: Batch, error: &StorageError, since_ms: i64) {
         let mut state = self.view.write();

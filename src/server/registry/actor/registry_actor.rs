@@ -46,8 +46,8 @@ pub(crate) struct RegistryActor {
     pub view: View,
     pub inbox: Inbox,
     pub maintenance: Vec<Maintenance>,
-    /// Peers that cleanups have removed and that no reply has counted. If a cleanup takes several
-    /// transactions, the next sender's reply counts the rest.
+    /// The number of removed peers that no reply has counted yet. The next suitable reply counts
+    /// them.
     pub untold: usize,
     /// Whether a transaction or a read of the table is under way.
     pub is_writing: bool,
@@ -170,7 +170,7 @@ impl RegistryActor {
         self.pulse.begin_commit(clock::machine_ms());
     }
 
-    /// Records that it has ended.
+    /// Records that the transaction or the read has ended.
     pub(crate) fn end_io(&mut self) {
         self.is_writing = false;
         self.pulse.end_commit();

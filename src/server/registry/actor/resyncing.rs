@@ -65,7 +65,7 @@ impl RegistryActor {
                 });
             }
             Resync::Peers { part } => self.read(Sought::Nothing { part }, ctx, async |_| {
-                // Other tasks on this thread run first.
+                // Let other tasks on this thread run between two steps.
                 tokio::task::yield_now().await;
                 Ok(PeerRows::default())
             }),
@@ -111,7 +111,8 @@ impl RegistryActor {
 
     fn end_step(&mut self, next: Option<Resync>) {
         self.comparison.step = next;
-        // The table changed during the comparison, in rows that were perhaps compared already.
+        // The table changed during the comparison, possibly in rows that were compared before, so
+        // everything is compared once more.
         if next.is_none() && std::mem::take(&mut self.comparison.is_stale) {
             self.view.write().directory.begin_sweep(0);
             self.comparison.step = Some(Resync::new());

@@ -6,7 +6,7 @@ use crate::server::registry::directory::DirectoryPeer;
 use crate::server::registry::relay::RelayUpdate;
 use crate::server::storage::{Changes, RelayChanges};
 
-/// What one transaction does, and what memory is to follow.
+/// What one transaction does, and how the state in memory changes after its commit.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub changes: Changes,

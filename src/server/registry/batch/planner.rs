@@ -36,13 +36,13 @@ const BYTES_PER_WEIGHT: usize = 512;
 pub(crate) struct Planner<'d> {
     pub(crate) directory: &'d Directory,
     pub(crate) context: BatchContext,
-    /// The cleanup covers the peers before this place in the order of leases.
+    /// The cleanup removes the expired peers before this place in the order of leases.
     cleanup_before: LeaseKey,
+    /// The number of expired peers before that place.
     expired: usize,
-    /// The rows before that place that the cleanup must not remove, because this batch revives
-    /// them.
+    /// The rows before that place that the cleanup must skip, because this batch renews their leases.
     spared: Vec<i64>,
-    /// The rows of all expired peers that this batch revives.
+    /// The rows of all expired peers whose leases this batch renews.
     pub(crate) revived: HashSet<i64>,
     /// Peers of which the batch writes only the lease or the TURN offer.
     renewed: Vec<Arc<DirectoryPeer>>,
@@ -60,7 +60,7 @@ impl<'d> Planner<'d> {
     pub(crate) fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
         let max_cleaned = if context.cleans_up { MAX_CLEANED } else { 0 };
         let relay_planner = RelayPlanner::new(relay, context.now_ms);
-        // Sessions end with their TURN server, which is part of the work of removing it.
+        // Removing a TURN server also ends its sessions, so they count as part of its weight.
         let weight_of = |peer: &DirectoryPeer| {
             peer.weight() + SESSION_WEIGHT * relay_planner.load(peer.peer_id().as_str())
         };
@@ -128,7 +128,7 @@ impl<'d> Planner<'d> {
                 self.renewed.push(Arc::clone(peer));
                 true
             }
-            // Its whole row is written in any case, with the new lease.
+            // The peer is new in this batch, and its whole row is written with a new lease.
             None => self.rows.contains_key(peer_id),
         }
     }
@@ -170,13 +170,13 @@ impl<'d> Planner<'d> {
         let withdraws = row.turn.is_some() && profile.turn.is_none();
         // The digest does not cover TURN. A row that this batch has already changed always counts
         // as changed, because the directory shows the peer as it was before the batch.
-        let is_known = matches!(row.change, RowChange::Lease)
+        let is_unchanged = matches!(row.change, RowChange::Lease)
             && before.is_some_and(|peer| {
                 peer.digest() == directory.digest(&profile)
                     && peer.turn() == profile.turn.as_ref()
                     && peer.is_turn_capable() == profile.turn_capable
             });
-        if is_known {
+        if is_unchanged {
             return Ok(Registered::Unchanged);
         }
         let new_bytes = self.weigh(peer_id, &profile);
@@ -207,7 +207,7 @@ impl<'d> Planner<'d> {
             .count_expired()
             .saturating_sub(self.revived.len());
         // The cleanup of this batch or a later one removes the expired peers, so they do not count
-        // against the maximum, except for those that the batch revives.
+        // against the maximum, except for those whose leases the batch renews.
         let staying = self.directory.registered() - expired;
         let new_bytes = self.weigh(peer_id, &profile);
         if staying + self.inserted >= self.context.max_peers || !self.has_memory(new_bytes, 0) {
@@ -233,7 +233,7 @@ impl<'d> Planner<'d> {
         bytes
     }
 
-    /// Whether there is memory to replace `old_bytes` with `new_bytes`. If so, it is reserved.
+    /// Whether there is memory to replace `old_bytes` with `new_bytes`. If there is, reserves it.
     fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;

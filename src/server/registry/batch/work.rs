@@ -29,8 +29,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Plans the batch. `directory` and `relay` must equal the tables, and the directory must have
-    /// moved the first expired peers from the active to the expired ones. Returns the relay plan,
+    /// Plans the batch. `directory` and `relay` must equal the tables. Expired peers that the directory
+    /// still holds as active are left to a later cleanup. Returns the relay plan,
     /// and the mutations that exceed the maximum weight of a batch.
     pub(crate) fn plan(
         &mut self,

@@ -20,8 +20,8 @@ const KEY_BYTES: usize = 16;
 pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
-    /// The min memory that the sets of all stores will take, in bytes. A guess that is too high
-    /// would remove peers that fit; `finish` knows the exact size.
+    /// The minimum memory that the sets of all stores will take, in bytes. An estimate that is too
+    /// high would remove peers that fit; `finish` checks the exact size.
     min_store_bytes: usize,
     /// The rows of the peers that did not fit into memory.
     shed: Vec<i64>,

@@ -13,7 +13,7 @@ use super::registered::Directory;
 use super::roster::{From, Roster};
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
 
-/// How long the first page for a caller begins at the same peer, in milliseconds.
+/// For this time the first page for the same caller begins at the same peer, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
 /// The limits of a listing.

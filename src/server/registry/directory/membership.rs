@@ -9,7 +9,7 @@ pub(crate) struct Membership {
     pub directory: u64,
     /// The number of changes.
     pub revision: u64,
-    /// Differs for listings of the same state that begin at different peers.
+    /// Determines at which peer the first page of a listing begins; 0 for other listings.
     pub draw: u64,
 }
 

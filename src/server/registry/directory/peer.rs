@@ -97,7 +97,7 @@ pub(crate) struct DirectoryPeer {
     pub(crate) registered_at_ms: i64,
     /// Written only by the actor, after a commit.
     pub(crate) last_seen_ms: AtomicI64,
-    /// The number of the last comparison with the table that found its row.
+    /// The number of the last comparison with the table in which its row was found.
     pub(crate) sweep: AtomicU32,
     /// A hash of the profile without TURN, to compare profiles.
     pub(crate) digest: u64,

@@ -35,8 +35,9 @@ const SMALL_BYTES: usize = 40;
 /// peers, of its network, of its version, and of its network within its version.
 pub(crate) const LARGE_PEER_BYTES: usize = 4 * ROSTER_PEER_BYTES;
 
-/// The min memory of a set with this number of peers, in bytes. In a large set each peer is in one
-/// roster of the set itself; peers without network and version are in no part of it.
+/// The minimum memory of a set with this number of peers, in bytes. In a large set, each peer is in
+/// one roster of the set itself. A peer without network and version is in no part of the set, so the
+/// minimum includes no parts.
 pub(crate) fn min_bytes_of(peers: usize) -> usize {
     match peers {
         0 | 1 => 0,

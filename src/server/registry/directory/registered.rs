@@ -22,8 +22,8 @@ use crate::server::policy::selection::Traits;
 /// milliseconds, and its row id.
 pub(crate) type LeaseKey = (i64, i64);
 
-/// Row ids from here on are left to operators. The registry gives new peers only lower ids, because
-/// the table takes no id above 2^53.
+/// The id of a new row is one above the highest id below this bound. So a row with a very high id,
+/// which only an operator can write, does not use up the ids up to 2^53 that the table allows.
 pub(crate) const MAX_OWN_ROW_ID: i64 = 1 << 52;
 
 /// All registered peers.
@@ -138,7 +138,7 @@ impl Directory {
         self.expired.len()
     }
 
-    /// Whether peers that have expired at `cutoff_ms` are still among the active ones.
+    /// Whether some of the peers that have expired at `cutoff_ms` are still among the active ones.
     pub(crate) fn lists_expired(&self, cutoff_ms: i64) -> bool {
         let first = self.active.first_key_value();
         first.is_some_and(|((last_seen_ms, _), _)| lease::is_expired(*last_seen_ms, cutoff_ms))
@@ -159,8 +159,8 @@ impl Directory {
         }
     }
 
-    /// Returns the place that ends a cleanup at `cutoff_ms`, and the number of peers before it. The
-    /// cleanup has at most `max` peers and about `max_weight`. Peers that [`expire`](Self::expire)
+    /// Returns the place in the order of leases before which a cleanup at `cutoff_ms` removes peers,
+    /// and their number: at most `max` peers of a total weight of about `max_weight`. Peers that [`expire`](Self::expire)
     /// has not moved yet are left to a later cleanup.
     pub(crate) fn cleanup_before(
         &self,
@@ -232,7 +232,7 @@ impl Directory {
         if let Some(before) = before {
             self.remove(&before);
         }
-        // An operator may have given this row another peer id.
+        // An operator may have changed the peer id of this row.
         let key = (row.last_seen_ms, row.row_id);
         if let Some(other) = self.active.get(&key).or(self.expired.get(&key)).cloned() {
             self.remove(&other);

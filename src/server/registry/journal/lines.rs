@@ -47,7 +47,7 @@ impl Journal {
         log!(level, "{line}");
     }
 
-    /// Logs that the budget asks for another mode.
+    /// Logs that the budget requires another mode.
     pub(crate) fn mode(&mut self, now_ms: i64, before: CostMode, cost: &CostStatus) {
         let forecast = &cost.forecast;
         self.log(
@@ -131,13 +131,13 @@ impl Journal {
         self.log(Kind::Compared, now_ms, line);
     }
 
-    /// Logs that leases stood still while the process was stopped or a commit took long.
+    /// Logs that leases stood still because the process was stopped or a commit was slow.
     pub(crate) fn stood_still(&mut self, now_ms: i64, outage: Outage) {
         let millis = outage.until_ms - outage.from_ms;
         self.log(
             Kind::StoodStill,
             now_ms,
-            format_args!("nobody could renew for {millis} ms, which no lease is charged for"),
+            format_args!("nobody could renew for {millis} ms, leases are extended by this time"),
         );
     }
 }

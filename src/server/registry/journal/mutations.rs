@@ -131,7 +131,7 @@ impl Journal {
             Kind::Operator,
             now_ms,
             format_args!(
-                "operator fed a bill spend_usd={:.2} as_of={}",
+                "operator sent a bill spend_usd={:.2} as_of={}",
                 bill.current_spend_usd,
                 rfc3339(bill.as_of),
             ),

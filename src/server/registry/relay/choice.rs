@@ -14,7 +14,8 @@ impl RelayPlanner<'_> {
         peer_id: &PeerId,
         cutoff_ms: i64,
     ) -> Option<(PeerId, TurnOffer)> {
-        // The list of active servers may still contain expired ones that no step has moved yet.
+        // The directory may still list servers that have expired but that no step has removed from
+        // the list yet.
         let is_active =
             |server: &DirectoryPeer| !lease::is_expired(server.last_seen_ms(), cutoff_ms);
         // The directory orders servers by their loads before the batch. Servers whose load the

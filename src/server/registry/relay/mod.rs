@@ -1,6 +1,6 @@
 //! The relay capacity that the registry has granted, and its cost.
 //!
-//! [`state`] holds what is granted, as on disk. [`planner`] decides what a batch changes of it, and
+//! [`state`] holds what is granted, as on disk. [`planner`] decides how a batch changes that, and
 //! produces the [`plan`]. [`sessions`] and [`daily_traffic`] are parts of the state.
 
 mod choice;

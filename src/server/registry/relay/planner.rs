@@ -30,13 +30,15 @@ pub(crate) struct RelayPlanner<'r> {
     /// New sessions of each peer.
     new_of_peer: HashMap<PeerId, Vec<Arc<str>>>,
     /// New sessions on each server.
-    on_server: HashMap<PeerId, Vec<Arc<str>>>,
+    new_on_server: HashMap<PeerId, Vec<Arc<str>>>,
     new_sessions: usize,
     /// The changes of the servers' loads.
     pub(crate) loads: HashMap<PeerId, i64>,
     /// Servers that leave the directory with this batch.
     pub(crate) left: HashSet<PeerId>,
+    /// The change of the bandwidth of all live sessions, in Mbit/s.
     mbps: i64,
+    /// The change of the number of live premium sessions.
     premium: i64,
     traffic: DailyTraffic,
     tiers: BTreeMap<PeerId, Tier>,
@@ -61,7 +63,7 @@ impl<'r> RelayPlanner<'r> {
             now_ms,
             sessions: BTreeMap::new(),
             new_of_peer: HashMap::new(),
-            on_server: HashMap::new(),
+            new_on_server: HashMap::new(),
             new_sessions: 0,
             loads: HashMap::new(),
             left: HashSet::new(),
@@ -153,9 +155,9 @@ impl<'r> RelayPlanner<'r> {
 
     fn grant(&self, peer_id: &PeerId, server_id: PeerId, grant: Grant) -> TurnSession {
         // The id is random, so that no other client can guess it.
-        let name: u128 = rand::random();
+        let id: u128 = rand::random();
         TurnSession {
-            session_id: format!("{name:032x}").into(),
+            session_id: format!("{id:032x}").into(),
             peer_id: peer_id.clone(),
             server_id,
             tier: grant.tier,
@@ -202,11 +204,11 @@ impl<'r> RelayPlanner<'r> {
     /// Ends all sessions on a server that leaves the directory.
     pub(crate) fn end_server(&mut self, server_id: &PeerId) {
         self.left.insert(server_id.clone());
-        let of_view = self.relay.sessions.on_server(server_id.as_str());
-        let ids = of_view.map(|session| &session.session_id);
+        let of_state = self.relay.sessions.on_server(server_id.as_str());
+        let ids = of_state.map(|session| &session.session_id);
         // Sessions that this batch granted are not in the state yet.
-        let drafted = self.on_server.get(server_id).into_iter().flatten();
-        let mut ids: Vec<_> = ids.chain(drafted).cloned().collect();
+        let granted_now = self.new_on_server.get(server_id).into_iter().flatten();
+        let mut ids: Vec<_> = ids.chain(granted_now).cloned().collect();
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
@@ -230,11 +232,12 @@ impl<'r> RelayPlanner<'r> {
         bytes
     }
 
-    /// Counts a server's report on a session. Returns whether the session is on this server.
+    /// Counts a server's report on a session. Returns whether the report counts: the session must be
+    /// on this server, and must not have ended too long ago.
     pub(crate) fn report(&mut self, server_id: &PeerId, usage: &SessionUsage) -> bool {
         let session = self.session(&usage.session_id);
         let is_its_own = |session: &&TurnSession| {
-            // A session is only forgotten by a write, so it may be kept for longer than this.
+            // Only a write forgets sessions, so one may be kept for longer than the grace.
             session.server_id == *server_id
                 && self.now_ms - session.expires_at_ms <= REPORT_GRACE_MS
         };
@@ -299,8 +302,8 @@ impl<'r> RelayPlanner<'r> {
     }
 
     fn session(&self, session_id: &str) -> Option<&TurnSession> {
-        let of_view = || self.relay.sessions.get(session_id);
-        self.sessions.get(session_id).or_else(of_view)
+        let of_state = || self.relay.sessions.get(session_id);
+        self.sessions.get(session_id).or_else(of_state)
     }
 
     fn live(&self, session_id: &str) -> Option<&TurnSession> {
@@ -321,8 +324,8 @@ impl<'r> RelayPlanner<'r> {
         (session.peer_id == *peer_id).then(|| (session.clone(), offer.clone()))
     }
 
-    /// The capacity that is granted already. Sessions on servers that have left are of no use to
-    /// their peer, so they do not count against it.
+    /// The capacity that is granted already. A session on a server that has left does not count
+    /// against its peer, which cannot use it.
     fn standing(
         &self,
         peer_id: &PeerId,
@@ -357,13 +360,13 @@ impl<'r> RelayPlanner<'r> {
     }
 
     fn live_of_peer(&self, peer_id: &PeerId) -> impl Iterator<Item = &TurnSession> {
-        let of_view = self.relay.sessions.of_peer(peer_id.as_str());
-        let of_view = of_view.filter_map(|session| self.live(&session.session_id));
+        let of_state = self.relay.sessions.of_peer(peer_id.as_str());
+        let of_state = of_state.filter_map(|session| self.live(&session.session_id));
         let new = self.new_of_peer.get(peer_id).into_iter().flatten();
-        of_view.chain(new.filter_map(|id| self.live(id)))
+        of_state.chain(new.filter_map(|id| self.live(id)))
     }
 
-    /// Stores a session as it will be, and updates the sums.
+    /// Stores a session as it will be after the batch, and updates the sums.
     fn put(&mut self, session: TurnSession) {
         let before = self.live(&session.session_id).cloned();
         let is_new = self.session(&session.session_id).is_none();
@@ -380,7 +383,7 @@ impl<'r> RelayPlanner<'r> {
             let of_peer = self.new_of_peer.entry(session.peer_id.clone()).or_default();
             of_peer.push(Arc::clone(&id));
             let server_id = session.server_id.clone();
-            let on_server = self.on_server.entry(server_id).or_default();
+            let on_server = self.new_on_server.entry(server_id).or_default();
             on_server.push(Arc::clone(&id));
             self.new_sessions += 1;
         }

@@ -20,8 +20,8 @@ pub(crate) type End = (i64, Arc<str>);
 #[derive(Debug)]
 pub(crate) struct Sessions {
     by_id: BTreeMap<Arc<str>, TurnSession>,
-    /// In order of their ends. A session stays in `live` until all its traffic is counted; then it
-    /// is in `settled`.
+    /// In order of their ends. A session is in `live` until it has ended and all its traffic is
+    /// counted in the daily traffic; then it is in `settled`.
     live: BTreeSet<(i64, Arc<str>)>,
     settled: BTreeSet<(i64, Arc<str>)>,
     /// Live sessions of each peer and on each server.
@@ -52,7 +52,7 @@ impl Totals {
     }
 }
 
-/// The traffic of all live sessions that is not counted in any day, as a linear function of time.
+/// The traffic of all live sessions that is not counted in the daily traffic, as a linear function of time.
 /// So the present sum takes one multiplication, however many sessions there are.
 #[derive(Debug, Default)]
 struct Meter {
@@ -150,7 +150,7 @@ impl Sessions {
         self.totals
     }
 
-    /// The traffic of live sessions until `now_ms` that is not counted in any day, in bytes.
+    /// The traffic of live sessions until `now_ms` that is not counted in the daily traffic, in bytes.
     pub(crate) fn unbooked_bytes(&self, now_ms: i64) -> i64 {
         let bytes = self.meter.base_bytes + self.meter.bytes_per_ms * i128::from(now_ms);
         i64::try_from(bytes).unwrap_or(i64::MAX)
@@ -191,7 +191,7 @@ impl Sessions {
         ids.take(max).cloned().collect()
     }
 
-    /// Returns live sessions behind a place in the order of their ends, `max` at most, and the
+    /// Returns the live sessions after a place in the order of their ends, `max` at most, and the
     /// place of the last one, or `None` if there are no more.
     pub(crate) fn live_after(
         &self,
@@ -200,7 +200,7 @@ impl Sessions {
     ) -> (Vec<TurnSession>, Option<End>) {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
         let ends = self.live.range((from, Bound::Unbounded)).take(max);
-        // Fewer than `max` sessions mean that the end is reached.
+        // `None` if there are fewer than `max` sessions, so that no more follow.
         let last = ends.clone().nth(max - 1).cloned();
         let sessions = ends.filter_map(|(_, id)| self.by_id.get(id));
         (sessions.cloned().collect(), last)
@@ -273,8 +273,8 @@ impl Sessions {
         }
         // Only live sessions are in the sums, so only they are subtracted.
         if self.live.remove(&end) {
-            strike(&mut self.of_peer, &session.peer_id, session_id);
-            strike(&mut self.on_server, &session.server_id, session_id);
+            remove_from(&mut self.of_peer, &session.peer_id, session_id);
+            remove_from(&mut self.on_server, &session.server_id, session_id);
             self.totals.mbps -= u64::from(session.mbps);
             self.totals.by_tier[session.tier] -= 1;
             self.meter.add(&session, -1);
@@ -283,7 +283,7 @@ impl Sessions {
 }
 
 /// Removes a session from the set of one peer.
-fn strike(sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
+fn remove_from(sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
     let Some(ids) = sets.get_mut(peer_id) else {
         return;
     };

@@ -35,9 +35,9 @@ pub(crate) struct Relay {
     pub tiers: HashMap<PeerId, Tier>,
     pub state: CostState,
     today: i64,
-    /// Whether the traffic of live sessions before today is not fully counted yet, and the last
-    /// session that was counted.
+    /// Whether the traffic of some live sessions on the days before today is not counted yet.
     is_day_open: bool,
+    /// The last session whose traffic on those days was counted.
     counted_day: Option<End>,
     sent: SentProgress,
     unsaved: Unsaved,
@@ -90,15 +90,15 @@ impl Relay {
         }
     }
 
-    /// Takes over the count of sent bytes from the state before the tables were read again, because
-    /// the tables do not contain all of it.
+    /// Continues the count of sent bytes from `before`, the state before the tables were read again,
+    /// because the tables do not contain all sent bytes.
     pub(crate) fn follow(mut self, before: &Self) -> Self {
         self.sent.resume(&before.sent);
         self
     }
 
     /// The whole state as rows, except for sent bytes that no transaction has written:
-    /// [`follow`](Self::follow) takes those over.
+    /// [`follow`](Self::follow) counts those again.
     pub(crate) fn rows(&self) -> RelayRows {
         let mut traffic = self.traffic.clone();
         traffic.add_http(self.today, -self.sent.unsaved());
@@ -192,7 +192,7 @@ impl Relay {
         self.sessions.bytes()
     }
 
-    /// Counts the traffic of a session until `until_ms` on its days.
+    /// Adds the traffic of a session until `until_ms` to the daily traffic.
     fn count_until(&mut self, session: &mut TurnSession, until_ms: i64) {
         let mut traffic = DailyTraffic::default();
         traffic.add_session(session, until_ms);
@@ -246,7 +246,7 @@ impl Relay {
         cost::metered(&self.config, time_ms, bytes).total_usd()
     }
 
-    /// The mode in force at `now_ms`: the operator's if one is set, otherwise the budget's.
+    /// The mode in force at `now_ms`: the forced one if there is one, otherwise the budget's.
     pub(crate) fn mode(&self, now_ms: i64) -> CostMode {
         self.state.mode_at(&self.config, now_ms)
     }
