@@ -114,7 +114,7 @@ fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
             format!("{allowed} premium sessions are live, the maximum in mode {mode}")
         }
         Refusal::BandwidthShare { allowed_mbps } => format!(
-            "the peer holds {allowed_mbps} Mbit/s, the maximum share of one peer in mode {mode}"
+            "the peer holds {allowed_mbps} Mbit/s, the maximum for a single peer in mode {mode}"
         ),
         Refusal::TooOften { allowed } => format!(
             "the peer was granted {allowed} new TURN sessions in the last minute, the maximum of one \

@@ -1,9 +1,9 @@
-//! How tight the budget makes the registry.
+//! The cost mode and what determines it.
 
 use super::bill::Bill;
 use crate::protocol::{CostMode, ModeOverride};
 
-/// How tight the registry is, and what operators have said about it.
+/// The cost mode that follows from the budget, and what operators have set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct CostState {
     /// The mode that the budget asks for.

@@ -1,5 +1,5 @@
-//! What the registry knows, as plain data: of peers, of the sessions that it granted, of its own
-//! outages and of what relaying costs.
+//! What the registry knows, as plain data: peers, the sessions that it granted, its own outages, and
+//! what relaying costs.
 
 mod bill;
 mod cost_state;

@@ -1,6 +1,6 @@
-//! Time in which the registry did not work.
+//! Time in which no peer could renew its lease.
 
-/// A period in which the registry took no heartbeats, in Unix milliseconds.
+/// A period in which no peer could renew its lease, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
     /// When the registry was last known to work.

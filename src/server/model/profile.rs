@@ -13,7 +13,7 @@ pub(crate) struct Profile {
     pub stores: Vec<String>,
     /// The protocol version it speaks.
     pub version: Option<String>,
-    /// Whether it asks for its privacy.
+    /// Whether it asks for privacy.
     pub privacy_mode: bool,
     /// A JSON object, as compact text.
     pub capabilities: Option<String>,
@@ -29,8 +29,8 @@ pub(crate) struct Profile {
     pub server_port: Option<u16>,
     /// Its type in Chia's numbering.
     pub node_type: Option<u16>,
-    /// Whether it relays; always true if `turn` is `Some`.
+    /// Whether it says that it relays; always true if `turn` is `Some`.
     pub turn_capable: bool,
-    /// Its TURN registration.
+    /// Its TURN offer.
     pub turn: Option<TurnOffer>,
 }

@@ -10,7 +10,7 @@ const BYTES_PER_MBPS_MS: i64 = 125;
 /// A TURN session that was granted. It is live until its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TurnSession {
-    /// Its name, which cannot be guessed.
+    /// Its id, which cannot be guessed.
     pub session_id: Arc<str>,
     /// The peer that it was granted to.
     pub peer_id: PeerId,
@@ -24,15 +24,15 @@ pub(crate) struct TurnSession {
     pub granted_at_ms: i64,
     /// When it ends or has ended, in Unix milliseconds.
     pub expires_at_ms: i64,
-    /// When `mbps` began to hold, in Unix milliseconds.
+    /// Since when `mbps` applies, in Unix milliseconds.
     pub rate_from_ms: i64,
     /// Bytes that it is assumed to have relayed before that.
     pub accrued_bytes: i64,
     /// Bytes that it has relayed by the last report.
     pub reported_bytes: Option<i64>,
-    /// Bytes of it that are counted in the traffic of days.
+    /// Its bytes that are counted in the daily traffic.
     pub booked_bytes: i64,
-    /// The time up to which its bytes are counted there, in Unix milliseconds.
+    /// The time up to which its bytes are counted in the daily traffic, in Unix milliseconds.
     pub booked_until_ms: i64,
 }
 
@@ -42,7 +42,7 @@ impl TurnSession {
         now_ms < self.expires_at_ms
     }
 
-    /// Whether it has ended and all of its bytes are counted in the traffic of days.
+    /// Whether its bytes are counted in the daily traffic up to its end.
     pub(crate) fn is_settled(&self) -> bool {
         self.booked_until_ms >= self.expires_at_ms
     }
@@ -58,7 +58,7 @@ impl TurnSession {
         self.reported_bytes.unwrap_or_else(granted)
     }
 
-    /// Bytes that it can have relayed by `at_ms` at the bandwidth that was granted.
+    /// Bytes that it would have relayed by `at_ms` at the granted bandwidth.
     pub(crate) fn granted_bytes(&self, at_ms: i64) -> i64 {
         let elapsed_ms = at_ms.min(self.expires_at_ms) - self.rate_from_ms;
         self.accrued_bytes + self.bytes_per_ms() * elapsed_ms.max(0)

@@ -11,13 +11,13 @@ const SHARE_PARTS: u64 = 4;
 /// A report counts up to this multiple of what was granted.
 const CREDIBLE_TIMES: i64 = 2;
 
-/// The bytes that count of a report on a session at `now_ms`.
+/// The bytes that are counted when a session is reported to have relayed `reported_bytes`.
 ///
-/// Anybody can offer to relay and be granted sessions, so a report cannot be trusted: it may say that
-/// more was relayed than was granted, since not all TURN servers enforce the grant, but not so much
-/// that one stranger uses up the budget of everybody.
+/// A report cannot be trusted, because anybody can offer to relay and be granted sessions. It may
+/// exceed what was granted, because not all TURN servers enforce the grant. But it is capped, so that
+/// one stranger cannot use up the budget.
 pub(crate) fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms: i64) -> i64 {
-    // No session is shorter than the resolution of the clock.
+    // A session counts as at least one millisecond long, the resolution of the clock.
     let granted_bytes = session.granted_bytes(now_ms).max(session.bytes_per_ms());
     reported_bytes.min(granted_bytes.saturating_mul(CREDIBLE_TIMES))
 }
@@ -73,7 +73,7 @@ pub(crate) enum Refusal {
         /// The maximum.
         allowed: u32,
     },
-    /// There is the maximum number of premium sessions.
+    /// The maximum number of premium sessions is live.
     PremiumSessionLimit {
         /// The maximum.
         allowed: u32,
@@ -90,7 +90,7 @@ pub(crate) enum Refusal {
     },
     /// No TURN server has room for it.
     NoTurnServer,
-    /// Nothing is granted to anybody.
+    /// The mode is `shutdown`: no peer is granted anything.
     Shutdown,
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn decide(
     if ask.tier < limits.min_tier {
         return Err(Refusal::PremiumOnly);
     }
-    // A peer that is relayed already has tried, and would lose its connections.
+    // A peer that renews a session has tried before. A refusal would cut its connections.
     let has_tried = ask.p2p_attempted || ask.renewed.is_some();
     if limits.needs_p2p_attempt && !has_tried {
         return Err(Refusal::AttemptP2pFirst);
@@ -217,8 +217,8 @@ pub(crate) fn decide(
 }
 
 /// The maximum bandwidth that the peer may hold, its new session included, so that it holds at most a
-/// quarter of all. While little is granted, a quarter of it would be of no use, so each peer may hold
-/// the bandwidth of a free session.
+/// quarter of all. While little is granted, a quarter of it would be too little to use, so each
+/// peer may always hold the bandwidth of a free session.
 fn share_mbps(standing: Standing, tiers: &TierTable) -> u64 {
     (standing.other_mbps / (SHARE_PARTS - 1)).max(tiers.of(Tier::Free).mbps.into())
 }

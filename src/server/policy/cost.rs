@@ -1,4 +1,4 @@
-//! What the month costs, what it will cost in the end, and how tight that makes the registry.
+//! The cost of a month: what it is so far, the forecast for the whole month, and the mode that follows.
 //!
 //! The spend of a month is its fixed cost, in proportion to the time that has passed, plus the price
 //! of all bytes sent. A bill from the cloud replaces what was metered up to its time.
@@ -50,7 +50,7 @@ impl Month {
         (self.start_ms..self.end_ms).contains(&time_ms)
     }
 
-    /// How much of it has passed at `now_ms`, from 0 to 1.
+    /// The part of it that has passed at `now_ms`, from 0 to 1.
     fn share(&self, now_ms: i64) -> f64 {
         (now_ms - self.start_ms) as f64 / (self.end_ms - self.start_ms) as f64
     }
@@ -73,7 +73,7 @@ impl Spend {
 }
 
 impl Bill {
-    /// Whether it is too old at `now_ms` to be relied on alone.
+    /// Whether it is out of date at `now_ms`.
     pub(crate) fn is_stale(&self, now_ms: i64) -> bool {
         now_ms - self.as_of_ms > BILL_CURRENT_MS
     }
@@ -97,7 +97,7 @@ impl CostState {
     }
 }
 
-/// What the month has cost by the registry's own count, after `bytes` were sent in it.
+/// What the month has cost by the registry's own count, if `bytes` were sent in it.
 pub(crate) fn metered(config: &CostConfig, now_ms: i64, bytes: i64) -> Spend {
     Spend {
         compute_usd: config.fixed_monthly_usd * Month::of(now_ms).share(now_ms),
@@ -119,12 +119,12 @@ pub(crate) fn spend(metered: Spend, bill: Option<Bill>, now_ms: i64) -> Spend {
     }
 }
 
-/// What a month will cost in the end.
+/// The forecast for a whole month.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Forecast {
     /// What it has cost so far.
     pub spend: Spend,
-    /// What it will cost in the end if traffic goes on as before, in US dollars.
+    /// What the whole month will cost if traffic continues as before, in US dollars.
     pub projected_usd: f64,
     /// The projection divided by the budget.
     pub ratio: f64,
@@ -170,7 +170,7 @@ pub(crate) struct ModeLimits {
     pub max_mbps: Option<u32>,
     /// How long a session lasts unless it is renewed, in seconds.
     pub duration_secs: u64,
-    /// The most premium sessions of all peers together.
+    /// Maximum number of live premium sessions of all peers together.
     pub premium_sessions: Option<u32>,
     /// Whether no peer may hold more than a quarter of the granted bandwidth.
     pub shares_bandwidth: bool,

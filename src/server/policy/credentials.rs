@@ -12,8 +12,7 @@ use crate::server::policy::turn;
 
 /// The server of a session in the form that browsers expect; with credentials if there is a secret.
 ///
-/// The user name contains the peer id, so that the quota of a TURN server for one user is one for a
-/// peer.
+/// The user name contains the peer id, so that a quota per user on the TURN server limits each peer.
 pub(crate) fn ice_server(
     offer: &TurnOffer,
     peer_id: &PeerId,

@@ -1,19 +1,19 @@
 //! When a lease runs out.
 //!
 //! A lease lasts for `timeout` of registry up-time: time in which the registry could not receive a
-//! heartbeat does not count. Up-time is wall time minus the outages, so the time since which
-//! `timeout` of up-time has passed is the same for all peers, however many outages there were. It is
-//! the cutoff; a peer that was last seen before it has expired.
+//! heartbeat does not count. Up-time is wall time minus the outages, so one time is the same for all
+//! peers: the one after which exactly `timeout` of up-time has passed until now. It is the cutoff; a peer
+//! that was last seen before it has expired.
 
 use crate::server::model::{EARLIEST_MS, Outage};
 
-/// Maximum number of outages that are kept separate although they touch.
+/// The maximum number of outages. Beyond it, outages that touch are joined.
 const MAX_OUTAGES: usize = 1000;
 
 /// The cutoff at `now_ms`: a peer that was last seen before it has expired.
 ///
-/// `outages` are disjoint and in order of time. The part of them that is later than `now_ms` does not
-/// count, since leases may stand still at a time that is over.
+/// `outages` are disjoint and in order of time. The part of them after `now_ms` does not count:
+/// while leases stand still, `now_ms` is a time in the past.
 pub(crate) fn cutoff_ms(now_ms: i64, timeout_ms: i64, outages: &[Outage]) -> i64 {
     let mut time_ms = now_ms;
     let mut left_ms = timeout_ms;

@@ -31,7 +31,7 @@ pub(crate) fn admit(
             request.crypto_ipv6
         }
     };
-    // An offer that is not used cannot be wrong: some nodes always send these fields.
+    // Some nodes always send these fields, so an offer that is not used is not checked.
     let offer = request.turn.filter(|_| request.turn_capable == Some(true));
     if let Some(offer) = &offer {
         turn::check_offer(offer, policy)?;
@@ -122,11 +122,11 @@ fn crypto_ipv6_of_first_address(
 
 struct NotAMultiaddr;
 
-/// Whether a multiaddr tells more about its peer than the crypto-IPv6 `own` and a transport.
+/// Whether a multiaddr reveals more about its peer than the crypto-IPv6 `own` and a transport.
 ///
 /// It lists the protocols that are allowed, not those that are forbidden, so that a protocol that is
 /// added to multiaddr later cannot leak by default. The value of `/p2p/` may also be the peer's own
-/// id, which has more forms than libp2p's ids and is listed anyway.
+/// id: it may have a form that libp2p does not know, and is listed anyway.
 fn reveals(address: &str, own: &Ipv6Addr, peer_id: &PeerId) -> Result<bool, NotAMultiaddr> {
     let mut parts = address.strip_prefix('/').ok_or(NotAMultiaddr)?.split('/');
     let mut reveals = false;

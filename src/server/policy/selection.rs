@@ -43,9 +43,9 @@ pub(crate) enum PageStart {
     },
 }
 
-/// The properties of a peer by which a listing can be filtered, and its wish for privacy.
+/// The properties of a peer by which a listing can be filtered, and whether it asks for privacy.
 ///
-/// Many peers share the same traits, so the directory counts and draws by traits, not by peer.
+/// Many peers have the same traits, so the directory stores each combination once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Traits {
     /// The protocol version it speaks.
@@ -54,7 +54,7 @@ pub(crate) struct Traits {
     pub turn_capable: bool,
     /// Whether it helps to bootstrap.
     pub bootstrap_capable: bool,
-    /// Whether it asks for its privacy.
+    /// Whether it asks for privacy.
     pub privacy_mode: bool,
     /// The network it belongs to.
     pub network_id: Option<String>,

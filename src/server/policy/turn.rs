@@ -1,4 +1,4 @@
-//! Which TURN servers may be announced, and what happens to an earlier announcement.
+//! Which TURN servers may be announced, and what a new registration does to an earlier offer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use crate::protocol::{RequestError, TurnOffer};
 use crate::server::config::AddressPolicy;
 use crate::server::model::Profile;
 
-/// Checks that others can use every address of an offer to relay.
+/// Checks that other peers can reach every address of an offer to relay.
 ///
 /// # Errors
 /// `invalid_field` for an address that is neither host nor multiaddr and, unless the policy is

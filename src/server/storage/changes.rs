@@ -11,8 +11,8 @@ pub(crate) struct Changes {
     /// The time of the transaction, in Unix milliseconds. Every lease that it grants or renews
     /// starts here.
     pub now_ms: i64,
-    /// Whether to write at all. If false, only the version of the data is checked, so that no
-    /// request is refused because of data that has changed since.
+    /// Whether to write at all. If false, only the version of the data is checked: the refusals
+    /// of the batch are valid only if no other connection has changed the data since.
     pub is_written: bool,
     /// Outages during which the process was alive, to be recorded.
     pub outages: Vec<Outage>,

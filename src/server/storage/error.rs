@@ -15,7 +15,7 @@ pub(crate) enum StorageError {
     Full(sqlx::Error),
     /// The disk accepts neither the commit nor the write that would undo it. A restart may find the
     /// commit.
-    #[error("the disk neither takes a change nor lets it be taken back: {0}")]
+    #[error("the disk accepts neither a change nor the write that would undo it: {0}")]
     Unsettled(sqlx::Error),
     /// SQLite or the file system failed.
     #[error("the database failed: {0}")]
@@ -96,7 +96,8 @@ impl StorageError {
         }
     }
 
-    /// Whether a statement names a table or column that the database does not have.
+    /// Whether SQLite rejected the statement itself, for example because it names a table or column
+    /// that the database does not have.
     pub(crate) fn is_of_statement(&self) -> bool {
         matches!(self, Self::Database(error) if code_of(error) == Some(code::ERROR))
     }

@@ -8,10 +8,10 @@ use super::lost::FileGone;
 /// The registry ends because its files were lost.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesLost {
-    /// Everything that the registry knew is in a new file.
+    /// Everything that the registry knew was saved to a new file.
     #[error(
-        "{gone}; all that was known is in {rescued}: move that file to where the database was, \
-         without any -wal and -shm beside it, and start again"
+        "{gone}; everything that was known was saved to {rescued}: move that file to where the \
+         database was, without any -wal and -shm beside it, and start again"
     )]
     Rescued {
         /// The lost file.

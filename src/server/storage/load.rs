@@ -26,8 +26,8 @@ const MAX_PARSING: usize = 8;
 /// Rows per chunk. Small enough that several chunks of the largest rows fit into memory.
 const CHUNK_ROWS: i64 = 100;
 
-/// The max key that is kept. It is half of what the table allows, so that new peers always find a
-/// free key.
+/// The maximum key that is kept. It is half of what the table allows, so that there are always free
+/// keys above it for new peers.
 const MAX_ROW_ID: i64 = 1 << 52;
 
 /// The columns, in the order of [`Row`].
@@ -303,7 +303,7 @@ fn parse(text: &str) -> Option<Vec<Result<StoredPeer, FaultyRow>>> {
     Some(rows.into_iter().map(read).collect())
 }
 
-/// Selects the last key of the chunk after the key `?1`.
+/// Selects the last key of the chunk after the key `?1`. The limit is [`CHUNK_ROWS`].
 const END_OF_CHUNK: &str = "
 (SELECT max(id) FROM (SELECT id FROM peers WHERE id > ?1 ORDER BY id LIMIT 100))";
 
@@ -358,7 +358,7 @@ pub(crate) async fn rows(
                     }
                 }
             }
-            // One row is invalid, or all together exceed SQLite's max size: read them one by one.
+            // A row is invalid, or all together exceed SQLite's max size. Read them one by one.
             Err(_) => {
                 for row_id in row_ids {
                     match read_one(connection, *row_id).await? {

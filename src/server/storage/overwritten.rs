@@ -82,7 +82,7 @@ impl Header {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct States {
     /// The lowest number that the file may have, and the last number that this process has
-    /// assigned. `None` before the first.
+    /// assigned. `None` until it has assigned one.
     given: Option<(u32, u32)>,
     seen: Option<Header>,
 }
@@ -206,14 +206,14 @@ impl Log {
             return None;
         };
         let is_same = || self.index().is_ok_and(|now| now == index);
-        match self.is_summed_up(&index) {
+        match self.has_valid_checksums(&index) {
             Ok(true) | Err(_) => None,
             Ok(false) => is_same().then_some(Fault::OtherLog),
         }
     }
 
     /// Whether each frame that is only in the log has the right checksums.
-    fn is_summed_up(&self, index: &Index) -> io::Result<bool> {
+    fn has_valid_checksums(&self, index: &Index) -> io::Result<bool> {
         let (frames, moved) = (u32_ne(index, 16), u32_ne(index, 96));
         if !is_written(index) || frames <= moved {
             return Ok(true);

@@ -1,4 +1,5 @@
-//! Moves rows that cannot be read out of the way, so that the registry works without them.
+//! Moves rows that cannot be read to the table `peers_quarantine`, so that the registry works
+//! without them.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 

@@ -1,4 +1,4 @@
-//! Creates tables again that an operator has dropped.
+//! Recreates tables that an operator has dropped.
 
 use std::collections::HashSet;
 

@@ -10,11 +10,12 @@ use super::quarantine::FaultyRow;
 use crate::protocol::{Limits, PeerId, Tier};
 use crate::server::model::TurnSession;
 
-/// The max time from now to the end of a session, in milliseconds. No tier grants a longer one.
+/// The maximum time from now to the end of a session, in milliseconds. No tier grants a longer one.
 const MAX_AHEAD_MS: i64 = 366 * 86_400_000;
 
-/// The max part of a session, in milliseconds, that may be missing from the books. The books are
-/// kept up to the last midnight; only a registry that was down for long has more to add.
+/// The maximum part of a session, in milliseconds, whose traffic may be missing from the daily
+/// traffic. A running registry counts it at each midnight; only one that was down for long has more
+/// to add.
 const MAX_UNBOOKED_MS: i64 = 10 * MAX_AHEAD_MS;
 
 /// The bounds of the columns.
@@ -112,7 +113,7 @@ fn read(row: &SqliteRow, now_ms: i64) -> Result<TurnSession, String> {
 }
 
 /// Checks that the registry could have written this session, so that no sum of its numbers
-/// overflows and no booking covers days that never were.
+/// overflows and its traffic is not spread over an absurd number of days.
 fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
     let granted_at_ms = session.granted_at_ms;
     let times = granted_at_ms..=session.expires_at_ms;
@@ -127,9 +128,9 @@ fn check(session: &TurnSession, now_ms: i64) -> Result<(), String> {
         || !times.contains(&session.rate_from_ms)
         || !times.contains(&session.booked_until_ms)
     {
-        "its times are in no order"
+        "its times are not in order"
     } else if session.expires_at_ms - session.booked_until_ms > MAX_UNBOOKED_MS {
-        "years of it are not in the books"
+        "years of its traffic are not counted"
     } else if !(1..=MAX_MBPS).contains(&session.mbps) {
         "its bandwidth is out of bounds"
     } else if !bytes

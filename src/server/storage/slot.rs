@@ -45,8 +45,8 @@ impl Slot {
         }
     }
 
-    /// Opens a new connection, which reads the log like a start does. If the log was emptied,
-    /// committed transactions are missing.
+    /// Opens a new connection, which reads the log as a start does. If the log was emptied meanwhile,
+    /// committed transactions are missing, and the database counts as lost.
     async fn connect(&mut self, real: &Path) -> Result<Handle, StorageError> {
         self.generation += 1;
         let connected = access::connect(real, self.access).await;
@@ -61,7 +61,8 @@ impl Slot {
                 let _ = connection.close().await;
                 Err(self.judge(real, error))
             }
-            // Without the row the last number is unknown. The work itself meets any other error.
+            // Without the row the last number is unknown. Any other error will also make the caller's
+            // work fail, so it is not handled here.
             _ => Ok(connection),
         }
     }

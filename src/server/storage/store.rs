@@ -95,7 +95,7 @@ impl Store {
         &self.0.path
     }
 
-    /// What the operator should know about the state of the file at the start.
+    /// Notices for the operator about the state of the file at the start.
     pub(crate) fn notices(&self) -> &[String] {
         &self.0.notices
     }

@@ -23,8 +23,8 @@ impl RegistryActor {
         let now_ms = self.clock.now_ms();
         self.enter(Phase::Planning);
         // If another program keeps writing, comparisons never end. After `MAX_RESYNC_MS` the actor
-        // cleans up without a finished comparison. This is safe, because the guard fails the transaction if the table has other rows than
-        // planned.
+        // cleans up without a finished comparison. This is safe, because the guard fails the
+        // transaction if the table has other rows than planned.
         let is_compared = match self.comparison.since_ms {
             Some(since_ms) => clock::machine_ms() - since_ms > MAX_RESYNC_MS,
             None => true,

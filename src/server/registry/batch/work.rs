@@ -29,9 +29,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Plans the batch. `directory` and `relay` must equal the tables. Expired peers that the directory
-    /// still holds as active are left to a later cleanup. Returns the relay plan,
-    /// and the mutations that exceed the maximum weight of a batch.
+    /// Plans the batch. `directory` and `relay` must equal the tables. Expired peers that the
+    /// directory still holds as active are left to a later cleanup. Returns the relay plan, and the
+    /// mutations that exceed the maximum weight of a batch.
     pub(crate) fn plan(
         &mut self,
         directory: &Directory,

@@ -160,8 +160,8 @@ impl Directory {
     }
 
     /// Returns the place in the order of leases before which a cleanup at `cutoff_ms` removes peers,
-    /// and their number: at most `max` peers of a total weight of about `max_weight`. Peers that [`expire`](Self::expire)
-    /// has not moved yet are left to a later cleanup.
+    /// and their number: at most `max` peers of a total weight of about `max_weight`. Peers that
+    /// [`expire`](Self::expire) has not moved yet are left to a later cleanup.
     pub(crate) fn cleanup_before(
         &self,
         cutoff_ms: i64,

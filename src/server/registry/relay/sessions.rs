@@ -52,8 +52,8 @@ impl Totals {
     }
 }
 
-/// The traffic of all live sessions that is not counted in the daily traffic, as a linear function of time.
-/// So the present sum takes one multiplication, however many sessions there are.
+/// The traffic of all live sessions that is not counted in the daily traffic, as a linear function
+/// of time. So the present sum takes one multiplication, however many sessions there are.
 #[derive(Debug, Default)]
 struct Meter {
     bytes_per_ms: i128,
@@ -283,7 +283,11 @@ impl Sessions {
 }
 
 /// Removes a session from the set of one peer.
-fn remove_from(sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>, peer_id: &PeerId, session_id: &str) {
+fn remove_from(
+    sets: &mut BTreeMap<PeerId, BTreeSet<Arc<str>>>,
+    peer_id: &PeerId,
+    session_id: &str,
+) {
     let Some(ids) = sets.get_mut(peer_id) else {
         return;
     };

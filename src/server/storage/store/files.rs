@@ -66,7 +66,7 @@ impl Store {
         }
     }
 
-    /// Takes no more work. Every commit so far was reported to its caller.
+    /// Refuses all further work. When this returns, the result of every commit has been reported.
     pub(crate) async fn refuse_work(&self) {
         self.0.slot.lock().await.is_closed = true;
     }

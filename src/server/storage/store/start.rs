@@ -100,7 +100,7 @@ impl Store {
             };
             let ended = sqlx::query("COMMIT").execute(&mut *connection).await;
             tolerate(
-                "keep what was set aside",
+                "commit what was set aside",
                 ended.map(drop).map_err(Into::into),
             )?;
             Ok(loaded)
@@ -140,7 +140,7 @@ pub(crate) async fn repair(
     batch: i64,
 ) -> Result<(), StorageError> {
     let clamped = load::clamp(connection, now_ms).await;
-    tolerate("bring leases from a time to come to now", clamped)?;
+    tolerate("move leases from the future to now", clamped)?;
     // Each transaction writes its number into this row.
     sqlx::query(
         "INSERT OR IGNORE INTO registry_state (id, alive_at, peer_timeout_ms, batch)
