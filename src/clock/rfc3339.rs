@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_leads_back_to_its_moment() {
+    fn a_timestamp_is_parsed_to_the_time_it_was_made_of() {
         assert_eq!(
             unix_ms(&rfc3339(1_795_468_183_007)),
             Some(1_795_468_183_007)

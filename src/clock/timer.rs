@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_wake_when_their_moment_comes_and_not_before() {
+    fn sleepers_wake_at_their_time_and_not_before() {
         let clock = ManualClock::new(1_000);
         let mut early = clock.sleep_until(2_000);
         let mut late = clock.guard_until(3_000);
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_that_has_passed_is_no_wait() {
+    fn a_time_in_the_past_does_not_wait() {
         let clock = ManualClock::new(1_000);
         assert!(is_done(&mut clock.sleep_until(1_000)));
     }
 
     #[tokio::test]
-    async fn who_waits_is_counted_by_kind_until_woken_or_dropped() {
+    async fn sleepers_are_counted_by_kind_until_woken_or_dropped() {
         let clock = ManualClock::new(0);
         let plan = clock.sleep_until(1);
         let guard = clock.guard_until(2);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_moment_in_the_past_is_no_wait_on_the_system_clock_either() {
+    async fn a_time_in_the_past_does_not_wait_on_the_system_clock_either() {
         SystemClock::start().sleep_until(0).await;
     }
 }

@@ -10,7 +10,7 @@ use super::log_lines;
 use super::registry::Started;
 use crate::clock;
 
-/// Logs what one client, and all of them together, can make the server use.
+/// Logs the limits on what one client, and all clients together, can use.
 fn announce_bounds(config: &Config) {
     let (http, sessions) = (&config.http, &config.sessions);
     info!(
@@ -41,7 +41,7 @@ fn announce_bounds(config: &Config) {
     );
 }
 
-/// Logs what the server was started with, and what it found.
+/// Logs the settings of the server, and the state that it has loaded.
 pub(crate) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: &Started) {
     let lease = &config.lease;
     let credited_secs = started
@@ -96,7 +96,7 @@ pub(crate) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: 
     }
     if started.resumed.set_back_ms > 0 {
         warn!(
-            "the wall clock was set back by {} s since the last run; leases keep what they have left",
+            "the wall clock was set back by {} s since the last run; leases keep their remaining time",
             started.resumed.set_back_ms / 1000
         );
     }

@@ -18,8 +18,8 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The clock is not set.
-    #[error("the clock says {now}, which cannot be: it must be set to a time from 2020 to 2099")]
+    /// The clock shows a time that is not plausible.
+    #[error("the clock says {now}, which is not plausible: it must be set to a time from 2020 to 2099")]
     Clock {
         /// The time that it shows.
         now: String,
@@ -38,8 +38,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether a later start may succeed although nobody changes anything: the address, the
-    /// database, the disk or the clock was not ready.
+    /// Whether a later start may succeed without a change by the operator: the address, the database,
+    /// the disk or the clock was not ready.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Listen { source, .. } => matches!(
@@ -58,7 +58,7 @@ impl StartError {
 #[error(transparent)]
 pub struct DatabaseError(DatabaseFailure);
 
-/// The errors of the storage, which name the types of its engine.
+/// The errors of the storage. They are private, because they contain types of sqlx.
 #[derive(Debug, thiserror::Error)]
 enum DatabaseFailure {
     #[error(transparent)]
@@ -76,7 +76,7 @@ impl DatabaseError {
         Self(DatabaseFailure::FilesLost(lost))
     }
 
-    /// Whether the same may succeed later although nobody changes anything.
+    /// Whether a retry may succeed without a change by the operator.
     pub fn may_pass(&self) -> bool {
         match &self.0 {
             DatabaseFailure::Storage(error) => error.may_pass(),
@@ -85,17 +85,18 @@ impl DatabaseError {
     }
 }
 
-/// Why a server that ran has failed, or did not end cleanly.
+/// Why a running server failed, or did not end cleanly.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The actor panicked; what it had acknowledged is on disk.
-    #[error("the registry's actor has stopped; start again to take up the leases")]
+    #[error("the registry's actor has stopped; start again to resume the leases")]
     ActorStopped,
-    /// The database, or a file beside it, was taken away; the message says where the data is.
+    /// The database, its write-ahead log or the log's index was lost; the message says where the data
+    /// was saved.
     #[error(transparent)]
     FilesLost(DatabaseError),
-    /// The last writes or the checkpoint failed; what was acknowledged is on disk all the same.
+    /// The last writes or the checkpoint failed. What was acknowledged is on disk.
     #[error("the database could not be closed cleanly")]
     Close,
     /// The HTTP server failed.

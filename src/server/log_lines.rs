@@ -1,7 +1,7 @@
-//! The bounds of the log: how many lines of one kind are written, and how many were dropped.
+//! The limit on log lines of one kind, and the count of lines that could not be written.
 //!
-//! Anyone may register as often as the registry can bear, and each registration is logged at info.
-//! Without a limit a stranger could fill the operator's disk.
+//! Anyone may register at any rate, and each registration is logged at info. Without a limit a
+//! stranger could fill the operator's disk.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ pub const WINDOW_MS: i64 = 10_000;
 /// The process has one log, so it has one count.
 static DROPPED_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// Counts lines that could not be written. For the code that writes the log.
+/// Counts lines that could not be written. The code that writes the log calls it.
 pub fn count_dropped(lines: u64) {
     DROPPED_LINES.fetch_add(lines, Ordering::Relaxed);
 }
@@ -28,7 +28,7 @@ pub fn dropped() -> u64 {
 
 /// Limits lines of one kind: the first ones of each window are written, the others only counted.
 ///
-/// A window begins with a line. Pure: the caller says what time it is.
+/// A window begins with a line. The caller passes the time.
 #[derive(Clone, Copy, Debug)]
 pub struct LineLimit {
     max_lines: u32,
@@ -48,7 +48,7 @@ struct Window {
 pub struct Admission {
     /// Whether the line may be written.
     pub is_admitted: bool,
-    /// Lines left out in the previous window, if it has just ended. To be reported before the line.
+    /// Lines left out in the previous window, if it has just ended. Report them before the line.
     pub left_out: Option<NonZeroU64>,
 }
 
@@ -90,7 +90,7 @@ impl LineLimit {
 
     /// Ends the window if its time is over, and returns how many lines it left out.
     ///
-    /// To be called from time to time, so that the count is reported even if no other line follows.
+    /// Call it from time to time, so that the count is reported even if no other line follows.
     pub fn end_window(&mut self, now_ms: i64) -> Option<NonZeroU64> {
         let Window {
             from_ms, left_out, ..
@@ -113,8 +113,8 @@ mod tests {
     fn send(limit: &mut LineLimit, lines: u32, now_ms: i64) -> (usize, Vec<u64>) {
         let all: Vec<_> = (0..lines).map(|_| limit.admit(now_ms)).collect();
         let admitted = all.iter().filter(|line| line.is_admitted).count();
-        let told = all.iter().filter_map(|line| line.left_out);
-        (admitted, told.map(NonZeroU64::get).collect())
+        let reported = all.iter().filter_map(|line| line.left_out);
+        (admitted, reported.map(NonZeroU64::get).collect())
     }
 
     #[test]

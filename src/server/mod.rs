@@ -1,9 +1,9 @@
 //! The registry server.
 //!
-//! `http` parses requests and writes responses, `registry` plans and remembers, `storage` keeps the
-//! tables, `policy` holds the rules, `model` and `config` are plain data. Each imports only what comes
-//! after it in this list, and `storage` and `policy` do not import each other; `run` puts them
-//! together.
+//! `http` parses requests and writes responses, `registry` plans changes and holds the state in
+//! memory, `storage` has the SQL, `policy` holds the rules, `model` and `config` are plain data. Each
+//! imports only what comes after it in this list, and of `storage` only `storage::uptime` imports
+//! `policy`. `run` puts them together.
 
 mod announcement;
 pub mod config;

@@ -1,4 +1,4 @@
-//! How far a start has come.
+//! The progress of a start.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! A running server: puts the layers together and takes them down in order.
+//! A running server: starts the layers, and stops them in order.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use super::wall_clock;
 use super::watchdog::Watchdog;
 use crate::clock::Clock;
 
-/// Connections that the system holds for us while all workers are busy.
+/// The maximum number of connections that wait to be accepted while all workers are busy.
 const BACKLOG: u32 = 1024;
 
 /// A running server.
@@ -40,11 +40,11 @@ pub struct Server {
 impl Server {
     /// Starts a server on the current actix system, and returns when it serves.
     ///
-    /// It listens from the beginning: while the database is read, every request is answered by 503
-    /// and how far that is. To drop the future ends the start.
+    /// It listens from the beginning: while the database is read, the response to every request is
+    /// 503 with the progress. Dropping the future cancels the start.
     ///
     /// # Errors
-    /// Names the setting that stands in the way.
+    /// Says what prevents the start, and names the setting.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         wall_clock::check(&*clock)?;
         let cannot_listen = |source| StartError::Listen {
@@ -75,7 +75,7 @@ impl Server {
         let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
         let handle = http.handle();
         actix::spawn(http);
-        // Last, as who reads that it listens will ask at once.
+        // Last, because whoever reads this line may send a request at once.
         announce(config, addr, &path, &started);
         Ok(Self {
             addr,
@@ -88,7 +88,8 @@ impl Server {
         })
     }
 
-    /// Where the server listens; the port is the one the system chose if the setting was 0.
+    /// The address on which the server listens. If the setting had port 0, it has the port that the
+    /// system chose.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -111,11 +112,11 @@ impl Server {
         }
     }
 
-    /// Says that it is draining, after `DRAIN_DELAY_SECS` stops accepting, finishes what is in
-    /// flight, writes what waits, and closes the database.
+    /// Reports that it is draining, waits for `DRAIN_DELAY_SECS`, stops accepting connections,
+    /// finishes the requests under way, writes what waits, and closes the database.
     pub async fn stop(self) -> Result<(), RunError> {
         self.draining.store(true, Ordering::Relaxed);
-        // Who balances load by the health has this long to learn of it.
+        // In this time load balancers learn from `/health` that the server is draining.
         tokio::time::sleep(self.drain_delay).await;
         self.http.stop(true).await;
         match self.registry.drain().await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::warn;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Minimum time between two lines that say that the file size limit is reached.
+/// The minimum time between two log lines about the file size limit.
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The signals that end a server: SIGTERM and SIGINT.

@@ -1,4 +1,4 @@
-//! The clock of the machine, as soon as it shows a plausible time.
+//! Waits until the clock of the machine shows a plausible time.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const PLAUSIBLE_MS: std::ops::Range<i64> = 1_577_836_800_000..4_102_444_800_000;
 
 /// How long a start waits for the clock to be set.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks at the clock meanwhile.
+/// The pause between two checks of the clock.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Starts a clock as soon as the machine shows a plausible time.
 ///
 /// # Errors
-/// The machine does not show one within some seconds.
+/// The machine's clock does not show one within five seconds.
 pub async fn system_clock() -> Result<SystemClock, StartError> {
     let mut waited = Duration::ZERO;
     loop {

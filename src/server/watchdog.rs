@@ -13,14 +13,15 @@ use log::{error, info};
 use super::registry::{Pulse, Stuck};
 use crate::clock;
 
-/// How often it looks.
+/// The time between two checks of the pulse.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A look that comes this late, in milliseconds, was delayed itself: the process was stopped, or the
-/// machine had no time for it. Then nothing else could run either, and only the next look counts.
+/// If more than this time has passed since the last check, in milliseconds, the check itself was
+/// delayed: the process was stopped, or the machine was overloaded. Then nothing else could run
+/// either, so the check is skipped.
 const LATE_MS: i64 = 3_000;
 
-/// How often it repeats a message, in milliseconds.
+/// The time between two log lines about a lasting problem, in milliseconds.
 const REPEAT_MS: i64 = 10_000;
 
 /// The thread; it ends when this is dropped.
@@ -42,7 +43,7 @@ impl Watchdog {
                 match watch.look(pulse.health(now_ms), now_ms) {
                     Some(Report::Stuck(stuck)) => error!("the registry is stuck: {stuck}"),
                     Some(Report::GoesOn { after_ms }) => {
-                        info!("the registry goes on after {} s", after_ms / 1000);
+                        info!("the registry makes progress again after {} s", after_ms / 1000);
                     }
                     None => {}
                 }
@@ -52,7 +53,7 @@ impl Watchdog {
         let thread = match thread.spawn(watch) {
             Ok(thread) => Some(thread),
             Err(error) => {
-                error!("cannot start the watchdog, going on without: {error}");
+                error!("cannot start the watchdog, running without it: {error}");
                 None
             }
         };
@@ -80,7 +81,8 @@ enum Report {
     GoesOn { after_ms: i64 },
 }
 
-/// What was seen before, so that a change is logged at once, and a state only now and then.
+/// The result of the checks before, so that a change is logged at once, and a lasting problem only
+/// every [`REPEAT_MS`].
 #[derive(Debug)]
 struct Watch {
     looked_ms: i64,

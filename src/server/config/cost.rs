@@ -6,7 +6,7 @@ use super::declaration::{Number, SettingGroup, Text};
 use super::reader::Reader;
 use crate::protocol::{CostMode, ModeOverride, Tier};
 
-/// More than any month costs, in US dollars.
+/// An upper bound for amounts, which serves only to catch a typing error, in US dollars.
 const MAX_USD: f64 = 1e9;
 
 const MONTHLY_BUDGET_USD: Number<f64> = Number {
@@ -62,9 +62,9 @@ const MODE_OVERRIDE: Text = Text {
     name: "MODE_OVERRIDE",
     placeholder: "MODE[@RFC3339]",
     default: None,
-    form: "normal, warning, throttle, emergency or shutdown, and if need be @ and a moment, e.g. \
+    form: "normal, warning, throttle, emergency or shutdown, optionally with @ and a time, e.g. \
            normal@2026-12-01T00:00:00Z",
-    meaning: "A mode that holds whatever the cost, until a moment if one is given",
+    meaning: "A mode that applies whatever the cost, until a time if one is given",
 };
 
 /// Settings of the relay budget.
@@ -72,7 +72,8 @@ const MODE_OVERRIDE: Text = Text {
 #[non_exhaustive]
 pub struct CostConfig {
     /// What a month may cost, in US dollars (`MONTHLY_BUDGET_USD`). The modes tighten as the
-    /// projected cost comes near it; a value that is too low refuses peers that could be paid for.
+    /// projected cost comes near it; with a value that is too low, peers are refused that
+    /// could have been relayed.
     pub monthly_budget_usd: f64,
     /// What a month costs without any traffic, in US dollars (`FIXED_MONTHLY_COST_USD`): machines,
     /// disks, addresses. If it is too low, the modes tighten too late.
@@ -87,7 +88,7 @@ pub struct CostConfig {
     /// Whether peers choose their own tier (`TRUST_CLIENT_TIER`). For closed networks only: in an
     /// open one everybody would choose premium.
     pub trust_client_tier: bool,
-    /// A mode that holds whatever the cost (`MODE_OVERRIDE`), as `MODE` or
+    /// A mode that applies whatever the cost (`MODE_OVERRIDE`), as `MODE` or
     /// `MODE@2026-12-01T00:00:00Z`.
     pub mode_override: Option<ModeOverride>,
 }
@@ -109,7 +110,8 @@ impl CostConfig {
 
 /// The ratios of projected cost to budget at which modes begin, ascending.
 ///
-/// Lower ratios save money earlier; ratios close to each other skip the steps between them.
+/// Lower ratios save money earlier. If two ratios are close to each other, the mode between them is
+/// hardly ever used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds([f64; 4]);
 

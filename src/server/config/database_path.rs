@@ -1,4 +1,4 @@
-//! The database file as its setting names it.
+//! The path of the database file, from its setting.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ impl FromStr for DatabasePath {
             .strip_prefix("sqlite://")
             .or_else(|| url.strip_prefix("sqlite:"))
             .unwrap_or_default();
-        // SQLite reads a special meaning into these; none of them is a plain file.
+        // SQLite gives these a special meaning; none of them is the path of a plain file.
         let is_special = path.starts_with(':') || path.starts_with("file:") || path.contains('?');
         if path.is_empty() || is_special {
             return Err(());

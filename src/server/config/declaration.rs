@@ -1,4 +1,4 @@
-//! What a setting is: each one is declared once, as a constant beside the field that it fills.
+//! How a setting is declared: once, as a constant in the file of the field that it fills.
 
 use std::ops::RangeInclusive;
 
@@ -20,12 +20,12 @@ pub(crate) struct Text {
     /// What the help shows in place of a value.
     pub(crate) placeholder: &'static str,
     pub(crate) default: Option<&'static str>,
-    /// What the value must be, in the words of an error message.
+    /// What the value must be, as error messages say it.
     pub(crate) form: &'static str,
     pub(crate) meaning: &'static str,
 }
 
-/// A secret, which is given itself or as the path of a file that holds it.
+/// A secret, which is given as text or as the path of a file that contains it.
 #[derive(Debug)]
 pub(crate) struct SecretText {
     pub(crate) name: &'static str,
@@ -42,7 +42,7 @@ pub struct Setting {
     pub name: &'static str,
     /// What a help text shows in place of a value, such as `ADDR:PORT`.
     pub placeholder: &'static str,
-    /// The value that holds if none is given, if there is one.
+    /// The value that is used if none is given; `None` if the setting has no default.
     pub default: Option<String>,
     /// What it is for, in one line.
     pub meaning: &'static str,
@@ -58,8 +58,8 @@ pub enum SettingGroup {
     Server,
     /// The relay budget, which can also be simulated.
     RelayBudget,
-    /// What only the operator and the TURN servers may know. No command line may have a flag for
-    /// it, since every user of the machine can read the command line of a process.
+    /// A secret of the operator and the TURN servers. No command line may have a flag for it,
+    /// since every user of the machine can read the command line of a process.
     Secret {
         /// The setting that names a file with the secret.
         file_name: &'static str,

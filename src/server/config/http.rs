@@ -39,7 +39,7 @@ const MAX_IN_FLIGHT: Number<usize> = Number {
     unit: "COUNT",
     default: 4096,
     range: 1..=MAX_COUNT,
-    meaning: "Requests in the registry at a time, beyond which it answers 503",
+    meaning: "Requests in the registry at a time; beyond it the response is 503",
 };
 
 const MAX_CONNECTIONS: Number<usize> = Number {
@@ -108,20 +108,20 @@ pub struct HttpConfig {
     /// Maximum number of peers on a page of `GET /peers` (`MAX_LISTED`). A page of 1000 takes about
     /// 400 KB before compression.
     pub max_listed: usize,
-    /// Threads that parse requests and write responses (`HTTP_WORKERS`).
+    /// The number of threads that parse requests and write responses (`HTTP_WORKERS`).
     pub workers: usize,
-    /// Requests in the registry at a time (`MAX_IN_FLIGHT`). Beyond it the response is 503
-    /// `overloaded`; a higher value lets requests wait longer instead.
+    /// Maximum number of requests in the registry at a time (`MAX_IN_FLIGHT`). Beyond it the
+    /// response is 503 `overloaded`; a higher value lets requests wait longer instead.
     pub max_in_flight: usize,
-    /// Connections at a time (`MAX_CONNECTIONS`). Each takes a file descriptor, so the limit of the
-    /// process must be higher (`LimitNOFILE` in a systemd unit).
+    /// Maximum number of connections at a time (`MAX_CONNECTIONS`). Each takes a file
+    /// descriptor, so the limit of the process must be higher (`LimitNOFILE` in a systemd unit).
     pub max_connections: usize,
-    /// Connections at a time from one address, or from one IPv6 /64
-    /// (`MAX_CONNECTIONS_PER_ADDRESS`). Loopback and private addresses are exempt, since a proxy
-    /// is most likely behind them.
+    /// Maximum number of connections at a time from one address, or from one IPv6 /64
+    /// (`MAX_CONNECTIONS_PER_ADDRESS`). Loopback and private addresses are exempt, since they most
+    /// likely belong to a proxy.
     pub max_connections_per_address: usize,
     /// Maximum size of the head of a request, in bytes (`MAX_HEAD_BYTES`). It is at most 98,304,
-    /// since actix-http keeps 128 KiB of what it cannot decode yet.
+    /// since actix-http buffers at most 128 KiB that it cannot decode yet.
     pub max_head_bytes: usize,
     /// Maximum size of a listing before compression, in bytes (`MAX_RESPONSE_BYTES`). A page ends
     /// before it would be longer; the rest is on the next page.

@@ -51,11 +51,11 @@ pub(crate) const MAX_MEMORY_MB: Number<usize> = Number {
 #[non_exhaustive]
 pub struct LeaseConfig {
     /// How long a lease lasts, in seconds of registry up-time (`PEER_TIMEOUT_SECS`). If it is too
-    /// short, nodes are dropped when their network fails for a moment; if it is too long, dead
+    /// short, nodes are dropped when their network fails briefly; if it is too long, dead
     /// nodes are listed.
     pub peer_timeout_secs: u64,
     /// How often the backup cleanup runs, in seconds (`CLEANUP_INTERVAL_SECS`). Each mutation
-    /// cleans up too, so this matters only to a registry that nobody writes to.
+    /// cleans up too, so this matters only while no client writes.
     pub cleanup_interval_secs: u64,
     /// Maximum number of peers in the registry (`MAX_PEERS`). Each takes about 1 KiB of memory and
     /// of disk.
@@ -66,8 +66,8 @@ pub struct LeaseConfig {
 }
 
 impl LeaseConfig {
-    /// How long the registry may show no sign of life before that counts as an outage, in
-    /// milliseconds: a quarter of a lease, at least as long as three signs take, and at most 5 s.
+    /// The maximum time between two signs of life, in milliseconds; a longer gap is an outage. It is
+    /// a quarter of a lease, but at least three intervals between signs of life, and at most 5 s.
     pub fn max_gap_ms(&self) -> i64 {
         (self.peer_timeout_ms() / 4).clamp(1_500, 5_000)
     }

@@ -9,7 +9,7 @@ const MIB: u64 = 1 << 20;
 const MIN_BYTES: u64 = 32 * MIB;
 const MAX_BYTES: u64 = 2048 * MIB;
 
-/// The default if nothing is known about the machine.
+/// The default if the system reports no limit.
 const UNKNOWN_BYTES: u64 = 512 * MIB;
 
 /// A quarter of the smallest of the machine's memory, the control group's limit and the process's

@@ -1,9 +1,9 @@
 //! The settings of the server: what they are, and how they are read and checked.
 //!
-//! [`Config`] has all of them, a part in a file of its own. Each setting is declared once, as a
-//! constant beside the field that it fills; the reader, to which the constants are given, checks the
-//! values and collects all faults. To add a setting, write a constant and a field, read one into the
-//! other, and add a line to `.env.example` and to the table in docs/operating.md.
+//! [`Config`] has all of them; each of its parts has a file. Each setting is declared once, as a
+//! constant in the file of the field that it fills. The reader gets these constants, checks the given
+//! values and collects all faults. To add a setting, write a constant and a field, fill the field with
+//! the reader, and add a line to `.env.example` and to the table in docs/operating.md.
 
 mod address_policy;
 mod cost;

@@ -25,7 +25,7 @@ impl std::error::Error for SettingsError {}
 /// Values by the name of their setting.
 pub(crate) type Given = BTreeMap<String, OsString>;
 
-/// Reads settings, and remembers which ones it was asked for and what is wrong with them.
+/// Reads settings, and collects their declarations and their faults.
 pub(crate) struct Reader<'g> {
     given: &'g Given,
     /// The group of the settings that are read next.
@@ -49,7 +49,7 @@ impl<'g> Reader<'g> {
         self.declared
     }
 
-    /// Ends the check.
+    /// Returns all faults, including each given name that is not a setting.
     pub(crate) fn finish(mut self) -> Result<(), SettingsError> {
         for name in self.given.keys() {
             let is_declared = self.declared.iter().any(|setting| {
@@ -71,7 +71,7 @@ impl<'g> Reader<'g> {
         })
     }
 
-    /// Says to which group the settings belong that are read next.
+    /// Sets the group of the settings that are read next.
     pub(crate) fn begin(&mut self, group: SettingGroup) {
         self.group = group;
     }
@@ -156,7 +156,7 @@ impl<'g> Reader<'g> {
         value
     }
 
-    /// A secret, given itself or in a file; `None` if there is none, or if it is wrong.
+    /// A secret, given as text or in a file; `None` if there is none, or if it is wrong.
     pub(crate) fn secret(&mut self, setting: &SecretText) -> Option<Secret> {
         let SecretText {
             name, file_name, ..
@@ -173,7 +173,7 @@ impl<'g> Reader<'g> {
             (None, None) => None,
             (Some(_), Some(_)) => {
                 self.add_fault(format!(
-                    "{name} and {file_name} must not be given both, as only one of them can hold"
+                    "{name} and {file_name} must not both be given, because only one of them can apply"
                 ));
                 None
             }
@@ -193,7 +193,7 @@ impl<'g> Reader<'g> {
     /// The text that was given, if any.
     ///
     /// # Errors
-    /// It is not UTF-8, which is noted as a fault.
+    /// The value is not UTF-8. This is added to the faults.
     fn given_text(&mut self, name: &str) -> Result<Option<String>, NotUtf8> {
         let Some(value) = self.given.get(name) else {
             return Ok(None);
@@ -208,5 +208,5 @@ impl<'g> Reader<'g> {
     }
 }
 
-/// A value is not text, and was noted as a fault.
+/// A value is not UTF-8, and was added to the faults.
 struct NotUtf8;

@@ -1,6 +1,6 @@
-//! What only the operator and the TURN servers may know.
+//! The secrets, which only the operator and the TURN servers may know.
 //!
-//! There are no flags for these, since every user of the machine can read the command line of a
+//! There are no flags for them, since every user of the machine can read the command line of a
 //! process. They are given as text, or in a file that a setting names.
 
 use super::declaration::SecretText;
@@ -25,7 +25,8 @@ const MIN_TOKEN_CHARS: usize = 16;
 /// The secrets of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// Shared with TURN servers. The first one signs; the others are being replaced.
+    /// Shared with TURN servers. The first one signs; the others are accepted by TURN servers while
+    /// it replaces them.
     pub(crate) turn: Vec<Secret>,
     pub(crate) admin_token: Option<Secret>,
 }
@@ -33,7 +34,7 @@ pub(crate) struct Secrets {
 impl Secrets {
     pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let turn = settings.secret(&TURN_SHARED_SECRET);
-        // Blanks around a token could not be sent in a header.
+        // A header cannot carry blanks at the ends of a token.
         let token = settings
             .secret(&ADMIN_TOKEN)
             .and_then(|token| token.trimmed());

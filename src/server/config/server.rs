@@ -45,8 +45,8 @@ const ADDRESS_POLICY: Text = Text {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen (`LISTEN_ADDR`). A wildcard address serves the whole network without TLS;
-    /// port 0 lets the system choose.
+    /// Where to listen (`LISTEN_ADDR`). A wildcard address makes the server reachable from the whole
+    /// network, without TLS. With port 0 the system chooses the port.
     pub listen_addr: SocketAddr,
     /// The database file (`DATABASE_URL`, as `sqlite://<path>`).
     pub database_path: PathBuf,
@@ -67,8 +67,8 @@ pub struct Config {
     /// The relay budget.
     pub cost: CostConfig,
     /// Secrets shared with TURN servers (`TURN_SHARED_SECRET`, comma-separated, or a file named by
-    /// `TURN_SHARED_SECRET_FILE`). The first one signs credentials; there is more than one while
-    /// they are being changed.
+    /// `TURN_SHARED_SECRET_FILE`). The first one signs credentials; the others are
+    /// still accepted by TURN servers while a secret is being changed.
     pub turn_secrets: Vec<Secret>,
     /// The token of the admin paths, which do not exist without it (`ADMIN_TOKEN` or a file named
     /// by `ADMIN_TOKEN_FILE`). It has at least 16 characters that are not all the same.
@@ -92,7 +92,7 @@ impl Config {
         config
     }
 
-    /// Reads all settings, in the order in which the help lists them.
+    /// Reads all settings, in the order in which the help text lists them.
     pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen_addr = settings.parse(&LISTEN_ADDR).unwrap_or(nowhere);
@@ -129,7 +129,8 @@ impl Config {
     }
 }
 
-/// Holds the heartbeat interval to half the timeout. A number that is wrong by itself is 0 here.
+/// Checks that the heartbeat interval is at most half the timeout. A number that was found wrong
+/// before is 0 here, and is not checked again.
 fn check_interval(settings: &mut Reader<'_>, interval_secs: u64, timeout_secs: u64) {
     // A timeout of one second, the minimum, has no half in whole seconds.
     let max_secs = (timeout_secs / 2).max(1);

@@ -43,7 +43,7 @@ impl Settings {
         self.read(Config::read)
     }
 
-    /// Checks the settings of the relay budget, where no others are given.
+    /// Checks the settings of the relay budget. Any other setting that is given is an error.
     ///
     /// # Errors
     /// Names each setting that is wrong, with its value and what it must be.

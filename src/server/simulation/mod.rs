@@ -1,4 +1,4 @@
-//! A month of relaying, played through with the policy that decides for real.
+//! Simulates a month of relaying with the policy that a registry uses.
 //!
 //! An operator can try a budget before using it. Sessions arrive evenly over the day and all have
 //! tried a direct connection; each belongs to a peer of its own, so that limits per peer and the
@@ -11,7 +11,7 @@ use crate::server::model::CostState;
 use crate::server::policy::allocation::{self, Ask, Grant, Standing};
 use crate::server::policy::cost::{self, DAY_MS, Month};
 
-/// How often sessions arrive, end and are renewed.
+/// The length of a step, in milliseconds. Sessions arrive, end and are renewed once per step.
 const STEP_MS: i64 = 5 * 60_000;
 const STEPS_PER_DAY: u32 = (DAY_MS / STEP_MS) as u32;
 
@@ -22,7 +22,7 @@ const HEARTBEATS_PER_DAY: f64 = 720.0;
 /// Bytes that one Mbit/s moves in a step.
 const BYTES_PER_MBPS_STEP: f64 = 125_000.0 * STEP_MS as f64 / 1000.0;
 
-/// What is asked of the registry, day after day.
+/// The requests of each day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
     /// Registered peers.
@@ -33,7 +33,7 @@ pub struct Load {
     pub mbps: u32,
     /// How long each is needed, in minutes.
     pub minutes: u32,
-    /// The part of each tier in the sessions, in the order of [`Tier::ALL`].
+    /// The share of each tier in the sessions, as relative parts in the order of [`Tier::ALL`].
     pub tier_parts: [u32; 4],
 }
 
@@ -54,12 +54,13 @@ pub struct Day {
     pub refused: [u32; 4],
 }
 
-/// A session that goes on.
+/// A live session.
 struct Session {
     tier: Tier,
     mbps: u32,
-    /// Steps until it needs to be renewed, and until it is done.
+    /// Steps until the grant ends.
     granted_steps: u32,
+    /// Steps for which its peer still needs it.
     needed_steps: u32,
 }
 
@@ -77,7 +78,7 @@ struct Simulation<'c> {
     due: [f64; 4],
 }
 
-/// Plays the month that contains `now_ms` from its first day to its last.
+/// Simulates all days of the month that contains `now_ms`.
 pub fn simulate(config: &CostConfig, load: &Load, now_ms: i64) -> Vec<Day> {
     let month = Month::of(now_ms);
     let mut simulation = Simulation {

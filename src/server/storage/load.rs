@@ -26,8 +26,8 @@ const MAX_PARSING: usize = 8;
 /// Rows per chunk. Small enough that several chunks of the largest rows fit into memory.
 const CHUNK_ROWS: i64 = 100;
 
-/// The maximum key that is kept. It is half of what the table allows, so that there are always free
-/// keys above it for new peers.
+/// The maximum key of a row that is loaded, half of what the table allows. A row with a higher key,
+/// which only an operator can write, is set aside.
 const MAX_ROW_ID: i64 = 1 << 52;
 
 /// The columns, in the order of [`Row`].
