@@ -6,7 +6,7 @@ use strum::{Display, EnumString};
 #[derive(Clone, Copy, Debug, Display, EnumString, PartialEq, Eq)]
 #[strum(serialize_all = "kebab-case")]
 pub enum AddressPolicy {
-    /// Only multiaddrs under the peer's own crypto-IPv6; nothing that tells where the peer is.
+    /// Only multiaddrs under the peer's own crypto-IPv6; nothing that reveals where the peer is.
     CryptoIpv6,
     /// Any printable text without blanks.
     Any,

@@ -61,7 +61,7 @@ pub struct LeaseConfig {
     /// of disk.
     pub max_peers: usize,
     /// Maximum memory that all peers together may take, in bytes (`MAX_MEMORY_MB`). Beyond it new
-    /// peers are refused with `registry_full`; renewals go on.
+    /// peers are refused with `registry_full`; leases can still be renewed.
     pub max_memory_bytes: usize,
 }
 

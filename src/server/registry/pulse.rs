@@ -52,7 +52,7 @@ pub(crate) enum Stuck {
         /// The age of its last turn.
         silent_for: Duration,
     },
-    /// A transaction has not ended for this long.
+    /// A transaction, or a read of the table, has not ended for this long.
     Commit {
         /// The age of the transaction.
         running_for: Duration,
@@ -91,8 +91,8 @@ impl Pulse {
         }
     }
 
-    /// Records that the actor begins an activity. The caller enters [`Phase::Waiting`] when it has
-    /// ended.
+    /// Records that the actor begins an activity. When the activity has ended, the caller enters
+    /// [`Phase::Waiting`].
     pub(crate) fn enter(&self, phase: Phase, now_ms: i64) {
         // The time is stored first: a reader between the two stores computes a duration that is too
         // short rather than too long, and so reports no false alarm.
@@ -105,12 +105,12 @@ impl Pulse {
         self.turned_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Records that a transaction begins.
+    /// Records that a transaction, or a read of the table, begins.
     pub(crate) fn begin_commit(&self, now_ms: i64) {
         self.commit_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Records that the transaction has ended, whether it succeeded or failed.
+    /// Records that it has ended, whether it succeeded or failed.
     pub(crate) fn end_commit(&self) {
         self.commit_since_ms.store(NO_COMMIT, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! Makes the directory equal to a table that an operator has changed, or that was unavailable,
-//! while the registry goes on working.
+//! while the registry continues to work.
 //!
 //! The registry does not know which rows were changed. So it compares all rows with the directory,
-//! one slice at a time, and writes batches in between. Before each batch it reads the rows of the
+//! a few at a time, and writes batches in between. Before each batch it reads the rows of the
 //! batch's peers, so that the directory is right for every peer that the batch uses. Cleanups wait
 //! until all rows have been compared, because a cleanup depends on every peer.
 

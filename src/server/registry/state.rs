@@ -108,7 +108,7 @@ pub(crate) struct State {
     /// When the transaction under way began.
     write_begun: Option<Sign>,
     sign_of_life: Sign,
-    /// The mode before the last change, if the change was not logged yet.
+    /// The mode before the changes that were not logged yet, if there are any.
     mode_before: Option<CostMode>,
     /// Outages during the life of the process that were not logged yet.
     unlogged_outages: Vec<Outage>,

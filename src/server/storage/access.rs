@@ -26,7 +26,7 @@ pub(crate) const CHECKPOINT_PAGES: &str = "8000";
 /// costs in memory.
 const PAGE_CACHE: &str = "-8192";
 
-/// The max number of results in the queue between SQLite's thread and ours. A result of a load
+/// The maximum number of results in the queue between SQLite's thread and ours. A result of a load
 /// holds a hundred rows.
 const WAITING_RESULTS: usize = 4;
 

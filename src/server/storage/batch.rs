@@ -24,7 +24,7 @@ SELECT json_extract('{}', 'the database was changed from outside')
 FROM pragma_data_version WHERE data_version <> ?;";
 
 /// The part of a guard's error message that marks it as a guard's.
-const NOT_AS_PLANNED: &str = ", not as many as planned";
+const NOT_AS_PLANNED: &str = ", not the planned number";
 
 /// Writes `changes` in one transaction, with the number `batch`.
 ///

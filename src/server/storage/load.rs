@@ -20,7 +20,7 @@ use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{EARLIEST_MS, Profile, StoredPeer};
 use crate::server::progress::Progress;
 
-/// The max number of chunks being parsed at a time.
+/// The maximum number of chunks being parsed at a time.
 const MAX_PARSING: usize = 8;
 
 /// Rows per chunk. Small enough that several chunks of the largest rows fit into memory.

@@ -16,7 +16,7 @@ use super::store::Opened;
 /// The first SQLite version in which resetting the write-ahead log cannot lose a commit.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// The max size, in bytes, of a database that is rewritten so that it can shrink. The rewrite takes
+/// The maximum size, in bytes, of a database that is rewritten so that it can shrink. The rewrite takes
 /// about a second; a larger database stays as it is.
 const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 

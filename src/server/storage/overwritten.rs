@@ -24,7 +24,7 @@ const HEADER_BYTES: usize = 100;
 /// A random first number is at most this, so that the max (2^31 - 1) is never reached.
 const MAX_FIRST_NUMBER: u32 = 1 << 30;
 
-/// The max number found in a file from which this process continues counting.
+/// The maximum number found in a file from which this process continues counting.
 const MAX_FOUND_NUMBER: u32 = 0x7f00_0000;
 
 /// How a file differs from what SQLite wrote.

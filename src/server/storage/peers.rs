@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use super::StorageError;
 use crate::server::model::StoredPeer;
 
-/// The max number of rows that one transaction removes.
+/// The maximum number of rows that one transaction removes.
 pub(crate) const SLICE_ROWS: i64 = 2000;
 
 /// Removes the peers last seen before the cutoff, in several transactions so that none is long.
@@ -53,7 +53,7 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// The max key below `below`; 0 if there is none.
+/// The maximum key below `below`; 0 if there is none.
 pub(crate) async fn max_row_id(
     connection: &mut SqliteConnection,
     below: i64,

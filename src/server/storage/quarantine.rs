@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::StorageError;
 
-/// The max number of rows kept in the quarantine.
+/// The maximum number of rows kept in the quarantine.
 const MAX_ROWS: i64 = 10_000;
 
 /// A row that could not be read.

@@ -15,7 +15,7 @@ use super::{StorageError, batch, uptime};
 use crate::clock::rfc3339;
 use crate::server::model::StoredPeer;
 
-/// The max number of rescue files with the same time stamp. No rescue overwrites another.
+/// The maximum number of rescue files with the same time stamp. No rescue overwrites another.
 const MAX_RESCUES: u32 = 100;
 
 /// What the registry knows and writes to the new file.

@@ -281,7 +281,7 @@ impl Exchange {
             }
         });
         let is_large = bytes.is_none_or(|bytes| bytes > LARGE_MESSAGE_BYTES);
-        // A stream may go on for any time, so it has no deadline.
+        // A stream may last for any time, so it has no deadline.
         let deadline = bytes.map(|_| now + shared.response_timeout);
         let before = shared.response.get();
         // A response before this one may still be in the socket. Its deadline comes first.

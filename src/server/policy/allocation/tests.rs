@@ -15,7 +15,7 @@ fn decide_in(mode: CostMode, ask: Ask, standing: Standing) -> Result<Grant, Refu
     decide(ask, standing, mode, &TierTable::default())
 }
 
-/// Others hold so much that no share stands in the way.
+/// Others hold so much that no share limits the peer.
 const BUSY: Standing = Standing {
     own_sessions: 0,
     own_mbps: 0,

@@ -155,7 +155,7 @@ proptest! {
         prop_assert!(next(less) <= next(less + more));
     }
 
-    /// A ratio that trembles by less than the hysteresis changes the mode once at most.
+    /// A ratio that varies by less than the hysteresis changes the mode at most once.
     #[test]
     fn a_trembling_ratio_does_not_make_the_mode_flap(
         base in 0.0..1.2f64, trembles in prop::collection::vec(0.0..0.0199f64, 1..50),

@@ -1,4 +1,4 @@
-//! How the actor compares the table with the directory while it goes on writing.
+//! How the actor compares the table with the directory while it continues to write.
 
 use actix::{AsyncContext, Context, Handler, Message};
 

@@ -59,7 +59,7 @@ impl Filling {
         }
     }
 
-    /// The min memory that the peers will take with all sets that list them, in bytes.
+    /// The minimum memory that the peers will take with all sets that list them, in bytes.
     fn min_bytes(&self) -> usize {
         let listed = peer_set::min_bytes_of(self.directory.active.len());
         self.directory.bytes() + self.min_store_bytes + listed

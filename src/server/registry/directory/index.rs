@@ -42,7 +42,7 @@ impl Index {
             + self.traits.bytes()
     }
 
-    /// The max memory of one more peer for one of its stores, in bytes.
+    /// The maximum memory of one more peer for one of its stores, in bytes.
     pub(crate) fn max_bytes_of_store(&self, store: &str) -> usize {
         match self.stores.find(store) {
             Some(_) => SHARED_STORE_BYTES,

@@ -11,7 +11,7 @@ impl Directory {
         self.peer_bytes + self.capabilities.bytes() + self.index.bytes()
     }
 
-    /// The max memory of a peer that announces `profile`, without what it shares with other peers,
+    /// The maximum memory of a peer that announces `profile`, without what it shares with other peers,
     /// in bytes.
     pub(crate) fn max_bytes_of(&self, peer_id: &str, profile: &Profile) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
