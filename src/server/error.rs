@@ -19,7 +19,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The clock shows a time that is not plausible.
-    #[error("the clock says {now}, which is not plausible: it must be set to a time from 2020 to 2099")]
+    #[error("the clock says {now}, which is implausible: set it to a time from 2020 to 2099")]
     Clock {
         /// The time that it shows.
         now: String,

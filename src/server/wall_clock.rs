@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock, rfc3339};
 const PLAUSIBLE_MS: std::ops::Range<i64> = 1_577_836_800_000..4_102_444_800_000;
 
 /// How long a start waits for the clock to be set.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The pause between two checks of the clock.
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -25,7 +25,7 @@ pub async fn system_clock() -> Result<SystemClock, StartError> {
     loop {
         let clock = SystemClock::start();
         match check(&clock) {
-            Err(error) if waited >= PATIENCE => return Err(error),
+            Err(error) if waited >= MAX_WAIT => return Err(error),
             Err(error) if waited.is_zero() => warn!("{error}; waiting for it to be set"),
             Err(_) => {}
             Ok(()) => return Ok(clock),

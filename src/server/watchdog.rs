@@ -14,7 +14,7 @@ use super::registry::{Pulse, Stuck};
 use crate::clock;
 
 /// The time between two checks of the pulse.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// If more than this time has passed since the last check, in milliseconds, the check itself was
 /// delayed: the process was stopped, or the machine was overloaded. Then nothing else could run
@@ -38,7 +38,7 @@ impl Watchdog {
         let (stop, stopped) = mpsc::channel::<()>();
         let watch = move || {
             let mut watch = Watch::new(clock::machine_ms());
-            while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let now_ms = clock::machine_ms();
                 match watch.look(pulse.health(now_ms), now_ms) {
                     Some(Report::Stuck(stuck)) => error!("the registry is stuck: {stuck}"),

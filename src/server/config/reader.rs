@@ -173,7 +173,7 @@ impl<'g> Reader<'g> {
             (None, None) => None,
             (Some(_), Some(_)) => {
                 self.add_fault(format!(
-                    "{name} and {file_name} must not both be given, because only one of them can apply"
+                    "{name} and {file_name} must not both be given: only one of them can apply"
                 ));
                 None
             }

@@ -18,14 +18,14 @@ use crate::clock::Clock;
 use crate::server::policy::cost::ModeLimits;
 
 /// How long the status waits for the lock before it reports that the registry is stuck.
-const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts of the status to get the lock.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long the status waits for a transaction to end before it shows the sessions as of the
 /// beginning of that transaction. Most transactions take less than a tenth of this.
-const RELAY_PATIENCE: Duration = Duration::from_millis(100);
+const RELAY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The pause between two steps in which a reader brings the state up to date.
 const ADVANCE_PAUSE: Duration = Duration::from_millis(1);
@@ -88,16 +88,16 @@ impl View {
         self.read().directory.list_turn_servers(max, now_ms)
     }
 
-    /// Returns the status, or an error after [`STATUS_PATIENCE`], so that health checks get a
+    /// Returns the status, or an error after [`STATUS_TIMEOUT`], so that health checks get a
     /// response.
     pub(crate) async fn status(&self) -> Result<Status, RegistryError> {
-        let pauses = |patience: Duration| patience.div_duration_f64(STATUS_PAUSE) as u32;
-        for pause in 0..pauses(STATUS_PATIENCE) {
+        let pauses = |limit: Duration| limit.div_duration_f64(STATUS_PAUSE) as u32;
+        for pause in 0..pauses(STATUS_TIMEOUT) {
             // An attempt that does not block lets a health check time out even if the lock is never
             // freed.
             match self.state.try_write() {
                 Ok(state)
-                    if pause < pauses(RELAY_PATIENCE)
+                    if pause < pauses(RELAY_TIMEOUT)
                         && state.is_relay_held_back(self.clock.now_ms()) =>
                 {
                     drop(state);
