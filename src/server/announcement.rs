@@ -96,7 +96,7 @@ pub(crate) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: 
     }
     if started.resumed.set_back_ms > 0 {
         warn!(
-            "the wall clock was set back by {} s since the last run; leases keep their remaining time",
+            "the wall clock was set back by {} s since the last run; leases keep their time left",
             started.resumed.set_back_ms / 1000
         );
     }

@@ -117,8 +117,8 @@ fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
             "the peer holds {allowed_mbps} Mbit/s, the maximum for a single peer in mode {mode}"
         ),
         Refusal::TooOften { allowed } => format!(
-            "the peer was granted {allowed} new TURN sessions in the last minute, the maximum of one \
-             peer"
+            "the peer was granted {allowed} new TURN sessions in the last minute, the maximum for \
+             one peer"
         ),
         Refusal::NoTurnServer => "no TURN server has room".to_owned(),
         Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
