@@ -54,15 +54,15 @@ pub enum Event {
         /// The time between heartbeats, in milliseconds, without jitter.
         heartbeat_interval_ms: i64,
     },
-    /// The registry asks the node to wait. Sent once, until a request succeeds or fails in another
-    /// way.
+    /// The registry asks the node to wait. Not sent again until a request succeeds or fails in
+    /// another way.
     Throttled {
         /// The registry.
         registry: String,
         /// When the next request is sent.
         retry_at_ms: i64,
     },
-    /// The registry refuses the registration. Sent once, until a request succeeds or fails in
+    /// The registry refuses the registration. Not sent again until a request succeeds or fails in
     /// another way.
     Refused {
         /// The registry.
@@ -74,8 +74,8 @@ pub enum Event {
         /// When the next request is sent unless the registration is updated before.
         retry_at_ms: i64,
     },
-    /// There is no response, or one that no registry sends. Sent once, until a request succeeds or
-    /// fails in another way.
+    /// There is no response, or one that no registry sends. Not sent again until a request succeeds
+    /// or fails in another way.
     Unreachable {
         /// The registry.
         registry: String,

@@ -1,4 +1,4 @@
-//! What relaying costs, how tight the registry is with it, and what operators set.
+//! What relaying costs, how strict the registry is with it, and what operators set.
 
 use std::str::FromStr;
 
@@ -42,12 +42,12 @@ pub enum Tier {
     Basic,
     /// More than `Basic`.
     Standard,
-    /// The last to be refused when money is short.
+    /// Refused last when money is short.
     Premium,
 }
 
 impl Tier {
-    /// Every tier there is, in ascending order.
+    /// All tiers, in ascending order.
     pub const ALL: [Self; 4] = [Self::Free, Self::Basic, Self::Standard, Self::Premium];
 
     /// The tier on the wire and in settings.
@@ -61,7 +61,7 @@ impl Tier {
     }
 }
 
-/// How tight the registry is with relay capacity; in ascending order.
+/// How strict the registry is with relay capacity; in ascending order.
 #[derive(
     Clone,
     Copy,
@@ -95,7 +95,7 @@ pub enum CostMode {
 }
 
 impl CostMode {
-    /// Every mode there is, in ascending order.
+    /// All modes, in ascending order.
     pub const ALL: [Self; 5] = [
         Self::Normal,
         Self::Warning,
@@ -127,13 +127,13 @@ impl RequestBody for SetTierRequest {
     }
 }
 
-/// `PUT /admin/spend`: what the cloud's bill says, in place of what the registry computed.
+/// `PUT /admin/spend`: the true cost, from a bill, which replaces what the registry computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetSpendRequest {
     /// What the month had cost by then, in US dollars, everything included.
     pub current_spend_usd: f64,
-    /// When that was the bill, in Unix milliseconds; RFC 3339 on the wire.
+    /// The time up to which the bill counts, in Unix milliseconds; RFC 3339 on the wire.
     pub as_of: i64,
 }
 
@@ -155,7 +155,7 @@ impl RequestBody for SetSpendRequest {
 /// `PUT /admin/mode`: forces a mode for a while, or lets the budget decide again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetModeRequest {
-    /// The mode and the moment until which it holds, in Unix milliseconds; `None` ends it.
+    /// The mode to force and when it ends; `None` ends the present override.
     pub forced: Option<(CostMode, i64)>,
 }
 
@@ -179,7 +179,7 @@ impl RequestBody for SetModeRequest {
     }
 }
 
-/// A mode that is forced until a moment, as the setting `MODE_OVERRIDE` spells it: `MODE` or
+/// A mode that is forced until a time, as the setting `MODE_OVERRIDE` spells it: `MODE` or
 /// `MODE@RFC 3339`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModeOverride {
@@ -204,7 +204,7 @@ impl FromStr for ModeOverride {
     }
 }
 
-/// The response to each `PUT /admin/…`: what was set is on disk.
+/// The response to each `PUT /admin/…`: the change is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminResponse {
@@ -218,11 +218,11 @@ pub struct AdminResponse {
     pub timestamp: String,
 }
 
-/// What the month costs, as an allocation tells it; in US dollars.
+/// What the month costs, as in a response to an allocation; in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CostInfo {
-    /// The projected cost of the month over its budget.
+    /// The projected cost of the month divided by its budget.
     pub current_cost_ratio: f64,
     /// What the whole month will have cost.
     pub projected_monthly_cost: f64,
@@ -230,7 +230,7 @@ pub struct CostInfo {
     pub budget_remaining: f64,
 }
 
-/// What the month costs, as `GET /health` tells it; in US dollars.
+/// What the month costs, as in a response to `GET /health`; in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCostInfo {
@@ -254,11 +254,11 @@ pub struct CostStatsResponse {
     pub cost_metrics: CostMetrics,
     /// Live TURN sessions.
     pub session_stats: SessionStats,
-    /// How tight the registry is.
+    /// How strict the registry is.
     pub mode: ModeStats,
     /// Where the spend comes from.
     pub source: SpendSource,
-    /// Since when it is counted: the beginning of the month, or the moment of the bill. RFC 3339.
+    /// Since when it is counted: the beginning of the month, or the time of the bill. RFC 3339.
     pub since: String,
     /// Whether the bill is more than a day old; what was metered since then is added to it.
     pub is_stale: bool,
@@ -274,7 +274,7 @@ pub struct CostStatsResponse {
 pub enum SpendSource {
     /// The registry has computed all of it.
     Metered,
-    /// A bill that was fed in, and what was metered since.
+    /// A bill that the operator sent, plus what was metered since.
     Bill,
 }
 
@@ -288,13 +288,13 @@ pub struct CostMetrics {
     pub projected_monthly_spend: f64,
     /// The budget of the month.
     pub budget_limit: f64,
-    /// The projection over the budget.
+    /// The projection divided by the budget.
     pub cost_ratio: f64,
     /// When this was computed, RFC 3339.
     pub last_updated: String,
-    /// The part of the spend that traffic makes.
+    /// The part of the spend that traffic causes.
     pub data_transfer_costs: f64,
-    /// The part of the spend that is there without traffic.
+    /// The fixed part of the spend, without traffic.
     pub compute_costs: f64,
 }
 
@@ -310,15 +310,15 @@ pub struct SessionStats {
     pub by_tier: std::collections::BTreeMap<Tier, u64>,
 }
 
-/// How tight the registry is with relay capacity.
+/// How strict the registry is with relay capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModeStats {
     /// The name of the mode that holds.
     pub name: CostMode,
-    /// The mode that the budget asks for, which is another one while an operator forces a mode.
+    /// The mode that the budget asks for; may differ from `name` while an operator forces a mode.
     pub budget_mode: CostMode,
-    /// Whether it is `emergency` or beyond.
+    /// Whether the mode is `emergency` or `shutdown`.
     pub emergency: bool,
     /// Whether it is `shutdown`.
     pub shutdown: bool,
@@ -330,7 +330,7 @@ pub struct ModeStats {
     pub since: String,
 }
 
-/// What became of allocations since the process started.
+/// Allocations since the process started, by their result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationStats {

@@ -36,7 +36,7 @@ pub enum ErrorCode {
     PeerNotFound,
     /// No such path.
     NotFound,
-    /// The path exists, the method does not.
+    /// The path exists, but does not allow this method.
     MethodNotAllowed,
     /// The head or the body did not arrive in time.
     RequestTimeout,
@@ -82,7 +82,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Every code there is.
+    /// All codes.
     pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The code on the wire.
@@ -106,7 +106,7 @@ pub struct ErrorBody {
     pub field: Option<String>,
 }
 
-/// A request that breaks the contract, with all that its sender is told about it.
+/// A request that breaks the contract, with the parts of the error response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RequestError {

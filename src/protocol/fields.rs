@@ -147,10 +147,10 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// How a moment is written.
-    pub(crate) const MOMENT: &'static str = "a moment as RFC 3339, e.g. 2026-12-01T00:00:00Z";
+    /// The form of a time.
+    pub(crate) const MOMENT: &'static str = "a time as RFC 3339, e.g. 2026-12-01T00:00:00Z";
 
-    /// A moment, as Unix milliseconds.
+    /// A time, in Unix milliseconds.
     pub(crate) fn moment(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
         let Some(value) = self.take(name) else {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! The max size of each part of a request.
 
-/// The most that one request may carry; every number is a setting of the registry.
+/// The maximum of each part of a request. Every number is a setting of the registry.
 ///
 /// A registry is open to anyone, so what one peer may store is what an attacker may store a
 /// million times. The defaults leave room several times over for what nodes send today.

@@ -93,7 +93,7 @@
 //!   after 10 minutes), and SHOULD add a random time of up to the same length, or up to its heartbeat
 //!   interval if it was told to wait 10 s or more. A registry does not send 429 to a registration or
 //!   a heartbeat, but a proxy may.
-//! - After no response, or one that makes no sense, a node SHOULD wait a random time from 0 to a bound:
+//! - After no response, or one that no registry sends, a node SHOULD wait a random time from 0 to a bound:
 //!   1 s at first, five times as much after each further failure, at most the heartbeat interval.
 //! - A node SHOULD NOT retry earlier because of something else, e.g. a changed registration.
 //!

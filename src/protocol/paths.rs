@@ -14,7 +14,7 @@ pub const TURN_SERVERS: &str = "/turn-servers";
 pub const ALLOCATE_TURN: &str = "/allocate-turn";
 /// `POST`: ends a TURN session.
 pub const RELEASE_TURN: &str = "/release-turn";
-/// `POST`: tells what TURN sessions have relayed.
+/// `POST`: reports what TURN sessions have relayed.
 pub const REPORT_TURN_USAGE: &str = "/report-turn-usage";
 /// `GET`: what the registry has counted.
 pub const STATS: &str = "/stats";

@@ -9,7 +9,8 @@ use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError, TurnOffer};
 
-/// `POST /register`: a peer announces itself, replacing all it announced before.
+/// `POST /register`: a peer announces itself and replaces everything that it announced before,
+/// except a TURN offer that it does not mention.
 ///
 /// `realAddresses` is allowed in the body and dropped unread: what is never read can never leak.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,7 +28,7 @@ pub struct RegisterRequest {
     /// The protocol version the peer speaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether the peer asks for its privacy; told to others, otherwise unused.
+    /// Whether the peer asks for privacy; shown in listings, otherwise unused.
     pub privacy_mode: bool,
     /// A JSON object of capabilities, opaque to the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,8 +126,8 @@ impl RequestBody for HeartbeatRequest {
         struct Plain<'b> {
             peer_id: &'b str,
         }
-        // Nodes send this and nothing else, by far the most often of all requests. Whatever is not
-        // quite this is read, and its faults are told, as in any other request.
+        // Most requests have exactly this form, so it has a fast path. Any other body is parsed, and
+        // its faults reported, as in every other request.
         let peer_id = match serde_json::from_slice(body) {
             Ok(Plain { peer_id }) => PeerId::parse(peer_id, "peerId", limits)?,
             Err(_) => Fields::parse(body, limits)?.peer_id()?,
@@ -161,7 +162,7 @@ pub struct HeartbeatResponse {
 }
 
 impl HeartbeatResponse {
-    /// The answer as JSON, the same as by serde, which takes four times as long.
+    /// The response as JSON, the same text as serde writes, which takes four times as long.
     pub fn to_json(&self) -> String {
         let Self {
             success,
@@ -192,7 +193,7 @@ impl HeartbeatResponse {
 pub struct PeersResponse {
     /// The peers of this page or sample.
     pub peers: Vec<ListedPeer>,
-    /// Active peers that match the query, on whatever page.
+    /// Active peers that match the query, on all pages.
     pub total: u64,
     /// Registered peers, active or not, matching or not.
     pub total_registered: u64,
@@ -206,7 +207,7 @@ pub struct PeersResponse {
     pub next_cursor: Option<String>,
 }
 
-/// A peer as `GET /peers` shows it; what the peer did not announce is null.
+/// A peer as `GET /peers` shows it. A field that the peer did not announce is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedPeer {
@@ -225,7 +226,7 @@ pub struct ListedPeer {
     pub turn_capable: bool,
     /// Whether the peer helps others to bootstrap.
     pub bootstrap_capable: bool,
-    /// Whether the peer asks for its privacy.
+    /// Whether the peer asks for privacy.
     pub privacy_mode: bool,
     /// The network the peer belongs to.
     pub network_id: Option<String>,

@@ -7,13 +7,13 @@ use super::fields::Fields;
 use super::request::RequestBody;
 use super::{CostInfo, CostMode, ErrorCode, Limits, PeerId, RequestError, Tier};
 
-/// The most sessions of one usage report; the body limit sets a bound of its own.
+/// The maximum number of sessions in one usage report. The limit on the body applies as well.
 const MAX_REPORTED_SESSIONS: usize = 1024;
 
-/// The highest count of bytes in a report: 2^53 − 1, what a JavaScript node can count to.
+/// The maximum number of bytes in a report: 2^53 − 1, up to which JavaScript counts exactly.
 const MAX_BYTES: i64 = (1 << 53) - 1;
 
-/// The bandwidth that a peer needs if it does not say, in Mbit/s.
+/// The bandwidth of a request that names none, in Mbit/s.
 const DEFAULT_MBPS: u32 = 10;
 
 /// `POST /allocate-turn`: a registered peer asks for relay capacity.
@@ -126,7 +126,7 @@ pub struct IceServer {
     /// `<expiry in Unix seconds>:<peerId>`, if the registry signs credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// What a TURN server with the same secret accepts for this name.
+    /// The password that a TURN server with the same secret accepts for this user name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
@@ -190,7 +190,7 @@ impl RequestBody for ReleaseTurnRequest {
     }
 }
 
-/// The response to `POST /release-turn`: the session's place is free.
+/// The response to `POST /release-turn`: the end of the session is on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseTurnResponse {

@@ -22,7 +22,7 @@ pub struct StatsResponse {
     pub registrations: u64,
     /// Heartbeats accepted.
     pub heartbeats: u64,
-    /// Heartbeats answered by `peer_not_found`.
+    /// Heartbeats refused with `peer_not_found`.
     pub heartbeats_refused: u64,
     /// Cleanups run, whether they removed a peer or not.
     pub cleanups: u64,

@@ -1,7 +1,7 @@
 //! Which texts are safe to show.
 //!
-//! People read in terminals, logs and web pages what peers send. An invisible character there makes
-//! two texts look the same, or reverses the text next to it.
+//! Text from peers is shown to people in terminals, logs and web pages. There, an invisible character
+//! can make two texts look the same, or reverse the text next to it.
 
 /// Whether every character of `text` is visible: no control, format or other invisible characters.
 ///

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError};
 
-/// Sessions at a time of a TURN server that does not say.
+/// Sessions at a time on a TURN server whose offer does not say.
 const DEFAULT_TURN_CAPACITY: u32 = 10;
 
 /// What a peer offers as a TURN server.

@@ -1,4 +1,4 @@
-//! Decides what was observed means for the node.
+//! Decides what the observations mean for the node.
 //!
 //! Pure: every observation is a parameter.
 
@@ -82,8 +82,8 @@ pub(crate) fn judge_clocks(requested_ms: i64, received_ms: i64, registry_ms: i64
 /// Judges the node's entry in a listing of `now_ms` (Unix milliseconds) by the registry's clock, and
 /// compares it with what the node announces.
 ///
-/// A lease is nearly out when half of it is over: a healthy node has sent two heartbeats by then. A
-/// listing does not say how long leases last, so `lease_secs` is a parameter.
+/// A lease is nearly over when less than half of it is left: a healthy node has sent two heartbeats
+/// by then. A listing does not say how long leases last, so `lease_secs` is a parameter.
 pub(crate) fn judge_listing(
     listed: Option<&ListedPeer>,
     now_ms: i64,

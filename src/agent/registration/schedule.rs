@@ -189,7 +189,8 @@ impl Schedule {
         }
     }
 
-    /// Registers again: at once the first time, after a pause if the registry keeps losing the peer.
+    /// Plans to register again: at once the first time, then after growing pauses while the registry
+    /// keeps losing the peer.
     fn lost(&mut self, now_ms: i64, rng: &mut impl Rng) -> Notice {
         self.cause = Some(Cause::Loss);
         self.lease_until_ms = None;

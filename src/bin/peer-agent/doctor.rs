@@ -13,8 +13,8 @@ use crate::settings::{Faults, KeySettings, RegistrySettings, given};
 ///
 /// Checks each registry from this node: its name, the connection, TLS, whether it is a
 /// peer-registry, the clocks, and how the node is listed there. This changes nothing: no node is
-/// registered and no lease is renewed. A listing does not say how long leases last: a lease counts
-/// as nearly out when less than half of --lease-secs is left.
+/// registered and no lease is renewed. A listing does not say how long leases last, so a lease
+/// counts as nearly over when less than half of --lease-secs is left.
 ///
 /// Whether the registry accepts the node's addresses shows only when they are registered, which
 /// --register does. Without it, give the settings of `run` (--port and so on) to compare them with

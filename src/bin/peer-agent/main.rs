@@ -162,7 +162,7 @@ fn unknown_names(path: &Path) -> dotenvy::Result<Vec<String>> {
 fn set_up_logger() -> anyhow::Result<Backlog> {
     let levels = log_levels::from_environment()?;
     let (stderr, _) = LineWriter::start("stderr", io::stderr(), |count| {
-        format!("{count} lines of the log are missed\n").into_bytes()
+        format!("dropped {count} log lines, since they could not be written in time\n").into_bytes()
     })
     .context("cannot start")?;
     let backlog = stderr.backlog();

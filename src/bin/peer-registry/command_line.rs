@@ -24,21 +24,21 @@ pub(crate) struct CommandLine {
     pub(crate) command: Option<Command>,
 }
 
-/// What the program can do instead of serving.
+/// What the command can do instead of serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Plays a month of relaying day by day, with the policy that decides for real
+    /// Simulates a month of relaying day by day, with the policy of the server
     SimulateCost(SimulateCost),
 }
 
-/// A load, and the budget to try it against.
+/// A load, and the budget to try it with.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateCost {
     /// Registered peers
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub(crate) peers: u32,
 
-    /// TURN sessions that are asked for in a day
+    /// TURN sessions requested per day
     #[arg(long, value_name = "COUNT", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) sessions_per_day: u32,
@@ -53,7 +53,7 @@ pub(crate) struct SimulateCost {
           value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub(crate) minutes: u32,
 
-    /// The parts of the tiers in the sessions
+    /// How the sessions are divided among the tiers
     #[arg(long, value_name = "TIER=PARTS,...", value_parser = parse_tier_parts,
           default_value = "free=70,basic=15,standard=10,premium=5")]
     pub(crate) tiers: TierParts,

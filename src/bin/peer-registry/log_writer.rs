@@ -1,5 +1,4 @@
-//! Writes log lines on a thread of its own, so that a reader of the log that stops reading holds up
-//! nothing.
+//! Writes log lines on a thread of its own, so that no other thread waits when the log is not read.
 //!
 //! Lines wait in a queue that is bounded in bytes. A line that finds no room is dropped and counted,
 //! and so is one that cannot be written (a closed pipe, a full disk). As soon as lines can be
@@ -79,7 +78,7 @@ impl LogWriter {
         let queue = Arc::new(Queue::default());
         let writer = Arc::clone(&queue);
         let thread = thread::Builder::new().name("log".to_owned());
-        // Never joined: it may be stuck in a write for ever.
+        // Never joined: a write may block forever.
         thread.spawn(move || writer.write_to(out, notes))?;
         Ok(Self { queue })
     }
@@ -251,7 +250,7 @@ fn cut(line: &[u8]) -> Vec<u8> {
         return line.to_vec();
     }
     let mut end = MAX_LINE_BYTES - MARK.len();
-    // Not inside a character: the next byte must begin one.
+    // Cut between characters only: the next byte must begin one.
     while end > 0 && line[end] & 0b1100_0000 == 0b1000_0000 {
         end -= 1;
     }

@@ -23,7 +23,7 @@ use crate::log_writer::{self, LogWriter};
 /// Maximum time that the end of the process waits for lines that are not written yet.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// Maximum number of libraries whose lines are counted; fewer than that log anything.
+/// Maximum number of crates whose lines are counted. Fewer crates log anything at all.
 const MAX_SOURCES: usize = 64;
 
 static WRITER: OnceLock<LogWriter> = OnceLock::new();

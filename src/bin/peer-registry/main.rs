@@ -32,9 +32,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const SUCCEEDED: i32 = 0;
 /// The registry ran and failed.
 const FAILED: i32 = 1;
-/// The registry was told to do something that it cannot do; a person must correct that.
+/// A setting or the database prevents a start; a person must correct it.
 const MISCONFIGURED: i32 = 2;
-/// Something that the registry needs is not ready, but may become so by itself: `EX_TEMPFAIL`.
+/// Something that the registry needs is not ready, which may pass by itself: `EX_TEMPFAIL`.
 const NOT_READY: i32 = 75;
 
 fn main() {

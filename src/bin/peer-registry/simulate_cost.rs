@@ -29,7 +29,7 @@ pub(crate) fn run(request: &SimulateCost) -> anyhow::Result<()> {
         report::print_table(&mut out, &days, config.monthly_budget_usd)
     };
     match printed {
-        // The reader has seen enough.
+        // The reader closed the pipe, e.g. `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
