@@ -15,7 +15,7 @@ const TOGETHER: usize = 32;
 /// Set in the separate process of a test that uses memory which other tests must not see.
 const ALONE: &str = "PEER_REGISTRY_TEST_ALONE";
 
-/// The memory of all peers and sessions that `/stats` or `/health` reports, in bytes.
+/// The memory of all peers and sessions that `/stats` reports, in bytes.
 async fn peer_bytes(registry: &TestRegistry) -> u64 {
     let stats = registry.stats().await.ok();
     stats["peerBytes"].as_u64().unwrap()

@@ -30,7 +30,7 @@ impl Session {
         self.accrued + 125 * self.mbps * (at_ms.min(self.end_ms) - self.rate_from_ms)
     }
 
-    /// The part of a report that counts: up to twice what was granted until then.
+    /// The part of a report that counts: up to twice what was granted so far, for at least 1 ms.
     pub fn credible(&self, bytes: i64, at_ms: i64) -> i64 {
         bytes.min(2 * self.estimate(at_ms).max(125 * self.mbps))
     }
