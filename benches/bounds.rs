@@ -158,7 +158,8 @@ fn compare_with_bare() {
 
 /// Registrations with the stores that all other peers have too, among many such peers and among
 /// fewer. Each one changes the version of its peer, so it takes the peer out of all its sets and
-/// adds it again. A set of at most 64 peers is not split, so the case with the fewest peers shows what splitting costs.
+/// adds it again. A set of at most 64 peers is not split, so the case with the fewest peers shows what
+/// splitting costs.
 fn compare_sharing() {
     let sharers = |peers: usize| {
         let folder = tempfile::tempdir().expect("a folder");
