@@ -11,7 +11,7 @@ use crate::child::{Registry, folder, is_cut_off, peer, soon};
 use crate::database;
 use crate::wire::Connection;
 
-/// Checks that everything is in the database file itself, and no log remains.
+/// Checks that everything is in the database file itself, and its log is empty.
 async fn assert_closed(folder: &Path, ids: &[&str]) {
     let log = folder.join("peers.db-wal");
     let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
