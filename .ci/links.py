@@ -21,7 +21,7 @@ def without_fences(text):
 
 def links(text):
     """The targets of all links, code left out."""
-    # A link shown as code is none.
+    # A link inside code is not a link.
     prose = CODE.sub(lambda span: "`" * len(span.group()), without_fences(text))
     return LINK.findall(prose) + REFERENCE.findall(prose)
 

@@ -1,8 +1,8 @@
 // Runs the loop of examples/node-loop.ts, compiled, against the real server:
 // node .ci/node_loop.mjs SERVER LOOP.js
 //
-// Waits for what the server logs and for what the loop is answered, never for time to pass; all of
-// it has to happen within the deadline.
+// Waits for log lines of the server, never for a fixed time; everything must happen within the
+// deadline.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -25,7 +25,7 @@ const finish = (code) => {
 process.on("uncaughtException", (error) => { console.error(error); finish(1); });
 setTimeout(() => { throw new Error("not done in time"); }, 120_000);
 
-/** Starts the server; `line` waits for its next log line with these words. */
+/** Starts the server; `line` waits for its next log line that contains `words`. */
 async function start(addr) {
   const env = { LISTEN_ADDR: addr, DATABASE_URL: `sqlite://${database}`, RUST_LOG: "debug",
     HEARTBEAT_INTERVAL_SECS: "1", PEER_TIMEOUT_SECS: "2" };
@@ -42,7 +42,7 @@ async function start(addr) {
   return { process: child, line, addr: said.match(/http:\/\/([^ ]+)/)[1] };
 }
 
-/** What the loop asked, what it was told, and when. */
+/** The requests of the loop, their responses, and the times of both. */
 const exchanges = [];
 const unwrapped = fetch;
 globalThis.fetch = async (url, options) => {

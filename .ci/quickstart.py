@@ -5,8 +5,8 @@ usage: quickstart.py README.md [FILE...]
 All files share one server and one folder, in the order given. The first command of the first file,
 `cargo run --release`, starts the server; the others run one by one, `peer-agent run` until it has
 registered. A JSON block after a command must have the same keys as what the command printed, at every
-depth; a response that is an error must be shown. Blocks of Rust and TypeScript must be the example
-files, each shown once.
+depth. A command may print an error response only if the document shows it. Blocks of Rust and
+TypeScript must be the example files, each shown once.
 """
 
 import json

@@ -1,10 +1,10 @@
-//! What a hostile client could make dear: filters, stores that many share, and leases that end
-//! together. Each row holds the dear case against the plain one.
+//! What a hostile client could make expensive: filters, stores that many peers share, and leases that
+//! end together. Each row compares the expensive case with the plain one.
 //!
-//! Filtered listings are held against unfiltered ones where each peer has a version of its own.
-//! Registrations with many stores are held against a bare server, and against the same ones among
-//! few peers. Expiry is told by the longest heartbeat beside it, because whatever holds the actor
-//! holds up heartbeats. Servers and load generator share the machine, so only ratios mean
+//! Filtered listings are compared with unfiltered ones where each peer has a different version.
+//! Registrations with many stores are compared with a bare server, and with the same ones among
+//! few peers. Expiry is measured by the longest heartbeat during it, because whatever blocks the actor
+//! delays heartbeats. Servers and load generator share the machine, so only ratios mean
 //! anything; each is the median of some rounds.
 //! `cargo bench --bench bounds -- expiry` runs the parts with `expiry` in their names.
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
@@ -35,7 +35,7 @@ const CONNECTIONS: usize = 64;
 const MANY: usize = 100_000;
 /// Store ids that peers share.
 const SHARED: usize = 1_024;
-/// Stores of a peer that is held against the bare server.
+/// Stores of each peer in the comparison with the bare server.
 const STORES: usize = 64;
 /// Peers that all have the shared stores, in the registries that are compared.
 const FEWER_SHARERS: [usize; 2] = [30, 300];
@@ -158,7 +158,8 @@ fn compare_with_bare() {
 
 /// Registrations with the stores that all other peers have too, among many such peers and among
 /// fewer. Each one changes the version of its peer, so it takes the peer out of all its sets and
-/// adds it again. A set of at most 64 peers is not split, so the fewest tell what splitting costs.
+/// adds it again. A set of at most 64 peers is not split, so the case with the fewest peers shows what
+/// splitting costs.
 fn compare_sharing() {
     let sharers = |peers: usize| {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The registry over HTTP, held against a bare actix-web server in the same process and run.
+//! The registry over HTTP, compared with a bare actix-web server in the same process and run.
 //!
 //! Both servers and the load generator share the machine, so only the ratio means anything. Each
 //! load runs on the two in turn, several times; the table shows the round with the median ratio.

@@ -1,5 +1,5 @@
-//! What the server's process takes in memory with 100,000 registered peers, by the kernel's count
-//! of its resident pages (`VmRSS` in `/proc/<pid>/status`), so Linux only.
+//! The memory of the server's process with 100,000 registered peers: the kernel's count of resident
+//! pages (`VmRSS` in `/proc/<pid>/status`), so Linux only.
 #![allow(clippy::disallowed_methods)] // the load generator measures time
 
 #[allow(dead_code)] // the other benchmark uses the rest

@@ -107,7 +107,7 @@ fn until_it_serves(addr: SocketAddr) {
     }
 }
 
-/// What is answered; nothing if the connection is refused or cut.
+/// The response; empty if the connection is refused or cut off.
 fn get(addr: SocketAddr, target: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut stream) = TcpStream::connect(addr) {

@@ -1,4 +1,4 @@
-//! The documents say what the code does.
+//! The documents match the code.
 
 use peer_registry::protocol::ErrorCode;
 
@@ -24,7 +24,7 @@ fn the_table_of_errors_has_each_code() {
 }
 
 #[test]
-fn the_table_of_errors_has_no_code_that_is_none() {
+fn the_table_of_errors_has_no_unknown_code() {
     for documented in documented_codes() {
         let is_code = ErrorCode::ALL
             .iter()

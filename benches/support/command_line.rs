@@ -1,6 +1,6 @@
 //! What the command line asks for.
 
-/// Whether the command line asks for a load: it names a part of its name, or nothing at all.
+/// Whether to run the load `name`: the command line contains a part of this name, or no name.
 pub fn is_wanted(name: &str) -> bool {
     let mut wanted = std::env::args()
         .skip(1)

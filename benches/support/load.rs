@@ -34,8 +34,8 @@ pub fn drive(
     drive_on(addr, connections, until, move |number, _| request(number))
 }
 
-/// Like [`drive`], for requests that depend on the body of the answer before on their connection,
-/// which is empty at first.
+/// Like [`drive`], for requests that depend on the body of the previous response on the same
+/// connection, which is empty at first.
 pub fn drive_on(
     addr: SocketAddr,
     connections: usize,
@@ -94,8 +94,8 @@ pub fn drive_on(
     }
 }
 
-/// The round with the median of `cheap` over `dear`, both in requests per second: how much more
-/// the dear one costs, and the two.
+/// The round with the median of `cheap` over `dear`, both in requests per second. Returns this ratio
+/// and the two rates.
 pub fn median(
     rounds: usize,
     mut dear: impl FnMut() -> Measured,

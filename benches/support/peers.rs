@@ -8,7 +8,7 @@ pub fn peer_id(number: usize) -> String {
     format!("12D3KooW{mixed:016x}{:028}", number)
 }
 
-/// A registration of the `number`-th peer that differs from those of other `rounds`.
+/// A registration of the `number`-th peer, different for each `round`.
 pub fn registration(number: usize, round: usize) -> Vec<u8> {
     let id = peer_id(number);
     let ip = format!(

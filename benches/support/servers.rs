@@ -1,4 +1,4 @@
-//! The registry, and a bare server to hold it against, each on threads of its own.
+//! The registry, and a bare server to compare it with, each on threads of its own.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};

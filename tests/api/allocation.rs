@@ -6,7 +6,7 @@ use crate::helpers::{
     ADMIN_TOKEN, START_MS, TestRegistry, ask, peer, real_clients, session_id, turn_server,
 };
 
-/// A lease that outlasts every test here, so that only sessions end.
+/// Leases outlast every test in this file, so that only sessions end.
 const PATIENT: &str = "--peer-timeout-secs=100000";
 /// Bytes of HTTP cost nothing, so that the cost is a round number.
 const FREE_EGRESS: &str = "--egress-usd-per-gb=0";
@@ -101,7 +101,7 @@ async fn what_nodes_in_the_field_send_is_granted() {
 }
 
 #[actix_web::test]
-async fn a_peer_that_says_nothing_is_taken_to_need_10_mbps() {
+async fn a_peer_that_names_no_bandwidth_is_assumed_to_need_10_mbps() {
     let registry = start(&[]).await;
     registry.set_tier("a", "standard").await.ok();
     for (asked, granted) in [
@@ -160,7 +160,7 @@ async fn each_tier_has_its_bandwidth_its_priority_and_its_sessions_per_peer() {
             assert_eq!(refusal["limit"], limit);
             assert_eq!(refusal["mode"], "normal");
         }
-        // The limits are each peer's own.
+        // Each peer has limits of its own.
         registry.allocate(&ask("b")).await.ok();
     }
 }
@@ -183,7 +183,7 @@ async fn a_peer_that_is_unknown_or_has_expired_is_told_to_register() {
                 .contains("POST /register")
         );
     }
-    // An expired peer is not revived by asking.
+    // A request for an allocation does not revive an expired peer.
     assert!(registry.listed_ids().await.is_empty());
 }
 
@@ -204,7 +204,7 @@ async fn an_allocation_renews_the_lease_and_a_refusal_does_not() {
 }
 
 #[actix_web::test]
-async fn the_least_loaded_server_for_its_capacity_is_chosen() {
+async fn the_server_with_the_lowest_load_relative_to_its_capacity_is_chosen() {
     let registry = start(&[]).await;
     registry.set_tier("a", "premium").await.ok();
     registry.register(&turn_server("small", 2)).await.ok();
@@ -289,7 +289,7 @@ async fn a_session_that_ends_by_itself_frees_its_place_to_the_millisecond() {
 }
 
 #[actix_web::test]
-async fn a_session_that_ends_before_midnight_frees_its_place_if_nobody_looks_until_after() {
+async fn a_session_that_ends_before_midnight_frees_its_place_even_if_the_next_request_comes_after_midnight() {
     let registry = start(&[]).await;
     registry.register(&turn_server("turn", 1)).await.ok();
     registry.advance_secs(22 * 3600);
@@ -323,7 +323,7 @@ async fn a_restart_forgets_no_session_and_no_load() {
 }
 
 #[actix_web::test]
-async fn a_registry_that_was_down_for_hours_takes_up_its_work_without_a_failure() {
+async fn a_registry_that_was_down_for_hours_grants_and_releases_sessions_again() {
     let mut registry = start(&[]).await;
     registry.allocate(&ask("a")).await.ok();
     registry.stop().await;
@@ -339,7 +339,7 @@ async fn a_registry_that_was_down_for_hours_takes_up_its_work_without_a_failure(
 }
 
 #[actix_web::test]
-async fn the_token_of_the_operator_makes_no_peer_premium() {
+async fn an_allocation_sent_with_the_admin_token_is_not_premium() {
     let registry = start(&[]).await;
     let request = registry
         .request(reqwest::Method::POST, "/allocate-turn")

@@ -1,4 +1,4 @@
-//! What the registry answers, and what holds of every answer of a kind.
+//! Responses, and checks that apply to every response of a kind.
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Answer {
         self.body
     }
 
-    /// The body of an error with this status and code, whose shape is checked.
+    /// The body of an error with this status and code. Checks its shape.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
@@ -54,8 +54,8 @@ impl Answer {
         self.body
     }
 
-    /// The body of an allocation refused with this status and code, whose shape is checked; its
-    /// `retryAfter` is the header's, and at most a tenth over `base_secs`.
+    /// The body of an allocation refused with this status and code. Checks its shape, and that
+    /// `retryAfter` equals the header and exceeds `base_secs` by at most a tenth.
     #[track_caller]
     pub fn not_allocated(self, status: u16, code: &str, base_secs: u64) -> Value {
         let Self { body, .. } = &self;

@@ -9,7 +9,7 @@ const INVALID: &str = "invalid_field";
 const MISSING: &str = "missing_field";
 
 #[actix_web::test]
-async fn bodies_that_are_no_json_object_are_invalid_json() {
+async fn bodies_that_are_not_json_objects_are_invalid_json() {
     let settled = Settled::start().await;
     let deep = |open: &str, close: &str| open.repeat(10_000) + &close.repeat(10_000);
     for path in POSTS {
@@ -38,7 +38,7 @@ async fn bodies_that_are_no_json_object_are_invalid_json() {
 }
 
 #[actix_web::test]
-async fn bodies_that_are_no_utf_8_are_invalid_json() {
+async fn bodies_that_are_not_utf_8_are_invalid_json() {
     let settled = Settled::start().await;
     for path in POSTS {
         for bytes in [&b"\xff"[..], b"\xc3\x28", b"\xed\xa0\x80", b"\xc0\x80"] {
@@ -159,7 +159,7 @@ async fn fields_of_the_wrong_type_are_invalid_fields() {
     settled.is_as_it_was().await;
 }
 
-/// That no string field, on any path, takes this text.
+/// Checks that every string field on every path refuses this text.
 async fn refused_in_every_string_field(settled: &Settled, text: &str) {
     for (field, value, at) in [
         ("peerId", json!(text), "peerId"),
@@ -192,8 +192,8 @@ async fn fields_over_their_limit_are_invalid_fields() {
 #[actix_web::test]
 async fn control_and_invisible_characters_are_refused_in_every_string_field() {
     let settled = Settled::start().await;
-    // The last five: a mark that turns the text around, a space without width, a line separator,
-    // a tag, a filler.
+    // The last five: a right-to-left override, a zero-width space, a line separator, a tag, and a
+    // Hangul filler.
     for hidden in [
         '\0',
         '\n',

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use crate::helpers::TestRegistry;
 use crate::settled::{JSON, POSTS, Settled};
 
-/// Sends `head`, then `part` again and again; returns the answer and the bytes sent meanwhile.
+/// Sends `head`, then `part` repeatedly until the response arrives. Returns the response and the
+/// number of bytes sent.
 async fn flood(registry: &TestRegistry, head: &str, part: &[u8]) -> (String, usize) {
     let stream = TcpStream::connect(registry.addr()).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
@@ -75,7 +76,7 @@ async fn unknown_paths_are_not_found() {
 }
 
 #[actix_web::test]
-async fn wrong_methods_are_told_the_right_ones() {
+async fn a_wrong_method_gets_405_with_the_allowed_methods() {
     let settled = Settled::start().await;
     let gets = ["/peers", "/turn-servers", "/stats", "/health"];
     for (paths, allowed) in [(&POSTS[..], "POST"), (&gets, "GET, HEAD")] {
@@ -105,7 +106,7 @@ async fn bad_query_parameters_are_invalid_fields() {
         ("limit cursor networkId turnCapable", "1&NAME=1"),
     ] {
         for name in names.split(' ') {
-            // The first of the values is the empty one.
+            // The first value is the empty string.
             for value in values.split(' ') {
                 refused_query(&settled, name, &value.replace("NAME", name)).await;
             }

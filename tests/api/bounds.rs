@@ -1,10 +1,10 @@
-//! Whatever one stranger sends, memory, tables, answers and the time of each step stay bounded.
+//! Whatever one client sends, memory, tables, responses and the time of each step stay bounded.
 
 use serde_json::{Value, json};
 
 use crate::helpers::{TestRegistry, ask, in_order, peer, turn_server};
 
-/// A peer with stores of its own.
+/// A peer with this number of stores that no other peer has.
 fn peer_with_stores(id: &str, stores: usize) -> Value {
     let mut body = peer(id);
     body["stores"] = (0..stores).map(|number| format!("{id}-{number}")).collect();
@@ -32,7 +32,7 @@ async fn new_peers_are_refused_over_the_memory_budget_and_renewals_go_on() {
     for number in 0..taken {
         registry.heartbeat(&format!("p{number:05}")).await.ok();
     }
-    // Announced again, or less than before, is taken; more is not.
+    // A registered peer may announce the same or less, but not more.
     registry.register(&body_of("p00007")).await.ok();
     let mut larger = peer("p00008");
     larger["stores"] = (0..900)
@@ -41,7 +41,7 @@ async fn new_peers_are_refused_over_the_memory_budget_and_renewals_go_on() {
     let larger = registry.register(&larger).await;
     larger.refused(503, "registry_full");
     assert_eq!(registry.listed_ids().await.len(), taken);
-    // Who leaves makes room.
+    // A peer that leaves makes room.
     registry.advance_ms(600_001);
     assert_eq!(fill(&registry, body_of).await, taken);
 }
@@ -75,11 +75,12 @@ async fn stores_that_peers_share_are_kept_once() {
 }
 
 #[actix_web::test]
-async fn many_rows_from_outside_are_followed_bit_by_bit_while_heartbeats_go_on() {
+async fn many_rows_changed_from_outside_are_read_in_steps_while_heartbeats_continue() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.add_rows(5_000).await;
-    // Whoever asks is known at once, whatever else is still to be compared.
+    // A peer from an added row is known at its first request, even if the comparison has not
+    // reached its row.
     registry.heartbeat("row-4999").await.ok();
     registry.wait_for_peers("a", 5_001).await;
     assert_eq!(registry.listed_ids().await.len(), 5_001);
@@ -99,7 +100,7 @@ async fn many_rows_from_outside_are_followed_bit_by_bit_while_heartbeats_go_on()
 }
 
 #[actix_web::test]
-async fn thousands_that_run_out_together_are_removed_bit_by_bit_and_listed_no_more() {
+async fn thousands_of_peers_that_expire_together_are_removed_in_steps_and_not_listed() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.add_rows(5_000).await;
@@ -205,7 +206,7 @@ async fn ended_sessions_of_all_peers_together_are_bounded() {
 }
 
 #[actix_web::test]
-async fn a_limit_of_sessions_above_those_that_are_kept_limits_nothing() {
+async fn an_allocation_limit_above_the_number_of_kept_sessions_refuses_no_allocation() {
     let registry = TestRegistry::start_with(&[
         "--max-allocations-per-minute=20",
         "--max-ended-sessions-per-peer=8",

@@ -29,7 +29,7 @@ fn asks_for(method: &str) -> [(&'static str, &str); 2] {
 }
 
 #[actix_web::test]
-async fn no_response_is_sniffed_for_another_type() {
+async fn every_response_forbids_content_type_sniffing() {
     let registry = TestRegistry::start_with_operator(&[]).await;
     registry.register(&peer("a")).await.ok();
     for target in [
@@ -74,7 +74,7 @@ async fn a_page_of_another_site_does_not_write_to_a_registry_on_localhost() {
 }
 
 #[actix_web::test]
-async fn whatever_is_no_foreign_write_goes_on() {
+async fn requests_other_than_writes_from_foreign_pages_are_allowed() {
     let registry = TestRegistry::start().await;
     for headers in [
         &[][..],
@@ -95,7 +95,7 @@ async fn whatever_is_no_foreign_write_goes_on() {
 }
 
 #[actix_web::test]
-async fn admin_paths_are_not_for_web_pages() {
+async fn admin_paths_refuse_web_pages() {
     let registry = TestRegistry::start_with_operator(&[]).await;
     let host = ("host", "registry.example.org");
     for target in [

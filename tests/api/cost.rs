@@ -1,4 +1,4 @@
-//! What the month costs: how it is reckoned, kept, told and corrected.
+//! The cost of the month: how it is computed, stored, reported and corrected.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 use crate::helpers::{TestRegistry, ask, peer, session_id, turn_server};
 
 const PATIENT: &str = "--peer-timeout-secs=10000000";
-/// A budget that stands in nobody's way.
+/// A budget so large that it refuses nothing.
 const RICH: &str = "--monthly-budget-usd=1000000000";
-/// A thousand dollars a gigabyte: the bytes of HTTP are cents, those of a session are not.
+/// 1,000 dollars per gigabyte: HTTP traffic costs cents, a session costs dollars.
 const DEAR: &str = "--egress-usd-per-gb=1000";
 const FREE_EGRESS: &str = "--egress-usd-per-gb=0";
 const NOTHING_FIXED: &str = "--fixed-monthly-cost-usd=0";
@@ -26,7 +26,7 @@ async fn metrics(registry: &TestRegistry) -> Value {
     registry.cost_stats().await.ok()["costMetrics"].clone()
 }
 
-/// What the relayed bytes of the month cost, in dollars, give or take a few bytes of HTTP.
+/// Checks the cost of the month's relayed bytes in dollars; the tolerance covers the HTTP traffic.
 #[track_caller]
 fn assert_relayed(metrics: &Value, expected_usd: f64) {
     let usd = metrics["dataTransferCosts"].as_f64().unwrap();
@@ -88,8 +88,8 @@ async fn cost_stats_has_every_field_of_the_contract() {
     assert_eq!(health["costInfo"], expected);
 }
 
-/// `GET /cost-stats` to the last byte: how many there were, and how many had been sent before, at
-/// a dollar a byte.
+/// Sends `GET /cost-stats`. Returns the length of the whole response in bytes, and the cost that it
+/// names: the number of bytes sent before it, at one dollar per byte.
 async fn raw_cost_stats(registry: &TestRegistry) -> (usize, f64) {
     registry.advance_ms(1);
     let mut stream = TcpStream::connect(registry.addr()).await.unwrap();
@@ -110,7 +110,7 @@ async fn every_byte_of_http_is_paid_for_once() {
     let (mut length, mut before) = raw_cost_stats(&registry).await;
     for step in 0..6 {
         match step {
-            // The tables are read anew, as they were changed from outside.
+            // An edit from outside, so the registry reads the tables again.
             1 => {
                 let edit = "UPDATE peers SET version = '2' WHERE peer_id = 'a'";
                 registry.execute(edit).await;
@@ -119,14 +119,13 @@ async fn every_byte_of_http_is_paid_for_once() {
                 registry.stop().await;
                 registry.resume().await;
             }
-            // So that the bytes are on disk, some of them.
             _ => {}
         }
         let now = raw_cost_stats(&registry).await;
         assert_eq!(now.1 - before, length as f64, "step {step}");
         (length, before) = now;
         if step % 2 == 1 && step != 3 {
-            // A write, whose answer is some bytes more.
+            // A write, which stores some of the bytes. Its response adds to them.
             let tier = registry.set_tier("a", "basic").await;
             tier.ok();
             (length, before) = raw_cost_stats(&registry).await;
@@ -135,10 +134,10 @@ async fn every_byte_of_http_is_paid_for_once() {
 }
 
 #[actix_web::test]
-async fn a_session_is_reckoned_by_what_was_granted_for_as_long_as_it_lasts() {
+async fn an_unreported_session_costs_its_granted_bandwidth_until_it_ends() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     registry.allocate(&ask("a")).await.ok();
-    // 5 Mbit/s are 2.25 GB an hour.
+    // 5 Mbit/s are 2.25 GB per hour.
     for (secs, usd) in [(0, 0.0), (1800, 1125.0), (1800, 2250.0), (7200, 2250.0)] {
         registry.advance_secs(secs);
         assert_relayed(&metrics(&registry).await, usd);
@@ -146,7 +145,7 @@ async fn a_session_is_reckoned_by_what_was_granted_for_as_long_as_it_lasts() {
 }
 
 #[actix_web::test]
-async fn a_renewal_with_another_bandwidth_is_reckoned_piece_by_piece() {
+async fn a_renewal_with_another_bandwidth_changes_the_cost_from_then_on_only() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     registry.set_tier("a", "premium").await.ok();
     let mut body = ask("a");
@@ -161,11 +160,11 @@ async fn a_renewal_with_another_bandwidth_is_reckoned_piece_by_piece() {
 }
 
 #[actix_web::test]
-async fn what_is_reported_goes_before_what_was_reckoned() {
+async fn a_report_replaces_the_estimate() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     let granted = registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(1800);
-    // Granted were 1.125 GB so far, and a report counts up to twice that.
+    // 1.125 GB were granted so far; a report counts up to twice that.
     for (gb, counted_usd) in [(2, 2000.0), (3, 2250.0), (1, 1000.0)] {
         let session =
             json!({"sessionId": session_id(&granted), "bytesTransferred": gb * 1_000_000_000_i64});
@@ -177,7 +176,7 @@ async fn what_is_reported_goes_before_what_was_reckoned() {
     assert_relayed(&metrics(&registry).await, 1000.0);
 }
 
-/// 23:50 on the last of January; the session lasts until 00:50.
+/// Allocates at 23:50 on January 31; the session lasts until 00:50.
 async fn over_the_month_s_end(registry: &TestRegistry) -> Value {
     registry.advance_secs(30 * DAY_SECS + 86_400 - 600);
     registry.allocate(&ask("a")).await.ok()
@@ -186,7 +185,8 @@ async fn over_the_month_s_end(registry: &TestRegistry) -> Value {
 const BYTES_PER_SEC: i64 = 5 * 125_000;
 
 async fn has_its_own_bytes_in_each_month(registry: &TestRegistry) {
-    // 0.375 GB before midnight, as much after ten minutes, and 1.875 GB until the end.
+    // 0.375 GB before midnight, another 0.375 GB in the ten minutes after it, and 1.875 GB in February
+    // by the end.
     assert_relayed(&metrics(registry).await, 375.0);
     registry.advance_secs(3000);
     assert_relayed(&metrics(registry).await, 1875.0);
@@ -199,13 +199,13 @@ async fn has_its_own_bytes_in_each_month(registry: &TestRegistry) {
 }
 
 #[actix_web::test]
-async fn a_session_over_the_month_s_end_counts_in_each_month_for_itself() {
+async fn a_session_over_the_end_of_a_month_counts_in_each_month_with_its_share() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     over_the_month_s_end(&registry).await;
     registry.advance_ms(599_999);
     assert_relayed(&metrics(&registry).await, 375.0);
     registry.advance_ms(1);
-    // A new month has cost nothing.
+    // The new month has cost nothing yet.
     let stats = registry.cost_stats().await.ok();
     assert_relayed(&stats["costMetrics"], 0.0);
     assert_eq!(stats["since"], "2026-02-01T00:00:00.000Z");
@@ -215,7 +215,7 @@ async fn a_session_over_the_month_s_end_counts_in_each_month_for_itself() {
 }
 
 #[actix_web::test]
-async fn each_month_has_its_own_bytes_even_if_nobody_looks_or_nothing_runs_at_midnight() {
+async fn each_month_has_its_own_bytes_even_without_a_request_or_a_process_at_midnight() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     over_the_month_s_end(&registry).await;
     registry.advance_secs(1200);
@@ -230,7 +230,7 @@ async fn each_month_has_its_own_bytes_even_if_nobody_looks_or_nothing_runs_at_mi
 }
 
 #[actix_web::test]
-async fn a_session_over_midnight_counts_on_each_day_for_itself() {
+async fn a_session_over_midnight_counts_on_each_day_with_its_share() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     registry.advance_secs(DAY_SECS - 600);
     let granted = registry.allocate(&ask("a")).await.ok();
@@ -264,7 +264,7 @@ async fn a_new_month_loosens_the_mode_and_keeps_the_sessions() {
 }
 
 #[actix_web::test]
-async fn a_bill_replaces_what_was_metered_up_to_its_moment() {
+async fn a_bill_replaces_what_was_metered_before_its_time() {
     let registry = start(&[DEAR, RICH]).await;
     registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(DAY_SECS);
@@ -279,7 +279,7 @@ async fn a_bill_replaces_what_was_metered_up_to_its_moment() {
     );
     assert_eq!(stats["since"], "2026-01-02T00:00:00.000Z");
     let cost = &stats["costMetrics"];
-    // A session and a day of the fixed cost since, of 60 dollars for 31 days.
+    // Since the bill: one session, and one day of the fixed cost of 60 dollars for 31 days.
     let spend = cost["currentSpend"].as_f64().unwrap();
     assert!(
         (spend - (500.0 + 2250.0 + 60.0 / 31.0)).abs() < 0.2,
@@ -289,7 +289,7 @@ async fn a_bill_replaces_what_was_metered_up_to_its_moment() {
     assert!((parts.iter().sum::<f64>() - spend).abs() < 0.02, "{cost}");
     registry.advance_ms(1);
     assert_eq!(registry.cost_stats().await.ok()["isStale"], true);
-    // What comes last counts.
+    // The last bill counts.
     registry.set_spend(0.0, "2026-01-03T00:00:00Z").await.ok();
     let stats = registry.cost_stats().await.ok();
     assert_eq!(stats["isStale"], false);
@@ -297,7 +297,7 @@ async fn a_bill_replaces_what_was_metered_up_to_its_moment() {
 }
 
 #[actix_web::test]
-async fn a_bill_of_a_moment_long_past_leaves_what_was_metered_since() {
+async fn a_bill_for_an_earlier_time_keeps_what_was_metered_since() {
     let registry = start(&[DEAR, RICH, NOTHING_FIXED]).await;
     registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(DAY_SECS + 3600);
@@ -314,7 +314,7 @@ async fn a_bill_of_a_moment_long_past_leaves_what_was_metered_since() {
 async fn a_bill_changes_the_mode_at_once() {
     let registry = start(&[FREE_EGRESS]).await;
     registry.advance_secs(31 * DAY_SECS / 2);
-    // Half of the month has passed, so 740 dollars more or less are twice the traffic.
+    // Half of the month has passed, so the forecast doubles the traffic above the fixed 30 dollars.
     for (usd, mode_then) in [
         (30.0, "normal"),
         (30.0 + 251.0, "warning"),
@@ -330,7 +330,7 @@ async fn a_bill_changes_the_mode_at_once() {
 }
 
 #[actix_web::test]
-async fn bills_of_other_moments_than_this_month_s_past_are_refused() {
+async fn bills_for_another_month_or_the_future_are_refused() {
     let registry = start(&[FREE_EGRESS]).await;
     registry.advance_secs(3600);
     for as_of in [
@@ -357,7 +357,7 @@ async fn a_restart_keeps_sessions_spend_tiers_bill_and_mode() {
     let mut registry = start(&[DEAR, "--monthly-budget-usd=100000"]).await;
     registry.set_tier("a", "premium").await.ok();
     registry.advance_secs(31 * DAY_SECS / 2);
-    // Warning begins at 70 percent and ends below 68: 60 + 2 × 34,500 dollars are 69.06.
+    // Warning begins at 70 % and ends below 68 %: 60 + 2 × 34,500 dollars are 69.06 %.
     registry
         .set_spend(36_000.0, "2026-01-16T12:00:00Z")
         .await
@@ -383,7 +383,7 @@ async fn a_restart_keeps_sessions_spend_tiers_bill_and_mode() {
     registry.stop().await;
     registry.advance_secs(900);
     registry.resume().await;
-    // 5 Mbit/s, all that a peer alone may hold in warning, for the quarter of an hour it lasts.
+    // 5 Mbit/s, the max of a single peer in mode warning, for the 15 minutes of a session.
     assert_relayed(&metrics(&registry).await, 34_500.0 + 562.5);
     assert_eq!(mode(&registry).await, "warning");
 }

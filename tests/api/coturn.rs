@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::helpers::{TestRegistry, secret};
 
-/// A coturn that trusts whoever knows the secret. It is killed when this is dropped.
+/// A coturn that accepts credentials signed with the secret. Dropping this kills it.
 struct Coturn {
     _process: Child,
     port: u16,
@@ -52,7 +52,7 @@ impl Coturn {
                 break;
             }
         }
-        // It stops when nobody reads what it says.
+        // coturn stops if its output is not read.
         actix_web::rt::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             _process: process,
@@ -60,7 +60,7 @@ impl Coturn {
         }
     }
 
-    /// Whether a client gets an allocation and its packets through.
+    /// Whether a client gets an allocation and its packets are relayed.
     async fn relays(&self, username: &str, credential: &str) -> bool {
         let port = self.port.to_string();
         let limit = std::time::Duration::from_secs(20);
@@ -72,7 +72,7 @@ impl Coturn {
                 .stderr(Stdio::null())
                 .kill_on_drop(true)
                 .status();
-            // It waits for ever for a packet that a busy machine has lost.
+            // The client waits forever for a packet that a busy machine has lost.
             if let Ok(status) = tokio::time::timeout(limit, status).await {
                 return status.unwrap().success();
             }
@@ -112,10 +112,10 @@ async fn start(secrets: &str) -> TestRegistry {
 
 #[actix_web::test]
 #[ignore = "needs coturn (Debian's package); run by cargo test --test api coturn -- --ignored"]
-async fn a_stock_coturn_takes_our_credentials_and_no_others() {
+async fn an_unmodified_coturn_accepts_our_credentials_and_no_others() {
     let coturn = Coturn::start("test-secret").await;
     let registry = start("test-secret,retired").await;
-    // The registry's clock begins in the past, where coturn's does not.
+    // The registry's clock starts in the past; coturn reads the machine's clock.
     let (username, credential) = allocate(&registry, coturn.port).await;
     assert!(!coturn.relays(&username, &credential).await, "expired");
 

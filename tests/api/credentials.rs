@@ -1,4 +1,4 @@
-//! What peers show to a TURN server, and where the secret behind it must not be seen.
+//! The credentials that peers show to a TURN server, and where their secret must not appear.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ async fn start(secrets: &str) -> TestRegistry {
     registry
 }
 
-/// As coturn reckons it.
+/// Signs like coturn.
 fn sign(secret: &str, username: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(username.as_bytes());

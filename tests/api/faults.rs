@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::helpers::{START_MS, TestRegistry, peer};
 
-/// Makes every renewal fail, as a full disk would, until it is dropped again.
+/// Makes every renewal fail, like a full disk, until [`MEND`].
 const BREAK: &str = "CREATE TRIGGER broken BEFORE UPDATE ON peers
     BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
 const MEND: &str = "DROP TRIGGER broken";
@@ -61,7 +61,7 @@ async fn a_statement_that_touches_other_rows_than_planned_fails_its_transaction(
     registry.heartbeat("a").await.ok();
 }
 
-/// Lets every statement pass and makes every commit fail.
+/// Makes every commit fail, but no statement before it.
 const BREAK_COMMITS: [&str; 3] = [
     "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
     "CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
@@ -99,7 +99,7 @@ async fn leases_stand_still_while_nothing_can_be_written() {
         .heartbeat("a")
         .await
         .refused(503, "storage_unavailable");
-    // An hour in which nobody can renew costs nobody a place.
+    // No peer can renew for an hour, and none expires.
     registry.advance_secs(3600);
     assert_eq!(registry.listed_ids().await, ["a", "b"]);
     registry.execute(MEND).await;
@@ -125,7 +125,7 @@ async fn a_row_changed_from_outside_is_noticed_at_the_next_write() {
     assert_eq!(registry.heartbeat("c").await.ok()["totalPeers"], 2);
     assert_eq!(registry.listed_ids().await, ["b", "c"]);
     assert_eq!(registry.peers("version=9").await.ok()["total"], 1);
-    // The very write that meets the change is decided on what is there now.
+    // The write that discovers the change already uses the new rows.
     registry
         .execute("DELETE FROM peers WHERE peer_id = 'b'")
         .await;
@@ -134,13 +134,13 @@ async fn a_row_changed_from_outside_is_noticed_at_the_next_write() {
     assert_eq!(registry.stored_ids().await, ["b", "c"]);
 }
 
-/// A row as an operator may add it, with the key left to SQLite.
+/// Adds a row like an operator does; SQLite chooses its `id`.
 const INSERT: &str = "INSERT INTO peers (peer_id, last_seen, registered_at, addresses, stores,
         privacy_mode, bootstrap_capable, turn_capable)
     VALUES ('op', 1767225600000, 0, '[]', '[]', 0, 0, 0)";
 
 #[actix_web::test]
-async fn a_row_added_from_outside_is_not_refused() {
+async fn a_peer_whose_row_was_added_from_outside_is_accepted() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.execute(INSERT).await;
@@ -149,7 +149,7 @@ async fn a_row_added_from_outside_is_not_refused() {
 }
 
 #[actix_web::test]
-async fn a_row_added_from_outside_is_in_no_new_peers_way() {
+async fn a_row_added_from_outside_does_not_block_a_new_peer() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.execute(INSERT).await;
@@ -158,7 +158,7 @@ async fn a_row_added_from_outside_is_in_no_new_peers_way() {
 }
 
 #[actix_web::test]
-async fn work_beyond_max_in_flight_is_refused_with_a_time_to_come_back() {
+async fn requests_beyond_max_in_flight_are_refused_with_retry_after() {
     let registry = TestRegistry::start_with(&["--max-in-flight=1"]).await;
     registry.register(&peer("a")).await.ok();
     let answers = futures_util::future::join_all((0..64).map(|_| registry.heartbeat("a"))).await;
@@ -178,7 +178,7 @@ async fn work_beyond_max_in_flight_is_refused_with_a_time_to_come_back() {
     registry.heartbeat("a").await.ok();
 }
 
-/// Tells the time until it is armed; then it panics in whoever asks next.
+/// A clock that works until it is armed; the next call then panics in its caller.
 struct TrapClock(AtomicBool);
 
 impl Clock for TrapClock {
@@ -215,11 +215,11 @@ async fn a_panic_in_the_actor_turns_health_to_503_and_ends_the_server_with_an_er
 }
 
 #[actix_web::test]
-async fn the_backup_cleanup_runs_by_itself() {
+async fn the_backup_cleanup_runs_without_any_request() {
     let registry = TestRegistry::start_with(&["--cleanup-interval-secs=1"]).await;
     registry.register(&peer("a")).await.ok();
     registry.advance_secs(601);
-    // The interval is one of real time, so this waits for the table to change, at most a minute.
+    // The cleanup interval is real time, so this polls the table for at most a minute.
     let mut database = registry.database().await;
     let mut interval = tokio::time::interval(std::time::Duration::from_millis(20));
     for _ in 0..3000 {
@@ -238,7 +238,7 @@ async fn the_backup_cleanup_runs_by_itself() {
 }
 
 #[actix_web::test]
-async fn a_sign_of_life_is_written_without_any_request_and_cleans_up_nothing() {
+async fn a_sign_of_life_is_written_without_any_request_and_removes_no_expired_peer() {
     let registry =
         TestRegistry::start_with(&["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"]).await;
     registry.register(&peer("a")).await.ok();

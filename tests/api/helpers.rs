@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::answer::Answer;
 use crate::flags::settings;
 
-/// When every test begins: 2026-01-01T00:00:00Z, in Unix milliseconds.
+/// The start of every test: 2026-01-01T00:00:00Z, in Unix milliseconds.
 pub const START_MS: i64 = 1_767_225_600_000;
 
-/// What the operator of a test shows.
+/// The admin token.
 pub const ADMIN_TOKEN: &str = "token-of-the-operator";
 
 /// A running registry.
@@ -36,7 +36,7 @@ impl TestRegistry {
         Self::start_with(&[]).await
     }
 
-    /// Starts with an operator and some settings as command-line flags.
+    /// Starts with an admin token and these settings, as command-line flags.
     pub async fn start_with_operator(flags: &[&str]) -> Self {
         Self::start_changed(flags, |config| {
             config.admin_token = Some(secret(ADMIN_TOKEN))
@@ -44,12 +44,12 @@ impl TestRegistry {
         .await
     }
 
-    /// Starts with some settings as command-line flags.
+    /// Starts with these settings, as command-line flags.
     pub async fn start_with(flags: &[&str]) -> Self {
         Self::start_changed(flags, |_| ()).await
     }
 
-    /// Starts with some settings as command-line flags, and others that have none.
+    /// Starts with these settings as command-line flags; `change` sets what has no flag.
     pub async fn start_changed(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("peers.db").display());
@@ -73,7 +73,7 @@ impl TestRegistry {
         registry
     }
 
-    /// Starts again on the same database, at whatever time it is.
+    /// Starts again on the same database; the clock keeps its time.
     pub async fn resume(&mut self) {
         let server = Server::start(&self.config, self.clock.clone())
             .await
@@ -208,13 +208,13 @@ impl TestRegistry {
         Answer::of(request.send().await.unwrap()).await
     }
 
-    /// A request that a test finishes itself.
+    /// A request that the caller completes and sends.
     pub fn request(&self, method: reqwest::Method, target: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{target}", self.url))
     }
 
-    /// The ids of all active peers in order, read page by page: once round, from wherever the first
-    /// page begins.
+    /// The ids of all active peers in order, read page by page. Pages go around in a ring from an
+    /// arbitrary start, so the ids are rotated to start with the lowest.
     pub async fn listed_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         let mut query = String::new();
@@ -230,7 +230,7 @@ impl TestRegistry {
         }
     }
 
-    /// A connection of the operator's own to the database.
+    /// A separate connection to the database, like an operator's shell.
     pub async fn database(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(self.database_path())
@@ -247,7 +247,7 @@ impl TestRegistry {
         result.rows_affected()
     }
 
-    /// Adds rows like that of `a`, from outside.
+    /// Adds copies of the row of `a`, from outside the registry.
     pub async fn add_rows(&self, count: u64) {
         let mut database = self.database().await;
         sqlx::query(
@@ -264,7 +264,8 @@ impl TestRegistry {
         database.close().await.unwrap();
     }
 
-    /// Sends heartbeats of a peer until this many are registered; returns how many were cleaned up.
+    /// Sends heartbeats of `sender` until this many peers are registered. Returns the number of peers
+    /// that were cleaned up meanwhile.
     pub async fn wait_for_peers(&self, sender: &str, registered: u64) -> u64 {
         let mut cleaned = 0;
         for _ in 0..10_000 {
@@ -324,7 +325,7 @@ pub async fn with_peers(flags: &[&str], ids: &[&str]) -> TestRegistry {
     registry
 }
 
-/// The ids in a listing, whose count is checked.
+/// The ids in a listing. Checks that its count fits.
 #[track_caller]
 pub fn ids(listing: &Value) -> Vec<&str> {
     let peers = listing["peers"].as_array().unwrap();
@@ -335,7 +336,7 @@ pub fn ids(listing: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Ids that were listed once round, from the lowest one on.
+/// Rotates ids that were listed in a ring, so that the lowest is first. Checks the order.
 #[track_caller]
 pub fn in_order<I: Ord + Clone + std::fmt::Debug>(listed: Vec<I>) -> Vec<I> {
     let mut ids = listed.clone();
@@ -349,17 +350,17 @@ pub fn in_order<I: Ord + Clone + std::fmt::Debug>(listed: Vec<I>) -> Vec<I> {
     ids
 }
 
-/// A secret that is no secret here.
+/// A secret with this text.
 pub fn secret(text: &str) -> Secret {
     text.parse().unwrap()
 }
 
-/// The least that a peer must say to be registered under the default policy.
+/// The smallest valid registration under the default policy.
 pub fn peer(id: &str) -> Value {
     json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
 }
 
-/// A peer that offers to relay so many sessions.
+/// A registration of a TURN server with this capacity in sessions.
 pub fn turn_server(id: &str, capacity: u32) -> Value {
     let mut body = peer(id);
     body["turnCapable"] = json!(true);
@@ -369,7 +370,7 @@ pub fn turn_server(id: &str, capacity: u32) -> Value {
     body
 }
 
-/// The least that a peer must say to be relayed in any mode.
+/// The smallest request for an allocation that any mode may grant.
 pub fn ask(id: &str) -> Value {
     json!({ "peerId": id, "p2pAttempted": true })
 }
@@ -379,7 +380,7 @@ pub fn session_id(granted: &Value) -> &str {
     granted["sessionId"].as_str().unwrap()
 }
 
-/// The registrations that nodes in the field send, with what each client is.
+/// The registrations that nodes in the field send, each with a note about its client.
 pub fn real_clients() -> Value {
     serde_json::from_str(include_str!("../fixtures/real-clients.json")).unwrap()
 }

@@ -70,7 +70,7 @@ async fn each_mutation_cleans_up_first_and_counts_what_it_removed() {
 }
 
 #[actix_web::test]
-async fn a_late_heartbeat_revives_its_peer_unless_someone_cleaned_up_before() {
+async fn a_late_heartbeat_revives_its_peer_unless_a_cleanup_came_before() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("late")).await.ok();
     registry.register(&peer("later")).await.ok();
@@ -118,7 +118,7 @@ async fn cleaned_counts_add_up_to_the_rows_removed() {
 }
 
 #[actix_web::test]
-async fn turn_registrations_go_with_their_peer() {
+async fn a_turn_offer_is_removed_with_its_peer() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("relay")).await.ok();
     let offer = json!({"peerId": "relay", "turnAddresses": ["203.0.113.20"], "turnPort": 3478});
@@ -151,7 +151,7 @@ async fn a_restart_after_an_hour_still_lists_every_peer_with_the_rest_of_its_lea
 }
 
 #[actix_web::test]
-async fn a_silent_peer_is_gone_after_one_timeout_of_up_time_however_often_the_process_stops() {
+async fn a_silent_peer_expires_after_one_timeout_of_up_time_even_if_the_process_stops_often() {
     let mut registry = TestRegistry::start().await;
     registry.register(&peer("silent")).await.ok();
     for _ in 0..6 {
@@ -164,7 +164,7 @@ async fn a_silent_peer_is_gone_after_one_timeout_of_up_time_however_often_the_pr
     assert_eq!(registry.listed_ids().await, ["silent"]);
     registry.advance_ms(1);
     assert!(registry.listed_ids().await.is_empty());
-    // And the cleanup reckons as the listing does.
+    // The cleanup uses the same cutoff as the listing.
     assert_eq!(
         registry.register(&peer("b")).await.ok()["cleanedExpiredPeers"],
         1
@@ -199,7 +199,7 @@ async fn a_wall_clock_set_back_while_the_registry_was_down_moves_no_lease() {
 }
 
 #[actix_web::test]
-async fn a_clock_of_another_century_is_refused_for_now() {
+async fn a_start_with_a_clock_of_another_century_fails_with_a_temporary_error() {
     let mut registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.stop().await;
@@ -215,7 +215,7 @@ async fn a_clock_of_another_century_is_refused_for_now() {
 }
 
 #[actix_web::test]
-async fn a_lease_keeps_what_it_has_left_across_a_run_decades_ahead() {
+async fn a_lease_keeps_its_rest_across_a_run_with_a_clock_decades_ahead() {
     let mut registry = TestRegistry::start().await;
     registry.register(&peer("a")).await.ok();
     registry.advance_secs(100);

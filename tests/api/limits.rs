@@ -1,4 +1,5 @@
-//! Each limit of a request's parts: taken at its edge, refused one past it, and set by a flag.
+//! The limits of a request's fields: a value at the limit is accepted, one beyond is refused, and each
+//! limit is set by a flag.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -8,21 +9,21 @@ use crate::helpers::{TestRegistry, peer};
 
 const ANY: &str = "--address-policy=any";
 
-/// A registration that gives `field` this value.
+/// A registration with this value in `field`.
 fn with(field: &str, value: Value) -> Value {
     let mut body = json!({ "peerId": "a", "addresses": [] });
     body[field] = value;
     body
 }
 
-/// An offer to relay that gives `field` this value.
+/// A TURN offer with this value in `field`.
 fn offer_with(field: &str, value: Value) -> Value {
     let mut body = json!({ "peerId": "a", "turnAddresses": ["203.0.113.20"], "turnPort": 1 });
     body[field] = value;
     body
 }
 
-/// That a request was refused for `field`, and that its sentence names the number.
+/// Checks that a request was refused for `field`, and that the message contains `number`.
 #[track_caller]
 fn refused(answer: Answer, field: &str, number: &str) {
     let body = answer.refused(400, "invalid_field");
@@ -32,14 +33,14 @@ fn refused(answer: Answer, field: &str, number: &str) {
     assert!(sentence.contains(number), "{number} in {sentence}");
 }
 
-/// An object that takes `bytes` as compact JSON.
+/// An object of `bytes` bytes as compact JSON.
 fn object_of(bytes: usize) -> Value {
     let object = json!({ "k": "x".repeat(bytes - r#"{"k":""}"#.len()) });
     assert_eq!(object.to_string().len(), bytes);
     object
 }
 
-/// An array that takes `bytes` as compact JSON.
+/// An array of `bytes` bytes as compact JSON.
 fn array_of(bytes: usize) -> Value {
     let array = json!([[1, "x".repeat(bytes - r#"[[1,""]]"#.len())]]);
     assert_eq!(array.to_string().len(), bytes);
@@ -200,7 +201,7 @@ async fn capabilities_and_capability_list_take_8_kib_each_as_compact_json() {
     for field in ["capabilities", "capabilityList"] {
         assert_eq!(listed[field], body[field]);
     }
-    // Blanks between the tokens do not count.
+    // Whitespace between tokens does not count.
     let spaced = body.to_string().replace(':', " :    \n");
     let answer = registry.post_raw("/register", "application/json", spaced);
     answer.await.ok();
@@ -254,7 +255,7 @@ async fn turn_capacity_is_1_to_10000() {
     }
 }
 
-/// A registration that takes `bytes`, most of them in a field that nobody reads.
+/// A registration of `bytes` bytes, most of them in an unknown field.
 fn body_of(bytes: usize) -> String {
     let mut body = with("padding", json!(""));
     body["padding"] = json!("x".repeat(bytes - body.to_string().len()));
@@ -332,7 +333,7 @@ async fn every_limit_is_a_setting() {
     let offer = offer_with("turnAddresses", names(3));
     let answer = registry.register_turn_server(&offer).await;
     refused(answer, "turnAddresses", "2");
-    // Who does not say how much it takes gets no more than the most.
+    // A peer that names no bandwidth gets at most the max.
     registry.register(&with("version", Value::Null)).await.ok();
     let offer = offer_with("turnCapacity", Value::Null);
     registry.register_turn_server(&offer).await.ok();
@@ -344,7 +345,7 @@ async fn every_limit_is_a_setting() {
     assert!(body["error"].as_str().unwrap().contains("400"), "{body}");
 }
 
-/// That a full registry refused, and said when to come back.
+/// Checks that a full registry refused, with a Retry-After.
 #[track_caller]
 fn refused_as_full(answer: Answer) {
     let secs: u64 = answer.header("retry-after").unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Finding peers: samples, filters, and what a cache may know of them.
+//! Finding peers: samples, filters, and entity tags for caches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ async fn etag(registry: &TestRegistry) -> String {
 }
 
 #[actix_web::test]
-async fn a_listing_tells_every_field_of_the_contract() {
+async fn a_listing_has_every_field_of_the_contract() {
     let registry = with_peers(&[], &["gone", "b", "a"]).await;
     registry.advance_secs(600);
     registry.heartbeat("a").await.ok();
@@ -45,7 +45,7 @@ async fn a_listing_tells_every_field_of_the_contract() {
 }
 
 #[actix_web::test]
-async fn limit_draws_so_many_distinct_active_peers() {
+async fn limit_draws_that_number_of_distinct_active_peers() {
     let registry = with_peers(&[], &["gone-1", "gone-2"]).await;
     registry.advance_ms(600_001);
     for number in 0..10 {
@@ -89,7 +89,7 @@ async fn samples_are_uniform() {
         body["stores"] = json!(["s", (number % 2).to_string()]);
         registry.register(&body).await.ok();
     }
-    // Draws of 5 from so many peers. The bounds are more than 5 standard deviations away.
+    // Samples of 5 from this number of peers. The bounds are more than 5 standard deviations away.
     for (query, peers, least, most) in [
         ("limit=5", 20, 130, 270),
         ("limit=5&store=s&exclude=p07", 19, 140, 282),
@@ -109,7 +109,7 @@ async fn samples_are_uniform() {
         for (id, count) in drawn {
             assert!((least..=most).contains(&count), "{query}: {count} of {id}");
         }
-        // And so is the order within a sample: a fifth of the draws of a peer are first ones.
+        // The order within a sample is uniform too: each peer is first in a fifth of its samples.
         for (id, count) in first {
             let bounds = least / 5 - 20..=most / 5 + 40;
             assert!(bounds.contains(&count), "{query}: {id} first {count} times");
@@ -117,7 +117,7 @@ async fn samples_are_uniform() {
     }
 }
 
-/// Registers five peers that differ in all that listings are filtered by.
+/// Registers five peers that differ in every field that filters use.
 async fn with_varied_peers() -> TestRegistry {
     let registry = TestRegistry::start_with(&["--max-listed=2"]).await;
     for (id, turn, boot, network, version, stores) in [
@@ -141,7 +141,7 @@ async fn with_varied_peers() -> TestRegistry {
     registry
 }
 
-/// Holds that the pages and the samples of a filter consist of these peers.
+/// Checks that the pages and samples of a filter consist of these peers.
 async fn finds(registry: &TestRegistry, query: &str, expected: &[&str]) {
     let mut found = Vec::new();
     let mut cursor = String::new();
@@ -244,7 +244,7 @@ async fn stores_and_capabilities_are_listed_only_when_asked_for() {
 }
 
 #[actix_web::test]
-async fn etag_names_the_membership() {
+async fn the_etag_changes_if_and_only_if_the_membership_does() {
     let mut registry = with_peers(&[], &["a"]).await;
     let mut seen = vec![etag(&registry).await];
     let mut stays = async |registry: &TestRegistry, changes: bool, what: &str| {

@@ -1,4 +1,4 @@
-//! The memory budget: what is counted, who is refused, and what a restart makes of it.
+//! The memory budget: what counts, what is refused, and what remains after a restart.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::helpers::{TestRegistry, ask, peer, turn_server};
 const MIB: u64 = 1 << 20;
 /// Requests that are sent at a time, so that they share transactions.
 const TOGETHER: usize = 32;
-/// Set for the process of its own in which a test needs memory that no other test sees.
+/// Set in the separate process of a test that uses memory which other tests must not see.
 const ALONE: &str = "PEER_REGISTRY_TEST_ALONE";
 
-/// What all peers and sessions take, as the operator sees it, in bytes.
+/// The memory of all peers and sessions that `/stats` reports, in bytes.
 async fn peer_bytes(registry: &TestRegistry) -> u64 {
     let stats = registry.stats().await.ok();
     stats["peerBytes"].as_u64().unwrap()
 }
 
-/// Registers a body, which may be refused for want of memory only; tells whether it was taken.
+/// Registers a body; the only allowed refusal is for lack of memory. Returns whether it was accepted.
 async fn is_taken(registry: &TestRegistry, body: &Value) -> bool {
     let answer = registry.register(body).await;
     if answer.status == 200 {
@@ -31,7 +31,7 @@ async fn is_taken(registry: &TestRegistry, body: &Value) -> bool {
     false
 }
 
-/// Registers bodies, some at a time; returns how many were taken.
+/// Registers bodies, several at a time; returns how many were accepted.
 async fn take_all(registry: &TestRegistry, bodies: impl Iterator<Item = Value>) -> usize {
     let mut bodies = bodies.peekable();
     let mut taken = 0;
@@ -43,9 +43,9 @@ async fn take_all(registry: &TestRegistry, bodies: impl Iterator<Item = Value>) 
     taken
 }
 
-/// Lets peers that share what costs most register it anew, each in words of its own, and holds that
-/// these count. `body_of` makes the body of an id, with words that are shared or are not. Those of its
-/// own are shorter, so that a peer that counts for what it shared would seem to need nothing more.
+/// Registers peers that share their largest field, then registers each with a text of its own, and
+/// checks that these texts count. `body_of` makes the body of an id with shared or own text. The own
+/// text is shorter, so a registry that still counted the shared text would see no growth.
 async fn unshare(peers: usize, body_of: impl Fn(&str, bool) -> Value) {
     let registry = TestRegistry::start_with(&["--max-memory-mb=1"]).await;
     let ids: Vec<_> = (0..peers).map(id_of).collect();
@@ -55,11 +55,11 @@ async fn unshare(peers: usize, body_of: impl Fn(&str, bool) -> Value) {
     for _ in 0..2 {
         let taken = take_all(&registry, ids.iter().map(|id| body_of(id, false))).await;
         assert!((1..peers).contains(&taken), "{taken} of {peers} were taken");
-        // Peers that are registered may exceed the budget by a sixteenth. Memory is taken by the page,
-        // which is much of so small a budget.
+        // Registered peers may exceed the budget by a sixteenth. Memory is allocated in pages, which
+        // are a large part of this small budget.
         let own = peer_bytes(&registry).await;
         assert!(own <= MIB + MIB / 8, "{own} bytes of 1 MiB");
-        // To share again is always possible, and gives everything back.
+        // Sharing again is always accepted, and frees the memory.
         assert_eq!(take_all(&registry, shared()).await, peers);
         let after = peer_bytes(&registry).await;
         assert!(after < before + before / 8, "{before} bytes, then {after}");
@@ -67,7 +67,7 @@ async fn unshare(peers: usize, body_of: impl Fn(&str, bool) -> Value) {
 }
 
 #[actix_web::test]
-async fn capabilities_that_are_shared_no_more_count_as_each_peers_own() {
+async fn capabilities_that_are_no_longer_shared_count_for_each_peer() {
     unshare(400, |id, is_shared| {
         let mut body = peer(id);
         let text = if is_shared {
@@ -82,7 +82,7 @@ async fn capabilities_that_are_shared_no_more_count_as_each_peers_own() {
 }
 
 #[actix_web::test]
-async fn stores_that_are_shared_no_more_count_as_each_peers_own() {
+async fn stores_that_are_no_longer_shared_count_for_each_peer() {
     unshare(100, |id, is_shared| {
         let mut body = peer(id);
         let store = |number| match is_shared {
@@ -118,7 +118,7 @@ async fn fill(registry: &TestRegistry, stores: usize) -> Vec<String> {
     registry.listed_ids().await
 }
 
-/// Stops and starts again, which must cost nobody its place.
+/// Restarts, and checks that every peer is still listed.
 async fn restart(mut registry: TestRegistry) {
     let ids = registry.listed_ids().await;
     registry.stop().await;
@@ -130,10 +130,10 @@ async fn restart(mut registry: TestRegistry) {
 }
 
 #[actix_web::test]
-async fn whoever_had_a_place_beyond_the_budget_keeps_it_over_a_restart() {
+async fn peers_beyond_the_budget_stay_registered_over_a_restart() {
     let registry = TestRegistry::start_with(&["--max-memory-mb=1"]).await;
     let ids = fill(&registry, 0).await;
-    // Changes of peers that are registered are taken a little beyond the budget.
+    // Registered peers may exceed the budget a little.
     let changed = ids.iter().map(|id| {
         let mut body = peer(id);
         body["version"] = json!(format!("{id:060}"));
@@ -141,7 +141,7 @@ async fn whoever_had_a_place_beyond_the_budget_keeps_it_over_a_restart() {
     });
     assert!(take_all(&registry, changed).await < ids.len());
     let before = peer_bytes(&registry).await;
-    // Memory is taken by the page, so the last changes may have left the budget a little unused.
+    // Memory is allocated in pages, so a little of the budget may be unused.
     assert!(
         before > MIB / 16 * 15,
         "{before} bytes are well within the budget"
@@ -150,14 +150,14 @@ async fn whoever_had_a_place_beyond_the_budget_keeps_it_over_a_restart() {
 }
 
 #[actix_web::test]
-async fn whoever_had_a_place_with_many_stores_keeps_it_over_a_restart() {
+async fn peers_with_many_stores_stay_registered_over_a_restart() {
     let registry = TestRegistry::start_with(&["--max-memory-mb=1"]).await;
     fill(&registry, 40).await;
     restart(registry).await;
 }
 
 #[actix_web::test]
-async fn whoever_had_a_place_with_shared_stores_keeps_it_over_a_restart() {
+async fn peers_with_shared_stores_stay_registered_over_a_restart() {
     let registry = TestRegistry::start_with(&["--max-memory-mb=1"]).await;
     let stores: Vec<_> = (0..40).map(|index| format!("shared-{index}")).collect();
     let bodies = (0..2_000).map(|index| {
@@ -190,7 +190,7 @@ async fn a_start_with_too_little_memory_removes_the_oldest_leases() {
 }
 
 #[actix_web::test]
-async fn a_start_that_cannot_remove_what_does_not_fit_comes_back_when_it_can() {
+async fn a_start_that_cannot_remove_what_does_not_fit_fails_and_a_later_one_succeeds() {
     let mut registry = TestRegistry::start_with(&["--max-memory-mb=2"]).await;
     let ids = fill(&registry, 40).await;
     let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON peers
@@ -208,7 +208,7 @@ async fn a_start_that_cannot_remove_what_does_not_fit_comes_back_when_it_can() {
 }
 
 #[actix_web::test]
-async fn sessions_that_have_ended_keep_no_newcomers_out() {
+async fn ended_sessions_do_not_keep_new_peers_out() {
     let registry = TestRegistry::start_with(&[
         "--max-memory-mb=1",
         "--max-allocations-per-minute=100000",
@@ -216,7 +216,7 @@ async fn sessions_that_have_ended_keep_no_newcomers_out() {
     ])
     .await;
     registry.register(&turn_server("turn", 100)).await.ok();
-    // All sessions together would take more than the budget.
+    // All sessions together would exceed the budget.
     let allocate_and_release = async |id: String| {
         registry.register(&peer(&id)).await.ok();
         for _ in 0..50 {
@@ -231,7 +231,7 @@ async fn sessions_that_have_ended_keep_no_newcomers_out() {
 
 #[test]
 fn a_process_that_takes_more_memory_than_is_counted_takes_no_newcomers() {
-    // Other tests of this process would see the memory, too.
+    // The memory must not affect the other tests in this process.
     let name = "memory::in_a_process_of_its_own_newcomers_wait_while_memory_is_taken";
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--ignored"])
@@ -248,12 +248,12 @@ async fn in_a_process_of_its_own_newcomers_wait_while_memory_is_taken() {
     }
     let registry = TestRegistry::start_with(&["--max-memory-mb=8"]).await;
     registry.register(&peer("a")).await.ok();
-    // More than the budget and the 112 MiB that the process may take beside it. Every page is
-    // written to, or the system would not count it.
+    // More than the budget and the 112 MiB that the process may use beside it. Every page is written,
+    // because the system counts only those.
     let taken = vec![1_u8; 160 << 20];
     wait_until_newcomers_are_taken(&registry, false).await;
     assert!(peer_bytes(&registry).await < MIB, "the peers take little");
-    // Whoever is registered renews, and says less than before.
+    // A registered peer may renew, and may register with less than before.
     registry.heartbeat("a").await.ok();
     registry.register(&peer("a")).await.ok();
     assert!(!is_taken(&registry, &with_stores("a", 50)).await);
@@ -262,8 +262,8 @@ async fn in_a_process_of_its_own_newcomers_wait_while_memory_is_taken() {
     wait_until_newcomers_are_taken(&registry, true).await;
 }
 
-/// Registers new peers until they are taken or refused, as expected. The memory is weighed by a
-/// timer of real time, so this takes half a second.
+/// Registers new peers until they are accepted or refused, as expected. A timer in real time measures
+/// the memory, so this takes half a second.
 async fn wait_until_newcomers_are_taken(registry: &TestRegistry, expected: bool) {
     let outcome = timeout(Duration::from_secs(10), async {
         for number in 0.. {

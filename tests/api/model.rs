@@ -29,7 +29,7 @@ enum Step {
     Restart {
         down_ms: u64,
     },
-    /// Several heartbeats at once, so that they share transactions.
+    /// Several heartbeats at once, so that some share a transaction.
     Burst {
         peers: Vec<u8>,
     },
@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What the registry should know of a peer.
 #[derive(Clone, Debug)]
 struct Known {
-    /// Up-time and wall time of the last renewal.
+    /// The up-time and the wall time of the last renewal.
     renewed_up_ms: u64,
     last_seen_ms: i64,
     version: String,
@@ -77,7 +77,7 @@ impl Model {
         active.map(|(id, _)| id).collect()
     }
 
-    /// Removes what has expired, but for the senders; returns how many that were.
+    /// Removes the expired peers except the senders; returns how many.
     fn clean_up(&mut self, senders: &[String]) -> usize {
         let before = self.peers.len();
         let up_ms = self.up_ms;
@@ -105,7 +105,7 @@ async fn take(registry: &mut TestRegistry, model: &mut Model, step: &Step) {
             registry.stop().await;
             registry.advance_ms(*down_ms);
             registry.resume().await;
-            // A start removes who has expired before it reads the table.
+            // A start removes expired peers before it reads the table.
             model.clean_up(&[]);
         }
         Step::Register {
@@ -176,8 +176,8 @@ async fn register(
     assert_eq!(answer["totalPeers"], model.peers.len());
 }
 
-/// Which heartbeat comes first is not known, so an expired peer may be revived or be gone; the
-/// counts must add up to the rows removed all the same.
+/// The order of the heartbeats is unknown, so an expired peer may be revived or removed. The counts
+/// must add up to the removed rows in either case.
 async fn burst(registry: &TestRegistry, model: &mut Model, ids: &[String]) {
     let before = registry.stored_ids().await.len();
     let answers = futures_util::future::join_all(ids.iter().map(|id| registry.heartbeat(id))).await;
@@ -245,7 +245,7 @@ async fn check(registry: &TestRegistry, model: &Model) {
         .await
         .unwrap();
     if alive_at == registry.now_ms() {
-        // The wall clock is nowhere near the test's, so the view speaks of this very moment.
+        // The wall clock is far from the test's clock, so the view shows the leases as of `alive_at`.
         let viewed: Vec<String> = sqlx::query_scalar("SELECT peer_id FROM active_peers")
             .fetch_all(&mut database)
             .await

@@ -1,4 +1,4 @@
-//! What each mode grants, whom it refuses, and what those are told.
+//! What each mode grants and refuses, and its error messages.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ async fn mode(registry: &TestRegistry) -> Value {
 }
 
 #[actix_web::test]
-async fn warning_grants_less_and_to_those_that_have_tried_a_direct_connection() {
+async fn warning_grants_less_and_only_after_an_attempt_at_a_direct_connection() {
     let registry = start(&[]).await;
     premium(&registry, "others").await;
     for _ in 0..3 {
@@ -114,7 +114,7 @@ async fn throttle_allows_five_premium_sessions_of_all_peers_together() {
     let refusal = registry.allocate(&ask("premium")).await;
     let refusal = refusal.not_allocated(429, "premium_session_limit", 60);
     assert_eq!(refusal["limit"], limit("premiumSessions", 5));
-    // Renewals take no new place.
+    // A renewal does not count as a new session.
     registry.allocate(&renewal("premium-4", &last)).await.ok();
     let body = json!({ "peerId": "premium-4", "sessionId": session_id(&last) });
     registry.release(&body).await.ok();
@@ -171,24 +171,24 @@ async fn shutdown_relays_nothing_and_keeps_everything_else_going() {
     let health = registry.health().await.ok();
     assert_eq!(health["status"], "degraded");
     assert_eq!(health["costInfo"]["mode"], "shutdown");
-    // Only the last mode is worth that word.
+    // Only mode `shutdown` is `degraded`.
     force(&registry, "emergency").await;
     assert_eq!(registry.health().await.ok()["status"], "healthy");
 }
 
 #[actix_web::test]
-async fn from_warning_on_no_peer_holds_more_than_a_quarter() {
+async fn from_warning_on_no_peer_gets_more_than_a_quarter_of_the_bandwidth() {
     let registry = start(&[]).await;
     premium(&registry, "others").await;
     registry.allocate(&mbps("others", 90)).await.ok();
-    // In normal mode nobody counts.
+    // Mode `normal` has no limit on a peer's share.
     let first = registry.allocate(&mbps("premium", 100)).await.ok();
     assert_eq!(limits(&first), (100, 3600));
     force(&registry, "warning").await;
     let refusal = registry.allocate(&mbps("premium", 1)).await;
     let refusal = refusal.not_allocated(429, "bandwidth_share", 60);
     assert_eq!(refusal["limit"], limit("bandwidthShareMbps", 30));
-    // A renewal brings it down to its quarter: 30 of 120.
+    // A renewal reduces it to a quarter: 30 of 120.
     let renewed = registry.allocate(&renewal("premium", &first)).await.ok();
     assert_eq!(limits(&renewed).0, 30);
     let body = json!({ "peerId": "premium", "sessionId": session_id(&first) });
@@ -248,7 +248,7 @@ async fn pages_of_peers_shrink_to_100_from_throttle_on() {
 }
 
 #[actix_web::test]
-async fn a_mode_cannot_be_forced_until_a_moment_that_has_passed() {
+async fn a_mode_cannot_be_forced_until_a_time_in_the_past() {
     let registry = start(&[]).await;
     let body = json!({ "mode": "shutdown", "until": "2026-01-01T00:00:00Z" });
     let refused = registry.set_mode(&body).await.refused(400, "invalid_field");
@@ -290,11 +290,11 @@ async fn a_forced_mode_is_ended_early_by_null_and_outlives_a_restart() {
 }
 
 #[actix_web::test]
-async fn a_mode_of_the_settings_holds_until_its_time_or_for_good() {
+async fn a_mode_from_the_settings_holds_until_its_end_or_without_end() {
     let registry = start(&["--mode-override=shutdown"]).await;
     registry.advance_secs(80_000);
     assert_eq!(mode(&registry).await, "shutdown");
-    // The operator's word goes before.
+    // The mode that the operator forces takes precedence.
     force(&registry, "warning").await;
     assert_eq!(mode(&registry).await, "warning");
     registry.advance_secs(86_400);
@@ -308,7 +308,7 @@ async fn a_mode_of_the_settings_holds_until_its_time_or_for_good() {
 }
 
 #[actix_web::test]
-async fn a_mode_can_be_forced_that_is_looser_than_the_budget_asks_for() {
+async fn a_forced_mode_may_be_looser_than_the_budget_requires() {
     let registry = start(&["--monthly-budget-usd=1"]).await;
     assert_eq!(mode(&registry).await, "shutdown");
     force(&registry, "normal").await;

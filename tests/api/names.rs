@@ -1,11 +1,11 @@
-//! Which names and texts are taken, so that nobody hides in a listing or sits at its front.
+//! Which names and texts are accepted, so that no peer can hide in a listing or always be first.
 
 use serde_json::json;
 
 use crate::helpers::{TestRegistry, peer};
 
 #[actix_web::test]
-async fn a_filter_with_a_character_that_nobody_sees_is_told_so() {
+async fn a_filter_with_an_invisible_character_is_refused_with_the_reason() {
     let registry = TestRegistry::start().await;
     for name in ["networkId", "version", "store"] {
         let query = format!("{name}=a%E2%80%AEb");
@@ -17,7 +17,7 @@ async fn a_filter_with_a_character_that_nobody_sees_is_told_so() {
 }
 
 #[actix_web::test]
-async fn an_address_with_a_character_that_nobody_sees_is_no_address_under_any_policy() {
+async fn an_address_with_an_invisible_character_is_refused_under_both_policies() {
     let registry = TestRegistry::start_with(&["--address-policy=any"]).await;
     let body = json!({ "peerId": "a", "addresses": ["good", "evil\u{202e}moc.elpmaxe"] });
     let refused = registry.register(&body).await.refused(400, "invalid_field");
@@ -25,8 +25,8 @@ async fn an_address_with_a_character_that_nobody_sees_is_no_address_under_any_po
 }
 
 #[actix_web::test]
-async fn a_new_id_begins_with_a_letter_or_digit_and_one_from_before_keeps_its_place() {
-    // Ids that come first in the order of ids would be the first page for everyone.
+async fn a_new_id_must_begin_with_a_letter_or_digit_but_an_older_one_stays_registered() {
+    // Without this rule, peers could choose ids that are always on the first page.
     let mut registry = TestRegistry::start().await;
     for id in ["-a", ".a", "_a"] {
         let refused = registry

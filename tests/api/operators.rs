@@ -1,4 +1,4 @@
-//! What operators may do, who they are, and what nobody else can.
+//! What operators may do, how they prove who they are, and that nobody else can do it.
 
 use peer_registry::server::config::Config;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::helpers::{ADMIN_TOKEN, TestRegistry, ask, peer, secret, turn_server};
 
-/// Each admin path with a body that is good.
+/// Each admin path with a valid body.
 fn admin_requests() -> [(&'static str, Value); 3] {
     [
         ("/admin/peers/a/tier", json!({ "tier": "premium" })),
@@ -35,7 +35,7 @@ async fn start_with(flags: &[&str], token: Option<&str>) -> TestRegistry {
     registry
 }
 
-/// That none of [`admin_requests`] has done anything.
+/// Checks that none of [`admin_requests`] had an effect.
 async fn nothing_was_changed(registry: &TestRegistry) {
     let stats = registry.cost_stats().await.ok();
     assert_eq!(
@@ -50,7 +50,7 @@ async fn nothing_was_changed(registry: &TestRegistry) {
     assert_eq!(tiers, 0);
 }
 
-/// What a peer with nothing of its own to say is granted when it asks for all there is.
+/// The bandwidth that `a` is granted when it asks for the max with these claims.
 async fn mbps(registry: &TestRegistry, claims: Value) -> u64 {
     let mut body = ask("a");
     body["estimatedBandwidthMbps"] = json!(1000);
@@ -83,7 +83,7 @@ async fn without_a_token_in_the_settings_the_admin_paths_do_not_exist() {
 }
 
 #[actix_web::test]
-async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
+async fn a_request_without_the_token_is_refused_and_changes_nothing() {
     let mut tokens = vec![
         None,
         Some(String::new()),
@@ -102,7 +102,7 @@ async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
     for (path, body) in admin_requests() {
         let mut registry = start(Some(ADMIN_TOKEN)).await;
         for (at, token) in tokens.iter().enumerate() {
-            // Another one before guesses are slowed down.
+            // A new registry before wrong tokens are slowed down.
             if at > 0 && at % 10 == 0 {
                 nothing_was_changed(&registry).await;
                 registry = start(Some(ADMIN_TOKEN)).await;
@@ -120,7 +120,7 @@ async fn who_does_not_show_the_token_is_refused_and_changes_nothing() {
             assert_eq!(answer.header("cache-control"), Some("no-store"));
             bodies.push(answer.refused(401, "unauthorized"));
         }
-        // What else is wrong with a request is none of their business.
+        // The response must not reveal what else is wrong with the request.
         let request = registry.request(Method::PUT, path).body("not JSON");
         let answer = Answer::of(request.send().await.unwrap()).await;
         bodies.push(answer.refused(401, "unauthorized"));
@@ -155,7 +155,7 @@ async fn guessing_the_token_is_slowed_down_and_the_right_one_always_works() {
         guess.refused(429, "throttled");
         send(ADMIN_TOKEN).await.ok();
     }
-    // Who shows nothing guesses nothing.
+    // A request without a token is not a guess.
     let request = registry.request(Method::PUT, path).json(body);
     let answer = Answer::of(request.send().await.unwrap()).await;
     answer.refused(401, "unauthorized");
@@ -191,7 +191,7 @@ async fn admin_paths_take_put_only() {
 }
 
 #[actix_web::test]
-async fn a_peer_cannot_promote_itself_but_lower_itself() {
+async fn a_peer_cannot_raise_its_tier_but_can_lower_it() {
     let flags = ["--max-allocations-per-minute=16"];
     let registry = TestRegistry::start_with_operator(&flags).await;
     registry.register(&turn_server("turn", 10)).await.ok();
@@ -219,7 +219,7 @@ async fn a_peer_cannot_promote_itself_but_lower_itself() {
 }
 
 #[actix_web::test]
-async fn peers_that_are_trusted_choose_their_tier() {
+async fn with_trust_client_tier_peers_choose_their_tier() {
     let registry = start_with(&["--trust-client-tier=true"], None).await;
     for (claims, granted) in [
         (json!({}), 5),
@@ -233,7 +233,7 @@ async fn peers_that_are_trusted_choose_their_tier() {
 }
 
 #[actix_web::test]
-async fn a_tier_is_the_operator_s_word_on_a_name_whether_it_is_registered_or_not() {
+async fn a_tier_can_be_set_for_any_peer_id_registered_or_not() {
     let mut registry = TestRegistry::start_with_operator(&[]).await;
     registry.set_tier("a", "standard").await.ok();
     registry.register(&turn_server("turn", 10)).await.ok();
@@ -252,7 +252,7 @@ async fn a_tier_is_the_operator_s_word_on_a_name_whether_it_is_registered_or_not
 }
 
 #[actix_web::test]
-async fn an_operator_s_word_renews_no_lease() {
+async fn setting_a_tier_renews_no_lease() {
     let registry = TestRegistry::start_with_operator(&[]).await;
     registry.register(&peer("a")).await.ok();
     registry.advance_secs(300);

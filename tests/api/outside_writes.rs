@@ -1,5 +1,5 @@
-//! A program that writes into the database again and again, beside the registry: the comparisons of
-//! the table with memory that it causes put nothing off for ever.
+//! Another program that writes to the database continuously. Each write makes the registry compare
+//! the table with memory; these comparisons must not delay other work forever.
 
 use std::time::Duration;
 
@@ -8,11 +8,10 @@ use tokio::time::timeout;
 
 use crate::helpers::{TestRegistry, peer};
 
-/// With this number of rows, a comparison takes longer than the pause between two writes of the
-/// program.
+/// Large enough that a comparison takes longer than the pause between two writes of the program.
 const ROWS: u64 = 20_000;
 
-/// The program, with a connection of its own.
+/// The other program, with its own connection.
 struct Program {
     database: SqliteConnection,
 }
@@ -25,7 +24,7 @@ impl Program {
     }
 }
 
-/// A registry with `a` and many other peers, and a program that has yet to begin.
+/// A registry with `a` and many other peers, and a program that has not written yet.
 async fn start(flags: &[&str]) -> (TestRegistry, Program) {
     let registry = TestRegistry::start_with(flags).await;
     let mut body = peer("a");
@@ -45,7 +44,7 @@ async fn expire_others(registry: &TestRegistry) {
 }
 
 #[actix_web::test]
-async fn a_row_behind_many_others_is_followed_though_writes_never_end() {
+async fn a_change_in_the_last_row_is_noticed_although_writes_never_end() {
     let (registry, mut program) = start(&[]).await;
     registry
         .execute("UPDATE peers SET version = 'edited' WHERE peer_id = 'row-20000'")
@@ -61,11 +60,11 @@ async fn a_row_behind_many_others_is_followed_though_writes_never_end() {
 }
 
 #[actix_web::test]
-async fn cleanups_are_put_off_for_seconds_and_not_for_ever() {
+async fn cleanups_are_delayed_for_seconds_and_not_forever() {
     let (registry, mut program) = start(&[]).await;
     program.write().await;
     expire_others(&registry).await;
-    // Comparisons put off a cleanup for 5 s by the machine's clock, which no test can move.
+    // Comparisons delay a cleanup for 5 s on the machine's clock, which a test cannot move.
     let first_cleanup = timeout(Duration::from_secs(30), async {
         loop {
             program.write().await;
@@ -83,14 +82,14 @@ async fn cleanups_are_put_off_for_seconds_and_not_for_ever() {
 }
 
 #[actix_web::test]
-async fn places_of_expired_peers_are_free_though_no_cleanup_comes_to_them() {
+async fn places_of_expired_peers_are_free_even_before_a_cleanup_removes_them() {
     let flag = format!("--max-peers={}", ROWS + 1);
     let (registry, mut program) = start(&[&flag]).await;
     let refused = registry.register(&peer("early")).await;
     refused.refused(503, "registry_full");
     program.write().await;
     expire_others(&registry).await;
-    // Peers that run out together cease to be active some thousands at a time.
+    // Peers that expire together become inactive a few thousand at a time.
     for _ in 0..50 {
         program.write().await;
         let answer = registry.register(&peer("newcomer")).await;

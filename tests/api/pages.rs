@@ -1,4 +1,4 @@
-//! Pages of peers: once round in order of the ids, from a first page that nobody chooses.
+//! Pages of peers: in a ring in order of the ids, from a start that no peer can choose.
 
 use std::collections::BTreeSet;
 
@@ -50,17 +50,17 @@ async fn a_cursor_stays_good_when_peers_join_and_leave() {
     for id in ["f", "h"] {
         registry.register(&peer(id)).await.ok();
     }
-    // Of the earlier form, which names no place to end: to the last id.
+    // A cursor of the earlier form has no end, so its pages go on to the last id.
     let listing = registry.peers("cursor=b").await.ok();
     assert_eq!(ids(&listing), ["d", "f"]);
     let first = registry.peers("").await.ok();
     let next = |page: &Value| format!("cursor={}", page["nextCursor"].as_str().unwrap());
-    // Two peers leave, whichever page they were on, and two others join.
+    // Two peers leave, whichever page they were on, and two others register.
     registry.advance_ms(300_001);
     for id in ["a", "e"] {
         registry.register(&peer(id)).await.ok();
     }
-    // It is stateless: a restart does not matter to it.
+    // The cursor has no state in the registry, so a restart does not affect it.
     registry.stop().await;
     registry.resume().await;
     let mut pages = vec![first];

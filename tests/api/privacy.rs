@@ -12,7 +12,7 @@ fn with(addresses: Value, crypto_ipv6: Value) -> Value {
     json!({ "peerId": "a", "addresses": addresses, "cryptoIPv6": crypto_ipv6 })
 }
 
-/// The field that an error names, in `field` as in its sentence.
+/// The field that an error names, both in `field` and in its message.
 #[track_caller]
 fn field_at_fault(body: &Value) -> &str {
     let field = body["field"].as_str().expect("a field");
@@ -22,7 +22,7 @@ fn field_at_fault(body: &Value) -> &str {
     field
 }
 
-/// Posts a registration that must be refused, and nothing of it be stored; returns the field.
+/// Posts a registration that must be refused and not stored; returns the field at fault.
 async fn refused(registry: &TestRegistry, body: &Value, status: u16, code: &str) -> String {
     let answer = registry.register(body).await.refused(status, code);
     assert!(registry.stored_ids().await.is_empty(), "{body}");
@@ -72,7 +72,7 @@ async fn a_missing_crypto_ipv6_is_taken_from_the_first_address() {
 }
 
 #[actix_web::test]
-async fn case_and_zero_padding_make_no_other_address() {
+async fn addresses_that_differ_in_case_or_zero_padding_are_the_same() {
     let registry = TestRegistry::start().await;
     let spellings = [
         "fd00::ab",
@@ -105,7 +105,7 @@ async fn a_peer_with_a_crypto_ipv6_may_list_no_address() {
 }
 
 #[actix_web::test]
-async fn neither_address_nor_crypto_ipv6_is_a_missing_field() {
+async fn a_registration_without_address_and_crypto_ipv6_is_a_missing_field() {
     let registry = TestRegistry::start().await;
     let body = with(json!([]), Value::Null);
     let field = refused(&registry, &body, 400, "missing_field").await;
@@ -235,7 +235,7 @@ async fn a_crypto_ipv6_that_is_no_ipv6_address_is_invalid_under_both_policies() 
     }
 }
 
-/// Text that is no multiaddr, but begins with a slash.
+/// Texts that begin with a slash but are not multiaddrs.
 const SLASHED: [&str; 4] = [
     "/",
     "/nonsense",
@@ -244,7 +244,7 @@ const SLASHED: [&str; 4] = [
 ];
 
 #[actix_web::test]
-async fn what_is_no_multiaddr_is_an_invalid_field() {
+async fn an_address_that_is_not_a_multiaddr_is_an_invalid_field() {
     let registry = TestRegistry::start().await;
     let good = format!("/ip6/{OWN}/tcp/4001");
     let trailing = format!("{good}/");
@@ -342,7 +342,7 @@ async fn blanks_and_controls_in_an_address_are_refused_under_both_policies() {
 }
 
 #[actix_web::test]
-async fn turn_addresses_are_public_by_choice_under_the_default_policy() {
+async fn turn_addresses_may_be_public_under_the_default_policy() {
     let registry = TestRegistry::start().await;
     let mut body = peer("a");
     body["turnCapable"] = json!(true);

@@ -1,4 +1,4 @@
-//! Query strings that are not what they should be.
+//! Malformed query strings.
 
 use crate::helpers::TestRegistry;
 

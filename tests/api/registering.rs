@@ -1,4 +1,4 @@
-//! Announcing a peer and renewing its lease: what goes in, what comes back, what is stored.
+//! Registering a peer and renewing its lease: requests, responses and stored rows.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn full_peer(id: &str) -> Value {
     })
 }
 
-/// The one row of the peer table, without what tells rows apart.
+/// The only row of the peer table, without its id and times.
 async fn profile_row(registry: &TestRegistry) -> Value {
     let mut rows = registry.stored_rows().await;
     assert_eq!(rows.len(), 1);
@@ -85,7 +85,7 @@ async fn heartbeat_is_answered_with_every_field_of_the_contract() {
 }
 
 #[actix_web::test]
-async fn lease_and_heartbeat_interval_are_told_as_they_are_set() {
+async fn responses_name_the_lease_and_heartbeat_interval_of_the_settings() {
     let flags = ["--peer-timeout-secs=40", "--heartbeat-interval-secs=7"];
     let registry = TestRegistry::start_with(&flags).await;
     for answer in [
@@ -177,7 +177,7 @@ async fn fields_not_announced_are_null_false_or_empty_in_a_listing() {
 }
 
 #[actix_web::test]
-async fn null_optional_fields_are_as_good_as_absent() {
+async fn null_optional_fields_count_as_absent() {
     let nulls = TestRegistry::start().await;
     let mut body = full_peer("a");
     for (field, value) in body.as_object_mut().unwrap() {
@@ -267,7 +267,7 @@ async fn registering_again_replaces_the_whole_profile_and_keeps_registered_at() 
     assert_eq!(replaced, profile_row(&fresh).await);
     let listing = registry.peers(ALL).await.ok();
     assert_eq!(listing, fresh.peers(ALL).await.ok());
-    // The table and the view in memory agree on what was replaced.
+    // The table and the listing agree on the new profile.
     registry.stop().await;
     registry.resume().await;
     assert_eq!(registry.peers(ALL).await.ok()["peers"], listing["peers"]);
@@ -303,7 +303,7 @@ async fn heartbeat_of_an_unknown_peer_is_told_to_register() {
     assert_eq!(registry.stored_ids().await, ["a"]);
 }
 
-/// What nodes send and nobody gets to see: unknown fields, and their real addresses.
+/// What nodes send but listings must not show: unknown fields and real addresses.
 const UNLISTED: [&str; 6] = [
     "realAddresses",
     "zkProofSupported",
@@ -314,7 +314,7 @@ const UNLISTED: [&str; 6] = [
 ];
 
 #[actix_web::test]
-async fn kept_fields_of_real_clients() {
+async fn registrations_of_real_clients_are_listed_without_their_private_fields() {
     let clients = real_clients();
     for policy in ["crypto-ipv6", "any"] {
         let flag = format!("--address-policy={policy}");
@@ -383,7 +383,7 @@ async fn kept_fields_of_real_clients() {
     }
 }
 
-/// Every byte of the database, its log and whatever else lies beside it.
+/// The bytes of all files in the folder of the database.
 fn database_bytes(registry: &TestRegistry) -> Vec<u8> {
     let folder = registry.database_path();
     let files = std::fs::read_dir(folder.parent().unwrap()).unwrap();

@@ -1,10 +1,10 @@
-//! Faults below the relay budget: what was not acknowledged did not happen, and what was, did.
+//! Storage faults and the relay budget: what was acknowledged happened, and nothing else did.
 
 use serde_json::{Value, json};
 
 use crate::helpers::{TestRegistry, ask, peer, session_id, turn_server};
 
-/// Makes every new session fail, as a full disk would, until it is dropped again.
+/// Makes every new session fail, like a full disk, until [`MEND`].
 const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON turn_sessions
     BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
 const MEND: &str = "DROP TRIGGER broken";
@@ -45,7 +45,7 @@ async fn an_allocation_that_could_not_be_written_leaves_no_session_and_no_count(
         0
     );
     registry.execute(MEND).await;
-    // The only place is free, and the only session of the peer's tier is not taken.
+    // The server's only place is free, and so is the only session that the peer's tier allows.
     registry.allocate(&ask("a")).await.ok();
     let stats = registry.cost_stats().await.ok();
     assert_eq!(stats["allocations"], json!({ "granted": 1, "refused": {} }));
@@ -75,14 +75,14 @@ async fn a_release_that_could_not_be_written_did_not_happen() {
 }
 
 #[actix_web::test]
-async fn what_time_did_while_nothing_could_be_written_is_done_once_it_can() {
+async fn what_became_due_while_writes_failed_is_done_once_they_succeed() {
     let registry = start().await;
     let mut renewal = ask("a");
     renewal["sessionId"] = registry.allocate(&ask("a")).await.ok()["sessionId"].take();
     registry.advance_secs(22 * 3600);
     registry.allocate(&ask("a")).await.ok();
     registry.execute(BREAK).await;
-    // The session ends, a day begins, and a look at it all comes too early to be written.
+    // The session ends and a day begins. A read notices both while writes still fail.
     registry.advance_secs(3 * 3600);
     registry
         .allocate(&ask("a"))
@@ -127,7 +127,7 @@ async fn bytes_of_http_are_neither_lost_nor_counted_twice_when_writes_fail() {
     registry.advance_ms(1);
     registry.set_tier("a", "basic").await.ok();
     let after = spend(&registry).await;
-    // Each answer is a few hundred bytes; to lose or double what was sent before would be more.
+    // Each response has a few hundred bytes; losing or doubling the bytes before would exceed that.
     let answers = 300..4_000;
     assert!(answers.contains(&(failing - before)), "{before} {failing}");
     assert!(answers.contains(&(after - failing)), "{failing} {after}");
@@ -151,7 +151,7 @@ async fn sessions_changed_from_outside_are_noticed_at_the_next_write() {
 }
 
 #[actix_web::test]
-async fn what_time_did_is_not_lost_with_the_write_of_one_peer_that_is_refused() {
+async fn what_became_due_is_not_lost_if_one_peers_write_is_refused() {
     let registry = TestRegistry::start_with_operator(&["--peer-timeout-secs=100000"]).await;
     registry.register(&turn_server("turn", 10)).await.ok();
     for id in ["a", "b", "odd"] {
@@ -161,7 +161,7 @@ async fn what_time_did_is_not_lost_with_the_write_of_one_peer_that_is_refused() 
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON turn_sessions WHEN new.peer_id = 'odd'
         BEGIN SELECT RAISE(ABORT, 'not this one'); END";
     registry.execute(refuse).await;
-    // The session ends, which the next write about sessions is to book.
+    // The session ends; the next write about sessions must book its bytes.
     registry.advance_secs(2 * 3600);
     let odd = registry.allocate(&ask("odd")).await;
     odd.refused(503, "storage_unavailable");

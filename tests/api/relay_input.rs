@@ -9,7 +9,7 @@ use crate::helpers::{ADMIN_TOKEN, TestRegistry, ask, peer, session_id, turn_serv
 const POSTS: [&str; 3] = ["/allocate-turn", "/release-turn", "/report-turn-usage"];
 const PUTS: [&str; 3] = ["/admin/peers/a/tier", "/admin/spend", "/admin/mode"];
 
-/// A registry with a session, and all that its tables held before a test.
+/// A registry with a session, and the content of its tables before the test.
 struct Settled {
     registry: TestRegistry,
     session_id: String,
@@ -47,7 +47,7 @@ impl Settled {
         assert_eq!(Self::state(&self.registry).await, self.before);
     }
 
-    /// A good body for a path.
+    /// A valid body for a path.
     fn body_for(&self, path: &str) -> Value {
         let id = &self.session_id;
         match path {
@@ -98,7 +98,7 @@ impl Settled {
 }
 
 #[actix_web::test]
-async fn the_good_bodies_are_good() {
+async fn the_valid_bodies_are_accepted() {
     let settled = Settled::start().await;
     for path in PUTS.into_iter().chain(POSTS) {
         let body = settled.body_for(path).to_string();
@@ -112,7 +112,7 @@ async fn the_good_bodies_are_good() {
 }
 
 #[actix_web::test]
-async fn bodies_that_are_no_json_object_are_invalid_json() {
+async fn bodies_that_are_not_json_objects_are_invalid_json() {
     let settled = Settled::start().await;
     for path in POSTS.into_iter().chain(PUTS) {
         let good = settled.body_for(path).to_string();
@@ -158,7 +158,7 @@ async fn required_fields_that_are_absent_or_null_are_missing_fields() {
             .refuses(path, body.to_string(), "missing_field", field)
             .await;
     }
-    // A mode that is null lets the budget decide; one that is absent says nothing.
+    // A null mode lets the budget decide; an absent one is an error.
     settled
         .refuses("/admin/mode", "{}".to_owned(), "missing_field", "mode")
         .await;
@@ -168,7 +168,7 @@ async fn required_fields_that_are_absent_or_null_are_missing_fields() {
 /// Values that are wrong for some fields of a path.
 type Wrong = (&'static str, &'static str, Vec<Value>);
 
-/// Texts, flags and moments, each with values that are none.
+/// Text, boolean and time fields, each with wrong values.
 fn wrong_texts() -> Vec<Wrong> {
     let long = "x".repeat(10_000);
     let texts = vec![
@@ -211,7 +211,7 @@ fn wrong_texts() -> Vec<Wrong> {
     ]
 }
 
-/// Numbers and lists, each with values that are none or out of range.
+/// Number and list fields, each with values of a wrong type or out of range.
 fn wrong_numbers() -> Vec<Wrong> {
     let numbers = vec![
         json!("1"),
@@ -255,7 +255,7 @@ async fn fields_of_the_wrong_type_or_out_of_range_are_invalid_fields() {
 }
 
 #[actix_web::test]
-async fn one_bad_session_spoils_a_report() {
+async fn one_invalid_session_makes_the_whole_report_invalid() {
     let settled = Settled::start().await;
     let good = json!({ "sessionId": settled.session_id, "bytesTransferred": 5 });
     for bad in [
@@ -282,7 +282,7 @@ async fn one_bad_session_spoils_a_report() {
 }
 
 #[actix_web::test]
-async fn names_of_peers_in_the_path_are_checked_like_any_other() {
+async fn peer_ids_in_the_path_are_checked_like_those_in_bodies() {
     let settled = Settled::start().await;
     for name in ["a%20b", "%FF", "%00", "a%2Fb", "%C3%A9", &"x".repeat(129)] {
         let path = format!("/admin/peers/{name}/tier");
@@ -297,7 +297,7 @@ async fn names_of_peers_in_the_path_are_checked_like_any_other() {
 }
 
 #[actix_web::test]
-async fn counts_at_the_very_limit_do_no_harm() {
+async fn byte_counts_at_the_limit_overflow_nothing() {
     let settled = Settled::start().await;
     let most = (1_i64 << 53) - 1;
     let session = json!({ "sessionId": settled.session_id, "bytesTransferred": most });
@@ -315,7 +315,7 @@ async fn counts_at_the_very_limit_do_no_harm() {
 }
 
 #[actix_web::test]
-async fn reports_beyond_belief_count_up_to_twice_what_was_granted() {
+async fn implausibly_large_reports_count_up_to_twice_what_was_granted() {
     let tiers = "--tier-limits=free=5/2000,basic=10/2000,standard=50/2000,premium=100/2000";
     let flags = [
         tiers,
@@ -339,7 +339,7 @@ async fn reports_beyond_belief_count_up_to_twice_what_was_granted() {
     registry.register(&turn_server("turn", 2000)).await.ok();
     assert_eq!(registry.report(&report).await.ok()["accepted"], 600);
     let stats = registry.cost_stats().await.ok();
-    // 600 sessions of 5 Mbit/s for ten minutes are 225 GB.
+    // 600 sessions of 5 Mbit/s for ten minutes are 225 GB; the reports count as 450 GB.
     let transfer_usd = stats["costMetrics"]["dataTransferCosts"].as_f64().unwrap();
     assert!((40.5..40.6).contains(&transfer_usd), "{transfer_usd}");
     assert_eq!(registry.health().await.status, 200);

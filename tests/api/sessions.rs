@@ -23,7 +23,7 @@ fn usage(server: &str, granted: &Value, bytes: i64) -> Value {
     json!({ "peerId": server, "sessions": [session] })
 }
 
-/// What all sessions have relayed as far as the books say.
+/// The bytes of all sessions that are booked in `traffic_days`.
 async fn booked_bytes(registry: &TestRegistry) -> i64 {
     let mut database = registry.database().await;
     sqlx::query_scalar("SELECT coalesce(sum(relayed_bytes), 0) FROM traffic_days")
@@ -52,7 +52,7 @@ async fn a_renewal_keeps_the_session_its_server_and_its_place() {
 }
 
 #[actix_web::test]
-async fn a_renewal_takes_up_a_new_tier_and_a_new_need() {
+async fn a_renewal_applies_a_new_tier_and_a_new_bandwidth() {
     let registry = start().await;
     registry.set_tier("a", "premium").await.ok();
     let granted = registry.allocate(&ask("a")).await.ok();
@@ -67,7 +67,7 @@ async fn a_renewal_takes_up_a_new_tier_and_a_new_need() {
 }
 
 #[actix_web::test]
-async fn only_a_live_session_of_its_own_is_renewed() {
+async fn a_peer_can_renew_only_a_live_session_of_its_own() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
     let refused = |body: Value| {
@@ -86,7 +86,7 @@ async fn only_a_live_session_of_its_own_is_renewed() {
     let released = registry.allocate(&ask("a")).await.ok();
     registry.release(&of("a", &released)).await.ok();
     refused(of("a", &released)).await;
-    // Who is not registered is told that first.
+    // An unregistered peer gets that error first.
     let error = registry.allocate(&of("nobody", &granted)).await;
     error.refused(404, "peer_not_found");
 }
@@ -122,7 +122,7 @@ async fn a_release_is_answered_with_every_field_and_frees_the_place() {
 }
 
 #[actix_web::test]
-async fn a_release_without_a_count_is_reckoned_by_what_was_granted() {
+async fn a_release_without_a_byte_count_is_estimated_by_the_granted_bandwidth() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(100);
@@ -132,7 +132,7 @@ async fn a_release_without_a_count_is_reckoned_by_what_was_granted() {
 }
 
 #[actix_web::test]
-async fn a_release_in_the_very_millisecond_of_the_grant_counts_what_it_says() {
+async fn a_release_in_the_same_millisecond_as_the_grant_counts_its_byte_count() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
     let mut body = of("a", &granted);
@@ -153,7 +153,7 @@ async fn nobody_releases_the_session_of_another_peer() {
 }
 
 #[actix_web::test]
-async fn a_report_is_answered_with_what_was_taken_up_and_what_was_not() {
+async fn the_response_to_a_report_names_the_accepted_and_the_refused_sessions() {
     let registry = start().await;
     registry.register(&turn_server("turn-2", 10)).await.ok();
     let granted = registry.allocate(&ask("a")).await.ok();
@@ -177,7 +177,7 @@ async fn a_report_is_answered_with_what_was_taken_up_and_what_was_not() {
     registry.advance_secs(3599);
     registry.heartbeat("a").await.ok();
     registry.allocate(&ask("a")).await.ok();
-    // The other one, of which its own server has said nothing, is reckoned.
+    // The other session is estimated, because its own server has not reported it.
     let reckoned = 5 * 125_000 * 3600;
     assert_eq!(booked_bytes(&registry).await, 1_000 + reckoned);
 }
@@ -212,7 +212,7 @@ async fn a_renewal_does_not_forget_a_report() {
 }
 
 #[actix_web::test]
-async fn a_peer_does_not_gainsay_the_report_of_its_server() {
+async fn a_peers_own_count_does_not_override_the_report_of_its_server() {
     let registry = start().await;
     let granted = registry.allocate(&ask("a")).await.ok();
     registry.advance_secs(1);
@@ -223,13 +223,13 @@ async fn a_peer_does_not_gainsay_the_report_of_its_server() {
         registry.release(&body).await.ok()["bytesTransferred"],
         4_000
     );
-    // The server may correct itself, afterwards too.
+    // The server may correct its report, even after the release.
     registry.report(&usage("turn", &granted, 5_000)).await.ok();
     assert_eq!(booked_bytes(&registry).await, 5_000);
 }
 
 #[actix_web::test]
-async fn who_is_removed_before_an_allocation_is_counted_in_its_answer() {
+async fn the_response_to_an_allocation_counts_the_peers_removed_before_it() {
     let registry = start().await;
     registry.register(&turn_server("gone", 1)).await.ok();
     registry.advance_secs(60_000);
@@ -261,14 +261,13 @@ async fn a_report_counts_until_an_hour_after_the_end_of_the_session() {
         (&json!(0), &json!(1))
     );
     assert_eq!(booked_bytes(&registry).await, 4_000);
-    // What is remembered no longer is in no write's way.
+    // A session that was forgotten does not disturb other writes.
     for _ in 0..2 {
         registry.allocate(&ask("b")).await.ok();
         registry.advance_secs(3600);
     }
 }
 
-/// A server that relays for `a` and a peer that waits for the place of `a`.
 #[actix_web::test]
 async fn a_server_that_withdraws_its_offer_frees_its_peers_to_ask_again() {
     let registry = start().await;
@@ -284,7 +283,7 @@ async fn a_server_that_withdraws_its_offer_frees_its_peers_to_ask_again() {
     renewal.refused(404, "session_not_found");
     let again = registry.allocate(&ask("a")).await.ok();
     assert_eq!(again["turnServer"]["peerId"], "turn-2");
-    // The server may still say what it relayed.
+    // The server may still report what it relayed.
     let report = registry.report(&usage("turn", &granted, 1_000)).await.ok();
     assert_eq!(report["accepted"], 1);
 }
@@ -303,7 +302,7 @@ async fn a_server_that_expires_frees_its_peers_even_before_it_is_cleaned_up() {
     renewal.refused(404, "session_not_found");
     let again = registry.allocate(&ask("a")).await.ok();
     assert_eq!(again["turnServer"]["peerId"], "turn-2");
-    // That wrote something, and so cleaned up: the session on the server that left has ended.
+    // The allocation was a write, so it cleaned up: the session on the expired server has ended.
     assert_eq!(live_sessions(&registry).await, 1);
     assert_eq!(registry.stored_ids().await, ["a", "turn-2"]);
     assert_eq!(booked_bytes(&registry).await, 5 * 125_000 * 601);
@@ -329,7 +328,7 @@ async fn no_session_is_granted_on_a_server_that_withdraws_in_the_same_batch() {
         if answer.status != 200 {
             answer.not_allocated(503, "no_turn_server", 30);
         }
-        // Whichever came first, nothing is left on the server.
+        // Whichever request came first, no session is left on the server.
         assert_eq!(live_sessions(&registry).await, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! A registry that bad requests are sent to, and good bodies to spoil.
+//! A registry for invalid requests, and valid bodies that tests make invalid.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ impl Settled {
     pub async fn start() -> Self {
         let registry = TestRegistry::start().await;
         registry.register(&register_body()).await.ok();
-        // A renewal would show.
+        // So that an unwanted renewal would change `lastSeen`.
         registry.advance_secs(60);
         let before = Self::state(&registry).await;
         Self { registry, before }
@@ -37,7 +37,7 @@ impl Settled {
         assert_eq!(Self::state(&self.registry).await, self.before);
     }
 
-    /// Sends a body without saying what it is.
+    /// Sends a body without a `Content-Type`.
     pub async fn send(&self, method: Method, path: &str, body: String) -> Answer {
         let request = self.registry.request(method, path).body(body);
         Answer::of(request.send().await.unwrap()).await
@@ -71,7 +71,7 @@ pub fn register_body() -> Value {
     })
 }
 
-/// A good body for a path.
+/// A valid body for a path.
 pub fn body_for(path: &str) -> Value {
     match path {
         "/register" => register_body(),
@@ -82,7 +82,7 @@ pub fn body_for(path: &str) -> Value {
     }
 }
 
-/// The paths whose good bodies have a field.
+/// The paths whose valid bodies have this field.
 pub fn paths_with(field: &str) -> impl Iterator<Item = &'static str> {
     POSTS
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the registry says about itself, and what HTTP adds to every answer.
+//! Stats and health, and the headers of every response.
 
 use std::io::Read;
 
@@ -187,7 +187,7 @@ async fn uptime_is_in_whole_seconds_since_the_start() {
 }
 
 #[actix_web::test]
-async fn health_tells_every_field_of_the_contract() {
+async fn health_has_every_field_of_the_contract() {
     let registry = TestRegistry::start().await;
     registry.register(&peer("gone")).await.ok();
     registry.register(&relay("gone-too")).await.ok();
@@ -196,7 +196,7 @@ async fn health_tells_every_field_of_the_contract() {
     registry.register(&relay("b")).await.ok();
     registry.advance_ms(300_001);
     let health = registry.health().await.ok();
-    // On the first of January, ten minutes into the month; what was sent is a matter of bytes.
+    // January 1, ten minutes into the month; only a few bytes were sent.
     let cost = health["costInfo"].as_object().unwrap();
     assert!(cost["budgetUsed"].as_f64().unwrap() < 0.001);
     let expected = json!({
@@ -220,7 +220,7 @@ async fn health_tells_every_field_of_the_contract() {
 }
 
 #[actix_web::test]
-async fn stats_and_health_are_not_to_be_cached() {
+async fn stats_and_health_forbid_caching() {
     let registry = TestRegistry::start().await;
     for answer in [registry.stats().await, registry.health().await] {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -243,7 +243,7 @@ async fn timestamp_is_rfc_3339_utc_with_milliseconds() {
 }
 
 #[actix_web::test]
-async fn a_listing_is_compressed_for_those_who_ask_only() {
+async fn a_listing_is_compressed_only_for_clients_that_accept_it() {
     let registry = TestRegistry::start().await;
     for number in 0..30 {
         registry.register(&peer(&format!("p{number}"))).await.ok();
@@ -293,7 +293,7 @@ async fn a_listing_is_compressed_for_those_who_ask_only() {
 }
 
 const ORIGIN: (&str, &str) = ("origin", "https://example.org");
-/// How pages know a registry that is not on their own machine.
+/// The host of a registry that is not on the page's own machine.
 const HOST: (&str, &str) = ("host", "registry.example.org");
 
 #[actix_web::test]
@@ -354,7 +354,7 @@ async fn a_preflight_allows_the_methods_and_headers_that_pages_need() {
 }
 
 #[actix_web::test]
-async fn a_method_that_nobody_takes_is_refused_in_the_one_error_shape_to_web_pages_too() {
+async fn an_unsupported_method_gets_the_usual_error_shape_from_web_pages_too() {
     let registry = TestRegistry::start().await;
     let asked = preflight("DELETE", "content-type");
     let answer = send(&registry, Method::OPTIONS, "/register", &asked).await;

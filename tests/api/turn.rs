@@ -1,4 +1,4 @@
-//! Offering to relay: what goes in, who is listed, and how an offer is replaced or withdrawn.
+//! TURN offers: requests, listings, and how an offer is replaced or withdrawn.
 
 use serde_json::{Value, json};
 
@@ -264,7 +264,7 @@ async fn turn_fields_without_turn_capable_register_no_server() {
 }
 
 #[actix_web::test]
-async fn turn_addresses_that_nobody_else_reaches_are_refused_by_policy() {
+async fn turn_addresses_that_other_hosts_cannot_reach_are_refused_by_policy() {
     let closed = TestRegistry::start().await;
     let open = TestRegistry::start_with(&["--address-policy=any"]).await;
     for registry in [&closed, &open] {

@@ -54,7 +54,7 @@ fn register_in_turn(server: &Server, peers: usize) -> Vec<Duration> {
 }
 
 #[test]
-fn the_same_stores_do_not_make_each_registration_dearer_than_the_one_before() {
+fn registrations_with_the_same_stores_do_not_become_more_expensive_each_time() {
     let arena = Arena::enter();
     let server = arena.start(&[("MAX_MEMORY_MB", "512")]);
     let honest = Honest::begin(&server);

@@ -53,7 +53,7 @@ fn a_row_with_stores_that_are_no_texts_stops_nobody() {
 }
 
 #[test]
-fn a_row_with_bytes_that_are_no_text_stops_nobody() {
+fn a_row_with_bytes_that_are_not_utf_8_stops_nobody() {
     survive_operator("UPDATE peers SET version = CAST(x'ff00fe' AS TEXT) WHERE peer_id = 'odd'");
 }
 
@@ -125,7 +125,7 @@ fn a_trigger_that_refuses_one_peer_refuses_that_one_only() {
 }
 
 #[test]
-fn a_row_with_the_last_id_there_is_stops_nobody() {
+fn a_row_with_the_max_id_stops_nobody() {
     survive_operator("UPDATE peers SET id = 9007199254740992 WHERE peer_id = 'odd'");
 }
 

@@ -78,7 +78,7 @@ fn allocate_and_release(server: &Server, time: Duration) -> Looped {
 }
 
 #[test]
-fn a_peer_gets_so_many_new_sessions_a_minute_and_no_more() {
+fn a_peer_gets_a_limited_number_of_new_sessions_per_minute() {
     let arena = Arena::enter();
     let server = arena.start(&[("MAX_ALLOCATIONS_PER_MINUTE", "10")]);
     register_relay_and_peers(&server);
@@ -108,7 +108,7 @@ fn a_peer_gets_so_many_new_sessions_a_minute_and_no_more() {
 }
 
 #[test]
-fn ended_sessions_have_a_cap_in_all_and_by_peer() {
+fn ended_sessions_have_a_max_in_total_and_per_peer() {
     const IN_ALL: i64 = 300;
     const BY_PEER: i64 = 8;
     let arena = Arena::enter();

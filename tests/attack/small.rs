@@ -125,7 +125,7 @@ fn text_that_nobody_can_see_is_refused() {
 }
 
 #[test]
-fn guesses_at_the_token_are_slowed_and_told_but_the_right_one_works() {
+fn guesses_at_the_token_are_slowed_and_logged_but_the_right_one_works() {
     let arena = Arena::enter();
     let server = arena.start(&[("ADMIN_TOKEN", TOKEN)]);
     let mut verdict = Verdict::default();

@@ -38,7 +38,7 @@ fn a_process_that_was_stopped_loses_nobody() {
 }
 
 #[test]
-fn a_stop_is_credited_and_no_more() {
+fn leases_gain_the_time_of_a_stop_and_no_more() {
     let arena = Arena::enter();
     let server = arena.start(&[("PEER_TIMEOUT_SECS", "4"), ("HEARTBEAT_INTERVAL_SECS", "2")]);
     register(&server, 10);

@@ -1,7 +1,7 @@
-//! No files of the sources import each other, not by way of others either.
+//! No source files import each other, directly or through other files.
 //!
-//! An import counts for the file that has the item: a `mod.rs` that only declares and re-exports is
-//! a map, not a stop. Modules for tests are left out.
+//! An import counts for the file that defines the item: a `mod.rs` that only declares and re-exports
+//! is skipped. Modules for tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

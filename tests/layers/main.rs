@@ -1,4 +1,4 @@
-//! The shape of the sources, held by their text.
+//! The layers of the sources, checked by searching their text.
 
 mod circles;
 mod names;

@@ -22,7 +22,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// No line of code below `folder` holds any of `words`.
+/// Checks that no line of code below `folder` contains any of `words`.
 fn assert_never_names(folder: &str, words: &[&str]) {
     for (path, text) in sources(folder) {
         for line in text.lines().map(str::trim) {
@@ -42,7 +42,7 @@ fn http_names_neither_sqlx_nor_storage() {
 }
 
 #[test]
-fn registry_names_neither_a_status_code_nor_sql_nor_what_stands_above_it() {
+fn registry_names_neither_a_status_code_nor_sql_nor_a_layer_above_it() {
     let words = [
         "actix_web",
         "StatusCode",
@@ -65,7 +65,7 @@ fn storage_names_nothing_above_it() {
 const STORAGE_BESIDE_POLICY: [&str; 2] = ["storage/uptime.rs", "storage/store/tests.rs"];
 
 #[test]
-fn storage_and_policy_are_siblings() {
+fn of_storage_only_the_uptime_names_the_policy() {
     for (path, text) in sources("server/storage") {
         let is_exempt = STORAGE_BESIDE_POLICY
             .iter()

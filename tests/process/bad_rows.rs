@@ -1,4 +1,4 @@
-//! A row that cannot be read stands in nobody's way: it is set aside, and everyone else goes on.
+//! A row that cannot be read is moved to the quarantine and affects no other peer.
 
 use std::path::Path;
 
@@ -59,7 +59,7 @@ async fn spoil(folder: &Path, statements: &[&'static str]) {
 }
 
 #[tokio::test]
-async fn rows_that_cannot_be_read_are_set_aside_and_everyone_else_goes_on() {
+async fn rows_that_cannot_be_read_are_set_aside_and_affect_no_other_peer() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
     for (id, _) in SPOILT {
@@ -73,7 +73,7 @@ async fn rows_that_cannot_be_read_are_set_aside_and_everyone_else_goes_on() {
     registry.line("set aside rows=9").await;
     assert_eq!(registry.listed_ids().await, ["good"]);
     registry.register(&peer("new")).await;
-    // Whose row was set aside registers again by itself.
+    // A peer whose row was set aside registers again without help.
     for (id, _) in SPOILT {
         registry.register(&peer(id)).await;
     }
@@ -96,7 +96,7 @@ async fn rows_that_cannot_be_read_are_set_aside_and_everyone_else_goes_on() {
 }
 
 #[tokio::test]
-async fn a_row_spoilt_while_the_registry_runs_stops_nobodys_writes() {
+async fn a_row_corrupted_while_the_registry_runs_stops_no_write() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
     for id in ["addresses", "good"] {
@@ -140,7 +140,7 @@ async fn absurd_values_in_the_other_tables_stop_no_start() {
 }
 
 #[tokio::test]
-async fn a_lease_from_a_time_to_come_begins_now() {
+async fn a_lease_from_the_future_begins_now() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
     registry.register(&peer("a")).await;

@@ -15,10 +15,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long anything may take before a test gives up. Generous, since other tests run meanwhile.
+/// The timeout of every wait. Generous, because other tests run at the same time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for `future`, but not for ever.
+/// Waits for `future`; panics after [`PATIENCE`].
 #[track_caller]
 pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let what = what.to_owned();
@@ -73,7 +73,7 @@ pub async fn refused(folder: &Path, args: &[&str], env: &[(&str, &str)], parts: 
     refused_with(2, folder, args, env, parts).await
 }
 
-/// The same, where what stands in the way may pass by itself.
+/// Like [`refused`], but with the exit code for a fault that may pass by itself.
 pub async fn refused_for_now(
     folder: &Path,
     args: &[&str],
@@ -115,8 +115,8 @@ async fn refused_with(
     ended.stderr
 }
 
-/// Every file under `folder` with its bytes, and every folder with none. What SQLite's
-/// locks leave behind is left out: it is empty, or holds nothing of its own.
+/// Every file under `folder` with its bytes, and every folder without. Leaves out the files that
+/// SQLite's locks create: they hold no data of their own.
 pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -218,7 +218,7 @@ impl Registry {
         }
     }
 
-    /// Waits until the lines on stderr are as `holds` wants them, and returns them.
+    /// Waits until `holds` returns true for the lines on stderr, and returns them.
     pub async fn lines_until(
         &self,
         what: &str,
@@ -261,7 +261,7 @@ impl Registry {
             .unwrap();
     }
 
-    /// Waits for the end of the process, and of what it says.
+    /// Waits for the end of the process and of its stderr.
     pub async fn ended(&mut self) -> ExitStatus {
         let status = soon("the end of the process", self.child.wait()).await;
         let closed = async { while self.lines.changed().await.is_ok() {} };
@@ -271,7 +271,7 @@ impl Registry {
 
     /// Stops in order by SIGTERM.
     pub async fn stop(&mut self) {
-        // A pooled connection of ours would be waited for.
+        // The process would wait for a pooled connection of ours.
         self.client = reqwest::Client::builder().no_proxy().build().unwrap();
         self.signal("TERM").await;
         let status = self.ended().await;
@@ -324,7 +324,7 @@ impl Registry {
     }
 }
 
-/// The least that a peer must say to be registered under the default policy.
+/// The smallest valid registration under the default policy.
 pub fn peer(id: &str) -> Value {
     json!({ "peerId": id, "addresses": [format!("/ip6/fd00::1/tcp/4001/p2p/{id}")] })
 }

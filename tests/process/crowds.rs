@@ -1,4 +1,4 @@
-//! A crowd of connections does not keep others out, nor the process from its end.
+//! Many connections neither keep others out nor delay the end of the process.
 
 use std::fs;
 
@@ -17,14 +17,14 @@ async fn crowd(registry: &Registry, count: usize) -> Vec<Connection> {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_in_beside_a_full_house_and_the_longest_idle_goes() {
+async fn a_newcomer_gets_in_when_all_places_are_taken_and_an_idle_connection_is_closed() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &["--max-connections=20"]).await;
     let mut crowd = crowd(&registry, 20).await;
     for one in &mut crowd {
         assert_eq!(one.get("/health").await.status, 200);
     }
-    // The first one is idle for less time than the others now.
+    // Now the first connection has been idle for less time than the others.
     assert_eq!(crowd[0].get("/health").await.status, 200);
     let mut newcomer = Connection::open(registry.addr).await;
     assert_eq!(newcomer.get("/health").await.status, 200);
@@ -35,12 +35,12 @@ async fn a_newcomer_gets_in_beside_a_full_house_and_the_longest_idle_goes() {
     for one in &mut crowd {
         closed += usize::from(one.try_get("/health").await.is_none());
     }
-    // Which of the others it was the table's own tests tell: they may be idle for equally long.
+    // Which of the others is closed is tested at the table itself: here their idle times may be equal.
     assert_eq!(closed, 1);
 }
 
 #[tokio::test]
-async fn newcomers_get_in_while_a_crowd_comes_back_and_back() {
+async fn newcomers_get_in_while_a_crowd_reconnects_repeatedly() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &["--max-connections=30"]).await;
     registry.register(&peer("a")).await;
@@ -78,7 +78,7 @@ async fn half_sent_requests_do_not_hold_all_places() {
 }
 
 #[tokio::test]
-async fn a_crowd_beyond_the_most_connections_leaves_the_server_well() {
+async fn a_crowd_larger_than_max_connections_does_no_lasting_harm() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &["--max-connections=8"]).await;
     let crowd = crowd(&registry, 200).await;
@@ -86,8 +86,8 @@ async fn a_crowd_beyond_the_most_connections_leaves_the_server_well() {
     assert_gets_in(&registry).await;
 }
 
-/// A newcomer is answered. Those of a crowd that are let in late may take the place of one that has
-/// not asked yet, so it tries again, as any client does.
+/// Checks that a newcomer gets a response. It retries like any client, because a late connection of
+/// the crowd may take its place before it has sent a request.
 async fn assert_gets_in(registry: &Registry) {
     for _ in 0..20 {
         let mut newcomer = Connection::open(registry.addr).await;
@@ -101,7 +101,7 @@ async fn assert_gets_in(registry: &Registry) {
 }
 
 #[tokio::test]
-async fn large_bodies_of_a_crowd_have_a_budget_and_heartbeats_need_none_of_it() {
+async fn large_bodies_of_a_crowd_share_a_budget_that_heartbeats_do_not_need() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
     registry.register(&peer("a")).await;
@@ -128,7 +128,7 @@ async fn large_bodies_of_a_crowd_have_a_budget_and_heartbeats_need_none_of_it() 
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_no_crowd_longer_than_it_may() {
+async fn a_stop_waits_for_a_crowd_no_longer_than_its_timeout() {
     let folder = folder();
     let args = ["--shutdown-timeout-secs=2"];
     let mut registry = Registry::start(folder.path(), &args).await;
@@ -165,7 +165,7 @@ async fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
 }
 
 #[tokio::test]
-async fn too_few_open_files_are_told_of_and_do_not_stop_the_server() {
+async fn too_low_a_limit_of_open_files_is_logged_and_does_not_stop_the_server() {
     let folder = folder();
     let args = ["--max-connections=100"];
     let registry = Registry::start_limited(folder.path(), &args, "ulimit -n 150").await;

@@ -1,4 +1,4 @@
-//! The binary with a pipe on stderr that nobody reads, once it has said where it listens.
+//! The binary with a pipe on stderr that is not read after the line with its address.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStderr};
 
 use crate::child::{command, peer, soon};
 
-/// Requests that make a log at trace longer than the pipe and the queue together.
+/// Enough requests for a log at level trace that exceeds the pipe and the queue together.
 const REQUESTS: usize = 1_000;
 
 /// A registry that runs. It is killed, by its own id, when this is dropped.
@@ -22,7 +22,7 @@ pub struct Deaf {
 }
 
 impl Deaf {
-    /// Starts the binary in `folder` with all that can be logged.
+    /// Starts the binary in `folder` with log level trace.
     pub async fn start(folder: &Path) -> Self {
         let mut child = command(
             folder,
@@ -60,12 +60,12 @@ impl Deaf {
         .await
     }
 
-    /// Nobody will ever read what it says.
+    /// Closes the pipe, so that its stderr can never be read.
     pub fn close(&mut self) {
         self.stderr = None;
     }
 
-    /// Makes it say more than the pipe and the queue of the log can hold.
+    /// Makes it log more than the pipe and the queue of the log can hold.
     pub async fn fill_the_log(&self) {
         for _ in 0..REQUESTS {
             self.post("/heartbeat", "nobody", 404).await;
@@ -111,9 +111,9 @@ impl Deaf {
         assert!(status.unwrap().success());
     }
 
-    /// Waits for the end of the process, without reading what it says.
+    /// Waits for the end of the process without reading its stderr.
     pub async fn ended(&mut self) -> ExitStatus {
-        // A pooled connection of ours would be waited for.
+        // The process would wait for a pooled connection of ours.
         self.client = reqwest::Client::new();
         soon("the end of the process", self.child.wait())
             .await

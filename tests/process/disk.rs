@@ -1,4 +1,4 @@
-//! A disk that fails: what was told is true, whatever it was.
+//! A disk that fails: every response, whether 200 or 503, is true.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::child::{Registry, folder, peer};
 
-/// Compiles what stands before the C library in the tests that let its calls fail.
+/// Compiles the library that replaces calls of the C library, so that a test can make them fail.
 pub fn shim(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/shim.c");
     let library = folder.join("shim.so");
@@ -26,7 +26,7 @@ pub fn shim(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn after_syncs_that_fail_no_503_has_its_row_and_no_200_lacks_it() {
+async fn when_syncs_fail_a_200_has_its_row_on_disk_and_a_503_has_none() {
     let folder = folder();
     let library = shim(folder.path());
     let trigger = folder.path().join("fail");
@@ -43,7 +43,7 @@ async fn after_syncs_that_fail_no_503_has_its_row_and_no_200_lacks_it() {
         assert_eq!(listed, told, "round {round}");
         for number in 0..4 {
             let id = format!("round-{round}-{number}");
-            // Now and then the disk works again before the process is killed.
+            // In every second round the disk works again before the process is killed.
             if number == 1 {
                 fs::write(&trigger, "").unwrap();
             } else if number == 3 && round % 2 == 1 {
@@ -61,11 +61,11 @@ async fn after_syncs_that_fail_no_503_has_its_row_and_no_200_lacks_it() {
         registry.kill_nine().await;
         let _ = fs::remove_file(&trigger);
     }
-    // At least the first of each round, and those that came after a disk that works again.
+    // At least the first peer of each round, and those registered after the disk works again.
     assert!((9..24).contains(&told.len()), "{told:?}");
 }
 
-/// Sets the file size limit of a running process, as if its disk had so much room.
+/// Sets the file size limit of a running process, to simulate a disk with this much room.
 fn limit_file_size(pid: u32, bytes: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap());
     let limit = Rlimit {
@@ -124,7 +124,7 @@ async fn a_start_on_a_full_disk_serves_reads_after_kill_nine() {
     let mut registry = Registry::start(folder.path(), &[]).await;
     registry.register(&peer("a")).await;
     registry.kill_nine().await;
-    // As after a restart of the machine.
+    // Like after a restart of the machine.
     fs::remove_file(folder.path().join("peers.db-shm")).unwrap();
     serves_reads_without_room(folder.path(), &["a"]).await;
 }

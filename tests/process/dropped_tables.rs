@@ -102,7 +102,7 @@ async fn outages_dropped_while_the_registry_runs_are_on_disk_again() {
 }
 
 #[tokio::test]
-async fn without_the_row_that_says_when_it_lived_nobody_runs_out_while_it_is_down() {
+async fn without_the_last_sign_of_life_no_peer_expires_by_an_outage() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
     registry.register(&peer("a")).await;

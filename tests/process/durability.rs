@@ -37,7 +37,7 @@ async fn acknowledged_registrations_survive_kill_nine() {
     for round in 0..ROUNDS {
         let mut registry = Registry::start(folder.path(), &["--max-listed=100"]).await;
         check(&registry, folder.path(), &ledger).await;
-        // Different each time, and now and then nothing at all has been acknowledged.
+        // A different number each time, and sometimes none, has been acknowledged.
         let enough = if round % 7 == 6 { 0 } else { round * 53 % 149 };
         let (acknowledge, mut acknowledgements) = mpsc::unbounded_channel();
         let mut senders = JoinSet::new();
@@ -130,7 +130,7 @@ fn next_request(ledger: &Ledger, id: &str, path: &str) -> (Value, Option<u64>) {
     (body, Some(known.sent))
 }
 
-/// Holds the listing and the table against what was sent and what was acknowledged.
+/// Compares the listing and the table with what was sent and acknowledged.
 async fn check(registry: &Registry, folder: &Path, ledger: &Ledger) {
     let known = ledger.lock().unwrap().clone();
     let mut listed = BTreeMap::new();

@@ -46,7 +46,7 @@ async fn assert_refused(folder: &Path, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_database_under_a_file_stops_the_start() {
+async fn a_database_path_below_a_file_stops_the_start() {
     let folder = folder();
     fs::write(folder.path().join("file"), "not a folder").unwrap();
     let args = ["--database-url=sqlite://file/peers.db"];
@@ -59,7 +59,7 @@ async fn a_database_under_a_file_stops_the_start() {
 }
 
 #[tokio::test]
-async fn a_folder_for_a_database_stops_the_start() {
+async fn a_folder_at_the_database_path_stops_the_start() {
     let folder = folder();
     fs::create_dir(folder.path().join("peers.db")).unwrap();
     assert_refused(folder.path(), &["cannot be opened for writing"]).await;

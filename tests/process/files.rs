@@ -1,4 +1,4 @@
-//! The files of the database: whose they are, who reads them, and what happens if they are gone.
+//! The files of the database: one registry at a time, private, and rescued if they are lost.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -19,14 +19,14 @@ async fn a_second_registry_by_a_hard_link_of_the_same_database_is_refused() {
     .unwrap();
     let args = ["--database-url=sqlite://link.db"];
     refused_for_now(folder.path(), &args, &[], &IN_USE).await;
-    // More names than one are worth a word, and no more.
+    // A second name of the file causes a warning only.
     first.line("hard links").await;
     first.register(&peer("a")).await;
     first.stop().await;
 }
 
 #[tokio::test]
-async fn a_second_registry_is_refused_where_the_first_one_began_at_a_dangling_link() {
+async fn a_second_registry_is_refused_if_the_first_one_started_at_a_dangling_link() {
     let folder = folder();
     symlink("real.db", folder.path().join("peers.db")).unwrap();
     let first = Registry::start(folder.path(), &[]).await;
@@ -65,7 +65,7 @@ async fn other_users_read_neither_the_database_nor_what_lies_beside_it() {
     assert!(modes(folder.path()).iter().all(|(_, mode)| *mode == 0o600));
 }
 
-/// Runs until the files are spoilt by `deed`, and returns the new file with all that was known.
+/// Runs a registry, damages its files with `deed`, and returns the rescue file.
 async fn rescued_after(deed: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf) {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
@@ -76,8 +76,7 @@ async fn rescued_after(deed: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf)
     (folder, path)
 }
 
-/// Waits for the end of a registry that has lost its files, and returns the new file with all that
-/// was known.
+/// Waits for the end of a registry that has lost its files, and returns the rescue file.
 pub async fn rescued(registry: &mut Registry, folder: &Path) -> PathBuf {
     let status = registry.ended().await;
     assert_eq!(status.code(), Some(1), "{:#?}", registry.lines());
@@ -121,7 +120,7 @@ async fn a_log_deleted_while_the_registry_runs_is_written_to_a_new_file() {
 }
 
 #[tokio::test]
-async fn a_backup_moved_over_the_database_while_the_registry_runs_costs_nothing_known() {
+async fn a_backup_moved_over_the_database_while_the_registry_runs_loses_no_peer() {
     let restore = |folder: &Path| {
         fs::copy(folder.join("peers.db"), folder.join("backup")).unwrap();
         fs::rename(folder.join("backup"), folder.join("peers.db")).unwrap();

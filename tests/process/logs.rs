@@ -1,4 +1,4 @@
-//! What the log says, and what it must not.
+//! What the log must contain and what it must not.
 
 use std::fs;
 use std::io::Write;
@@ -120,7 +120,7 @@ async fn a_refused_request_forges_no_line_even_at_debug() {
 }
 
 #[tokio::test]
-async fn what_changes_the_listing_is_told_at_info_and_heartbeats_are_not() {
+async fn changes_of_the_listing_are_logged_at_info_and_heartbeats_are_not() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
     registry.register(&peer("a")).await;
@@ -162,7 +162,7 @@ async fn what_changes_the_listing_is_told_at_info_and_heartbeats_are_not() {
 }
 
 #[tokio::test]
-async fn the_backup_cleanup_is_told_at_info() {
+async fn the_backup_cleanup_is_logged_at_info() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &["--cleanup-interval-secs=1"]).await;
     let line = registry.line("cleanup removed=").await;
@@ -170,7 +170,7 @@ async fn the_backup_cleanup_is_told_at_info() {
 }
 
 #[tokio::test]
-async fn heartbeats_are_told_at_debug() {
+async fn heartbeats_are_logged_at_debug() {
     let folder = folder();
     let env = [("RUST_LOG", "debug")];
     let registry = Registry::start_with(folder.path(), &[], &env).await;
@@ -183,7 +183,7 @@ async fn heartbeats_are_told_at_debug() {
 }
 
 #[tokio::test]
-async fn no_address_of_a_client_is_told_or_kept() {
+async fn no_address_of_a_client_is_logged_or_stored() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
     // All of 127.0.0.0/8 is this machine.
@@ -228,7 +228,7 @@ fn counts(lines: &[String], part: &str, name: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_storm_of_registrations_is_a_few_lines_and_their_count() {
+async fn many_registrations_cause_a_few_lines_and_a_count() {
     const PEERS: usize = 2_000;
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
@@ -245,7 +245,7 @@ async fn a_storm_of_registrations_is_a_few_lines_and_their_count() {
         }
     });
     futures_util::future::join_all(sends).await;
-    // The last window ends though nothing follows.
+    // The last window ends even without further requests.
     let total = |lines: &Vec<String>| {
         let written = counts(lines, "] registered peer=", "addresses").len() as u64;
         let left_out = counts(lines, "left out log lines kind=registered ", "count");
@@ -320,7 +320,7 @@ async fn a_fault_at_the_start_ends_the_process_though_nobody_reads_why() {
     fs::write(folder.path().join("peers.db"), "no database").unwrap();
     for args in [&["--max-peers=lots"][..], &[]] {
         let (_reader, mut stderr) = std::io::pipe().unwrap();
-        // As much as a pipe takes on Linux, so that nothing more goes in.
+        // The capacity of a pipe on Linux, so that the pipe is full.
         stderr.write_all(&[b'x'; 65_536]).unwrap();
         let mut child = child::command(folder.path(), args, &[])
             .arg("--listen-addr=127.0.0.1:0")

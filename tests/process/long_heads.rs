@@ -1,4 +1,4 @@
-//! Heads of requests have a bound, whenever they come and however little of them.
+//! Request heads have a max length, at any place in a connection and even if they are incomplete.
 
 use crate::child::{Registry, folder};
 use crate::wire::{Answer, Connection};
@@ -8,7 +8,7 @@ fn long_head(bytes: usize) -> String {
     format!("GET /health HTTP/1.1\r\nHost: test\r\nX-Padding: {padding}\r\n\r\n")
 }
 
-/// The connection was refused for its head, as far as its client got to know.
+/// Checks that the response, if the client received one, refuses the head.
 #[track_caller]
 fn assert_refused(answer: Option<Answer>) {
     if let Some(answer) = answer {
@@ -33,7 +33,7 @@ async fn a_long_head_is_refused_whether_it_ends_or_not() {
             let head = if is_whole { &*head } else { head.trim_end() };
             long.send_if_open(head).await;
             if bytes < 18_000 && !is_whole {
-                // It may still be one that fits, as far as anybody can tell.
+                // An incomplete head of this length may still end within the max.
                 continue;
             }
             assert_refused(long.answer().await);
@@ -66,7 +66,7 @@ async fn a_long_head_after_a_good_request_is_refused() {
 }
 
 #[tokio::test]
-async fn the_limit_is_a_setting() {
+async fn the_max_length_of_a_head_is_a_setting() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &["--max-head-bytes=2048"]).await;
     let mut long = Connection::open(registry.addr).await;
@@ -102,7 +102,7 @@ async fn half_heads_of_a_crowd_cost_little_memory() {
         half.send_if_open(head.trim_end()).await;
         crowd.push(half);
     }
-    // Whoever sends little is not touched.
+    // A client that sends little is not affected.
     let mut small = Connection::open(registry.addr).await;
     assert_eq!(small.get("/health").await.status, 200);
     let grown_kib = registry.memory_kib().saturating_sub(before_kib);

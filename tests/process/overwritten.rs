@@ -1,6 +1,6 @@
 //! Files of the database that are overwritten where they lie, under the same inode.
 //!
-//! What was acknowledged is in memory, from which it is written to a new file.
+//! The registry writes all acknowledged data from memory to a new file.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -37,14 +37,14 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).unwrap();
 }
 
-/// Waits for the rescue, and holds that a start from the new file lists `ids`.
+/// Waits for the rescue, and checks that a start from the new file lists `ids`.
 async fn assert_rescued(mut registry: Registry, folder: &Path, deed: &str, ids: &[&str]) {
     let path = soon("a rescue", rescued(&mut registry, folder)).await;
     let said = registry.lines().join("\n");
     assert!(said.contains(deed), "{said}");
     let registry = start_from(folder, &path).await;
     assert_eq!(registry.listed_ids().await, ids);
-    // It takes writes, and more than once.
+    // The new file accepts writes, and a second start.
     registry.register(&peer("new")).await;
     let (status, answer) = registry.post("/heartbeat", &json!({ "peerId": "a" })).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
@@ -78,7 +78,7 @@ async fn a_database_emptied_while_the_registry_runs_is_written_from_memory() {
 }
 
 #[tokio::test]
-async fn an_older_copy_over_the_database_is_no_edit_of_an_operators() {
+async fn an_older_copy_over_the_database_is_not_taken_for_an_edit() {
     let folder = folder();
     let registry = start_with_backup(folder.path()).await;
     as_operator(folder.path(), "PRAGMA wal_checkpoint(TRUNCATE)").await;
@@ -131,7 +131,7 @@ async fn a_log_emptied_while_nobody_writes_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_log_with_another_beginning_is_noticed() {
+async fn a_log_with_an_overwritten_header_is_noticed() {
     let folder = folder();
     let registry = start_with_backup(folder.path()).await;
     overwrite(&folder.path().join("peers.db-wal"), 0, &[0xa5; 32]);
@@ -141,7 +141,7 @@ async fn a_log_with_another_beginning_is_noticed() {
 #[tokio::test]
 async fn a_log_that_is_garbled_anywhere_is_noticed_before_it_is_moved_into_the_file() {
     let folder = folder();
-    // The log is moved every tenth of a lease.
+    // The log is moved into the file every tenth of the timeout.
     let args = ["--peer-timeout-secs=30", "--heartbeat-interval-secs=10"];
     let registry = Registry::start(folder.path(), &args).await;
     for id in ["a", "b", "c"] {
@@ -196,7 +196,7 @@ async fn damage_that_a_read_meets_is_an_emergency() {
 }
 
 #[tokio::test]
-async fn a_backup_restored_through_sqlite_is_no_edit_of_an_operators() {
+async fn a_backup_restored_through_sqlite_is_not_taken_for_an_edit() {
     let folder = folder();
     let registry = start_with_backup(folder.path()).await;
     // As `.restore` leaves it: every row and number as it was then.
@@ -288,7 +288,7 @@ async fn a_rescue_from_memory_has_all_that_listings_show_and_the_sessions() {
 }
 
 #[tokio::test]
-async fn whatever_an_operator_does_through_sqlite_is_no_loss() {
+async fn edits_through_sqlite_are_not_taken_for_a_loss_of_files() {
     let folder = folder();
     let registry = start_with_backup(folder.path()).await;
     for statement in [
@@ -307,7 +307,7 @@ async fn whatever_an_operator_does_through_sqlite_is_no_loss() {
     let file = File::options().write(true).open(&path).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH)
         .unwrap();
-    // The files are found to be in order before this is said.
+    // The check of the files has passed before this line is logged.
     fs::hard_link(&path, folder.path().join("link.db")).unwrap();
     registry.line("hard links").await;
     assert_eq!(registry.listed_ids().await, ["a", "c"]);

@@ -1,4 +1,4 @@
-//! What the process makes of the settings of the relay budget, and what it keeps to itself.
+//! The settings of the relay budget, and the secrets that must not be shown.
 
 use serde_json::json;
 
@@ -83,7 +83,7 @@ async fn settings_of_the_budget_that_are_wrong_stop_the_start() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_the_budget_is_told_at_once() {
+async fn all_faults_of_the_budget_settings_are_reported_at_once() {
     let folder = folder();
     let env = [
         ("MONTHLY_BUDGET_USD", "lots"),
@@ -101,7 +101,7 @@ async fn all_that_is_wrong_with_the_budget_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_wordless_override_is_none_and_a_wordless_secret_too() {
+async fn an_empty_mode_override_or_secret_counts_as_not_set() {
     let folder = folder();
     let env = ["MODE_OVERRIDE", "TURN_SHARED_SECRET", "ADMIN_TOKEN"].map(|name| (name, ""));
     let mut registry = Registry::start_with(folder.path(), &[], &env).await;
@@ -118,7 +118,7 @@ async fn a_wordless_override_is_none_and_a_wordless_secret_too() {
 }
 
 #[tokio::test]
-async fn secrets_are_in_no_help_and_no_log_however_talkative() {
+async fn secrets_are_neither_in_the_help_nor_in_the_log_at_any_level() {
     let folder = folder();
     let env = [
         ("TURN_SHARED_SECRET", "north-of-the-wall,old-secret"),
@@ -162,7 +162,7 @@ async fn secrets_are_in_no_help_and_no_log_however_talkative() {
 }
 
 #[tokio::test]
-async fn guesses_of_the_token_are_a_line_and_a_count_and_never_shown() {
+async fn wrong_tokens_are_logged_as_a_line_and_a_count_and_never_shown() {
     let folder = folder();
     let env = [("ADMIN_TOKEN", TOKEN)];
     let registry = Registry::start_with(folder.path(), &[], &env).await;
@@ -231,7 +231,7 @@ async fn secrets_are_read_from_files_of_their_own() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_secret_that_is_no_text_is_not_shown_either() {
+async fn a_secret_that_is_not_utf_8_is_not_shown_either() {
     use std::os::unix::ffi::OsStrExt;
 
     let folder = folder();

@@ -1,4 +1,4 @@
-//! The process ends in order when it is told to, and nothing acknowledged or begun is lost.
+//! A signal ends the process in order, and no acknowledged write or pending request is lost.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::child::{Registry, folder, is_cut_off, peer, soon};
 use crate::database;
 use crate::wire::Connection;
 
-/// All that was written is in the database file itself.
+/// Checks that everything is in the database file itself, and its log is empty.
 async fn assert_closed(folder: &Path, ids: &[&str]) {
     let log = folder.join("peers.db-wal");
     let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
@@ -32,7 +32,7 @@ async fn assert_closed(folder: &Path, ids: &[&str]) {
 async fn ask_until_closed(connection: &mut Connection) {
     while let Some(answer) = connection.try_get("/health").await {
         if answer.status == 200 {
-            // The signal has not been taken in yet.
+            // The server has not handled the signal yet.
             assert_eq!(answer.body["status"], "healthy", "{answer:?}");
             continue;
         }

@@ -1,5 +1,5 @@
-//! A client that dawdles costs the others nothing. The tests wait for the server to act and look at
-//! the time it took; they run side by side.
+//! A slow client does not affect others. The tests wait until the server acts and check how long that
+//! took; they run in parallel.
 
 use std::ops::RangeInclusive;
 
@@ -123,7 +123,7 @@ async fn a_client_that_takes_no_answers_is_cut_off() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
     let mut greedy = Connection::open(registry.addr).await;
-    // More answers than all the buffers between the two hold.
+    // More responses than fit into all buffers between server and client.
     greedy
         .send_without_reading("GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
         .await;

@@ -1,4 +1,4 @@
-//! Clients that do not take their responses cost little, and not for long.
+//! Clients that do not read their responses use little memory, and are cut off.
 
 use serde_json::json;
 use tokio::time::{Duration, Instant, interval};
@@ -26,10 +26,10 @@ async fn assert_lists(registry: &Registry, peers: usize) {
 }
 
 #[tokio::test]
-async fn who_reads_a_little_now_and_then_is_cut_off_in_time() {
+async fn a_client_that_reads_too_slowly_is_cut_off() {
     let folder = folder();
     let args = ["--response-timeout-secs=3"];
-    // More than the kernel holds for a client.
+    // More than the kernel buffers for a client.
     let registry = start_with_list(folder.path(), 115, &args).await;
     let mut slow = Connection::open_narrow(registry.addr).await;
     slow.send(LIST).await;
@@ -49,7 +49,7 @@ async fn who_reads_a_little_now_and_then_is_cut_off_in_time() {
 }
 
 #[tokio::test]
-async fn who_reads_steadily_gets_everything() {
+async fn a_client_that_reads_steadily_gets_everything() {
     let folder = folder();
     let registry = start_with_list(folder.path(), 60, &[]).await;
     assert_lists(&registry, 60).await;
@@ -58,7 +58,7 @@ async fn who_reads_steadily_gets_everything() {
     let answer = narrow.answer().await.expect("an answer");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["returned"], 60);
-    // The connection is as good as before.
+    // The connection still works.
     assert_eq!(narrow.get("/health").await.status, 200);
 }
 
@@ -74,7 +74,7 @@ async fn a_crowd_that_never_reads_costs_little_and_keeps_nobody_from_the_list() 
         greedy.send(&LIST.repeat(3)).await;
         crowd.push(greedy);
     }
-    // Who asks is told to come back, at worst, until the crowd has passed the lane.
+    // At worst, other clients get 503 until the crowd has passed through the lane.
     let mut tries = interval(Duration::from_millis(200));
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! What is told and what can be done while the database is read.
+//! Responses and signals while the database is read.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::child::{Registry, command, folder, peer, soon};
 use crate::database;
 
-/// A registry whose start waits for an operator's transaction, and where it listens.
+/// A registry whose start waits for an operator's transaction, with its address.
 async fn held_start(folder: &std::path::Path) -> (SqliteConnection, tokio::process::Child, String) {
     let mut registry = Registry::start(folder, &[]).await;
     registry.register(&peer("a")).await;
@@ -22,7 +22,7 @@ async fn held_start(folder: &std::path::Path) -> (SqliteConnection, tokio::proce
     (operator, child, format!("http://{addr}"))
 }
 
-/// Asks until something listens.
+/// Retries until something listens.
 async fn get(url: &str, path: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut interval = tokio::time::interval(std::time::Duration::from_millis(10));

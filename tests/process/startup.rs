@@ -1,4 +1,4 @@
-//! What the registry makes of its settings before it serves.
+//! Settings: their sources, and the messages about faults.
 
 use std::fs;
 use std::path::Path;
@@ -196,7 +196,7 @@ async fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 }
 
 #[tokio::test]
-async fn a_fault_in_the_environment_is_no_fault_if_a_flag_overrides_it() {
+async fn a_fault_in_the_environment_is_ignored_if_a_flag_overrides_it() {
     let folder = folder();
     let env = [("HEARTBEAT_INTERVAL_SECS", "often")];
     let args = ["--heartbeat-interval-secs=80"];
@@ -231,7 +231,7 @@ async fn a_fault_in_the_env_file_is_named_like_any_other() {
 }
 
 #[tokio::test]
-async fn help_and_version_are_no_faults() {
+async fn help_and_version_end_with_0() {
     let folder = folder();
     let help = run(folder.path(), &["--help"], &[]).await;
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
@@ -258,7 +258,7 @@ async fn the_folder_of_the_database_is_created_on_the_first_start() {
 }
 
 #[tokio::test]
-async fn the_start_up_block_says_all_that_an_operator_asks_first() {
+async fn the_log_at_the_start_has_the_settings_and_the_state_of_the_database() {
     let folder = folder();
     let mut registry = Registry::start(folder.path(), &[]).await;
     registry.line("credited an outage of 0 s").await;
@@ -267,7 +267,7 @@ async fn the_start_up_block_says_all_that_an_operator_asks_first() {
     registry.register(&peer("c")).await;
     registry.stop().await;
     let mut operator = database::open_in(folder.path()).await;
-    // As if it had been down for an hour, and one peer had fallen silent long before.
+    // Simulates an hour of outage, and a peer whose lease ended long before.
     let hour_ago = "UPDATE registry_state SET alive_at = alive_at - 3600000";
     database::execute(&mut operator, hour_ago).await;
     let silent = "UPDATE peers SET last_seen = last_seen - 3600000 * (1 + (peer_id = 'c'))";

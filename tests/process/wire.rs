@@ -1,4 +1,4 @@
-//! HTTP by hand, for clients that no library would imitate.
+//! HTTP by hand, for clients whose behaviour no library offers.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ impl Connection {
         }
     }
 
-    /// Opens a connection whose client takes little of what it does not read.
+    /// Opens a connection with a small receive buffer.
     pub async fn open_narrow(addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -119,7 +119,7 @@ impl Connection {
         Some(Answer { status, head, body })
     }
 
-    /// Waits until the server closes, and drops what it still says.
+    /// Waits until the server closes; drops what it still sends.
     pub async fn closed(&mut self) {
         let mut rest = Vec::new();
         match soon("the close", self.stream.read_to_end(&mut rest)).await {
@@ -128,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Sends requests and takes no answer, until the server closes.
+    /// Sends requests without reading responses until the server closes.
     pub async fn send_without_reading(&mut self, request: &str) {
         let error = soon("the close", async {
             loop {
@@ -146,8 +146,8 @@ impl Connection {
         self.opened.elapsed().as_secs_f64()
     }
 
-    /// Sends a registration but for the end of its body, which is returned, once the server has
-    /// the head in hand.
+    /// Sends a registration without the end of its body. Returns that end once the server has
+    /// received the head.
     pub async fn begin_registration(&mut self, id: &str) -> String {
         let body = peer(id).to_string();
         let (first, rest) = body.split_at(body.len() / 2);

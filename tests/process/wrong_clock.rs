@@ -1,14 +1,14 @@
-//! No start needs a person because of a clock.
+//! After a wrong clock, a registry starts without the help of an operator.
 
 use crate::child::{Registry, folder, peer, refused_for_now};
 use crate::database;
 use crate::disk::shim;
 
 #[tokio::test]
-async fn a_clock_that_is_not_set_is_waited_for_and_then_refused_for_now() {
+async fn a_start_waits_for_a_clock_that_is_not_set_and_then_fails_with_a_temporary_error() {
     let (folder, tools) = (folder(), folder());
     let library = shim(tools.path());
-    // To 1970 or so, and to the next century.
+    // To about 1970, and to the next century.
     for shift in ["-1790000000", "2500000000"] {
         let env = [
             ("LD_PRELOAD", library.to_str().unwrap()),
@@ -29,7 +29,7 @@ async fn a_sign_of_life_from_another_century_costs_no_lease_and_no_start() {
         FROM registry_state";
     for statement in [
         session,
-        // As if it had run in 2126 for a moment.
+        // Simulates a short run in 2126.
         "INSERT INTO outages SELECT alive_at, alive_at + 3155760000000 FROM registry_state",
         "UPDATE registry_state SET alive_at = alive_at + 3155760000000",
     ] {

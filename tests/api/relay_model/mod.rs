@@ -16,7 +16,7 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 const TIMEOUT_MS: i64 = 2 * HOUR_MS;
-/// As a day, counted from 1970-01-01.
+/// 1 February 2026, in days since 1970-01-01.
 const START_OF_FEBRUARY: i64 = START_MS / DAY_MS + 31;
 /// Three hours before the end of January.
 const EVENING_MS: i64 = START_MS + 31 * DAY_MS - 3 * HOUR_MS;
@@ -27,7 +27,7 @@ const TIERS: [(&str, i64, usize); 4] = [
     ("premium", 100, 10),
 ];
 
-/// What the registry says and the model says are the same.
+/// Checks that the registry's responses equal the model.
 async fn check(registry: &TestRegistry, model: &Model) {
     let stats = registry.cost_stats().await.ok();
     assert_eq!(stats["sessionStats"]["total"], model.live().count());
@@ -35,7 +35,7 @@ async fn check(registry: &TestRegistry, model: &Model) {
         let count = model.live().filter(|session| session.tier == at).count();
         assert_eq!(stats["sessionStats"]["byTier"][tier], count, "{tier}");
     }
-    // A dollar a gigabyte, and what HTTP has sent is less than a cent.
+    // The price is one dollar per gigabyte, so the HTTP traffic costs less than a cent.
     let usd = stats["costMetrics"]["dataTransferCosts"].as_f64().unwrap();
     let expected = model.month_bytes().max(0) as f64 / 1e9;
     assert!((usd - expected).abs() < 0.03, "{usd} {expected}");
@@ -51,7 +51,7 @@ async fn check(registry: &TestRegistry, model: &Model) {
     assert_eq!(registry.health().await.status, 200);
 }
 
-/// The tables and the model say the same, right after something was written.
+/// Checks that the tables equal the model. Call it after a write, which brings the tables up to date.
 async fn check_tables(registry: &TestRegistry, model: &Model) {
     let mut database = registry.database().await;
     let rows = sqlx::query(
@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_granted_is_as_the_model_has_it(steps in prop::collection::vec(step(), 1..50)) {
+    fn the_relay_budget_behaves_as_its_model(steps in prop::collection::vec(step(), 1..50)) {
         actix_web::rt::System::new().block_on(async {
             let mut registry = TestRegistry::start_with_operator(&[
                 "--peer-timeout-secs=7200",

@@ -30,7 +30,7 @@ impl Session {
         self.accrued + 125 * self.mbps * (at_ms.min(self.end_ms) - self.rate_from_ms)
     }
 
-    /// What a report counts for: up to twice what was granted for its life.
+    /// The part of a report that counts: up to twice what was granted so far, for at least 1 ms.
     pub fn credible(&self, bytes: i64, at_ms: i64) -> i64 {
         bytes.min(2 * self.estimate(at_ms).max(125 * self.mbps))
     }
@@ -46,7 +46,7 @@ pub struct Model {
     pub up_ms: i64,
     pub peers: BTreeMap<String, Peer>,
     pub tiers: BTreeMap<String, usize>,
-    /// In order of their grant.
+    /// In the order in which they were granted.
     pub sessions: Vec<Session>,
     /// Relayed bytes by day, as far as sessions have ended or days have.
     pub days: BTreeMap<i64, i64>,
@@ -61,7 +61,7 @@ impl Model {
         }
     }
 
-    /// Books what a session has relayed by its end, or else by `until_ms`, on the days it did.
+    /// Books what a session has relayed, up to its end or `until_ms`, on the days on which it relayed.
     fn book(&mut self, at: usize, until_ms: i64) {
         let session = &mut self.sessions[at];
         let until_ms = if session.end_ms <= self.now_ms {
@@ -78,7 +78,7 @@ impl Model {
         }
     }
 
-    /// Books what was said of a session after it had ended, on its last day.
+    /// Books a report that came after the end of its session, on the last day of the session.
     pub fn correct(&mut self, at: usize) {
         let session = &mut self.sessions[at];
         let day = session.granted_ms.max(session.end_ms - 1) / DAY_MS;
@@ -134,8 +134,8 @@ impl Model {
             .collect()
     }
 
-    /// What follows from any accepted mutation: the sender's lease is renewed, and who has expired
-    /// is removed, with the sessions on it.
+    /// The effect of any accepted mutation: renews the sender's lease, and removes expired peers with
+    /// the sessions on them.
     pub fn accept(&mut self, sender: Option<&str>) {
         let up_ms = self.up_ms;
         if let Some(peer) = sender.and_then(|id| self.peers.get_mut(id)) {

@@ -10,7 +10,7 @@ use crate::helpers::{TestRegistry, ask, peer, session_id, turn_server};
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Registers a peer; as a TURN server of a capacity, as none, or without a word about it.
+    /// Registers a peer: as a TURN server with a capacity, explicitly as none, or without TURN fields.
     Register {
         peer: u8,
         turn: Option<Option<u32>>,
@@ -73,7 +73,7 @@ fn name(peer: u8) -> String {
     format!("peer-{peer}")
 }
 
-/// A peer and one of the sessions there have been, or none of them.
+/// Picks one of the past and present sessions, or an unknown id.
 fn picked(model: &Model, session: usize) -> (usize, String) {
     let count = model.sessions.len();
     match count.checked_sub(1 + session % 8) {
@@ -82,7 +82,7 @@ fn picked(model: &Model, session: usize) -> (usize, String) {
     }
 }
 
-/// Takes a step with both; tells whether it wrote anything about relaying.
+/// Takes a step with both; returns whether it wrote anything about relaying.
 pub(super) async fn take(registry: &mut TestRegistry, model: &mut Model, step: &Step) -> bool {
     match *step {
         Step::Advance { ms } => {
@@ -95,7 +95,7 @@ pub(super) async fn take(registry: &mut TestRegistry, model: &mut Model, step: &
             registry.advance_ms(down_ms as u64);
             registry.resume().await;
             model.advance(down_ms, false);
-            // A start removes who has expired before it reads the table.
+            // A start removes expired peers before it reads the table.
             model.accept(None);
             false
         }
@@ -212,7 +212,7 @@ async fn report(
     true
 }
 
-/// Asks for a session, or for more time for one; tells whether it was granted.
+/// Requests a session or a renewal; returns whether it was granted.
 async fn allocate(
     registry: &TestRegistry,
     model: &mut Model,
@@ -268,7 +268,7 @@ async fn allocate(
     true
 }
 
-/// Checks the answer, if the peer has no right to what it asks for; returns it otherwise.
+/// Checks the refusal if the request must be refused; otherwise returns the response.
 fn expect_refusal(
     answer: Answer,
     model: &Model,
