@@ -43,7 +43,10 @@ impl Watchdog {
                 match watch.look(pulse.health(now_ms), now_ms) {
                     Some(Report::Stuck(stuck)) => error!("the registry is stuck: {stuck}"),
                     Some(Report::GoesOn { after_ms }) => {
-                        info!("the registry makes progress again after {} s", after_ms / 1000);
+                        info!(
+                            "the registry makes progress again after {} s",
+                            after_ms / 1000
+                        );
                     }
                     None => {}
                 }

@@ -289,7 +289,8 @@ async fn a_session_that_ends_by_itself_frees_its_place_to_the_millisecond() {
 }
 
 #[actix_web::test]
-async fn a_session_that_ends_before_midnight_frees_its_place_even_if_the_next_request_comes_after_midnight() {
+async fn a_session_that_ends_before_midnight_frees_its_place_even_if_the_next_request_comes_after_midnight()
+ {
     let registry = start(&[]).await;
     registry.register(&turn_server("turn", 1)).await.ok();
     registry.advance_secs(22 * 3600);
