@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use actix_web::http::header::{AcceptEncoding, CONTENT_ENCODING, Encoding, Header};
-use actix_web::web::{self, Bytes};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::context::Api;
@@ -18,14 +18,13 @@ const MIN_BYTES: usize = 1024;
 /// A client that accepts neither gzip nor identity gets identity, as RFC 9110 §12.5.3 allows: a
 /// listing that the client may be able to read is more useful than a 406.
 pub(crate) async fn send(
+    api: &Api,
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     mut body: impl LongBody + 'static,
     permit: impl Any,
 ) -> HttpResponse {
-    let api = request.app_data::<web::Data<Api>>();
-    if let Some(api) = api
-        && body.total_bytes() >= MIN_BYTES
+    if body.total_bytes() >= MIN_BYTES
         && accepts_gzip(request)
         && let Some(compression) = api.compressor.try_acquire()
     {
@@ -41,7 +40,7 @@ pub(crate) async fn send(
             None => response.body(Pieces::from_bytes(plain, permit)),
         };
     }
-    response.body(Pieces::from_long_body(body, permit))
+    response.body(Pieces::from_long_body(body, &api.long_pieces, permit))
 }
 
 fn accepts_gzip(request: &HttpRequest) -> bool {

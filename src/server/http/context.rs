@@ -28,6 +28,10 @@ const BODIES_BYTES: usize = 32 << 20;
 /// Memory for the stores in listings that are being sent, in bytes. Above it pages are shorter.
 const LISTED_STORES_BYTES: usize = 32 << 20;
 
+/// Memory for long pieces of listings that are being sent, in bytes. Above it pieces are short, so
+/// that clients that never read cost little.
+const LONG_PIECES_BYTES: usize = 8 << 20;
+
 /// The state of the handlers; clones share the registry and all limits.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -46,6 +50,7 @@ pub(crate) struct Api {
     pub(crate) bodies: ByteBudget,
     pub(crate) large_bodies: Lane,
     pub(crate) listed_stores: ByteBudget,
+    pub(crate) long_pieces: ByteBudget,
     pub(crate) listings: Lane,
     pub(crate) compressor: Compressor,
 }
@@ -70,6 +75,7 @@ impl Api {
             bodies: ByteBudget::new(BODIES_BYTES),
             large_bodies: Lane::new(slots),
             listed_stores: ByteBudget::new(LISTED_STORES_BYTES),
+            long_pieces: ByteBudget::new(LONG_PIECES_BYTES),
             listings: Lane::new(slots),
             compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),
         }

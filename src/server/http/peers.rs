@@ -113,7 +113,7 @@ pub(crate) async fn list_peers(
     };
     response.content_type("application/json");
     let body = Listing::new(listing, total_registered, now_ms, query.include);
-    Ok(compression::send(&request, response, body, (slot, stores)).await)
+    Ok(compression::send(&api, &request, response, body, (slot, stores)).await)
 }
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
