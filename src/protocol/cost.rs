@@ -146,8 +146,8 @@ impl RequestBody for SetSpendRequest {
             current_spend_usd: spend
                 .ok_or_else(|| RequestError::missing("currentSpendUsd", SPEND))?,
             as_of: fields
-                .moment("asOf")?
-                .ok_or_else(|| RequestError::missing("asOf", Fields::MOMENT))?,
+                .time("asOf")?
+                .ok_or_else(|| RequestError::missing("asOf", Fields::TIME_FORM))?,
         })
     }
 }
@@ -171,8 +171,8 @@ impl RequestBody for SetModeRequest {
             return Ok(Self { forced: None });
         };
         let until = fields
-            .moment("until")?
-            .ok_or_else(|| RequestError::missing("until", Fields::MOMENT))?;
+            .time("until")?
+            .ok_or_else(|| RequestError::missing("until", Fields::TIME_FORM))?;
         Ok(Self {
             forced: Some((mode, until)),
         })

@@ -76,14 +76,14 @@ impl<'l> Fields<'l> {
     fn clean_text(
         &mut self,
         name: &'static str,
-        most: usize,
+        max: usize,
     ) -> Result<Option<String>, RequestError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::String(text)) if is_clean_text(&text, most) => Ok(Some(text)),
+            Some(Value::String(text)) if is_clean_text(&text, max) => Ok(Some(text)),
             Some(_) => Err(RequestError::invalid(
                 name,
-                &format!("a string of 1 to {most} bytes without control or invisible characters"),
+                &format!("a string of 1 to {max} bytes without control or invisible characters"),
             )),
         }
     }
@@ -96,23 +96,23 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// A whole number from `least` to `most`.
+    /// A whole number from `min` to `max`.
     pub(crate) fn number<N: TryFrom<i64>>(
         &mut self,
         name: &'static str,
-        least: i64,
-        most: i64,
+        min: i64,
+        max: i64,
     ) -> Result<Option<N>, RequestError> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
         value
             .as_i64()
-            .filter(|number| (least..=most).contains(number))
+            .filter(|number| (min..=max).contains(number))
             .and_then(|number| N::try_from(number).ok())
             .map(Some)
             .ok_or_else(|| {
-                RequestError::invalid(name, &format!("a whole number from {least} to {most}"))
+                RequestError::invalid(name, &format!("a whole number from {min} to {max}"))
             })
     }
 
@@ -148,16 +148,16 @@ impl<'l> Fields<'l> {
     }
 
     /// The form of a time.
-    pub(crate) const MOMENT: &'static str = "a time as RFC 3339, e.g. 2026-12-01T00:00:00Z";
+    pub(crate) const TIME_FORM: &'static str = "a time as RFC 3339, e.g. 2026-12-01T00:00:00Z";
 
     /// A time, in Unix milliseconds.
-    pub(crate) fn moment(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
+    pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<i64>, RequestError> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
         match value.as_str().and_then(unix_ms) {
-            Some(moment) => Ok(Some(moment)),
-            None => Err(RequestError::invalid(name, Self::MOMENT)),
+            Some(unix_ms) => Ok(Some(unix_ms)),
+            None => Err(RequestError::invalid(name, Self::TIME_FORM)),
         }
     }
 
@@ -195,16 +195,16 @@ impl<'l> Fields<'l> {
         Ok(stores)
     }
 
-    /// A list of at most `most` items, which `form` describes.
+    /// A list of at most `max` items, which `form` describes.
     pub(crate) fn items(
         &mut self,
         name: &'static str,
-        most: usize,
+        max: usize,
         form: &str,
     ) -> Result<Option<Vec<Value>>, RequestError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Array(items)) if items.len() <= most => Ok(Some(items)),
+            Some(Value::Array(items)) if items.len() <= max => Ok(Some(items)),
             Some(_) => Err(RequestError::invalid(name, form)),
         }
     }
@@ -244,26 +244,26 @@ impl<'l> Fields<'l> {
         kind: &str,
         is_kind: fn(&Value) -> bool,
     ) -> Result<Option<Value>, RequestError> {
-        let most = self.limits.capabilities_bytes;
+        let max = self.limits.capabilities_bytes;
         match self.take(name) {
             None => Ok(None),
             Some(value)
-                if is_kind(&value) && is_clean_json(&value) && value.to_string().len() <= most =>
+                if is_kind(&value) && is_clean_json(&value) && value.to_string().len() <= max =>
             {
                 Ok(Some(value))
             }
             Some(_) => Err(RequestError::invalid(
                 name,
                 &format!(
-                    "{kind} of at most {most} bytes of JSON without control or invisible characters"
+                    "{kind} of at most {max} bytes of JSON without control or invisible characters"
                 ),
             )),
         }
     }
 }
 
-fn is_clean_text(text: &str, most_bytes: usize) -> bool {
-    (1..=most_bytes).contains(&text.len()) && is_visible(text)
+fn is_clean_text(text: &str, max_bytes: usize) -> bool {
+    (1..=max_bytes).contains(&text.len()) && is_visible(text)
 }
 
 fn is_clean_json(value: &Value) -> bool {

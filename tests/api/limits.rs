@@ -381,7 +381,7 @@ async fn a_full_registry_refuses_new_peers_and_never_an_old_ones_renewal() {
 }
 
 #[actix_web::test]
-async fn registrations_at_the_same_moment_never_overfill_the_registry() {
+async fn registrations_at_the_same_time_never_overfill_the_registry() {
     let registry = TestRegistry::start_with(&["--max-peers=5"]).await;
     let bodies: Vec<Value> = (0..40).map(|number| peer(&format!("p{number}"))).collect();
     let answers = join_all(bodies.iter().map(|body| registry.register(body))).await;

@@ -43,7 +43,7 @@ impl TurnSession {
     }
 
     /// Whether its bytes are counted in the daily traffic up to its end.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_fully_counted(&self) -> bool {
         self.booked_until_ms >= self.expires_at_ms
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn credible_bytes(session: &TurnSession, reported_bytes: i64, now_ms:
 
 /// What a peer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct AllocationRequest {
     /// The tier that applies to it.
     pub tier: Tier,
     /// The bandwidth that it needs, in Mbit/s.
@@ -37,7 +37,7 @@ pub(crate) struct Ask {
 
 /// What is granted already, without the session that is to be renewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct GrantedCapacity {
     /// Live sessions of the peer that asks.
     pub own_sessions: u32,
     /// Their bandwidth, in Mbit/s.
@@ -167,8 +167,8 @@ pub(crate) fn tier_of(set: Tier, request: &AllocateTurnRequest, trusts_peers: bo
 /// # Errors
 /// The first limit that the request exceeds.
 pub(crate) fn decide(
-    ask: Ask,
-    standing: Standing,
+    ask: AllocationRequest,
+    standing: GrantedCapacity,
     mode: CostMode,
     tiers: &TierTable,
 ) -> Result<Grant, Refusal> {
@@ -219,7 +219,7 @@ pub(crate) fn decide(
 /// The maximum bandwidth that the peer may hold, its new session included, so that it holds at most a
 /// quarter of all. While little is granted, a quarter of it would be too little to use, so each
 /// peer may always hold the bandwidth of a free session.
-fn share_mbps(standing: Standing, tiers: &TierTable) -> u64 {
+fn share_mbps(standing: GrantedCapacity, tiers: &TierTable) -> u64 {
     (standing.other_mbps / (SHARE_PARTS - 1)).max(tiers.of(Tier::Free).mbps.into())
 }
 

@@ -33,7 +33,11 @@ pub(crate) fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<()
 ///
 /// `turnCapable: false` withdraws the offer, TURN fields with `true` replace it, and otherwise it is
 /// kept.
-pub(crate) fn settle(profile: &mut Profile, asked: Option<bool>, earlier: Option<&TurnOffer>) {
+pub(crate) fn apply_to_offer(
+    profile: &mut Profile,
+    asked: Option<bool>,
+    earlier: Option<&TurnOffer>,
+) {
     profile.turn = match (asked, profile.turn.take()) {
         (Some(false), _) => None,
         (Some(true), Some(offer)) => Some(offer),
@@ -274,7 +278,7 @@ mod tests {
                 turn: offered.map(offer),
                 ..Profile::default()
             };
-            settle(&mut profile, asked, Some(&earlier));
+            apply_to_offer(&mut profile, asked, Some(&earlier));
             let port = profile.turn.map(|turn| turn.port);
             assert_eq!(
                 (port, profile.turn_capable),
@@ -282,7 +286,7 @@ mod tests {
             );
         }
         let mut profile = Profile::default();
-        settle(&mut profile, Some(true), None);
+        apply_to_offer(&mut profile, Some(true), None);
         assert_eq!((profile.turn, profile.turn_capable), (None, true));
     }
 }

@@ -13,7 +13,7 @@ use strum::{Display, FromRepr};
 /// A slow disk sometimes takes a second; a node waits ten seconds for a response.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// The value of `commit_since_ms` while no commit is under way.
+/// The value of `io_since_ms` while no commit is under way.
 const NO_COMMIT: i64 = i64::MIN;
 
 /// The current activity of the actor.
@@ -37,7 +37,7 @@ pub(crate) struct Pulse {
     phase: AtomicU8,
     phase_since_ms: AtomicI64,
     turned_ms: AtomicI64,
-    commit_since_ms: AtomicI64,
+    io_since_ms: AtomicI64,
 }
 
 /// Why the registry counts as stuck.
@@ -87,7 +87,7 @@ impl Pulse {
             phase: AtomicU8::new(Phase::Waiting as u8),
             phase_since_ms: AtomicI64::new(now_ms),
             turned_ms: AtomicI64::new(now_ms),
-            commit_since_ms: AtomicI64::new(NO_COMMIT),
+            io_since_ms: AtomicI64::new(NO_COMMIT),
         }
     }
 
@@ -106,13 +106,13 @@ impl Pulse {
     }
 
     /// Records that a transaction, or a read of the table, begins.
-    pub(crate) fn begin_commit(&self, now_ms: i64) {
-        self.commit_since_ms.store(now_ms, Ordering::Relaxed);
+    pub(crate) fn begin_io(&self, now_ms: i64) {
+        self.io_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// Records that it has ended, whether it succeeded or failed.
-    pub(crate) fn end_commit(&self) {
-        self.commit_since_ms.store(NO_COMMIT, Ordering::Relaxed);
+    pub(crate) fn end_io(&self) {
+        self.io_since_ms.store(NO_COMMIT, Ordering::Relaxed);
     }
 
     /// The current activity, and the time at which it began.
@@ -136,7 +136,7 @@ impl Pulse {
                 silent_for,
             });
         }
-        let since_ms = self.commit_since_ms.load(Ordering::Relaxed);
+        let since_ms = self.io_since_ms.load(Ordering::Relaxed);
         if since_ms != NO_COMMIT && age(now_ms, since_ms) > STUCK_AFTER {
             return Err(Stuck::Commit {
                 running_for: age(now_ms, since_ms),
@@ -198,18 +198,18 @@ mod tests {
     #[test]
     fn a_commit_that_does_not_end_is_told_though_the_actor_turns() {
         let pulse = Pulse::new(0);
-        pulse.begin_commit(1_000);
+        pulse.begin_io(1_000);
         pulse.turn(7_000);
         let running_for = Duration::from_millis(6_000);
         assert_eq!(pulse.health(7_000), Err(Stuck::Commit { running_for }));
-        pulse.end_commit();
+        pulse.end_io();
         assert_eq!(pulse.health(7_000), Ok(()));
     }
 
     #[test]
     fn a_reader_whose_clock_is_a_little_behind_sees_no_age() {
         let pulse = Pulse::new(1_000);
-        pulse.begin_commit(1_000);
+        pulse.begin_io(1_000);
         assert_eq!(pulse.health(999), Ok(()));
     }
 }

@@ -85,14 +85,14 @@ pub(crate) struct Committed<'s> {
     receipt: Receipt,
     relay: &'s Relay,
     /// Removed peers that no reply has counted yet.
-    untold: usize,
+    unreported_removals: usize,
 }
 
 impl<'s> Committed<'s> {
     /// `receipt.cleaned` is the number of removed peers that the first suitable reply will count.
     pub(crate) fn new(receipt: Receipt, relay: &'s Relay) -> Self {
         Self {
-            untold: receipt.cleaned,
+            unreported_removals: receipt.cleaned,
             receipt: Receipt {
                 cleaned: 0,
                 ..receipt
@@ -105,7 +105,7 @@ impl<'s> Committed<'s> {
     /// above 0.
     pub(crate) fn receipt(&mut self) -> Receipt {
         Receipt {
-            cleaned: mem::take(&mut self.untold),
+            cleaned: mem::take(&mut self.unreported_removals),
             ..self.receipt
         }
     }
@@ -121,7 +121,7 @@ impl<'s> Committed<'s> {
     }
 
     /// Removed peers that no reply has counted.
-    pub(crate) fn untold(&self) -> usize {
-        self.untold
+    pub(crate) fn unreported_removals(&self) -> usize {
+        self.unreported_removals
     }
 }

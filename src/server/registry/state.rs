@@ -98,7 +98,7 @@ pub(crate) struct State {
     resident_bytes_before: usize,
     /// Whether resident memory has grown by much more than the peers account for, for example by
     /// fragmentation.
-    is_swollen: bool,
+    exceeds_memory: bool,
     pub started_ms: i64,
     lease: LeaseConfig,
     /// In order of time, and disjoint.
@@ -116,7 +116,7 @@ pub(crate) struct State {
 
 /// Events that were not logged yet.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct UnloggedEvents {
     /// The mode before the last change, and the present cost of the month.
     pub mode: Option<(CostMode, CostStatus)>,
     pub credited: Vec<Outage>,
@@ -139,7 +139,7 @@ impl State {
             storage,
             quarantined: 0,
             resident_bytes_before,
-            is_swollen: false,
+            exceeds_memory: false,
             started_ms: now_ms,
             lease,
             outages,
@@ -161,12 +161,12 @@ impl State {
     pub(crate) fn is_relay_stale(&self, now_ms: i64) -> bool {
         // The transaction under way was planned on this state, so the state must not change.
         self.write_begun.is_none()
-            && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.passed_ms()))
+            && !(0..RELAY_LAG_MS).contains(&now_ms.saturating_sub(self.relay.updated_ms()))
     }
 
     /// Whether sessions and spend are out of date because a transaction is under way.
     pub(crate) fn is_relay_held_back(&self, now_ms: i64) -> bool {
-        self.write_begun.is_some() && now_ms.saturating_sub(self.relay.passed_ms()) > RELAY_LAG_MS
+        self.write_begun.is_some() && now_ms.saturating_sub(self.relay.updated_ms()) > RELAY_LAG_MS
     }
 
     /// Updates the state to `now_ms`: credits an outage of the process, stops listing some of the
@@ -195,9 +195,9 @@ impl State {
     }
 
     /// Returns the events since the last call, for the log.
-    pub(crate) fn take_news(&mut self, now_ms: i64) -> News {
+    pub(crate) fn take_unlogged(&mut self, now_ms: i64) -> UnloggedEvents {
         let before = self.mode_before.take();
-        News {
+        UnloggedEvents {
             mode: before.map(|before| (before, self.relay.status(now_ms))),
             credited: std::mem::take(&mut self.unlogged_outages),
         }
@@ -224,7 +224,7 @@ impl State {
             cutoff_ms: self.cutoff_ms(now_ms),
             max_peers: self.lease.max_peers,
             max_bytes: self.lease.max_memory_bytes,
-            is_swollen: self.is_swollen,
+            exceeds_memory: self.exceeds_memory,
             cleans_up,
         }
     }
@@ -345,7 +345,7 @@ impl State {
     /// Checks whether resident memory has grown beyond the budget and its overhead.
     pub(crate) fn weigh(&mut self, resident_bytes: usize) {
         let grown_bytes = resident_bytes.saturating_sub(self.resident_bytes_before);
-        self.is_swollen = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
+        self.exceeds_memory = grown_bytes > self.lease.max_memory_bytes + OVERHEAD_BYTES;
     }
 
     /// Records that the actor runs.

@@ -107,13 +107,13 @@ pub(crate) async fn load(
         .load(now_ms, add, Relay::first_day(now_ms), progress)
         .await?;
     journal::set_aside(&loaded.set_aside);
-    let (mut directory, shed) = filling.finish();
+    let (mut directory, removed_to_fit) = filling.finish();
     let mut is_whole = true;
-    if !shed.is_empty() {
-        journal::shed(shed.len(), max_bytes);
+    if !removed_to_fit.is_empty() {
+        journal::removed_to_fit(removed_to_fit.len(), max_bytes);
         // If the rows cannot be deleted, the table differs from memory. The registry then starts as
         // if writes failed, and compares the two once writes work.
-        is_whole = store.delete_rows(&shed).await.is_ok();
+        is_whole = store.delete_rows(&removed_to_fit).await.is_ok();
     }
     let mut relay = relay_config.relay(loaded.relay);
     relay.end_on_missing(now_ms, |server_id| directory.is_turn_server(server_id));

@@ -8,7 +8,7 @@
 use crate::protocol::{CostMode, Tier};
 use crate::server::config::CostConfig;
 use crate::server::model::CostState;
-use crate::server::policy::allocation::{self, Ask, Grant, Standing};
+use crate::server::policy::allocation::{self, AllocationRequest, Grant, GrantedCapacity};
 use crate::server::policy::cost::{self, DAY_MS, Month};
 
 /// The length of a step, in milliseconds. Sessions arrive, end and are renewed once per step.
@@ -187,13 +187,13 @@ impl Simulation<'_> {
     }
 
     fn ask(&self, tier: Tier, renewed: Option<Tier>) -> Option<Grant> {
-        let ask = Ask {
+        let ask = AllocationRequest {
             tier,
             mbps: self.load.mbps,
             p2p_attempted: true,
             renewed,
         };
-        let standing = Standing {
+        let standing = GrantedCapacity {
             own_sessions: 0,
             own_mbps: 0,
             other_mbps: self.granted_mbps,

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::lock::{FileId, companions};
-use super::lost::{Deed, FileGone};
+use super::lost::{FileGone, Loss};
 use super::overwritten::{Fault, Log, States};
 
 /// The ids of the log and of its index. `None` for a file that was not there.
@@ -44,17 +44,17 @@ pub(crate) fn check(
     states: &mut States,
     depth: Depth,
 ) -> Result<u64, FileGone> {
-    let gone = |path: &Path, deed| FileGone {
+    let gone = |path: &Path, loss| FileGone {
         path: path.to_owned(),
-        deed,
+        loss,
     };
     let Ok(opened) = file.metadata() else {
         return Ok(1);
     };
     match FileId::at(path) {
-        _ if opened.nlink() == 0 => return Err(gone(path, Deed::Deleted)),
-        Ok(None) => return Err(gone(path, Deed::MovedAway)),
-        Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, Deed::Replaced)),
+        _ if opened.nlink() == 0 => return Err(gone(path, Loss::Deleted)),
+        Ok(None) => return Err(gone(path, Loss::MovedAway)),
+        Ok(Some(found)) if found != FileId::of(&opened) => return Err(gone(path, Loss::Replaced)),
         Ok(Some(_)) | Err(_) => {}
     }
     // A file that is overwritten in place keeps its name and inode. Check this before the
@@ -66,9 +66,9 @@ pub(crate) fn check(
     }
     for (path, known) in companions(real).iter().zip(beside.0) {
         match (FileId::at(path), known) {
-            (Ok(None), Some(_)) => return Err(gone(path, Deed::Deleted)),
+            (Ok(None), Some(_)) => return Err(gone(path, Loss::Deleted)),
             (Ok(Some(found)), Some(known)) if found != known => {
-                return Err(gone(path, Deed::Replaced));
+                return Err(gone(path, Loss::Replaced));
             }
             _ => {}
         }
@@ -84,7 +84,7 @@ pub(crate) fn check(
     Ok(opened.nlink())
 }
 
-impl From<Fault> for Deed {
+impl From<Fault> for Loss {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::NoDatabase | Fault::OtherLog => Self::Overwritten,

@@ -6,17 +6,17 @@ use std::path::PathBuf;
 /// A file of the database was removed or overwritten while the registry ran. Everything written
 /// from then on is lost when the process ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} was {deed} while the registry ran")]
+#[error("{path} was {loss} while the registry ran")]
 pub(crate) struct FileGone {
     /// The database, its write-ahead log or the log's index.
     pub path: PathBuf,
     /// What happened to it.
-    pub deed: Deed,
+    pub loss: Loss,
 }
 
 /// What happened to a file of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Loss {
     /// It has no name any more.
     Deleted,
     /// It has another name now.
@@ -36,14 +36,14 @@ pub(crate) enum Deed {
     WithoutPeers,
 }
 
-impl Deed {
+impl Loss {
     /// Whether the open connection still sees everything that was committed.
-    pub(crate) fn spares_connection(self) -> bool {
+    pub(crate) fn leaves_connection_usable(self) -> bool {
         matches!(self, Self::Deleted | Self::MovedAway | Self::Replaced)
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Deleted => "deleted",

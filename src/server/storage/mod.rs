@@ -32,9 +32,9 @@ pub(crate) use changes::{Changes, Cleanup, CommitOutcome, OfferedTurn, RelayChan
 pub(crate) use error::StorageError;
 pub(crate) use files_lost::FilesLost;
 pub(crate) use loaded::{DataVersion, Loaded, Memory, PeerRows, RelayRows};
-pub(crate) use lost::{Deed, FileGone};
+pub(crate) use lost::{FileGone, Loss};
 pub use open_error::OpenError;
 pub(crate) use quarantine::FaultyRow;
-pub(crate) use rescue::Known;
+pub(crate) use rescue::RescueData;
 pub(crate) use store::Store;
 pub(crate) use uptime::Resumed;

@@ -88,7 +88,7 @@ pub(crate) struct States {
 }
 
 impl States {
-    pub(crate) fn has_given(&self) -> bool {
+    pub(crate) fn has_assigned(&self) -> bool {
         self.given.is_some()
     }
 

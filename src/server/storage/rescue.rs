@@ -19,7 +19,7 @@ use crate::server::model::StoredPeer;
 const MAX_RESCUES: u32 = 100;
 
 /// What the registry knows and writes to the new file.
-pub(crate) struct Known<P> {
+pub(crate) struct RescueData<P> {
     /// The time of the rescue, in Unix milliseconds.
     pub now_ms: i64,
     /// The last time at which writes worked, in Unix milliseconds.
@@ -48,7 +48,7 @@ pub(crate) async fn copy(
 pub(crate) async fn write<P>(
     real: &Path,
     timeout_ms: i64,
-    known: Known<P>,
+    known: RescueData<P>,
 ) -> Result<PathBuf, StorageError>
 where
     P: FnMut() -> Option<Vec<StoredPeer>>,
@@ -58,7 +58,7 @@ where
     finish(target, written)
 }
 
-async fn fill<P>(target: &Path, timeout_ms: i64, known: Known<P>) -> Result<(), StorageError>
+async fn fill<P>(target: &Path, timeout_ms: i64, known: RescueData<P>) -> Result<(), StorageError>
 where
     P: FnMut() -> Option<Vec<StoredPeer>>,
 {

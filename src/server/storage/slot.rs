@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::access::{self, Access, Handle};
 use super::files::Companions;
-use super::lost::{Deed, FileGone};
+use super::lost::{FileGone, Loss};
 use super::overwritten::{Log, States};
 use super::{StorageError, settle};
 
@@ -50,16 +50,16 @@ impl Slot {
     async fn connect(&mut self, real: &Path) -> Result<Handle, StorageError> {
         self.generation += 1;
         let connected = access::connect(real, self.access).await;
-        let mut connection = connected.map_err(|error| self.judge(real, error.into()))?;
+        let mut connection = connected.map_err(|error| self.lost_if_damaged(real, error.into()))?;
         match settle::stored_batch(&mut connection).await {
             // Each transaction writes a higher number, so a lower one means an older state.
             Ok(Some(batch)) if batch < self.committed => {
                 let _ = connection.close().await;
-                Err(self.lose(real, Deed::OtherState))
+                Err(self.lose(real, Loss::OtherState))
             }
             Err(error) if error.is_damage() => {
                 let _ = connection.close().await;
-                Err(self.judge(real, error))
+                Err(self.lost_if_damaged(real, error))
             }
             // Without the row the last number is unknown. Any other error will also make the caller's
             // work fail, so it is not handled here.
@@ -68,20 +68,20 @@ impl Slot {
     }
 
     /// Marks the database as lost. The first loss is kept.
-    pub(crate) fn lose(&mut self, path: &Path, deed: Deed) -> StorageError {
+    pub(crate) fn lose(&mut self, path: &Path, loss: Loss) -> StorageError {
         let gone = FileGone {
             path: path.to_owned(),
-            deed,
+            loss,
         };
         let gone = self.lost.get_or_insert(gone);
         StorageError::Lost(gone.clone())
     }
 
     /// Converts an error of the database at `path`: if SQLite reports damage, the database is lost.
-    pub(crate) fn judge(&mut self, path: &Path, error: StorageError) -> StorageError {
+    pub(crate) fn lost_if_damaged(&mut self, path: &Path, error: StorageError) -> StorageError {
         match error {
-            StorageError::Lost(gone) => self.lose(&gone.path, gone.deed),
-            error if error.is_damage() => self.lose(path, Deed::Damaged),
+            StorageError::Lost(gone) => self.lose(&gone.path, gone.loss),
+            error if error.is_damage() => self.lose(path, Loss::Damaged),
             error => error,
         }
     }

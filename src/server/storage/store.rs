@@ -140,7 +140,7 @@ impl Store {
                 } else if error.may_have_committed() {
                     self.settle(&mut slot, connection, number, error).await
                 } else {
-                    let error = slot.judge(self.path(), error);
+                    let error = slot.lost_if_damaged(self.path(), error);
                     slot.put(&self.0.real, connection, false).await;
                     Err(error)
                 }
@@ -281,7 +281,7 @@ impl Store {
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
         let result = work(&mut connection).await;
-        let result = result.map_err(|error| slot.judge(self.path(), error));
+        let result = result.map_err(|error| slot.lost_if_damaged(self.path(), error));
         slot.put(&self.0.real, connection, result.is_ok()).await;
         result
     }

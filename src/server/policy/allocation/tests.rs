@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn ask(tier: Tier) -> Ask {
-    Ask {
+fn ask(tier: Tier) -> AllocationRequest {
+    AllocationRequest {
         tier,
         mbps: 1000,
         p2p_attempted: true,
@@ -11,12 +11,16 @@ fn ask(tier: Tier) -> Ask {
     }
 }
 
-fn decide_in(mode: CostMode, ask: Ask, standing: Standing) -> Result<Grant, Refusal> {
+fn decide_in(
+    mode: CostMode,
+    ask: AllocationRequest,
+    standing: GrantedCapacity,
+) -> Result<Grant, Refusal> {
     decide(ask, standing, mode, &TierTable::default())
 }
 
 /// Others hold so much that no share limits the peer.
-const BUSY: Standing = Standing {
+const BUSY: GrantedCapacity = GrantedCapacity {
     own_sessions: 0,
     own_mbps: 0,
     other_mbps: 100_000,
@@ -58,7 +62,7 @@ fn every_mode_and_tier_gets_what_the_table_says() {
 
 #[test]
 fn emergency_renews_live_premium_sessions_only() {
-    let renewal = |tier, of| Ask {
+    let renewal = |tier, of| AllocationRequest {
         renewed: Some(of),
         ..ask(tier)
     };
@@ -88,7 +92,7 @@ fn emergency_renews_live_premium_sessions_only() {
 #[test]
 fn from_warning_on_a_direct_connection_comes_first() {
     for mode in [CostMode::Normal, CostMode::Warning, CostMode::Throttle] {
-        let hasty = Ask {
+        let hasty = AllocationRequest {
             p2p_attempted: false,
             ..ask(Tier::Premium)
         };
@@ -102,7 +106,7 @@ fn from_warning_on_a_direct_connection_comes_first() {
 #[test]
 fn a_peer_has_as_many_sessions_as_its_tier_allows() {
     for (tier, sessions) in Tier::ALL.into_iter().zip([1, 2, 5, 10]) {
-        let with = |own_sessions| Standing {
+        let with = |own_sessions| GrantedCapacity {
             own_sessions,
             ..BUSY
         };
@@ -117,7 +121,7 @@ fn a_peer_has_as_many_sessions_as_its_tier_allows() {
 
 #[test]
 fn throttle_allows_five_premium_sessions_in_all() {
-    let with = |premium_sessions| Standing {
+    let with = |premium_sessions| GrantedCapacity {
         premium_sessions,
         ..BUSY
     };
@@ -131,7 +135,7 @@ fn throttle_allows_five_premium_sessions_in_all() {
 
 #[test]
 fn a_peer_gets_no_more_than_it_asks_for() {
-    let modest = Ask {
+    let modest = AllocationRequest {
         mbps: 3,
         ..ask(Tier::Premium)
     };
@@ -143,12 +147,16 @@ fn a_peer_gets_no_more_than_it_asks_for() {
 
 #[test]
 fn while_little_is_granted_everybody_may_hold_a_free_session() {
-    let alone = decide_in(CostMode::Warning, ask(Tier::Premium), Standing::default());
+    let alone = decide_in(
+        CostMode::Warning,
+        ask(Tier::Premium),
+        GrantedCapacity::default(),
+    );
     assert_eq!(alone.map(|grant| grant.mbps), Ok(5));
-    let again = Standing {
+    let again = GrantedCapacity {
         own_sessions: 1,
         own_mbps: 5,
-        ..Standing::default()
+        ..GrantedCapacity::default()
     };
     assert_eq!(
         decide_in(CostMode::Warning, ask(Tier::Premium), again),
@@ -185,9 +193,9 @@ fn a_client_can_only_lower_its_tier() {
     assert_eq!(tier_of(Tier::Free, &trusted, true), Tier::Basic);
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
+fn any_standing() -> impl Strategy<Value = GrantedCapacity> {
     (0u32..12, 0u64..400, 0u64..2000, 0u32..8).prop_map(
-        |(own_sessions, own_mbps, other_mbps, premium_sessions)| Standing {
+        |(own_sessions, own_mbps, other_mbps, premium_sessions)| GrantedCapacity {
             own_sessions,
             own_mbps,
             other_mbps,
@@ -196,14 +204,14 @@ fn any_standing() -> impl Strategy<Value = Standing> {
     )
 }
 
-fn any_ask() -> impl Strategy<Value = Ask> {
+fn any_ask() -> impl Strategy<Value = AllocationRequest> {
     (
         0usize..4,
         1u32..200,
         any::<bool>(),
         prop::option::of(0usize..4),
     )
-        .prop_map(|(tier, mbps, p2p_attempted, renewed)| Ask {
+        .prop_map(|(tier, mbps, p2p_attempted, renewed)| AllocationRequest {
             tier: Tier::ALL[tier],
             mbps,
             p2p_attempted,
@@ -230,7 +238,7 @@ proptest! {
     fn a_lower_tier_never_gets_more(
         ask in any_ask(), standing in any_standing(), mode in 0usize..5, tier in 0usize..3,
     ) {
-        let with = |tier| Ask { tier: Tier::ALL[tier], ..ask };
+        let with = |tier| AllocationRequest { tier: Tier::ALL[tier], ..ask };
         let lower = worth(decide_in(CostMode::ALL[mode], with(tier), standing));
         let higher = worth(decide_in(CostMode::ALL[mode], with(tier + 1), standing));
         prop_assert!(lower.0 <= higher.0 && lower.1 <= higher.1);

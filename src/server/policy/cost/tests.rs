@@ -8,8 +8,8 @@ fn config() -> CostConfig {
 }
 
 fn at(text: &str) -> i64 {
-    let moment = DateTime::parse_from_rfc3339(text).unwrap();
-    moment.timestamp_millis()
+    let time = DateTime::parse_from_rfc3339(text).unwrap();
+    time.timestamp_millis()
 }
 
 const GB: i64 = 1_000_000_000;
@@ -57,8 +57,8 @@ fn one_busy_hour_on_the_first_does_not_shut_the_service() {
 #[test]
 fn the_damping_ends_without_a_step() {
     let config = config();
-    let ratio = |moment: &str| {
-        let now_ms = at(moment);
+    let ratio = |time: &str| {
+        let now_ms = at(time);
         forecast(&config, metered(&config, now_ms, 300 * GB), now_ms).ratio
     };
     let (before, after) = (ratio("2026-11-03T23:59:59Z"), ratio("2026-11-04T00:00:01Z"));
@@ -66,7 +66,7 @@ fn the_damping_ends_without_a_step() {
 }
 
 #[test]
-fn a_bill_replaces_what_was_metered_up_to_its_moment() {
+fn a_bill_replaces_what_was_metered_before_it() {
     let config = config();
     let as_of_ms = at("2026-11-10T00:00:00Z");
     let bill = Bill {

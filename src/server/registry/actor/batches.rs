@@ -88,13 +88,13 @@ impl RegistryActor {
         // that the plan relies on.
         state.end_write(true, self.clock.now_ms());
         state.apply(&batch.plan);
-        let news = state.take_news(now_ms);
+        let events = state.take_unlogged(now_ms);
         let receipt = Receipt {
             last_seen_ms: now_ms,
             expires_at_ms: state.expires_at_ms(now_ms),
             total_peers: state.directory.registered(),
             turn_servers: state.directory.turn_servers(),
-            cleaned: self.untold,
+            cleaned: self.unreported_removals,
         };
         // The counters change before any reply is sent, so that a client sees its own request
         // counted.
@@ -106,9 +106,9 @@ impl RegistryActor {
             self.journal.mutation(now_ms, &mutation);
             mutation.reply(&mut committed);
         }
-        self.untold = committed.untold();
+        self.unreported_removals = committed.unreported_removals();
         drop(state);
-        self.log(news, now_ms);
+        self.log(events, now_ms);
     }
 
     fn note_cleanup(&mut self, cleanup: &Cleanup, batch: &Batch, now_ms: i64) {
@@ -124,7 +124,7 @@ impl RegistryActor {
         }
         // A backup cleanup without mutations has no sender to whom the count could be sent.
         if !is_backup || !batch.mutations.is_empty() {
-            self.untold += cleaned;
+            self.unreported_removals += cleaned;
         }
     }
 }

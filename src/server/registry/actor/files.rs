@@ -7,7 +7,7 @@ use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Messag
 use super::registry_actor::RegistryActor;
 use crate::server::registry::journal;
 use crate::server::registry::state::Storage;
-use crate::server::storage::{FileGone, Known};
+use crate::server::storage::{FileGone, RescueData};
 
 /// The maximum number of pages that a backup cleanup returns to the file system, which takes about
 /// 50 ms.
@@ -93,7 +93,7 @@ impl Handler<Rescue> for RegistryActor {
         let memory = state.memory();
         drop(state);
         let (view, mut parts) = (self.view.clone(), 0..);
-        let known = Known {
+        let known = RescueData {
             now_ms,
             alive_at_ms,
             memory,

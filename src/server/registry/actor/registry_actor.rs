@@ -15,7 +15,7 @@ use crate::server::registry::inbox::Inbox;
 use crate::server::registry::journal::Journal;
 use crate::server::registry::pulse::{Phase, Pulse};
 use crate::server::registry::resync::Comparison;
-use crate::server::registry::state::{News, State};
+use crate::server::registry::state::{State, UnloggedEvents};
 use crate::server::registry::tables::RelayConfig;
 use crate::server::registry::view::View;
 use crate::server::resident;
@@ -48,9 +48,9 @@ pub(crate) struct RegistryActor {
     pub maintenance: Vec<Maintenance>,
     /// The number of removed peers that no reply has counted yet. The next suitable reply counts
     /// them.
-    pub untold: usize,
+    pub unreported_removals: usize,
     /// Whether a transaction or a read of the table is under way.
-    pub is_writing: bool,
+    pub is_io_under_way: bool,
     pub comparison: Comparison,
     /// Batches to plan again, in this order.
     pub retried: VecDeque<Batch>,
@@ -106,18 +106,18 @@ impl RegistryActor {
         let mut state = self.view.write();
         state.give_sign_of_life(now_ms);
         state.advance(now_ms);
-        let news = state.take_news(now_ms);
+        let events = state.take_unlogged(now_ms);
         let result = then(&mut state);
         drop(state);
-        self.log(news, now_ms);
+        self.log(events, now_ms);
         result
     }
 
-    pub(crate) fn log(&mut self, news: News, now_ms: i64) {
-        for outage in news.credited {
+    pub(crate) fn log(&mut self, events: UnloggedEvents, now_ms: i64) {
+        for outage in events.credited {
             self.journal.stood_still(now_ms, outage);
         }
-        if let Some((before, cost)) = news.mode {
+        if let Some((before, cost)) = events.mode {
             self.journal.mode(now_ms, before, &cost);
         }
     }
@@ -132,7 +132,7 @@ impl RegistryActor {
     /// Begins the next transaction, or the next step of a comparison with the table, unless one is
     /// under way or nothing waits.
     pub(crate) fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.is_writing {
+        if self.is_io_under_way {
             return;
         }
         let is_resync_next = self.comparison.is_next || !self.has_work() && self.drained.is_none();
@@ -166,14 +166,14 @@ impl RegistryActor {
 
     /// Records that a transaction or a read of the table begins.
     pub(crate) fn begin_io(&mut self) {
-        self.is_writing = true;
-        self.pulse.begin_commit(clock::machine_ms());
+        self.is_io_under_way = true;
+        self.pulse.begin_io(clock::machine_ms());
     }
 
     /// Records that the transaction or the read has ended.
     pub(crate) fn end_io(&mut self) {
-        self.is_writing = false;
-        self.pulse.end_commit();
+        self.is_io_under_way = false;
+        self.pulse.end_io();
     }
 
     /// Closes the database if the registry is draining. Called when nothing is left to write.

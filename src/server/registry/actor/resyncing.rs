@@ -18,13 +18,13 @@ const SMALL_TABLE_ROWS: usize = 2_000;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct RowsRead {
-    sought: Sought,
+    sought: RowsToRead,
     result: Result<PeerRows, StorageError>,
 }
 
 /// The rows to read.
 #[derive(Debug)]
-enum Sought {
+enum RowsToRead {
     /// The rows of a batch's peers. The batch is written next.
     OfBatch(Box<Batch>, Vec<PeerId>),
     /// The next rows in order of their keys.
@@ -60,11 +60,11 @@ impl RegistryActor {
         match step {
             Resync::Rows { after } => {
                 let now_ms = self.clock.now_ms();
-                self.read(Sought::Next, ctx, async move |store| {
+                self.read(RowsToRead::Next, ctx, async move |store| {
                     store.read_rows(now_ms, after, SLICE_ROWS).await
                 });
             }
-            Resync::Peers { part } => self.read(Sought::Nothing { part }, ctx, async |_| {
+            Resync::Peers { part } => self.read(RowsToRead::Nothing { part }, ctx, async |_| {
                 // Let other tasks on this thread run between two steps.
                 tokio::task::yield_now().await;
                 Ok(PeerRows::default())
@@ -76,14 +76,14 @@ impl RegistryActor {
     pub(crate) fn refresh(&mut self, batch: Batch, ctx: &mut Context<Self>) {
         self.comparison.is_next = true;
         let ids = resync::peers_of(&batch);
-        let sought = Sought::OfBatch(Box::new(batch), ids.clone());
+        let sought = RowsToRead::OfBatch(Box::new(batch), ids.clone());
         let now_ms = self.clock.now_ms();
         self.read(sought, ctx, async move |store| {
             store.read_peers(now_ms, &ids).await
         });
     }
 
-    fn read<F>(&mut self, sought: Sought, ctx: &mut Context<Self>, read: F)
+    fn read<F>(&mut self, sought: RowsToRead, ctx: &mut Context<Self>, read: F)
     where
         F: AsyncFnOnce(Store) -> Result<PeerRows, StorageError> + 'static,
     {
@@ -128,13 +128,13 @@ impl RegistryActor {
     }
 
     /// Handles a failed read. A new comparison begins once the database works again.
-    fn fail_resync(&mut self, sought: Sought, error: &StorageError) {
+    fn fail_resync(&mut self, sought: RowsToRead, error: &StorageError) {
         self.comparison.step = None;
         self.comparison.is_stale = false;
         let since_ms = self.clock.now_ms();
         match sought {
-            Sought::OfBatch(batch, _) => self.fail(*batch, error, since_ms),
-            Sought::Next | Sought::Nothing { .. } => {
+            RowsToRead::OfBatch(batch, _) => self.fail(*batch, error, since_ms),
+            RowsToRead::Next | RowsToRead::Nothing { .. } => {
                 self.view.write().storage = Storage::Fails { since_ms };
                 self.journal.degraded(since_ms, error);
             }
@@ -154,12 +154,12 @@ impl Handler<RowsRead> for RegistryActor {
         }
         match (sought, result) {
             (sought, Err(error)) => self.fail_resync(sought, &error),
-            (Sought::OfBatch(batch, ids), Ok(rows)) => {
+            (RowsToRead::OfBatch(batch, ids), Ok(rows)) => {
                 resync::follow_peers(&mut self.view.write(), &ids, &rows.peers);
                 self.plan_and_commit(*batch, ctx);
             }
-            (Sought::Next, Ok(rows)) => self.follow_rows(&rows),
-            (Sought::Nothing { part }, Ok(_)) => {
+            (RowsToRead::Next, Ok(rows)) => self.follow_rows(&rows),
+            (RowsToRead::Nothing { part }, Ok(_)) => {
                 let next = resync::remove_unknown(&mut self.view.write(), part);
                 self.end_step(next);
             }

@@ -9,7 +9,7 @@ pub(crate) struct BatchContext {
     /// The maximum memory of all peers and sessions, in bytes.
     pub max_bytes: usize,
     /// Whether the process uses more memory than the counted peers and sessions explain.
-    pub is_swollen: bool,
+    pub exceeds_memory: bool,
     /// Whether the batch may clean up. A cleanup needs a directory that equals the table
     /// everywhere.
     pub cleans_up: bool,

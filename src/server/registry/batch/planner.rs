@@ -166,7 +166,7 @@ impl<'d> Planner<'d> {
             self.insert(peer_id, profile, asked)?;
             return Ok(Registered::New);
         };
-        turn::settle(&mut profile, asked, row.turn.as_ref());
+        turn::apply_to_offer(&mut profile, asked, row.turn.as_ref());
         let withdraws = row.turn.is_some() && profile.turn.is_none();
         // The digest does not cover TURN. A row that this batch has already changed always counts
         // as changed, because the directory shows the peer as it was before the batch.
@@ -214,7 +214,7 @@ impl<'d> Planner<'d> {
             return Err(RegistryError::RegistryFull);
         }
         self.inserted += 1;
-        turn::settle(&mut profile, asked, None);
+        turn::apply_to_offer(&mut profile, asked, None);
         let row = PendingRow {
             row_id: self.directory.new_row_id(self.inserted),
             registered_at_ms: self.context.now_ms,
@@ -244,7 +244,7 @@ impl<'d> Planner<'d> {
             _ => (self.context.max_bytes / 16).min(MAX_RESERVE_BYTES),
         };
         let is_over = taken_bytes + more_bytes > self.context.max_bytes + reserve_bytes;
-        if more_bytes > 0 && (is_over || self.context.is_swollen) {
+        if more_bytes > 0 && (is_over || self.context.exceeds_memory) {
             return false;
         }
         self.added_bytes += more_bytes;

@@ -24,7 +24,7 @@ pub(crate) struct Filling {
     /// high would remove peers that fit; `finish` checks the exact size.
     min_store_bytes: usize,
     /// The rows of the peers that did not fit into memory.
-    shed: Vec<i64>,
+    removed_to_fit: Vec<i64>,
 }
 
 impl Filling {
@@ -33,7 +33,7 @@ impl Filling {
             directory: Directory::new(),
             max_bytes,
             min_store_bytes: 0,
-            shed: Vec::new(),
+            removed_to_fit: Vec::new(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Filling {
         {
             self.min_store_bytes -= min_share_of_stores(&self.directory, &peer);
             self.directory.forget(&peer);
-            self.shed.push(peer.row_id);
+            self.removed_to_fit.push(peer.row_id);
         }
     }
 
@@ -74,9 +74,9 @@ impl Filling {
         }
         drop(peers);
         // The lists use memory too, and may exceed the limit only now.
-        let shed = self.directory.shed(self.max_bytes);
-        self.shed.extend(shed);
-        (self.directory, self.shed)
+        let removed = self.directory.remove_to_fit(self.max_bytes);
+        self.removed_to_fit.extend(removed);
+        (self.directory, self.removed_to_fit)
     }
 }
 

@@ -9,8 +9,8 @@ use rand::seq::{SliceRandom, index};
 
 use super::membership::Membership;
 use super::peer::{DirectoryPeer, Include};
+use super::ranked_set::{RankedSet, StartAt};
 use super::registered::Directory;
-use super::roster::{From, Roster};
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
 
 /// For this time the first page for the same caller begins at the same peer, in milliseconds.
@@ -102,8 +102,8 @@ impl Directory {
             excluded.is_none_or(|excluded| !Arc::ptr_eq(peer, excluded))
         };
         let matching = self.index.matching(filter);
-        let rosters = matching.rosters();
-        let count: usize = rosters.iter().map(|roster| roster.len()).sum();
+        let ranked_sets = matching.ranked_sets();
+        let count: usize = ranked_sets.iter().map(|ranked_set| ranked_set.len()).sum();
         let mut listing = PeerListing {
             peers: Vec::new(),
             json_bytes: 0,
@@ -114,7 +114,7 @@ impl Directory {
             Extent::Sample(wanted) => {
                 // One more peer than requested, because the excluded peer may be drawn.
                 let wanted = (*wanted).min(bounds.max_peers);
-                let mut peers = sample(&rosters, count, wanted + 1, rng);
+                let mut peers = sample(&ranked_sets, count, wanted + 1, rng);
                 peers.retain(is_listed);
                 // The drawn peers are sorted, so without this the peers with high ids would be cut
                 // off.
@@ -129,13 +129,13 @@ impl Directory {
             Extent::Page(start) => {
                 let (from, first) = match start {
                     PageStart::Drawn(caller) => {
-                        let drawn = drawn(&rosters, count, self.draw(*caller, now_ms));
+                        let drawn = drawn(&ranked_sets, count, self.draw(*caller, now_ms));
                         let first = drawn.map_or("", |peer| peer.id());
-                        (From::Id(first), Some(first))
+                        (StartAt::Id(first), Some(first))
                     }
-                    PageStart::After { last, first } => (From::After(last), first.as_deref()),
+                    PageStart::After { last, first } => (StartAt::After(last), first.as_deref()),
                 };
-                for peer in ring(&rosters, from, first).filter(is_listed) {
+                for peer in ring(&ranked_sets, from, first).filter(is_listed) {
                     if !self.list(&mut listing, peer, include, bounds) {
                         let last = listing.peers.last().map_or("", |last| last.peer.id());
                         listing.next = Some(PageStart::After {
@@ -218,26 +218,26 @@ impl Directory {
     }
 }
 
-/// Draws up to `max` of the `count` peers in some rosters, each with the same probability. The
+/// Draws up to `max` of the `count` peers in some ranked sets, each with the same probability. The
 /// order of the result is not random.
 fn sample<'r>(
-    rosters: &[&'r Roster],
+    ranked_sets: &[&'r RankedSet],
     count: usize,
     max: usize,
     rng: &mut impl Rng,
 ) -> Vec<&'r Arc<DirectoryPeer>> {
     let mut ranks = index::sample(rng, count, max.min(count)).into_vec();
-    // In ascending order, one pass over the chunks of each roster finds all ranks.
+    // In ascending order, one pass over the chunks of each ranked set finds all ranks.
     ranks.sort_unstable();
     let mut peers = Vec::with_capacity(ranks.len());
     let mut passed = 0;
     let mut ranks = ranks.as_slice();
-    for roster in rosters {
-        let here = ranks.partition_point(|rank| *rank < passed + roster.len());
+    for ranked_set in ranked_sets {
+        let here = ranks.partition_point(|rank| *rank < passed + ranked_set.len());
         let (of_this, rest) = ranks.split_at(here);
-        peers.extend(roster.at_ranks(of_this.iter().map(|rank| rank - passed)));
+        peers.extend(ranked_set.at_ranks(of_this.iter().map(|rank| rank - passed)));
         ranks = rest;
-        passed += roster.len();
+        passed += ranked_set.len();
     }
     peers
 }
@@ -245,14 +245,14 @@ fn sample<'r>(
 /// The peers in the order of their ids, from a place to the highest id, and then from the lowest id
 /// to the one before `first`.
 fn ring<'r>(
-    rosters: &[&'r Roster],
-    from: From<'_>,
+    ranked_sets: &[&'r RankedSet],
+    from: StartAt<'_>,
     first: Option<&str>,
 ) -> impl Iterator<Item = &'r Arc<DirectoryPeer>> {
     let begins_before = |first: &str| match from {
-        From::First => true,
-        From::Id(_) => false,
-        From::After(last) => last < first,
+        StartAt::First => true,
+        StartAt::Id(_) => false,
+        StartAt::After(last) => last < first,
     };
     // After the highest id the lowest follows, unless an earlier page has already passed it.
     let (end, again) = match first {
@@ -264,35 +264,42 @@ fn ring<'r>(
         let end = end.map(str::to_owned);
         move |peer: &&Arc<DirectoryPeer>| end.as_deref().is_none_or(|end| peer.id() < end)
     };
-    let rest = again.map(|first| merged(rosters, From::First).take_while(is_before(Some(first))));
-    merged(rosters, from)
+    let rest =
+        again.map(|first| merged(ranked_sets, StartAt::First).take_while(is_before(Some(first))));
+    merged(ranked_sets, from)
         .take_while(is_before(end))
         .chain(rest.into_iter().flatten())
 }
 
-/// The peers of some rosters from a place on, in the order of their ids.
+/// The peers of some ranked sets from a place on, in the order of their ids.
 fn merged<'r>(
-    rosters: &[&'r Roster],
-    from: From<'_>,
+    ranked_sets: &[&'r RankedSet],
+    from: StartAt<'_>,
 ) -> impl Iterator<Item = &'r Arc<DirectoryPeer>> {
-    match rosters {
-        [roster] => Either::Left(roster.iter_from(from)),
+    match ranked_sets {
+        [ranked_set] => Either::Left(ranked_set.iter_from(from)),
         _ => {
-            let rosters = rosters.iter().map(|roster| roster.iter_from(from));
-            Either::Right(rosters.kmerge_by(|left, right| left.id() < right.id()))
+            let ranked_sets = ranked_sets
+                .iter()
+                .map(|ranked_set| ranked_set.iter_from(from));
+            Either::Right(ranked_sets.kmerge_by(|left, right| left.id() < right.id()))
         }
     }
 }
 
 /// Returns the peer at the rank `number / 2^64 * count`, so that a random number gives each peer
 /// the same probability. If a few peers join or leave, the rank moves by only a few peers.
-fn drawn<'r>(rosters: &[&'r Roster], count: usize, number: u64) -> Option<&'r Arc<DirectoryPeer>> {
+fn drawn<'r>(
+    ranked_sets: &[&'r RankedSet],
+    count: usize,
+    number: u64,
+) -> Option<&'r Arc<DirectoryPeer>> {
     let mut rank = ((u128::from(number) * count as u128) >> u64::BITS) as usize;
-    for roster in rosters {
-        if rank < roster.len() {
-            return roster.at_ranks([rank]).next();
+    for ranked_set in ranked_sets {
+        if rank < ranked_set.len() {
+            return ranked_set.at_ranks([rank]).next();
         }
-        rank -= roster.len();
+        rank -= ranked_set.len();
     }
     None
 }

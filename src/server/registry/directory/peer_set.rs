@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::interner::TextId;
 use super::peer::{DirectoryPeer, FLAGS};
-use super::roster::Roster;
+use super::ranked_set::RankedSet;
 
 /// A set is split when it grows beyond this. A peer with a thousand stores may split a thousand
 /// sets at once, which takes about 10 ms.
@@ -22,8 +22,8 @@ const MAX_SMALL: usize = 64;
 /// and joining at every change.
 const MIN_LARGE: usize = 32;
 
-/// Memory of a peer in a roster, whose chunks are three quarters full on average, in bytes.
-const ROSTER_PEER_BYTES: usize = 11;
+/// Memory of a peer in a ranked set, whose chunks are three quarters full on average, in bytes.
+const RANKED_SET_PEER_BYTES: usize = 11;
 /// Memory of a set in the tree of its parent, in bytes. The parent is a tree because a hash table
 /// of a million parts would block the registry while it doubles.
 const PART_BYTES: usize = 40;
@@ -31,18 +31,18 @@ const PART_BYTES: usize = 40;
 const SMALL_PEER_BYTES: usize = 8;
 const SMALL_BYTES: usize = 40;
 
-/// The approximate memory of a peer in a large set, in bytes: its entries in the rosters of all
+/// The approximate memory of a peer in a large set, in bytes: its entries in the ranked sets of all
 /// peers, of its network, of its version, and of its network within its version.
-pub(crate) const LARGE_PEER_BYTES: usize = 4 * ROSTER_PEER_BYTES;
+pub(crate) const LARGE_PEER_BYTES: usize = 4 * RANKED_SET_PEER_BYTES;
 
 /// The minimum memory of a set with this number of peers, in bytes. In a large set, each peer is in
-/// one roster of the set itself. A peer without network and version is in no part of the set, so the
+/// one ranked set of the set itself. A peer without network and version is in no part of the set, so the
 /// minimum includes no parts.
 pub(crate) fn min_bytes_of(peers: usize) -> usize {
     match peers {
         0 | 1 => 0,
         2..=MAX_SMALL => SMALL_BYTES + peers * SMALL_PEER_BYTES,
-        _ => peers * ROSTER_PEER_BYTES,
+        _ => peers * RANKED_SET_PEER_BYTES,
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Small(Vec<Arc<DirectoryPeer>>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Large {
-    by_flags: [Roster; FLAGS],
+    by_flags: [RankedSet; FLAGS],
     by_network: BTreeMap<TextId, PeerSet>,
     by_version: BTreeMap<TextId, PeerSet>,
     bytes: usize,
@@ -100,7 +100,7 @@ impl PeerSet {
             Self::Empty => 0,
             Self::One(_) => 1,
             Self::Small(small) => small.0.len(),
-            Self::Large(large) => large.by_flags.iter().map(Roster::len).sum(),
+            Self::Large(large) => large.by_flags.iter().map(RankedSet::len).sum(),
         }
     }
 
@@ -127,7 +127,7 @@ impl PeerSet {
                 small.0.insert(index, Arc::clone(peer));
             }
             Self::Small(small) => {
-                // The peers arrive in the order of their ids, so each roster only appends.
+                // The peers arrive in the order of their ids, so each ranked set only appends.
                 let mut large = Box::new(Large::new());
                 for other in &small.0 {
                     large.insert(other, split);
@@ -154,8 +154,11 @@ impl PeerSet {
             Self::Large(large) => {
                 large.remove(peer, split);
                 if self.len() <= MIN_LARGE {
-                    let mut peers: Vec<_> =
-                        self.rosters().flat_map(Roster::iter).cloned().collect();
+                    let mut peers: Vec<_> = self
+                        .ranked_sets()
+                        .flat_map(RankedSet::iter)
+                        .cloned()
+                        .collect();
                     peers.sort_unstable_by(|left, right| left.id().cmp(right.id()));
                     *self = Self::Small(Box::new(Small(peers)));
                 }
@@ -172,10 +175,10 @@ impl PeerSet {
             Self::Large(large) => return large.matching(wanted),
         };
         let peers = peers.iter().filter(|peer| wanted.takes(peer));
-        Matching::Few(Roster::from_sorted(peers.cloned().collect()))
+        Matching::Few(RankedSet::from_sorted(peers.cloned().collect()))
     }
 
-    fn rosters(&self) -> impl Iterator<Item = &Roster> {
+    fn ranked_sets(&self) -> impl Iterator<Item = &RankedSet> {
         let by_flags = match self {
             Self::Large(large) => &large.by_flags[..],
             _ => &[],
@@ -194,7 +197,7 @@ impl Large {
 
     fn insert(&mut self, peer: &Arc<DirectoryPeer>, split: Split) {
         self.by_flags[peer.traits.flags()].insert(Arc::clone(peer));
-        let (mut added, mut replaced) = (ROSTER_PEER_BYTES, 0);
+        let (mut added, mut replaced) = (RANKED_SET_PEER_BYTES, 0);
         for (parts, key, split) in self.parts_of(peer, split) {
             let part = match parts.entry(key) {
                 Entry::Occupied(part) => part.into_mut(),
@@ -213,7 +216,7 @@ impl Large {
 
     fn remove(&mut self, peer: &DirectoryPeer, split: Split) {
         self.by_flags[peer.traits.flags()].remove(peer.id());
-        let (mut added, mut replaced) = (0, ROSTER_PEER_BYTES);
+        let (mut added, mut replaced) = (0, RANKED_SET_PEER_BYTES);
         for (parts, key, split) in self.parts_of(peer, split) {
             let Entry::Occupied(mut part) = parts.entry(key) else {
                 continue;
@@ -262,20 +265,21 @@ impl Large {
                 })
             }),
             None => {
-                let rosters = self.by_flags.iter().zip(wanted.flags);
-                let wanted = rosters.filter(|(roster, wanted)| *wanted && roster.len() > 0);
-                Matching::Many(wanted.map(|(roster, _)| roster).collect())
+                let ranked_sets = self.by_flags.iter().zip(wanted.flags);
+                let wanted =
+                    ranked_sets.filter(|(ranked_set, wanted)| *wanted && ranked_set.len() > 0);
+                Matching::Many(wanted.map(|(ranked_set, _)| ranked_set).collect())
             }
         }
     }
 }
 
-/// Peers that match a filter, each in one roster.
+/// Peers that match a filter, each in one ranked set.
 #[derive(Debug)]
 pub(crate) enum Matching<'s> {
-    Few(Roster),
+    Few(RankedSet),
     /// Parts of a large set, each with at least one peer.
-    Many(Vec<&'s Roster>),
+    Many(Vec<&'s RankedSet>),
 }
 
 impl Matching<'_> {
@@ -283,10 +287,10 @@ impl Matching<'_> {
         Self::Many(Vec::new())
     }
 
-    pub(crate) fn rosters(&self) -> Vec<&Roster> {
+    pub(crate) fn ranked_sets(&self) -> Vec<&RankedSet> {
         match self {
-            Self::Few(roster) => vec![roster],
-            Self::Many(rosters) => rosters.clone(),
+            Self::Few(ranked_set) => vec![ranked_set],
+            Self::Many(ranked_sets) => ranked_sets.clone(),
         }
     }
 }
@@ -335,9 +339,9 @@ mod tests {
                         let wanted = Wanted { network, version, flags };
                         let matching = set.matching(&wanted);
                         let mut found: Vec<_> = matching
-                            .rosters()
+                            .ranked_sets()
                             .into_iter()
-                            .flat_map(Roster::iter)
+                            .flat_map(RankedSet::iter)
                             .map(|peer| peer.id().to_owned())
                             .collect();
                         found.sort_unstable();

@@ -211,7 +211,7 @@ impl Directory {
 
     /// Removes the active peers whose leases run out first, until the directory takes at most
     /// `max_bytes`. Returns the rows of the removed peers.
-    pub(crate) fn shed(&mut self, max_bytes: usize) -> Vec<i64> {
+    pub(crate) fn remove_to_fit(&mut self, max_bytes: usize) -> Vec<i64> {
         let mut rows = Vec::new();
         while self.bytes() > max_bytes
             && let Some((_, peer)) = self.active.pop_first()

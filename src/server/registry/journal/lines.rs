@@ -183,7 +183,7 @@ pub(crate) fn shrunk(pages: u64) {
 }
 
 /// Logs that the peers of the table did not all fit into memory.
-pub(crate) fn shed(peers: usize, max_bytes: usize) {
+pub(crate) fn removed_to_fit(peers: usize, max_bytes: usize) {
     warn!(
         "removed the peers with the oldest leases, since all do not fit into {} MiB \
          (MAX_MEMORY_MB) peers={peers}",

@@ -10,5 +10,5 @@ mod lines;
 mod mutations;
 
 pub(crate) use lines::{
-    Journal, close_failed, files_lost, set_aside, shed, shrunk, still_degraded,
+    Journal, close_failed, files_lost, removed_to_fit, set_aside, shrunk, still_degraded,
 };

@@ -14,7 +14,7 @@ use crate::protocol::{
     TurnOffer,
 };
 use crate::server::model::{Bill, CostState, TurnSession};
-use crate::server::policy::allocation::{self, Ask, Grant, Refusal, Standing};
+use crate::server::policy::allocation::{self, AllocationRequest, Grant, GrantedCapacity, Refusal};
 use crate::server::registry::directory::Directory;
 use crate::server::registry::error::RegistryError;
 
@@ -97,7 +97,7 @@ impl<'r> RelayPlanner<'r> {
             },
         };
         let set = self.tier_set(&request.peer_id);
-        let ask = Ask {
+        let ask = AllocationRequest {
             tier: allocation::tier_of(set, request, self.relay.config.trust_client_tier),
             mbps: request.estimated_mbps,
             p2p_attempted: request.p2p_attempted,
@@ -248,7 +248,7 @@ impl<'r> RelayPlanner<'r> {
         let bytes = allocation::credible_bytes(&session, usage.bytes_transferred, self.now_ms);
         session.reported_bytes = Some(bytes);
         // All its traffic was counted at its end, so the difference must be added now.
-        if session.is_settled() {
+        if session.is_fully_counted() {
             self.traffic.correct(&mut session);
         }
         self.put(session);
@@ -331,13 +331,13 @@ impl<'r> RelayPlanner<'r> {
         peer_id: &PeerId,
         renewed: Option<&(TurnSession, TurnOffer)>,
         directory: &Directory,
-    ) -> Standing {
+    ) -> GrantedCapacity {
         let totals = self.relay.sessions.totals();
         let total_mbps = totals.mbps.saturating_add_signed(self.mbps);
         let premium = i64::from(totals.of(Tier::Premium)) + self.premium;
-        let mut standing = Standing {
+        let mut standing = GrantedCapacity {
             premium_sessions: u32::try_from(premium).unwrap_or(0),
-            ..Standing::default()
+            ..GrantedCapacity::default()
         };
         let mut all_own_mbps = 0;
         for session in self.live_of_peer(peer_id) {

@@ -21,14 +21,14 @@ pub(crate) type End = (i64, Arc<str>);
 pub(crate) struct Sessions {
     by_id: BTreeMap<Arc<str>, TurnSession>,
     /// In order of their ends. A session is in `live` until it has ended and all its traffic is
-    /// counted in the daily traffic; then it is in `settled`.
+    /// counted in the daily traffic; then it is in `ended`.
     live: BTreeSet<(i64, Arc<str>)>,
-    settled: BTreeSet<(i64, Arc<str>)>,
+    ended: BTreeSet<(i64, Arc<str>)>,
     /// Live sessions of each peer and on each server.
     of_peer: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
     on_server: BTreeMap<PeerId, BTreeSet<Arc<str>>>,
     /// Ended sessions with all traffic counted, in order of their ends.
-    settled_of_peer: BTreeMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
+    ended_of_peer: BTreeMap<PeerId, BTreeSet<(i64, Arc<str>)>>,
     /// Peers with more ended sessions than the maximum per peer.
     over: BTreeSet<PeerId>,
     bounds: SessionConfig,
@@ -85,10 +85,10 @@ impl Sessions {
         Self {
             by_id: BTreeMap::new(),
             live: BTreeSet::new(),
-            settled: BTreeSet::new(),
+            ended: BTreeSet::new(),
             of_peer: BTreeMap::new(),
             on_server: BTreeMap::new(),
-            settled_of_peer: BTreeMap::new(),
+            ended_of_peer: BTreeMap::new(),
             over: BTreeSet::new(),
             bounds,
             totals: Totals::default(),
@@ -118,7 +118,7 @@ impl Sessions {
 
     /// The number of a peer's sessions, live or ended, that were granted after `since_ms`.
     pub(crate) fn granted_since(&self, peer_id: &str, since_ms: i64) -> usize {
-        let ended = self.settled_of_peer.get(peer_id).into_iter().flatten();
+        let ended = self.ended_of_peer.get(peer_id).into_iter().flatten();
         let ended = ended.filter_map(|(_, id)| self.by_id.get(id));
         self.of_peer(peer_id)
             .chain(ended)
@@ -162,15 +162,15 @@ impl Sessions {
         self.take(&session.session_id);
         let id = Arc::clone(&session.session_id);
         let end = (session.expires_at_ms, Arc::clone(&id));
-        if session.is_settled() {
+        if session.is_fully_counted() {
             let peer_id = session.peer_id.clone();
-            let of_peer = self.settled_of_peer.entry(peer_id).or_default();
+            let of_peer = self.ended_of_peer.entry(peer_id).or_default();
             of_peer.insert(end.clone());
             // `forgettable` then finds these peers without looking at all peers.
             if of_peer.len() > self.bounds.max_ended_per_peer {
                 self.over.insert(session.peer_id.clone());
             }
-            self.settled.insert(end);
+            self.ended.insert(end);
         } else {
             self.live.insert(end);
             let peer = self.of_peer.entry(session.peer_id.clone()).or_default();
@@ -209,13 +209,13 @@ impl Sessions {
     /// The ids of sessions that can be forgotten, `max` at most: those that ended before
     /// `before_ms`, and the oldest of those above the maximum, in all and per peer.
     pub(crate) fn forgettable(&self, before_ms: i64, max: usize) -> Vec<Arc<str>> {
-        let too_many = self.settled.len().saturating_sub(self.bounds.max_ended);
-        let in_all = self.settled.iter().enumerate();
+        let too_many = self.ended.len().saturating_sub(self.bounds.max_ended);
+        let in_all = self.ended.iter().enumerate();
         let in_all = in_all
             .take_while(|(index, (end_ms, _))| *index < too_many || *end_ms < before_ms)
             .map(|(_, (_, id))| id);
         let of_peers = self.over.iter().flat_map(|peer_id| {
-            let ended = self.settled_of_peer.get(peer_id);
+            let ended = self.ended_of_peer.get(peer_id);
             let ended = ended.map(|ended| (ended, ended.len()));
             ended.into_iter().flat_map(|(ended, len)| {
                 let too_many = len.saturating_sub(self.bounds.max_ended_per_peer);
@@ -250,8 +250,8 @@ impl Sessions {
             .filter_map(|id| self.by_id.get(id))
     }
 
-    fn take_settled_of_peer(&mut self, peer_id: &PeerId, end: &(i64, Arc<str>)) {
-        let Some(ended) = self.settled_of_peer.get_mut(peer_id) else {
+    fn take_ended_of_peer(&mut self, peer_id: &PeerId, end: &(i64, Arc<str>)) {
+        let Some(ended) = self.ended_of_peer.get_mut(peer_id) else {
             return;
         };
         ended.remove(end);
@@ -259,7 +259,7 @@ impl Sessions {
             self.over.remove(peer_id);
         }
         if ended.is_empty() {
-            self.settled_of_peer.remove(peer_id);
+            self.ended_of_peer.remove(peer_id);
         }
     }
 
@@ -268,8 +268,8 @@ impl Sessions {
             return;
         };
         let end = (session.expires_at_ms, Arc::clone(&session.session_id));
-        if self.settled.remove(&end) {
-            self.take_settled_of_peer(&session.peer_id, &end);
+        if self.ended.remove(&end) {
+            self.take_ended_of_peer(&session.peer_id, &end);
         }
         // Only live sessions are in the sums, so only they are subtracted.
         if self.live.remove(&end) {

@@ -42,7 +42,7 @@ pub(crate) struct Relay {
     sent: SentProgress,
     unsaved: Unsaved,
     /// The time of the last update, in Unix milliseconds.
-    passed_ms: i64,
+    updated_ms: i64,
 }
 
 /// The changes that time has made and no transaction has written.
@@ -86,7 +86,7 @@ impl Relay {
             counted_day: None,
             sent: SentProgress::new(sent),
             unsaved: Unsaved::default(),
-            passed_ms: i64::MIN,
+            updated_ms: i64::MIN,
         }
     }
 
@@ -115,7 +115,7 @@ impl Relay {
     /// changed.
     pub(crate) fn advance(&mut self, now_ms: i64) -> (Vec<PeerId>, Option<CostMode>) {
         // Many reads arrive in the same millisecond, and a second update would change nothing.
-        if std::mem::replace(&mut self.passed_ms, now_ms) == now_ms {
+        if std::mem::replace(&mut self.updated_ms, now_ms) == now_ms {
             return (Vec::new(), None);
         }
         let today = day_of(now_ms);
@@ -131,7 +131,7 @@ impl Relay {
         }
         if relieved.len() == MAX_SESSIONS_AT_ONCE || self.is_day_open {
             // The next update does the rest, even within the same millisecond.
-            self.passed_ms = i64::MIN;
+            self.updated_ms = i64::MIN;
         }
         self.count_sent(today);
         (relieved, self.follow_cost(now_ms))
@@ -167,8 +167,8 @@ impl Relay {
     }
 
     /// The time of the last update, in Unix milliseconds.
-    pub(crate) fn passed_ms(&self) -> i64 {
-        self.passed_ms
+    pub(crate) fn updated_ms(&self) -> i64 {
+        self.updated_ms
     }
 
     /// Ends the sessions on servers that are not registered any more, for example because a start
@@ -311,6 +311,6 @@ impl Relay {
         }
         // The cost may have changed within this millisecond, so the next update must not be
         // skipped.
-        self.passed_ms = i64::MIN;
+        self.updated_ms = i64::MIN;
     }
 }

@@ -10,7 +10,7 @@ use crate::server::model::StoredPeer;
 use crate::server::storage::access::Access;
 use crate::server::storage::files::{self, Depth};
 use crate::server::storage::slot::Slot;
-use crate::server::storage::{FileGone, FilesLost, Known, StorageError, rescue, settle};
+use crate::server::storage::{FileGone, FilesLost, RescueData, StorageError, rescue, settle};
 
 impl Store {
     /// Compares the files with the ones that were opened, and their content with what was written.
@@ -73,14 +73,14 @@ impl Store {
 
     /// Writes everything that is known to a new file beside the database, when files are lost.
     /// Copies what the connection still sees; if that is incomplete, writes from memory.
-    pub(crate) async fn give_up<P>(&self, gone: FileGone, known: Known<P>) -> FilesLost
+    pub(crate) async fn give_up<P>(&self, gone: FileGone, known: RescueData<P>) -> FilesLost
     where
         P: FnMut() -> Option<Vec<StoredPeer>>,
     {
         let mut slot = self.0.slot.lock().await;
         slot.is_closed = true;
         let real = &self.0.real;
-        if gone.deed.spares_connection()
+        if gone.loss.leaves_connection_usable()
             && let Some(mut connection) = slot.connection.take()
         {
             let stored = settle::stored_batch(&mut connection).await;
@@ -121,7 +121,7 @@ impl Store {
         }
         let mut states = slot.states;
         let moved = async {
-            let found = if states.has_given() {
+            let found = if states.has_assigned() {
                 0
             } else {
                 sqlx::query_scalar("PRAGMA user_version")
@@ -140,7 +140,7 @@ impl Store {
         let moved: Result<(), StorageError> = moved.await;
         // Even after an error, because the number may be in the log.
         slot.states = states;
-        let moved = moved.map_err(|error| slot.judge(self.path(), error));
+        let moved = moved.map_err(|error| slot.lost_if_damaged(self.path(), error));
         slot.put(&self.0.real, connection, moved.is_ok()).await;
         moved?;
         self.inspect(&mut slot, Depth::Ends)

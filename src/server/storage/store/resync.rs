@@ -12,7 +12,7 @@ use crate::protocol::PeerId;
 use crate::server::storage::access::Access;
 use crate::server::storage::schema::{self, Missing};
 use crate::server::storage::{
-    DataVersion, Deed, FileGone, Loaded, Memory, PeerRows, StorageError, batch, cost, load, peers,
+    DataVersion, FileGone, Loaded, Loss, Memory, PeerRows, StorageError, batch, cost, load, peers,
     quarantine, settle, uptime,
 };
 
@@ -23,7 +23,7 @@ pub(crate) async fn mend(
     memory: impl FnOnce() -> Memory,
 ) -> Result<(), StorageError> {
     let created = match schema::restore(connection).await? {
-        Missing::Peers => return Err(lost(path, Deed::WithoutPeers)),
+        Missing::Peers => return Err(lost(path, Loss::WithoutPeers)),
         Missing::Created(created) => created,
     };
     for name in &created {
@@ -46,10 +46,10 @@ pub(crate) async fn mend(
     Ok(())
 }
 
-fn lost(path: &Path, deed: Deed) -> StorageError {
+fn lost(path: &Path, loss: Loss) -> StorageError {
     StorageError::Lost(FileGone {
         path: path.to_owned(),
-        deed,
+        loss,
     })
 }
 
@@ -84,7 +84,7 @@ impl Store {
             };
             if !is_ours {
                 // An operator has restored a backup. The newer peers are in memory only.
-                return Err(lost(self.path(), Deed::OtherState));
+                return Err(lost(self.path(), Loss::OtherState));
             }
             repair(&mut connection, now_ms, timeout_ms, committed).await?;
             let mut set_aside = Vec::new();
@@ -104,7 +104,9 @@ impl Store {
             sqlx::query("COMMIT").execute(&mut *connection).await?;
             Ok((loaded, max_row_id))
         };
-        let read = read.await.map_err(|error| slot.judge(self.path(), error));
+        let read = read
+            .await
+            .map_err(|error| slot.lost_if_damaged(self.path(), error));
         slot.put(&self.0.real, connection, read.is_ok()).await;
         read
     }

@@ -9,7 +9,7 @@ const CHUNK_PEERS: usize = 512;
 
 /// The place in the order of ids at which to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From<'i> {
+pub(crate) enum StartAt<'i> {
     First,
     /// At this id, or at the next one if no peer has it.
     Id(&'i str),
@@ -17,7 +17,7 @@ pub(crate) enum From<'i> {
     After(&'i str),
 }
 
-impl From<'_> {
+impl StartAt<'_> {
     /// Whether an id comes before the place.
     fn is_past(self, id: &str) -> bool {
         match self {
@@ -31,19 +31,19 @@ impl From<'_> {
 /// Peers in the order of their ids. They are kept in chunks, so that the cost of adding and
 /// removing a peer does not depend on their number.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
+pub(crate) struct RankedSet {
     /// No chunk is empty.
     chunks: Vec<Vec<Arc<DirectoryPeer>>>,
     len: usize,
 }
 
-impl Roster {
+impl RankedSet {
     /// The number of peers.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a peer. The roster must not contain its id.
+    /// Adds a peer. The ranked set must not contain its id.
     pub(crate) fn insert(&mut self, peer: Arc<DirectoryPeer>) {
         self.len += 1;
         if self.chunks.is_empty() {
@@ -98,7 +98,7 @@ impl Roster {
         }
     }
 
-    /// Makes a roster of peers that are sorted by id.
+    /// Makes a ranked set of peers that are sorted by id.
     pub(crate) fn from_sorted(peers: Vec<Arc<DirectoryPeer>>) -> Self {
         let len = peers.len();
         let mut chunks = Vec::new();
@@ -114,10 +114,10 @@ impl Roster {
     }
 
     /// The peers from a place on, in order.
-    pub(crate) fn iter_from(&self, from: From<'_>) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
+    pub(crate) fn iter_from(&self, from: StartAt<'_>) -> impl Iterator<Item = &Arc<DirectoryPeer>> {
         let id = match from {
-            From::First => "",
-            From::Id(id) | From::After(id) => id,
+            StartAt::First => "",
+            StartAt::Id(id) | StartAt::After(id) => id,
         };
         let chunk = self.chunk_of(id);
         let place = self.chunks.get(chunk).map_or(0, |chunk| {
@@ -172,27 +172,27 @@ mod tests {
             after in 0u32..3000,
         ) {
             let name = |number: u32| format!("p{number:04}");
-            let mut roster = Roster::default();
+            let mut ranked_set = RankedSet::default();
             let mut model = BTreeSet::new();
             for (joins, number) in steps {
                 let id = name(number);
                 if joins && model.insert(id.clone()) {
-                    roster.insert(DirectoryPeer::named(&id));
+                    ranked_set.insert(DirectoryPeer::named(&id));
                 } else if !joins {
                     model.remove(&id);
-                    roster.remove(&id);
+                    ranked_set.remove(&id);
                 }
             }
-            prop_assert_eq!(roster.len(), model.len());
-            let ids: Vec<&str> = roster.iter().map(|peer| peer.id()).collect();
+            prop_assert_eq!(ranked_set.len(), model.len());
+            let ids: Vec<&str> = ranked_set.iter().map(|peer| peer.id()).collect();
             prop_assert!(ids.iter().copied().eq(model.iter().map(String::as_str)));
             let after = name(after);
-            let rest = roster.iter_from(From::After(&after)).map(|peer| peer.id());
+            let rest = ranked_set.iter_from(StartAt::After(&after)).map(|peer| peer.id());
             prop_assert!(rest.eq(ids.iter().copied().filter(|id| *id > after.as_str())));
-            let rest = roster.iter_from(From::Id(&after)).map(|peer| peer.id());
+            let rest = ranked_set.iter_from(StartAt::Id(&after)).map(|peer| peer.id());
             prop_assert!(rest.eq(ids.iter().copied().filter(|id| *id >= after.as_str())));
-            prop_assert!(roster.iter_from(From::First).map(|peer| peer.id()).eq(ids.iter().copied()));
-            let every_third = roster.at_ranks((0..ids.len()).step_by(3)).map(|peer| peer.id());
+            prop_assert!(ranked_set.iter_from(StartAt::First).map(|peer| peer.id()).eq(ids.iter().copied()));
+            let every_third = ranked_set.at_ranks((0..ids.len()).step_by(3)).map(|peer| peer.id());
             prop_assert!(every_third.eq(ids.iter().copied().step_by(3)));
         }
     }
