@@ -55,6 +55,16 @@
 //! - A registry MUST accept the heartbeat of a registered peer whose lease has run out, if no cleanup
 //!   has removed the peer yet. The peer is active again.
 //!
+//! ## What is stored
+//!
+//! - A registry MAY send `registrationDigest` in the responses to registrations and heartbeats. Equal
+//!   texts MUST mean that the same registration is stored, and a node MUST treat the text as opaque.
+//! - If a heartbeat brings another digest than the node's registration, another node has registered
+//!   with its id. A node SHOULD then register again, but at most once in a lease, since two nodes with
+//!   one key would otherwise replace each other for ever. It SHOULD warn its operator.
+//! - A registry that stores less than was announced MUST name the rest in `dropped`. A node SHOULD show
+//!   it, and any `warning`, to its operator.
+//!
 //! ## Lease
 //!
 //! - These requests of a peer renew its lease: a registration, a heartbeat, a TURN offer, a granted or
@@ -128,8 +138,8 @@ pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
-    HeartbeatRequest, HeartbeatResponse, ListedPeer, PeersResponse, RegisterRequest,
-    RegisterResponse,
+    DroppedField, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse,
+    RegisterRequest, RegisterResponse,
 };
 pub use request::RequestBody;
 pub use sessions::{

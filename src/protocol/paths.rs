@@ -8,6 +8,8 @@ pub const HEARTBEAT: &str = "/heartbeat";
 pub const REGISTER_TURN_SERVER: &str = "/register-turn-server";
 /// `GET`: lists active peers.
 pub const PEERS: &str = "/peers";
+/// `GET`: one active peer.
+pub const PEER: &str = "/peers/{peerId}";
 /// `GET`: lists active TURN servers.
 pub const TURN_SERVERS: &str = "/turn-servers";
 /// `POST`: asks for relay capacity.

@@ -109,6 +109,24 @@ pub struct RegisterResponse {
     /// How often the registry wants a heartbeat, in seconds. Zero from one that does not say.
     #[serde(default)]
     pub heartbeat_interval_secs: u64,
+    /// A digest of what is stored for the peer: equal texts mean that the same is stored. Opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_digest: Option<String>,
+    /// What the registry warns the node of, e.g. that two nodes use its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// What the registry left out of the registration; absent if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Vec<DroppedField>>,
+}
+
+/// A part of a registration that the registry did not store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedField {
+    /// The field, in its wire spelling, e.g. `addresses[16]`.
+    pub field: String,
+    /// Why it was left out.
+    pub reason: String,
 }
 
 /// `POST /heartbeat`: a peer renews its lease.
@@ -159,6 +177,14 @@ pub struct HeartbeatResponse {
     /// How often the registry wants a heartbeat, in seconds. Zero from one that does not say.
     #[serde(default)]
     pub heartbeat_interval_secs: u64,
+    /// A digest of what is stored for the peer: equal texts mean that the same is stored. Opaque.
+    /// If it differs from the one in the response to the registration, another node has registered
+    /// with the peer's id since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_digest: Option<String>,
+    /// What the registry warns the node of, e.g. that two nodes use its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl HeartbeatResponse {
@@ -173,6 +199,8 @@ impl HeartbeatResponse {
             timestamp,
             expires_at,
             heartbeat_interval_secs,
+            registration_digest,
+            warning,
         } = self;
         let mut json = String::with_capacity(320 + peer_id.as_str().len());
         // Writing to a String cannot fail; neither an id nor a timestamp needs escaping.
@@ -181,8 +209,18 @@ impl HeartbeatResponse {
             "{{\"success\":{success},\"peerId\":\"{peer_id}\",\"lastSeen\":{last_seen},\
              \"totalPeers\":{total_peers},\"cleanedExpiredPeers\":{cleaned_expired_peers},\
              \"timestamp\":\"{timestamp}\",\"expiresAt\":{expires_at},\
-             \"heartbeatIntervalSecs\":{heartbeat_interval_secs}}}"
+             \"heartbeatIntervalSecs\":{heartbeat_interval_secs}"
         );
+        let texts = [
+            ("registrationDigest", registration_digest),
+            ("warning", warning),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                let _ = write!(json, ",\"{name}\":{}", Value::from(text.as_str()));
+            }
+        }
+        json.push('}');
         json
     }
 }
@@ -205,6 +243,17 @@ pub struct PeersResponse {
     /// What to pass as `cursor` for the next page; null on the last page and with `limit`.
     #[serde(default)]
     pub next_cursor: Option<String>,
+}
+
+/// The response to `GET /peers/{peerId}`. An inactive peer is answered as an unknown one, with 404
+/// `peer_not_found`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerResponse {
+    /// The peer.
+    pub peer: ListedPeer,
+    /// When the registry responded, RFC 3339.
+    pub timestamp: String,
 }
 
 /// A peer as `GET /peers` shows it. A field that the peer did not announce is null.
@@ -247,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_answered_in_the_same_json_as_by_serde() {
-        let answer = HeartbeatResponse {
+        let mut answer = HeartbeatResponse {
             success: true,
             peer_id: PeerId::parse("12D3KooW.-_", "peerId", &Limits::default()).unwrap(),
             last_seen: 1_795_470_772_675,
@@ -256,7 +305,12 @@ mod tests {
             timestamp: crate::clock::rfc3339(1_795_470_772_675),
             expires_at: 1_795_471_372_675,
             heartbeat_interval_secs: 120,
+            registration_digest: None,
+            warning: None,
         };
+        assert_eq!(answer.to_json(), serde_json::to_string(&answer).unwrap());
+        answer.registration_digest = Some("a1b2".to_owned());
+        answer.warning = Some("two nodes \"announce\"\n".to_owned());
         assert_eq!(answer.to_json(), serde_json::to_string(&answer).unwrap());
     }
 

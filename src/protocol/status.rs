@@ -85,6 +85,12 @@ pub struct HealthResponse {
     /// Rows of the database that could not be read (`peers_quarantine`).
     #[serde(default)]
     pub rows_set_aside: u64,
+    /// How long a lease lasts, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_secs: Option<u64>,
+    /// How often the registry wants a heartbeat, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_interval_secs: Option<u64>,
 }
 
 /// The response to `GET /health` while the database is read: always 503.

@@ -45,6 +45,9 @@ pub(crate) async fn register_peer(
         last_seen: receipt.last_seen_ms,
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
+        registration_digest: None,
+        warning: None,
+        dropped: None,
     }))
 }
 
@@ -64,6 +67,8 @@ pub(crate) async fn renew_lease(
         timestamp: rfc3339(receipt.last_seen_ms),
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
+        registration_digest: None,
+        warning: None,
     };
     // Serialized without serde: heartbeats are most of the load.
     Ok(HttpResponse::Ok()

@@ -84,6 +84,8 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
                 turn_servers: 0,
                 cost_info: None,
                 rows_set_aside: 0,
+                lease_secs: None,
+                heartbeat_interval_secs: None,
             },
             loaded_rows,
             total_rows,
