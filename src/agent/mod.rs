@@ -38,7 +38,7 @@ mod peer_list;
 mod registration;
 
 pub use builder::AgentBuilder;
-pub use client::{ClientError, MAX_RETRY_AFTER, PeersQuery, RegistryClient, SetupError, Transport};
+pub use client::{ClientError, MAX_RETRY_AFTER, RegistryClient, SetupError, Transport};
 pub use events::{Event, Events};
 pub use handle::Agent;
 pub use identity::{Identity, IdentityError};

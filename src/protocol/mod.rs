@@ -121,8 +121,10 @@ mod errors;
 mod fields;
 mod ids;
 mod limits;
+mod parameters;
 pub mod paths;
 mod peers;
+mod peers_query;
 mod request;
 mod sessions;
 mod status;
@@ -141,6 +143,7 @@ pub use peers::{
     DroppedField, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse,
     RegisterRequest, RegisterResponse,
 };
+pub use peers_query::{PeerFilter, PeersQuery};
 pub use request::RequestBody;
 pub use sessions::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,

@@ -1,9 +1,9 @@
 //! The client, endpoint by endpoint.
 
-use peer_registry::agent::{ClientError, PeersQuery, RegistryClient, SetupError};
+use peer_registry::agent::{ClientError, RegistryClient, SetupError};
 use peer_registry::protocol::{
-    AllocateTurnRequest, ErrorCode, HealthStatus, RegisterTurnServerRequest, ReleaseTurnRequest,
-    ReportTurnUsageRequest, SessionUsage, TurnOffer,
+    AllocateTurnRequest, ErrorCode, HealthStatus, PeerFilter, PeersQuery,
+    RegisterTurnServerRequest, ReleaseTurnRequest, ReportTurnUsageRequest, SessionUsage, TurnOffer,
 };
 
 use crate::helpers::*;
@@ -119,7 +119,10 @@ async fn peers_are_filtered_sampled_and_paged() {
     let total = async |query: PeersQuery| registry.client.peers(&query).await.unwrap().total;
     assert_eq!(total(PeersQuery::default()).await, 4);
     let store = PeersQuery {
-        store: Some("store/1?&".to_owned()),
+        filter: PeerFilter {
+            store: Some("store/1?&".to_owned()),
+            ..PeerFilter::default()
+        },
         include_stores: true,
         ..PeersQuery::default()
     };
@@ -128,13 +131,16 @@ async fn peers_are_filtered_sampled_and_paged() {
         listing.peers[0].stores.as_deref(),
         Some(&special.stores[..])
     );
-    let version = PeersQuery {
+    let version = PeersQuery::from(PeerFilter {
         version: Some("2.0".to_owned()),
-        ..PeersQuery::default()
-    };
+        ..PeerFilter::default()
+    });
     assert_eq!(total(version).await, 1);
     let others = PeersQuery {
-        exclude: Some(special.peer_id.clone()),
+        filter: PeerFilter {
+            exclude: Some(special.peer_id.clone()),
+            ..PeerFilter::default()
+        },
         ..PeersQuery::sample(2)
     };
     let listing = registry.client.peers(&others).await.unwrap();

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peer_registry::agent::{
-    Agent, AgentBuilder, Event, Events, Identity, PeersQuery, Registration, RegistryClient,
-    Transport,
+    Agent, AgentBuilder, Event, Events, Identity, Registration, RegistryClient, Transport,
 };
 use peer_registry::clock::{Clock, ManualClock};
-use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
+use peer_registry::protocol::{Limits, PeerId, PeersQuery, RegisterRequest};
 use peer_registry::server::Server;
 use peer_registry::server::config::Config;
 use sqlx::ConnectOptions;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use peer_registry::agent::{Agent, PeersQuery};
-use peer_registry::protocol::{Limits, PeerId};
+use peer_registry::agent::Agent;
+use peer_registry::protocol::{Limits, PeerId, PeersQuery};
 
 use crate::helpers::*;
 

@@ -1,7 +1,7 @@
 //! A node that lives for a while with a registry that works.
 
-use peer_registry::agent::{Agent, Event, PeersQuery, Step};
-use peer_registry::protocol::RegisterRequest;
+use peer_registry::agent::{Agent, Event, Step};
+use peer_registry::protocol::{PeerFilter, PeersQuery, RegisterRequest};
 
 use crate::helpers::*;
 
@@ -94,10 +94,10 @@ async fn an_update_is_announced_at_once() {
         tokio::task::yield_now().await;
     }
     time.wait_until_idle(1).await;
-    let query = PeersQuery {
+    let query = PeersQuery::from(PeerFilter {
         network_id: Some("mainnet".to_owned()),
-        ..PeersQuery::default()
-    };
+        ..PeerFilter::default()
+    });
     assert_eq!(registry.client.peers(&query).await.unwrap().total, 1);
 }
 

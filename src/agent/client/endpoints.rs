@@ -1,15 +1,14 @@
 //! The endpoints for peers, TURN servers and the state of the registry.
 
 use super::error::ClientError;
-use super::query::PeersQuery;
 use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
 use super::response::{check_confirms, read};
 use super::sanitize;
 use crate::clock::unix_ms;
 use crate::protocol::{
-    HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersResponse, RegisterRequest,
-    RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse, StatsResponse,
-    TurnServersResponse, paths,
+    HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersQuery, PeersResponse,
+    RegisterRequest, RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse,
+    StatsResponse, TurnServersResponse, paths,
 };
 
 /// The largest listing that is read, in bytes.
@@ -74,7 +73,10 @@ impl RegistryClient {
     /// See [`ClientError`].
     pub async fn peers(&self, query: &PeersQuery) -> Result<PeersResponse, ClientError> {
         let mut url = self.endpoint(paths::PEERS);
-        query.write_to(&mut url);
+        let pairs = query.pairs();
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
         let max_bytes = if query.include_stores || query.include_capabilities {
             FULL_LISTING_BYTES
         } else {

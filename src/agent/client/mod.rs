@@ -6,7 +6,6 @@
 
 mod endpoints;
 mod error;
-mod query;
 mod registry_client;
 mod response;
 mod retry_after;
@@ -15,7 +14,6 @@ mod sessions;
 mod transport;
 
 pub use error::{ClientError, SetupError};
-pub use query::PeersQuery;
 pub use registry_client::RegistryClient;
 pub use retry_after::MAX_RETRY_AFTER;
 pub use transport::Transport;

@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::last_known_good::{LastKnownGood, SavedPeers};
+use crate::agent::client::RegistryClient;
 use crate::agent::client::sanitize::with_causes;
-use crate::agent::client::{PeersQuery, RegistryClient};
 use crate::agent::peer_list::{PeerList, PeerSource, merge_peers};
 use crate::clock::Timer;
-use crate::protocol::{PeersResponse, RegisterRequest};
+use crate::protocol::{PeerFilter, PeersQuery, PeersResponse, RegisterRequest};
 
 /// Asks all registries for peers and keeps the last good list.
 pub(crate) struct PeerFinder {
@@ -75,8 +75,11 @@ impl PeerFinder {
     pub(crate) async fn find(&self) -> PeerList {
         let registration = Arc::clone(&self.registration.borrow());
         let query = PeersQuery {
-            network_id: registration.network_id.clone(),
-            exclude: Some(registration.peer_id.clone()),
+            filter: PeerFilter {
+                network_id: registration.network_id.clone(),
+                exclude: Some(registration.peer_id.clone()),
+                ..PeerFilter::default()
+            },
             ..PeersQuery::sample(self.sample)
         };
         let requests = self

@@ -7,9 +7,9 @@ use super::diagnosis::{
 };
 use super::finding::{Finding, Verdict};
 use crate::agent::client::sanitize::with_causes;
-use crate::agent::client::{ClientError, PeersQuery, RegistryClient};
+use crate::agent::client::{ClientError, RegistryClient};
 use crate::clock::unix_ms;
-use crate::protocol::{ListedPeer, PeerId, PeersResponse, RegisterRequest};
+use crate::protocol::{ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest};
 
 /// What to examine in addition to the registry itself.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::anyhow;
 use clap::Args;
-use peer_registry::agent::{
-    ClientError, PeerList, PeerSource, PeersQuery, RegistryClient, merge_peers,
-};
+use peer_registry::agent::{ClientError, PeerList, PeerSource, RegistryClient, merge_peers};
 use peer_registry::clock::unix_ms;
-use peer_registry::protocol::{Limits, ListedPeer, PeerId};
+use peer_registry::protocol::{Limits, ListedPeer, PeerFilter, PeerId, PeersQuery};
 
 use crate::failure::{Failure, print_error, with_suggestion};
 use crate::output;
@@ -121,13 +119,15 @@ fn query(settings: &PeersSettings, faults: &mut Faults) -> PeersQuery {
     });
     let mut flag = |name, text: &Option<String>| faults.parse(name, text.as_ref(), "true or false");
     PeersQuery {
+        filter: PeerFilter {
+            exclude,
+            turn_capable: flag("--turn-capable", &settings.turn_capable),
+            bootstrap_capable: flag("--bootstrap-capable", &settings.bootstrap_capable),
+            network_id: settings.network_id.clone(),
+            store: settings.store.clone(),
+            version: settings.protocol_version.clone(),
+        },
         limit,
-        exclude,
-        turn_capable: flag("--turn-capable", &settings.turn_capable),
-        bootstrap_capable: flag("--bootstrap-capable", &settings.bootstrap_capable),
-        network_id: settings.network_id.clone(),
-        store: settings.store.clone(),
-        version: settings.protocol_version.clone(),
         include_stores: settings.include_stores,
         include_capabilities: settings.include_capabilities,
         cursor: None,

@@ -3,7 +3,7 @@
 //! - [`routes`] maps the paths to the handlers in [`peers`], [`turn`], [`sessions`], [`cost`] and
 //!   [`status`], which share a [`context`].
 //! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
-//! - [`body`], [`query`] and [`operator`] read and check parts of a request.
+//! - [`body`] and [`operator`] read and check parts of a request.
 //! - [`response`] and [`compression`] send long bodies in pieces.
 //! - [`errors`] is the one table from errors to statuses and bodies.
 
@@ -20,7 +20,6 @@ mod no_store;
 mod operator;
 mod origin;
 mod peers;
-mod query;
 mod response;
 mod routes;
 mod serve;

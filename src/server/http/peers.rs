@@ -13,14 +13,14 @@ use super::compression;
 use super::connection::AddressBlock;
 use super::context::Api;
 use super::errors::ApiError;
-use super::query::Query;
 use super::response::LongBody;
 use crate::clock::rfc3339;
 use crate::protocol::{
-    HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse, RequestError,
+    HeartbeatRequest, HeartbeatResponse, Limits, PeerId, PeersQuery, RegisterRequest,
+    RegisterResponse, RequestError,
 };
 use crate::server::policy::privacy;
-use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
+use crate::server::policy::selection::{Extent, PageStart};
 use crate::server::registry::{
     Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
 };
@@ -122,42 +122,47 @@ pub(crate) async fn list_peers(
 }
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
-    let limits = &api.limits;
-    let mut query = Query::parse(request.query_string())?;
-    let limit = query.count("limit")?;
-    let after = query.cursor("cursor")?;
-    let extent = match (limit, after) {
-        (Some(_), Some(_)) => {
-            return Err(RequestError::invalid(
-                "cursor",
-                "left out with limit: limit draws a sample, cursor turns the pages of a listing",
-            ));
-        }
-        (Some(count), None) => Extent::Sample(count),
-        (None, Some(start)) => Extent::Page(start),
+    let query = PeersQuery::parse(request.query_string(), &api.limits)?;
+    let extent = match (query.limit, query.cursor) {
+        (Some(count), _) => Extent::Sample(count as usize),
+        (None, Some(cursor)) => Extent::Page(page_after(&cursor)?),
         (None, None) => Extent::Page(PageStart::Drawn(caller_of(request))),
     };
-    let include = Include {
-        stores: query.flag("includeStores")?.unwrap_or(false),
-        capabilities: query.flag("includeCapabilities")?.unwrap_or(false),
-    };
-    let filter = PeerFilter {
-        turn_capable: query.flag("turnCapable")?,
-        bootstrap_capable: query.flag("bootstrapCapable")?,
-        network_id: query.text("networkId", limits.string_bytes)?,
-        store: query.text("store", limits.store_bytes)?,
-        version: query.text("version", limits.string_bytes)?,
-        exclude: query.peer_id("exclude", limits)?,
-    };
     Ok(ListPeers {
-        filter,
+        filter: query.filter,
         extent,
-        include,
+        include: Include {
+            stores: query.include_stores,
+            capabilities: query.include_capabilities,
+        },
         bounds: Bounds {
             max_peers: api.http.max_listed,
             max_bytes: api.http.max_response_bytes,
         },
         known: Vec::new(),
+    })
+}
+
+/// Reads where the previous page ended from its cursor: a peer id, and after `~` the id where the
+/// first page began.
+fn page_after(cursor: &str) -> Result<PageStart, RequestError> {
+    // Of any length: the peer may have registered under a higher limit than today's.
+    let limits = Limits {
+        peer_id_chars: usize::MAX,
+        ..Limits::default()
+    };
+    let (last, first) = match cursor.split_once('~') {
+        Some((last, first)) => (last, Some(first)),
+        None => (cursor, None),
+    };
+    let mut ids = [last].into_iter().chain(first);
+    if !ids.all(|id| PeerId::is_well_formed(id, &limits)) {
+        let form = "the nextCursor of the page before";
+        return Err(RequestError::invalid("cursor", form));
+    }
+    Ok(PageStart::After {
+        last: last.to_owned(),
+        first: first.map(str::to_owned),
     })
 }
 

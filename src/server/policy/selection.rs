@@ -1,23 +1,6 @@
 //! Which peers a listing shows.
 
-use crate::protocol::PeerId;
-
-/// The properties that a peer must have to be listed; a field that is `None` accepts every peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PeerFilter {
-    /// Relays, or does not.
-    pub turn_capable: Option<bool>,
-    /// Helps to bootstrap, or does not.
-    pub bootstrap_capable: Option<bool>,
-    /// Belongs to this network.
-    pub network_id: Option<String>,
-    /// Serves this store.
-    pub store: Option<String>,
-    /// Speaks this protocol version.
-    pub version: Option<String>,
-    /// Is not this peer.
-    pub exclude: Option<PeerId>,
-}
+use crate::protocol::PeerFilter;
 
 /// How much of what matches to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +43,15 @@ pub(crate) struct Traits {
     pub network_id: Option<String>,
 }
 
-impl PeerFilter {
-    /// Whether peers with `traits` match, without regard to stores and exclusion.
-    pub(crate) fn matches(&self, traits: &Traits) -> bool {
+impl Traits {
+    /// Whether peers with these traits match, without regard to stores and exclusion.
+    pub(crate) fn match_filter(&self, filter: &PeerFilter) -> bool {
         let is = |wanted: &Option<bool>, has| wanted.is_none_or(|wanted| wanted == has);
         let says =
             |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
-        is(&self.turn_capable, traits.turn_capable)
-            && is(&self.bootstrap_capable, traits.bootstrap_capable)
-            && says(&self.network_id, &traits.network_id)
-            && says(&self.version, &traits.version)
+        is(&filter.turn_capable, self.turn_capable)
+            && is(&filter.bootstrap_capable, self.bootstrap_capable)
+            && says(&filter.network_id, &self.network_id)
+            && says(&filter.version, &self.version)
     }
 }

@@ -3,7 +3,8 @@
 use super::counters::Counters;
 use super::directory::{Bounds, Include, Membership, PeerListing};
 use super::relay::CostStatus;
-use crate::server::policy::selection::{Extent, PeerFilter};
+use crate::protocol::PeerFilter;
+use crate::server::policy::selection::Extent;
 
 /// A query for active peers.
 #[derive(Clone, Debug)]

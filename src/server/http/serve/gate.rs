@@ -13,6 +13,7 @@ use actix_web::http::header::{
     ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 
+use super::slashes::without_extra_slashes;
 use crate::server::http::connection::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
 use crate::server::http::errors::ApiError;
 use crate::server::http::origin::{is_admin_path, is_foreign_write};
@@ -37,6 +38,10 @@ where
         Some(exchange) => admit(&request, exchange),
         None => Ok(()),
     };
+    // Before any check of the path: `//admin/mode` is an admin path too.
+    if let Some(uri) = without_extra_slashes(request.uri()) {
+        request.head_mut().uri = uri;
+    }
     let is_admin_path = is_admin_path(request.uri());
     if is_admin_path {
         // Without these headers, the CORS middleware does not respond to a preflight. `admit` has

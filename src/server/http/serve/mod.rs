@@ -1,6 +1,7 @@
 //! Serves the application on a listener.
 //!
-//! [`server`] connects sockets, the [`gate`] and the application; [`capacity`] limits the
+//! [`server`] connects sockets, the [`gate`] and the application; [`slashes`] makes paths
+//! plain; [`capacity`] limits the
 //! connections to the [`open_files`] that the system allows; [`starting`] responds while the database
 //! is loaded.
 
@@ -8,6 +9,7 @@ mod capacity;
 mod gate;
 mod open_files;
 mod server;
+mod slashes;
 mod starting;
 
 pub(crate) use capacity::new_connections;

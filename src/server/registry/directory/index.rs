@@ -7,7 +7,8 @@ use super::interner::{Interner, TextId};
 use super::peer::{DirectoryPeer, FLAGS, SharedTraits, flags_of};
 use super::peer_set::{LARGE_PEER_BYTES, Matching, PeerSet, Split, Wanted};
 use super::pool::Pool;
-use crate::server::policy::selection::{PeerFilter, Traits};
+use crate::protocol::PeerFilter;
+use crate::server::policy::selection::Traits;
 
 /// The approximate memory of one more peer in a store with other peers, in bytes: its entries in
 /// the set, and the store's id.
@@ -158,7 +159,7 @@ impl Index {
             let id = self.stores.find(store);
             id.is_some_and(|id| peer.stores.contains(&id))
         };
-        filter.matches(&peer.traits.traits) && filter.store.as_ref().is_none_or(serves)
+        peer.traits.traits.match_filter(filter) && filter.store.as_ref().is_none_or(serves)
     }
 
     /// Translates a filter into ids; `None` if no peer has its network or version.

@@ -11,7 +11,8 @@ use super::membership::Membership;
 use super::peer::{DirectoryPeer, Include};
 use super::ranked_set::{RankedSet, StartAt};
 use super::registered::Directory;
-use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
+use crate::protocol::PeerFilter;
+use crate::server::policy::selection::{Extent, PageStart};
 
 /// For this time the first page for the same caller begins at the same peer, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
