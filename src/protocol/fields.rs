@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::dropped::DroppedFields;
 use super::{Limits, PeerId, RequestError, is_visible};
 use crate::clock::unix_ms;
 
@@ -14,6 +15,7 @@ use crate::clock::unix_ms;
 pub(crate) struct Fields<'l> {
     map: Map<String, Value>,
     limits: &'l Limits,
+    dropped: DroppedFields,
 }
 
 impl<'l> Fields<'l> {
@@ -25,7 +27,11 @@ impl<'l> Fields<'l> {
             ));
         }
         match serde_json::from_slice(body) {
-            Ok(UniqueKeys(Value::Object(map))) => Ok(Self { map, limits }),
+            Ok(UniqueKeys(Value::Object(map))) => Ok(Self {
+                map,
+                limits,
+                dropped: DroppedFields::default(),
+            }),
             Ok(_) => Err(RequestError::invalid_json(
                 "the body must be a JSON object, not another JSON value",
             )),
@@ -35,9 +41,32 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// Takes a field; null counts as absent, since that is how JavaScript nodes leave one out.
+    /// Takes a field; null and the empty string count as absent, since that is how nodes leave one
+    /// out.
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name).filter(|value| !value.is_null())
+        let value = self.map.remove(name)?;
+        let is_empty = value.is_null() || value.as_str() == Some("");
+        (!is_empty).then_some(value)
+    }
+
+    /// Reads a field that is dropped if it is wrong.
+    pub(crate) fn or_drop<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Option<T>, RequestError>,
+    ) -> Option<T> {
+        match read(self) {
+            Ok(value) => value,
+            Err(error) => {
+                let field = error.field.unwrap_or_default();
+                self.dropped.add(field, error.message);
+                None
+            }
+        }
+    }
+
+    /// Returns what was dropped.
+    pub(crate) fn into_dropped(self) -> DroppedFields {
+        self.dropped
     }
 
     /// The id of a peer that may have registered long ago.
@@ -92,6 +121,10 @@ impl<'l> Fields<'l> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(Value::Number(number)) if number.as_i64() == Some(0) => Ok(Some(false)),
+            Some(Value::Number(number)) if number.as_i64() == Some(1) => Ok(Some(true)),
             Some(_) => Err(RequestError::invalid(name, "true or false")),
         }
     }
@@ -167,32 +200,105 @@ impl<'l> Fields<'l> {
     }
 
     pub(crate) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
-        self.number(name, 1, i64::from(u16::MAX))
+        self.count(name, i64::from(u16::MAX))
     }
 
-    /// A list of addresses: printable text without blanks.
-    pub(crate) fn addresses(
+    /// A whole number from 1 to `max`; zero counts as absent.
+    pub(crate) fn count<N: TryFrom<i64>>(
+        &mut self,
+        name: &'static str,
+        max: i64,
+    ) -> Result<Option<N>, RequestError> {
+        if self.map.get(name).and_then(Value::as_i64) == Some(0) {
+            self.map.remove(name);
+        }
+        self.number(name, 1, max)
+    }
+
+    /// The addresses of a peer: printable text without blanks. Other entries are dropped. The list
+    /// may be longer than a peer may list, because even a surplus address must not leak a host.
+    pub(crate) fn addresses(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
+        const MAX_READ: usize = 1024;
+        let form = format!("an array of at most {MAX_READ} strings");
+        let items = self.items(name, MAX_READ, &form)?.unwrap_or_default();
+        let bytes = self.limits.address_bytes;
+        Ok(self.clean_entries(
+            name,
+            items,
+            |text| is_clean_address(text, bytes),
+            &address_form(bytes),
+        ))
+    }
+
+    /// The addresses of a TURN server: as those of a peer, but an entry that is wrong is an error,
+    /// since others would try to use what is left. Surplus ones are dropped.
+    pub(crate) fn turn_addresses(
         &mut self,
         name: &'static str,
     ) -> Result<Option<Vec<String>>, RequestError> {
         let (count, bytes) = (self.limits.addresses, self.limits.address_bytes);
-        let form =
-            format!("1 to {bytes} bytes of printable text without blanks or invisible characters");
-        self.texts(name, count, &form, |text| {
-            is_clean_text(text, bytes) && !text.contains(char::is_whitespace)
-        })
+        let form = format!("an array of strings, each of {}", address_form(bytes));
+        let Some(mut items) = self.items(name, usize::MAX, &form)? else {
+            return Ok(None);
+        };
+        self.drop_surplus(name, &mut items, count);
+        let mut addresses = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) if is_clean_address(&text, bytes) => addresses.push(text),
+                _ => {
+                    let form = format!("a string of {}", address_form(bytes));
+                    return Err(RequestError::invalid(format!("{name}[{index}]"), &form));
+                }
+            }
+        }
+        Ok(Some(addresses))
     }
 
-    /// A list of store ids, each once.
-    pub(crate) fn stores(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
+    /// A list of store ids, each once. Wrong and surplus entries are dropped.
+    pub(crate) fn stores(&mut self, name: &'static str) -> Vec<String> {
         let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
+        let items = self.or_drop(|fields| fields.items(name, usize::MAX, "an array of strings"));
         let form = format!("1 to {bytes} bytes without control or invisible characters");
-        let mut stores = self
-            .texts(name, count, &form, |text| is_clean_text(text, bytes))?
-            .unwrap_or_default();
+        let mut stores = self.clean_entries(
+            name,
+            items.unwrap_or_default(),
+            |text| is_clean_text(text, bytes),
+            &form,
+        );
         let mut seen = std::collections::HashSet::new();
         stores.retain(|store| seen.insert(store.clone()));
-        Ok(stores)
+        self.drop_surplus(name, &mut stores, count);
+        stores
+    }
+
+    /// Keeps the strings that are clean, and drops the other entries.
+    fn clean_entries(
+        &mut self,
+        name: &'static str,
+        items: Vec<Value>,
+        is_clean: impl Fn(&str) -> bool,
+        form: &str,
+    ) -> Vec<String> {
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) if is_clean(&text) => texts.push(text),
+                _ => {
+                    let reason = format!("{name}[{index}] must be a string of {form}");
+                    self.dropped.add(format!("{name}[{index}]"), reason);
+                }
+            }
+        }
+        texts
+    }
+
+    fn drop_surplus<T>(&mut self, name: &'static str, items: &mut Vec<T>, max: usize) {
+        if items.len() > max {
+            let reason = format!("{name} has {} entries, {max} are kept", items.len());
+            self.dropped.add(name, reason);
+            items.truncate(max);
+        }
     }
 
     /// A list of at most `max` items, which `form` describes.
@@ -207,34 +313,6 @@ impl<'l> Fields<'l> {
             Some(Value::Array(items)) if items.len() <= max => Ok(Some(items)),
             Some(_) => Err(RequestError::invalid(name, form)),
         }
-    }
-
-    fn texts(
-        &mut self,
-        name: &'static str,
-        count: usize,
-        form: &str,
-        is_good: impl Fn(&str) -> bool,
-    ) -> Result<Option<Vec<String>>, RequestError> {
-        let items = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::Array(items)) if items.len() <= count => items,
-            Some(_) => {
-                let form = format!("an array of at most {count} strings, each of {form}");
-                return Err(RequestError::invalid(name, &form));
-            }
-        };
-        let mut texts = Vec::with_capacity(items.len());
-        for (at, item) in items.into_iter().enumerate() {
-            match item {
-                Value::String(text) if is_good(&text) => texts.push(text),
-                _ => {
-                    let form = format!("a string of {form}");
-                    return Err(RequestError::invalid(format!("{name}[{at}]"), &form));
-                }
-            }
-        }
-        Ok(Some(texts))
     }
 
     /// Free-form JSON of one kind, e.g. an object, small when written compactly.
@@ -264,6 +342,14 @@ impl<'l> Fields<'l> {
 
 fn is_clean_text(text: &str, max_bytes: usize) -> bool {
     (1..=max_bytes).contains(&text.len()) && is_visible(text)
+}
+
+fn is_clean_address(text: &str, max_bytes: usize) -> bool {
+    is_clean_text(text, max_bytes) && !text.contains(char::is_whitespace)
+}
+
+fn address_form(max_bytes: usize) -> String {
+    format!("1 to {max_bytes} bytes of printable text without blanks or invisible characters")
 }
 
 fn is_clean_json(value: &Value) -> bool {

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use cid::Cid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Limits, RequestError};
@@ -17,7 +18,9 @@ pub struct PeerId(Arc<str>);
 impl PeerId {
     /// Parses `text` as a peer id. The error names `field` and the allowed form.
     pub fn parse(text: &str, field: &'static str, limits: &Limits) -> Result<Self, RequestError> {
-        if Self::is_well_formed(text, limits) {
+        if let Some(id) = Self::canonical(text) {
+            Ok(Self(id.into()))
+        } else if Self::is_well_formed(text, limits) {
             Ok(Self(text.into()))
         } else {
             Err(RequestError::invalid(field, &Self::form(limits)))
@@ -35,12 +38,33 @@ impl PeerId {
         field: &'static str,
         limits: &Limits,
     ) -> Result<Self, RequestError> {
+        if let Some(id) = Self::canonical(text) {
+            return Ok(Self(id.into()));
+        }
         let begins_well = text.starts_with(|first: char| first.is_ascii_alphanumeric());
         if begins_well && Self::is_well_formed(text, limits) {
             Ok(Self(text.into()))
         } else {
             Err(RequestError::invalid(field, &Self::new_form(limits)))
         }
+    }
+
+    /// Returns the usual form of a libp2p id that is spelled as a CID (libp2p specification,
+    /// `peer-ids/peer-ids.md`): the multihash of the key in base58. `None` for any other text. Both
+    /// spellings name the same peer.
+    pub fn canonical(text: &str) -> Option<String> {
+        /// The multicodec of a libp2p key.
+        const LIBP2P_KEY: u64 = 0x72;
+        /// The max length of a CID of an id with 64 bytes of hash, in base 16.
+        const MAX_CID_CHARS: usize = 160;
+        // The usual form begins with 1 or Q. These prefixes say that it is a CID, and in which base.
+        let may_be_cid = text.starts_with(['b', 'B', 'f', 'F', 'k', 'K', 'm', 'u', 'z']);
+        if !may_be_cid || !(40..=MAX_CID_CHARS).contains(&text.len()) {
+            return None;
+        }
+        let cid = Cid::try_from(text).ok()?;
+        let is_key = cid.version() == cid::Version::V1 && cid.codec() == LIBP2P_KEY;
+        is_key.then(|| bs58::encode(cid.hash().to_bytes()).into_string())
     }
 
     /// Whether `text` has the form of a peer id.
@@ -109,6 +133,8 @@ impl<'de> Deserialize<'de> for PeerId {
 
 #[cfg(test)]
 mod tests {
+    use cid::multibase::Base;
+
     use super::*;
 
     #[test]
@@ -137,5 +163,40 @@ mod tests {
             assert!(error.message.contains("letter or digit"), "{bad:?}");
         }
         assert!(PeerId::parse("-a", "peerId", &limits).is_ok());
+    }
+
+    #[test]
+    fn a_libp2p_id_spelled_as_a_cid_is_the_same_peer() {
+        // The example of the libp2p specification, and an Ed25519 id in bases 32, 36, 58 and 16.
+        let limits = Limits::default();
+        let rsa = "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe";
+        let parse = |text: &str| PeerId::parse_new(text, "peerId", &limits).unwrap();
+        assert_eq!(
+            parse(rsa).as_str(),
+            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"
+        );
+        let usual = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+        let hash = bs58::decode(usual).into_vec().unwrap();
+        let cid = Cid::new_v1(0x72, cid::multihash::Multihash::from_bytes(&hash).unwrap());
+        for base in [
+            Base::Base32Lower,
+            Base::Base36Lower,
+            Base::Base58Btc,
+            Base::Base16Lower,
+        ] {
+            let text = cid.to_string_of_base(base).unwrap();
+            assert_eq!(parse(&text).as_str(), usual, "{text}");
+            assert_eq!(
+                PeerId::parse(&text, "peerId", &limits).unwrap().as_str(),
+                usual
+            );
+        }
+        for other in [
+            usual,
+            "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi",
+            "b",
+        ] {
+            assert_eq!(PeerId::canonical(other), None, "{other}");
+        }
     }
 }

@@ -10,7 +10,8 @@ pub struct Limits {
     pub peer_id_chars: usize,
     /// Entries of `addresses`, and of `turnAddresses`. A node has a few interfaces and transports.
     pub addresses: usize,
-    /// Bytes of one address. A relayed multiaddr with two peer ids takes about 200.
+    /// Bytes of one address. A relayed WebTransport multiaddr with two certificate hashes and two
+    /// peer ids takes about 350.
     pub address_bytes: usize,
     /// Entries of `stores`. Each costs an entry in the registry's index.
     pub stores: usize,
@@ -29,7 +30,7 @@ impl Default for Limits {
         Self {
             peer_id_chars: 128,
             addresses: 16,
-            address_bytes: 256,
+            address_bytes: 512,
             stores: 1024,
             store_bytes: 128,
             string_bytes: 64,

@@ -117,6 +117,7 @@
 //! - `cursor` and `limit` exclude each other. A registry MAY return fewer peers than `limit` asks for.
 
 mod cost;
+mod dropped;
 mod errors;
 mod fields;
 mod ids;
@@ -136,12 +137,13 @@ pub use cost::{
     HealthCostInfo, ModeOverride, ModeStats, SessionStats, SetModeRequest, SetSpendRequest,
     SetTierRequest, SpendSource, Tier,
 };
+pub use dropped::{Announced, DroppedField, DroppedFields};
 pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
-    DroppedField, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse,
-    RegisterRequest, RegisterResponse,
+    HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse, RegisterRequest,
+    RegisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
 pub use request::RequestBody;

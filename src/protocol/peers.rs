@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dropped::{Announced, DroppedField};
 use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError, TurnOffer};
@@ -58,29 +59,38 @@ pub struct RegisterRequest {
     pub capability_list: Option<Value>,
 }
 
-impl RequestBody for RegisterRequest {
+impl RequestBody for Announced<RegisterRequest> {
+    /// Parses a registration. What describes the node but places it nowhere is dropped if it is
+    /// wrong; its id, its network and its flags must be right.
     fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
-        let peer_id = fields.new_peer_id()?;
-        let addresses = fields.addresses("addresses")?.ok_or_else(|| {
-            RequestError::missing("addresses", "an array of strings, e.g. multiaddrs")
-        })?;
-        Ok(Self {
-            peer_id,
-            addresses,
+        let turn_capable = fields.flag("turnCapable")?;
+        let request = RegisterRequest {
+            peer_id: fields.new_peer_id()?,
+            addresses: fields.addresses("addresses")?,
             crypto_ipv6: fields.text("cryptoIPv6")?,
-            stores: fields.stores("stores")?,
-            version: fields.text("version")?,
+            stores: fields.stores("stores"),
+            version: fields.or_drop(|fields| fields.text("version")),
             privacy_mode: fields.flag("privacyMode")?.unwrap_or(false),
-            capabilities: fields.json("capabilities", "an object", Value::is_object)?,
-            turn_capable: fields.flag("turnCapable")?,
+            capabilities: fields
+                .or_drop(|fields| fields.json("capabilities", "an object", Value::is_object)),
+            turn_capable,
             bootstrap_capable: fields.flag("bootstrapCapable")?.unwrap_or(false),
-            turn: TurnOffer::from_fields(&mut fields, limits)?,
+            // Some nodes always send these fields, with whatever they have.
+            turn: match turn_capable {
+                Some(true) => TurnOffer::from_fields(&mut fields, limits)?,
+                Some(false) | None => None,
+            },
             network_id: fields.text("networkId")?,
-            software_version: fields.text("softwareVersion")?,
-            server_port: fields.port("serverPort")?,
-            node_type: fields.number("nodeType", 0, i64::from(u16::MAX))?,
-            capability_list: fields.json("capabilityList", "an array", Value::is_array)?,
+            software_version: fields.or_drop(|fields| fields.text("softwareVersion")),
+            server_port: fields.or_drop(|fields| fields.port("serverPort")),
+            node_type: fields.or_drop(|fields| fields.number("nodeType", 0, i64::from(u16::MAX))),
+            capability_list: fields
+                .or_drop(|fields| fields.json("capabilityList", "an array", Value::is_array)),
+        };
+        Ok(Self {
+            request,
+            dropped: fields.into_dropped(),
         })
     }
 }
@@ -118,15 +128,6 @@ pub struct RegisterResponse {
     /// What the registry left out of the registration; absent if nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<Vec<DroppedField>>,
-}
-
-/// A part of a registration that the registry did not store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DroppedField {
-    /// The field, in its wire spelling, e.g. `addresses[16]`.
-    pub field: String,
-    /// Why it was left out.
-    pub reason: String,
 }
 
 /// `POST /heartbeat`: a peer renews its lease.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dropped::{Announced, DroppedField};
 use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError};
@@ -30,9 +31,10 @@ impl TurnOffer {
         fields: &mut Fields<'_>,
         limits: &Limits,
     ) -> Result<Option<Self>, RequestError> {
-        let addresses = fields.addresses("turnAddresses")?;
+        let addresses = fields.turn_addresses("turnAddresses")?;
         let port = fields.port("turnPort")?;
-        let capacity = fields.number("turnCapacity", 1, i64::from(limits.turn_capacity))?;
+        let max_capacity = i64::from(limits.turn_capacity);
+        let capacity = fields.count("turnCapacity", max_capacity)?;
         let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) else {
             return Ok(None);
         };
@@ -57,7 +59,7 @@ pub struct RegisterTurnServerRequest {
     pub offer: TurnOffer,
 }
 
-impl RequestBody for RegisterTurnServerRequest {
+impl RequestBody for Announced<RegisterTurnServerRequest> {
     fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         let peer_id = fields.peer_id()?;
@@ -67,7 +69,10 @@ impl RequestBody for RegisterTurnServerRequest {
                 "an array of at least one host or multiaddr",
             )
         })?;
-        Ok(Self { peer_id, offer })
+        Ok(Self {
+            request: RegisterTurnServerRequest { peer_id, offer },
+            dropped: fields.into_dropped(),
+        })
     }
 }
 
@@ -85,6 +90,9 @@ pub struct RegisterTurnServerResponse {
     pub cleaned_expired_peers: u64,
     /// When the registry responded, RFC 3339.
     pub timestamp: String,
+    /// What the registry left out of the offer; absent if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Vec<DroppedField>>,
 }
 
 /// The response to `GET /turn-servers`.

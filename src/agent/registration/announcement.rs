@@ -122,7 +122,7 @@ impl From<Registration> for RegisterRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Limits;
+    use crate::protocol::{Announced, Limits, RequestBody};
 
     #[test]
     fn by_default_only_the_crypto_ipv6_address_is_listed() {
@@ -132,10 +132,9 @@ mod tests {
         assert_eq!(request.crypto_ipv6, Some(identity.crypto_ipv6_text()));
 
         let json = serde_json::to_vec(&request).unwrap();
-        let parsed =
-            <RegisterRequest as crate::protocol::RequestBody>::parse(&json, &Limits::default())
-                .unwrap();
-        assert_eq!(parsed, request);
+        let parsed = Announced::<RegisterRequest>::parse(&json, &Limits::default()).unwrap();
+        assert_eq!(parsed.request, request);
+        assert_eq!(parsed.dropped.into_list(), None);
     }
 
     #[test]

@@ -11,3 +11,14 @@ pub enum AddressPolicy {
     /// Any printable text without blanks.
     Any,
 }
+
+/// Whether addresses of private networks are listed under the policy `any`, as `PRIVATE_ADDRESSES`
+/// spells it.
+#[derive(Clone, Copy, Debug, Display, EnumString, PartialEq, Eq)]
+#[strum(serialize_all = "kebab-case")]
+pub enum PrivateAddresses {
+    /// They are left out: who dials them reaches a stranger in its own network.
+    Drop,
+    /// They are listed, for registries inside such a network.
+    List,
+}

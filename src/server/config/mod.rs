@@ -20,7 +20,7 @@ mod server;
 mod sessions;
 mod settings;
 
-pub use address_policy::AddressPolicy;
+pub use address_policy::{AddressPolicy, PrivateAddresses};
 pub use cost::{CostConfig, Thresholds, TierLimits, TierTable};
 pub use declaration::{Setting, SettingGroup};
 pub use http::HttpConfig;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::address_policy::AddressPolicy;
+use super::address_policy::{AddressPolicy, PrivateAddresses};
 use super::cost::CostConfig;
 use super::database_path::DatabasePath;
 use super::declaration::Text;
@@ -41,6 +41,14 @@ const ADDRESS_POLICY: Text = Text {
     meaning: "Which addresses are listed: crypto-ipv6 or any",
 };
 
+const PRIVATE_ADDRESSES: Text = Text {
+    name: "PRIVATE_ADDRESSES",
+    placeholder: "CHOICE",
+    default: Some("drop"),
+    form: "drop or list",
+    meaning: "Addresses of private networks under ADDRESS_POLICY=any: drop or list",
+};
+
 /// All settings of a server, checked.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -58,6 +66,9 @@ pub struct Config {
     pub heartbeat_interval_secs: u64,
     /// Which addresses are stored and listed (`ADDRESS_POLICY`).
     pub address_policy: AddressPolicy,
+    /// Whether addresses of private networks are listed under the policy `any`
+    /// (`PRIVATE_ADDRESSES`).
+    pub private_addresses: PrivateAddresses,
     /// The HTTP interface.
     pub http: HttpConfig,
     /// The limits of a request's parts.
@@ -102,6 +113,7 @@ impl Config {
         check_interval(settings, heartbeat_interval_secs, peer_timeout_secs);
         let cleanup_interval_secs = settings.whole(&lease::CLEANUP_INTERVAL_SECS);
         let address_policy = settings.parse(&ADDRESS_POLICY);
+        let private_addresses = settings.parse(&PRIVATE_ADDRESSES);
         let lease = LeaseConfig {
             peer_timeout_secs,
             cleanup_interval_secs,
@@ -119,6 +131,7 @@ impl Config {
             lease,
             heartbeat_interval_secs,
             address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
+            private_addresses: private_addresses.unwrap_or(PrivateAddresses::Drop),
             http,
             limits,
             sessions,

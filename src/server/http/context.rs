@@ -14,7 +14,8 @@ use super::lane::{Lane, LaneSlot};
 use super::serve::new_connections;
 use super::wrong_tokens::WrongTokens;
 use crate::protocol::Limits;
-use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, Secret};
+use crate::server::config::{Config, CostConfig, HttpConfig, Secret};
+use crate::server::policy::privacy::AddressRules;
 use crate::server::registry::Registry;
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.
@@ -38,7 +39,7 @@ pub(crate) struct Api {
     pub(crate) registry: Registry,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) limits: Limits,
-    pub(crate) address_policy: AddressPolicy,
+    pub(crate) address_rules: AddressRules,
     pub(crate) heartbeat_interval_secs: u64,
     pub(crate) http: HttpConfig,
     pub(crate) cost: CostConfig,
@@ -63,7 +64,11 @@ impl Api {
             registry,
             draining,
             limits: config.limits,
-            address_policy: config.address_policy,
+            address_rules: AddressRules {
+                policy: config.address_policy,
+                private_addresses: config.private_addresses,
+                max_addresses: config.limits.addresses,
+            },
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
             cost: config.cost.clone(),

@@ -16,7 +16,7 @@ use super::errors::ApiError;
 use super::response::LongBody;
 use crate::clock::rfc3339;
 use crate::protocol::{
-    HeartbeatRequest, HeartbeatResponse, Limits, PeerId, PeersQuery, RegisterRequest,
+    Announced, HeartbeatRequest, HeartbeatResponse, Limits, PeerId, PeersQuery, RegisterRequest,
     RegisterResponse, RequestError,
 };
 use crate::server::policy::privacy;
@@ -31,9 +31,9 @@ const SHORT_PAGE_BYTES: usize = 64 << 10;
 /// `POST /register`
 pub(crate) async fn register_peer(
     api: web::Data<Api>,
-    body: Body<RegisterRequest>,
+    body: Body<Announced<RegisterRequest>>,
 ) -> Result<Json<RegisterResponse>, ApiError> {
-    let registration = privacy::admit(body.request, api.address_policy)?;
+    let (registration, dropped) = privacy::admit(body.request, api.address_rules)?;
     let peer_id = registration.peer_id.clone();
     let receipt = api.registry.register(registration).await?;
     Ok(Json(RegisterResponse {
@@ -47,7 +47,7 @@ pub(crate) async fn register_peer(
         heartbeat_interval_secs: api.heartbeat_interval_secs,
         registration_digest: None,
         warning: None,
-        dropped: None,
+        dropped: dropped.into_list(),
     }))
 }
 

@@ -10,17 +10,18 @@ use super::errors::ApiError;
 use super::response::Pieces;
 use crate::clock::rfc3339;
 use crate::protocol::{
-    ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnServersResponse,
+    Announced, ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse,
+    TurnServersResponse,
 };
 use crate::server::policy::turn;
 
 /// `POST /register-turn-server`
 pub(crate) async fn register_turn_server(
     api: web::Data<Api>,
-    body: Body<RegisterTurnServerRequest>,
+    body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
-    let request = body.request;
-    turn::check_offer(&request.offer, api.address_policy)?;
+    let Announced { request, dropped } = body.request;
+    turn::check_offer(&request.offer, api.address_rules.policy)?;
     let peer_id = request.peer_id.clone();
     let receipt = api.registry.register_turn_server(request).await?;
     Ok(Json(RegisterTurnServerResponse {
@@ -29,6 +30,7 @@ pub(crate) async fn register_turn_server(
         turn_servers: receipt.turn_servers as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
         timestamp: rfc3339(receipt.last_seen_ms),
+        dropped: dropped.into_list(),
     }))
 }
 

@@ -8,7 +8,7 @@ use sha1::Sha1;
 
 use crate::protocol::{IceServer, PeerId, TurnOffer};
 use crate::server::config::Secret;
-use crate::server::policy::turn;
+use crate::server::policy::hosts::host_of;
 
 /// The server of a session in the form that browsers expect; with credentials if there is a secret.
 ///
@@ -37,7 +37,7 @@ fn urls(offer: &TurnOffer) -> Vec<String> {
     let hosts = offer
         .addresses
         .iter()
-        .filter_map(|address| turn::host_of(address));
+        .filter_map(|address| host_of(address));
     hosts
         .flat_map(|host| {
             ["udp", "tcp"]

@@ -3,6 +3,7 @@
 pub(crate) mod allocation;
 pub(crate) mod cost;
 pub(crate) mod credentials;
+pub(crate) mod hosts;
 pub(crate) mod lease;
 pub(crate) mod privacy;
 pub(crate) mod selection;

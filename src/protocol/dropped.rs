@@ -1,0 +1,76 @@
+//! What a registry leaves out of what a node announces.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A part of a registration that the registry did not store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedField {
+    /// The field, in its wire spelling, e.g. `addresses[16]`.
+    pub field: String,
+    /// Why it was left out.
+    pub reason: String,
+}
+
+/// An announcement, without the details that were wrong but harm nobody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announced<T> {
+    /// What is left.
+    pub request: T,
+    /// What was left out.
+    pub dropped: DroppedFields,
+}
+
+/// The fields that were left out of one announcement: the first ones by name, and how many more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DroppedFields {
+    named: Vec<DroppedField>,
+    more: usize,
+}
+
+impl DroppedFields {
+    /// The maximum that is named. A node with a fault has it in all of its thousand stores.
+    const MAX_NAMED: usize = 16;
+
+    /// Adds a field. `reason` must not contain what the node announced: it may be private.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, reason: impl Into<String>) {
+        if self.named.len() == Self::MAX_NAMED {
+            self.more += 1;
+            return;
+        }
+        self.named.push(DroppedField {
+            field: field.into().into_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Returns the list for a response; `None` if nothing was left out.
+    pub fn into_list(mut self) -> Option<Vec<DroppedField>> {
+        if self.more > 0 {
+            self.named.push(DroppedField {
+                field: "...".to_owned(),
+                reason: format!("{} more", self.more),
+            });
+        }
+        (!self.named.is_empty()).then_some(self.named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_dropped_stores_make_a_short_list() {
+        let mut dropped = DroppedFields::default();
+        assert_eq!(dropped.clone().into_list(), None);
+        for index in 0..1000 {
+            dropped.add(format!("stores[{index}]"), "too long");
+        }
+        let list = dropped.into_list().unwrap();
+        assert_eq!(list.len(), 17);
+        assert_eq!(list[15].field, "stores[15]");
+        assert_eq!(list[16].reason, "984 more");
+    }
+}

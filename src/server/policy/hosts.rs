@@ -1,0 +1,250 @@
+//! The hosts that addresses name, and who can reach them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use multiaddr::{Multiaddr, Protocol};
+
+/// The first host that an address names, in the form for a URI (RFC 3986, section 3.2.2).
+pub(crate) fn host_of(address: &str) -> Option<String> {
+    hosts_of(address)?
+        .into_iter()
+        .next()
+        .map(|host| match host {
+            Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name,
+        })
+}
+
+/// A host as an address names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// An IP address.
+    Ip(IpAddr),
+    /// A host name.
+    Name(String),
+}
+
+impl Host {
+    /// Whether only the host itself or its link can use it: loopback, unspecified, link-local,
+    /// multicast.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => is_local_ipv4(*ip),
+            Self::Ip(IpAddr::V6(ip)) => is_local_ipv6(*ip),
+            Self::Name(name) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                name == "localhost"
+                    || name.ends_with(".localhost")
+                    || name.starts_with("localhost.")
+                    || name.starts_with("ip6-lo")
+            }
+        }
+    }
+
+    /// Whether it is an address of a private network (RFC 1918, RFC 6598, RFC 4193). Crypto-IPv6
+    /// addresses are in the range of RFC 4193, but are no addresses of a network.
+    pub(crate) fn is_private(&self) -> bool {
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => is_private_ipv4(*ip),
+            Self::Ip(IpAddr::V6(ip)) => {
+                (ip.is_unique_local() && !is_crypto_ipv6(ip))
+                    || embedded_ipv4(*ip).is_some_and(is_private_ipv4)
+            }
+            Self::Name(_) => false,
+        }
+    }
+}
+
+/// Whether an IPv6 address has the form of a crypto-IPv6.
+pub(crate) fn is_crypto_ipv6(address: &Ipv6Addr) -> bool {
+    address.segments()[0] == 0xfd00
+}
+
+fn is_private_ipv4(ip: Ipv4Addr) -> bool {
+    // Carriers use 100.64.0.0/10 between themselves and their customers.
+    let is_carriers = ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]);
+    ip.is_private() || is_carriers
+}
+
+fn is_local_ipv4(ip: Ipv4Addr) -> bool {
+    // All of 0.0.0.0/8 means "this host on this network" (RFC 1122, section 3.2.1.3).
+    let is_this_network = ip.octets()[0] == 0;
+    is_this_network
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+}
+
+/// The IPv4 address that an IPv6 address contains, if any: mapped and compatible ones
+/// (RFC 4291, section 2.5.5), NAT64 (RFC 6052) and 6to4 (RFC 3056).
+fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let from = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(from(high, low))
+        }
+        [0x2002, high, low, ..] => Some(from(high, low)),
+        _ => None,
+    }
+}
+
+fn is_local_ipv6(ip: Ipv6Addr) -> bool {
+    ip.is_loopback()
+        || ip.is_unspecified()
+        || ip.is_unicast_link_local()
+        || ip.is_multicast()
+        || embedded_ipv4(ip).is_some_and(is_local_ipv4)
+}
+
+/// The hosts that an address names: one, or for a multiaddr at least one. `None` if the text is
+/// neither a host nor a multiaddr.
+pub(crate) fn hosts_of(address: &str) -> Option<Vec<Host>> {
+    if address.starts_with('/') {
+        let multiaddr: Multiaddr = address.parse().ok()?;
+        let hosts: Vec<Host> = multiaddr
+            .iter()
+            .filter_map(|part| match part {
+                Protocol::Ip4(ip) => Some(Some(Host::Ip(ip.into()))),
+                Protocol::Ip6(ip) => Some(Some(Host::Ip(ip.into()))),
+                Protocol::Dns(name)
+                | Protocol::Dns4(name)
+                | Protocol::Dns6(name)
+                | Protocol::Dnsaddr(name) => Some(host(&name)),
+                _ => None,
+            })
+            .collect::<Option<_>>()?;
+        return (!hosts.is_empty()).then_some(hosts);
+    }
+    let in_brackets = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = match in_brackets {
+        Some(ip) => ip.parse::<Ipv6Addr>().ok().map(|ip| Host::Ip(ip.into())),
+        None => host(address),
+    };
+    host.map(|host| vec![host])
+}
+
+/// The hosts that any address names, in whatever form: a multiaddr, also with parts that the parser
+/// does not know, `host`, `host:port`, or a URI.
+pub(crate) fn hosts_in(address: &str) -> Vec<Host> {
+    if address.starts_with('/') {
+        let parts: Vec<&str> = address.split('/').collect();
+        let named = parts.windows(2).filter_map(|pair| match pair[0] {
+            "ip4" | "ip6" | "dns" | "dns4" | "dns6" | "dnsaddr" => host(pair[1]),
+            _ => None,
+        });
+        return named.collect();
+    }
+    let after_scheme = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = after_scheme
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let name = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        // More than one colon is an IPv6 address without brackets.
+        None if authority.matches(':').count() > 1 => authority,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host(name).into_iter().collect()
+}
+
+fn host(text: &str) -> Option<Host> {
+    match text.parse() {
+        Ok(ip) => Some(Host::Ip(ip)),
+        Err(_) => is_host_name(text).then(|| Host::Name(text.to_owned())),
+    }
+}
+
+/// Whether `name` is a host name by RFC 1123, section 2.1, and not a malformed IPv4 address.
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let ends_in_number = name.rsplit('.').next().is_some_and(|label| {
+        label.bytes().all(|byte| byte.is_ascii_digit()) || label.starts_with("0x")
+    });
+    name.len() <= 253 && name.split('.').all(is_label) && !ends_in_number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_private_networks_are_told_from_public_ones_and_crypto_ipv6() {
+        let is_private = |address: &str| hosts_of(address).unwrap().iter().any(Host::is_private);
+        for private in [
+            "10.0.0.5",
+            "/ip4/192.168.1.7/tcp/4001",
+            "/ip4/172.31.0.1/udp/4001/quic-v1",
+            "/ip4/100.64.0.9/tcp/1",
+            "/ip6/fd12:3456::1/tcp/4001",
+            "/ip6/fc00::1/tcp/4001",
+            "/ip6/::ffff:10.0.0.5/tcp/4001",
+        ] {
+            assert!(is_private(private), "{private}");
+        }
+        for public in [
+            "/ip4/203.0.113.20/tcp/4001",
+            "/ip4/172.32.0.1/tcp/4001",
+            "/ip4/100.128.0.1/tcp/4001",
+            "/ip6/fd00:4f07::1/tcp/4001",
+            "/ip6/2001:db8::1/tcp/4001",
+            "/dns4/10.example.org/tcp/4001",
+        ] {
+            assert!(!is_private(public), "{public}");
+        }
+    }
+
+    #[test]
+    fn a_local_host_is_found_in_any_form_of_address() {
+        let is_local = |address: &str| hosts_in(address).iter().any(Host::is_local);
+        for local in [
+            "/ip4/127.0.0.1/tcp/4001",
+            "/ip4/0.0.0.0/udp/4001/some-new-transport",
+            "/ip6/::1/tcp/4001",
+            "/ip6/::/tcp/4001",
+            "/ip6/fe80::1/tcp/4001",
+            "/ip6zone/eth0/ip6/fe80::1/tcp/4001",
+            "/ip6/::ffff:127.0.0.1/tcp/4001",
+            "/dns4/localhost/tcp/4001",
+            "/ip4/169.254.1.1/tcp/4001",
+            "/ip4/224.0.0.1/udp/1",
+            "127.0.0.1:4001",
+            "127.0.0.1",
+            "[::1]:4001",
+            "::1",
+            "localhost:4001",
+            "http://localhost:4001/path",
+            "ws://user@127.0.0.1/",
+        ] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in [
+            "/ip4/203.0.113.20/tcp/4001",
+            "203.0.113.20:4001",
+            "[2001:db8::1]:4001",
+            "example.org:4001",
+            "https://example.org/127.0.0.1",
+            "some text",
+            "",
+        ] {
+            assert!(!is_local(other), "{other}");
+        }
+    }
+}
