@@ -223,12 +223,12 @@ async fn refusals_are_counted_by_their_reason() {
 }
 
 #[actix_web::test]
-async fn pages_of_peers_shrink_to_100_from_throttle_on() {
+async fn listings_shrink_to_100_only_for_a_reader_that_lists_more_than_once_a_minute() {
     let registry = start(&[]).await;
     let peers: Vec<_> = (0..120).map(|at| peer(&format!("peer-{at:03}"))).collect();
     let registrations = peers.iter().map(|body| registry.register(body));
     futures_util::future::join_all(registrations).await;
-    for (mode, page) in [
+    for (mode, repeated) in [
         ("normal", 123),
         ("warning", 123),
         ("throttle", 100),
@@ -236,15 +236,42 @@ async fn pages_of_peers_shrink_to_100_from_throttle_on() {
         ("shutdown", 100),
     ] {
         force(&registry, mode).await;
+        // The reader has listed nothing for a minute.
+        registry.advance_secs(60);
+        registry.heartbeat("peer-000").await.ok();
         for (query, most) in [("", 123), ("limit=110", 110), ("limit=7", 7)] {
             let listing = registry.peers(query).await.ok();
-            let expected = most.min(page);
+            let expected = if query.is_empty() {
+                123
+            } else {
+                most.min(repeated)
+            };
             assert_eq!(listing["returned"], expected, "{mode} {query}");
             assert_eq!(listing["peers"].as_array().unwrap().len(), expected);
             assert_eq!(listing["total"], 123);
         }
+        // Pages after the first one are as long as ever.
+        let first = registry.peers("").await.ok();
+        let cursor = first["nextCursor"].as_str();
+        if let Some(cursor) = cursor {
+            let rest = registry.peers(&format!("cursor={cursor}")).await.ok();
+            assert_eq!(rest["returned"], 23, "{mode}");
+        }
         assert_eq!(registry.listed_ids().await.len(), 123, "{mode}");
     }
+}
+
+#[actix_web::test]
+async fn a_short_page_and_a_long_one_have_different_tags() {
+    let registry = start(&[]).await;
+    force(&registry, "throttle").await;
+    let mut tags = Vec::new();
+    for _ in 0..3 {
+        let listing = registry.peers("").await;
+        tags.push(listing.header("etag").unwrap().to_owned());
+    }
+    assert_ne!(tags[0], tags[1]);
+    assert_eq!(tags[1], tags[2]);
 }
 
 #[actix_web::test]

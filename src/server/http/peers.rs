@@ -83,8 +83,11 @@ pub(crate) async fn list_peers(
 ) -> Result<HttpResponse, ApiError> {
     let mut query = read_query(&api, &request)?;
     let if_none_match = IfNoneMatch::parse(&request).ok();
-    query.known = known_memberships(if_none_match.as_ref());
     let is_sample = matches!(query.extent, Extent::Sample(_));
+    // A reader that asks for a sample wants a new one, not the news that nobody joined.
+    if !is_sample {
+        query.known = known_memberships(if_none_match.as_ref());
+    }
     let slot = api.enter_listing(&request).await?;
     // The stores of all listed peers are copied, and kept until the response has been sent. While
     // slow clients use all memory for that, pages are short.
@@ -93,7 +96,7 @@ pub(crate) async fn list_peers(
         query.bounds.max_bytes = query.bounds.max_bytes.min(SHORT_PAGE_BYTES);
     }
     let mut peers = api.registry.list_peers(&query).await?;
-    if if_none_match == Some(IfNoneMatch::Any) {
+    if if_none_match == Some(IfNoneMatch::Any) && !is_sample {
         // RFC 9110 §13.1.2: `*` matches any current representation, and a listing always exists.
         peers.listing = None;
     }
@@ -123,13 +126,15 @@ pub(crate) async fn list_peers(
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
     let query = PeersQuery::parse(request.query_string(), &api.limits)?;
+    let reader = caller_of(request);
     let extent = match (query.limit, query.cursor) {
         (Some(count), _) => Extent::Sample(count as usize),
         (None, Some(cursor)) => Extent::Page(page_after(&cursor)?),
-        (None, None) => Extent::Page(PageStart::Drawn(caller_of(request))),
+        (None, None) => Extent::Page(PageStart::Drawn(reader)),
     };
     Ok(ListPeers {
         filter: query.filter,
+        reader,
         extent,
         include: Include {
             stores: query.include_stores,

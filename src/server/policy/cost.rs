@@ -174,7 +174,8 @@ pub(crate) struct ModeLimits {
     pub premium_sessions: Option<u32>,
     /// Whether no peer may hold more than a quarter of the granted bandwidth.
     pub shares_bandwidth: bool,
-    /// Maximum number of peers on a page of `GET /peers`, if it is lower than `MAX_LISTED`.
+    /// Maximum number of peers in a listing of a reader that has listed peers within the last minute,
+    /// if it is lower than `MAX_LISTED`.
     pub max_listed: Option<usize>,
 }
 

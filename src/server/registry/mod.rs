@@ -18,6 +18,7 @@ mod mutation;
 mod pending;
 mod pulse;
 mod queries;
+mod recent_readers;
 mod relay;
 mod reply;
 mod resync;

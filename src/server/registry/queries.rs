@@ -11,6 +11,8 @@ use crate::server::policy::selection::Extent;
 pub(crate) struct ListPeers {
     /// The filter that the peers must match.
     pub filter: PeerFilter,
+    /// A number that identifies the reader.
+    pub reader: u64,
     /// Which part of the matching peers: a sample or a page.
     pub extent: Extent,
     /// Which of the long optional members to list.

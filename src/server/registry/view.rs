@@ -5,17 +5,22 @@
 //! takes the exclusive lock only briefly, to change the state, and has priority over waiting readers.
 //! benches/README.md compares this with reads as messages to the actor.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{
+    Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    TryLockError,
+};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::directory::{Bounds, TurnListing};
+use super::directory::TurnListing;
 use super::error::RegistryError;
 use super::queries::{ListPeers, Peers, Status};
+use super::recent_readers::RecentReaders;
 use super::state::{State, Storage};
 use crate::clock::Clock;
 use crate::server::policy::cost::ModeLimits;
+use crate::server::policy::selection::{Extent, PageStart};
 
 /// How long the status waits for the lock before it reports that the registry is stuck.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,6 +42,7 @@ pub(crate) struct View {
     /// Held by the reader that brings the state up to date, so that at most one reader competes
     /// with the actor for the lock.
     advancing: Arc<Mutex<()>>,
+    readers: Arc<SyncMutex<RecentReaders>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,6 +51,7 @@ impl View {
         Self {
             state: Arc::new(RwLock::new(state)),
             advancing: Arc::default(),
+            readers: Arc::default(),
             clock,
         }
     }
@@ -59,17 +66,26 @@ impl View {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn readers(&self) -> MutexGuard<'_, RecentReaders> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) async fn list_peers(&self, query: &ListPeers) -> Peers {
         let now_ms = self.advance().await;
         let state = self.read();
-        let membership = state.directory.membership(&query.extent, now_ms);
-        // A strict mode lists fewer peers, to save traffic.
+        let mut membership = state.directory.membership(&query.extent, now_ms);
+        let mut bounds = query.bounds;
+        // A strict mode lists fewer peers to save traffic, but only to readers that list them again
+        // and again: whoever reads one page only would never see the others.
         let limits = ModeLimits::of(state.relay.mode(now_ms));
-        let max_listed = limits.max_listed.unwrap_or(usize::MAX);
-        let bounds = Bounds {
-            max_peers: max_listed.min(query.bounds.max_peers),
-            ..query.bounds
-        };
+        if let Some(max_listed) = limits.max_listed
+            && !query.known.contains(&membership)
+            && !matches!(query.extent, Extent::Page(PageStart::After { .. }))
+            && self.readers().is_repeated(query.reader, now_ms)
+        {
+            membership = membership.of_short_page();
+            bounds.max_peers = bounds.max_peers.min(max_listed);
+        }
         let listing = (!query.known.contains(&membership)).then(|| {
             let (filter, extent) = (&query.filter, &query.extent);
             let directory = &state.directory;

@@ -22,6 +22,14 @@ impl Membership {
         }
     }
 
+    /// Identifies a page that is shorter than usual.
+    pub(crate) fn of_short_page(self) -> Self {
+        Self {
+            draw: !self.draw,
+            ..self
+        }
+    }
+
     pub(crate) fn change(&mut self) {
         self.revision += 1;
     }
