@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 
 use super::announcement::announce;
-use super::config::Config;
+use super::config::{Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
 use super::http::{self, Api, ServerHandle, Starting};
 use super::progress::Progress;
@@ -31,6 +31,7 @@ pub struct Server {
     registry: Registry,
     draining: Arc<AtomicBool>,
     drain_delay: Duration,
+    secrets: SecretsInUse,
     http: ServerHandle,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<FilesLost>,
@@ -71,6 +72,7 @@ impl Server {
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        let secrets = api.secrets.clone();
         starting.stop().await;
         let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
         let handle = http.handle();
@@ -82,6 +84,7 @@ impl Server {
             registry,
             draining,
             drain_delay: Duration::from_secs(config.http.drain_delay_secs),
+            secrets,
             http: handle,
             stopped: started.stopped,
             _watchdog: watchdog,
@@ -94,7 +97,12 @@ impl Server {
         self.addr
     }
 
-    /// Serves until a signal comes, then stops in order. A second signal ends the process at once.
+    /// The secrets that the server uses, to replace them.
+    pub fn secrets(&self) -> SecretsInUse {
+        self.secrets.clone()
+    }
+
+    /// Serves until a signal to end comes, then stops in order. A second signal ends the process at once.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
             name = signals.next() => info!("{name} received, stopping"),

@@ -40,7 +40,7 @@ async fn a_file_that_is_named_must_exist() {
     node.fails(2, &["id", "--config", "none.env"], &["none.env"])
         .await;
     node.write("peer-agent.env", "just words\n");
-    node.fails(2, &["id"], &["peer-agent.env", "needs quotes"])
+    node.fails(2, &["id"], &["peer-agent.env", "NAME=VALUE"])
         .await;
 }
 

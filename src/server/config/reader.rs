@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use super::declaration::{Number, SecretText, Setting, SettingGroup, Text};
-use super::secret::{self, Secret};
+use super::secret::{self, Secret, is_quoted};
 
 /// All that is wrong with the settings, one line for each fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +178,7 @@ impl<'g> Reader<'g> {
                 None
             }
             (Some(_), None) => self.given_text(name).ok().flatten().map(Secret::new),
+            (None, Some(_)) if self.given_text(file_name).is_err() => None,
             (None, Some(path)) => match secret::read_file(path) {
                 Ok(secret) => Some(secret),
                 Err(reason) => {
@@ -193,20 +194,27 @@ impl<'g> Reader<'g> {
     /// The text that was given, if any.
     ///
     /// # Errors
-    /// The value is not UTF-8. This is added to the faults.
-    fn given_text(&mut self, name: &str) -> Result<Option<String>, NotUtf8> {
+    /// The value is not UTF-8, or is in quotes. This is added to the faults.
+    fn given_text(&mut self, name: &str) -> Result<Option<String>, NoText> {
         let Some(value) = self.given.get(name) else {
             return Ok(None);
         };
         match value.to_str() {
+            Some(text) if is_quoted(text) => {
+                self.add_fault(format!(
+                    "{name} has quotes around its value, which belong to it there (a container's \
+                     --env-file and -e keep them, a shell does not); leave them out"
+                ));
+                Err(NoText)
+            }
             Some(text) => Ok(Some(text.to_owned())),
             None => {
                 self.add_fault(format!("{name} must be text in UTF-8"));
-                Err(NotUtf8)
+                Err(NoText)
             }
         }
     }
 }
 
-/// A value is not UTF-8, and was added to the faults.
-struct NotUtf8;
+/// A value cannot be used, and was added to the faults.
+struct NoText;

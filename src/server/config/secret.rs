@@ -57,6 +57,13 @@ impl FromStr for Secret {
     }
 }
 
+/// Whether a value has quotes around it that a person meant for a shell.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    let text = text.trim();
+    let has_both = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
+    has_both('"') || has_both('\'')
+}
+
 /// The secret in a file, without the end of its last line.
 ///
 /// # Errors
@@ -72,8 +79,15 @@ pub(crate) fn read_file(path: &OsStr) -> Result<Secret, String> {
     }
     let end = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(end);
+    if text.starts_with('\u{feff}') {
+        // A mark that some editors put at the beginning, invisibly.
+        text.remove(0);
+    }
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
+    }
+    if is_quoted(&text) {
+        return Err("it has quotes around the secret; leave them out".to_owned());
     }
     Ok(Secret::new(text))
 }

@@ -14,7 +14,7 @@ use super::lane::{Lane, LaneSlot};
 use super::serve::new_connections;
 use super::wrong_tokens::WrongTokens;
 use crate::protocol::Limits;
-use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, Secret};
+use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, SecretsInUse};
 use crate::server::registry::Registry;
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.
@@ -38,8 +38,7 @@ pub(crate) struct Api {
     pub(crate) heartbeat_interval_secs: u64,
     pub(crate) http: HttpConfig,
     pub(crate) cost: CostConfig,
-    pub(crate) turn_secrets: Vec<Secret>,
-    pub(crate) admin_token: Option<Secret>,
+    pub(crate) secrets: SecretsInUse,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
     pub(crate) connections: Connections,
@@ -62,8 +61,7 @@ impl Api {
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
             cost: config.cost.clone(),
-            turn_secrets: config.turn_secrets.clone(),
-            admin_token: config.admin_token.clone(),
+            secrets: SecretsInUse::new(config),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
             connections: new_connections(&config.http),

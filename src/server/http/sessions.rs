@@ -50,7 +50,7 @@ pub(crate) async fn allocate_turn(
         &offer,
         &session.peer_id,
         session.expires_at_ms,
-        api.turn_secrets.first(),
+        api.secrets.signing().as_ref(),
     );
     Ok(NoStore(AllocateTurnResponse {
         success: true,
