@@ -37,8 +37,8 @@ async fn quotes_that_the_environment_keeps_are_refused_and_not_shown() {
 
 #[tokio::test]
 async fn a_secret_in_the_env_file_loses_no_part_of_itself() {
-    let folder = folder();
     let allocated = async |line: &str| {
+        let folder = folder();
         fs::write(folder.path().join(".env"), line).unwrap();
         let mut registry = Registry::start(folder.path(), &[]).await;
         registry.register(&turn_server("server")).await;
@@ -63,6 +63,7 @@ async fn a_secret_in_the_env_file_loses_no_part_of_itself() {
         let (username, credential) = allocated(line).await;
         assert_eq!(credential, hmac(b"ab$defgh1", &username), "{line}");
     }
+    let folder = folder();
     fs::write(
         folder.path().join(".env"),
         "ADMIN_TOKEN=token-of-${the}-operator\n",
