@@ -32,6 +32,18 @@ fn defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn a_balancer_that_reuses_connections_for_a_minute_meets_no_closed_one() {
+    assert!(check(&[]).unwrap().http.keep_alive_secs > 60);
+    assert_eq!(
+        check(&["--keep-alive-secs=620"])
+            .unwrap()
+            .http
+            .keep_alive_secs,
+        620
+    );
+}
+
+#[test]
 fn a_heartbeat_interval_over_half_the_timeout_is_refused() {
     let fault = check(&["--heartbeat-interval-secs=301"]).unwrap_err();
     assert!(fault.contains("HEARTBEAT_INTERVAL_SECS"), "{fault}");

@@ -18,7 +18,7 @@ use rustix::net::sockopt::{
 
 use super::capacity::spare_connections;
 use super::gate;
-use crate::server::http::connection::{Connection, Exchange};
+use crate::server::http::connection::{Connection, Exchange, Timeouts};
 use crate::server::http::context::Api;
 use crate::server::http::routes::{app, cors};
 use crate::server::registry::SentBytes;
@@ -49,7 +49,7 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
     let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
-    let response_timeout = Duration::from_secs(http.response_timeout_secs);
+    let timeouts = Timeouts::of(&http);
     let factory = move || {
         let api = api.clone();
         let app = App::new()
@@ -77,7 +77,7 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
             let entered = connections.enter(address.map(|address| address.ip()));
             ready(match entered {
                 Ok(place) => {
-                    let exchange = Exchange::new(place, http.max_head_bytes, response_timeout);
+                    let exchange = Exchange::new(place, http.max_head_bytes, timeouts);
                     Ok((Connection::new(stream, sent.clone(), exchange), address))
                 }
                 // Dropping the stream closes it; nothing reads the error.
