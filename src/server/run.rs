@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,13 +18,16 @@ use super::http::{self, Api, ServerHandle, Starting};
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
 use super::signals::Signals;
-use super::storage::{FilesLost, Store};
+use super::storage::{FilesLost, OpenError, Store};
 use super::wall_clock;
 use super::watchdog::Watchdog;
 use crate::clock::Clock;
 
 /// The maximum number of connections that wait to be accepted while all workers are busy.
 const BACKLOG: u32 = 1024;
+
+/// The pause between two attempts to lock the database.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running server.
 pub struct Server {
@@ -57,7 +61,7 @@ impl Server {
         let progress = Progress::default();
         let shared = listener.try_clone().map_err(cannot_listen)?;
         let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
-        let store = Store::open(&config.database_path).await?;
+        let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");
         }
@@ -134,6 +138,28 @@ impl Server {
             }
             Err(RegistryError::Stopped) => Err(RunError::ActorStopped),
             Err(_) => Err(RunError::Close),
+        }
+    }
+}
+
+/// Opens the database. Waits until another server has released it, but at most `max_wait_secs`.
+async fn open(path: &Path, max_wait_secs: u64) -> Result<Store, OpenError> {
+    let max_wait = Duration::from_secs(max_wait_secs);
+    let mut waited = Duration::ZERO;
+    loop {
+        match Store::open(path).await {
+            Err(OpenError::InUse { path }) if waited < max_wait => {
+                if waited.is_zero() {
+                    let path = path.display();
+                    warn!(
+                        "the database {path} is in use by another peer-registry; waiting up to \
+                         {max_wait_secs} s for it (LOCK_WAIT_SECS)"
+                    );
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+                waited += LOCK_INTERVAL;
+            }
+            opened => return opened,
         }
     }
 }

@@ -14,6 +14,7 @@ mod faulty_databases;
 mod files;
 mod logs;
 mod long_heads;
+mod not_ready;
 mod overwritten;
 mod relay;
 mod reload;

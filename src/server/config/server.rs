@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::address_policy::AddressPolicy;
 use super::cost::CostConfig;
 use super::database_path::DatabasePath;
-use super::declaration::Text;
+use super::declaration::{Number, Text};
 use super::http::HttpConfig;
 use super::lease::{self, LeaseConfig};
 use super::limits;
@@ -33,6 +33,14 @@ const DATABASE_URL: Text = Text {
     meaning: "Database file, created if it is not there",
 };
 
+const LOCK_WAIT_SECS: Number<u64> = Number {
+    name: "LOCK_WAIT_SECS",
+    unit: "SECS",
+    default: 10,
+    range: 0..=3600,
+    meaning: "How long a start waits for another server to release the database",
+};
+
 const ADDRESS_POLICY: Text = Text {
     name: "ADDRESS_POLICY",
     placeholder: "POLICY",
@@ -50,6 +58,9 @@ pub struct Config {
     pub listen_addr: SocketAddr,
     /// The database file (`DATABASE_URL`, as `sqlite://<path>`).
     pub database_path: PathBuf,
+    /// How long a start waits for another server to release the database, in seconds
+    /// (`LOCK_WAIT_SECS`). In a rolling update the server before this one may still be stopping.
+    pub lock_wait_secs: u64,
     /// Leases and the size of the registry.
     pub lease: LeaseConfig,
     /// How often nodes are told to send a heartbeat, in seconds (`HEARTBEAT_INTERVAL_SECS`). It is
@@ -97,6 +108,7 @@ impl Config {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen_addr = settings.parse(&LISTEN_ADDR).unwrap_or(nowhere);
         let database_path = settings.parse::<DatabasePath>(&DATABASE_URL);
+        let lock_wait_secs = settings.whole(&LOCK_WAIT_SECS);
         let peer_timeout_secs = settings.whole(&lease::PEER_TIMEOUT_SECS);
         let heartbeat_interval_secs = settings.whole(&lease::HEARTBEAT_INTERVAL_SECS);
         check_interval(settings, heartbeat_interval_secs, peer_timeout_secs);
@@ -116,6 +128,7 @@ impl Config {
         Self {
             listen_addr,
             database_path: database_path.map(PathBuf::from).unwrap_or_default(),
+            lock_wait_secs,
             lease,
             heartbeat_interval_secs,
             address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
