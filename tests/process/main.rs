@@ -3,6 +3,7 @@
 
 mod bad_rows;
 mod child;
+mod containers;
 mod crowds;
 mod database;
 mod deaf;

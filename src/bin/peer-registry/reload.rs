@@ -69,6 +69,9 @@ impl Loaded {
         let levels = levels(&file)?;
         let values = self.flags.with(&file);
         let config = Settings::from_iter(values.clone()).check()?;
+        for notice in &config.notices {
+            warn!("{notice}");
+        }
         let mut replaced = secrets.replace(&config);
         // At info the line would be lost if this changed the level from or to a higher one.
         let mut level = Level::Info;

@@ -12,6 +12,7 @@ mod declaration;
 mod http;
 mod lease;
 mod limits;
+mod listen_addrs;
 mod memory;
 mod reader;
 mod secret;

@@ -32,6 +32,7 @@ pub(crate) struct Reader<'g> {
     group: SettingGroup,
     declared: Vec<Setting>,
     faults: Vec<String>,
+    notices: Vec<String>,
 }
 
 impl<'g> Reader<'g> {
@@ -41,6 +42,7 @@ impl<'g> Reader<'g> {
             group: SettingGroup::Server,
             declared: Vec::new(),
             faults: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -121,6 +123,32 @@ impl<'g> Reader<'g> {
         number
     }
 
+    /// Returns what the operator should know about the settings that were read.
+    pub(crate) fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Whether a value is given, other than the default.
+    pub(crate) fn is_given(&self, setting: &Text) -> bool {
+        self.given.contains_key(setting.name)
+    }
+
+    /// Declares a setting whose value is not used.
+    pub(crate) fn declare<T>(&mut self, setting: &Text) -> Option<T> {
+        self.declared.push(self.declaration_of(setting));
+        None
+    }
+
+    fn declaration_of(&self, setting: &Text) -> Setting {
+        Setting {
+            name: setting.name,
+            placeholder: setting.placeholder,
+            default: setting.default.map(str::to_owned),
+            meaning: setting.meaning,
+            group: self.group,
+        }
+    }
+
     /// The value of a setting that has a default; `None` if the given one is wrong.
     pub(crate) fn parse<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
         let text = self.text(setting)?;
@@ -135,13 +163,7 @@ impl<'g> Reader<'g> {
 
     /// The text of a setting, whatever its form; `None` if there is none.
     fn text(&mut self, setting: &Text) -> Option<String> {
-        self.declared.push(Setting {
-            name: setting.name,
-            placeholder: setting.placeholder,
-            default: setting.default.map(str::to_owned),
-            meaning: setting.meaning,
-            group: self.group,
-        });
+        self.declared.push(self.declaration_of(setting));
         let given = self.given_text(setting.name).ok()?;
         given.or_else(|| setting.default.map(str::to_owned))
     }
@@ -180,7 +202,11 @@ impl<'g> Reader<'g> {
             (Some(_), None) => self.given_text(name).ok().flatten().map(Secret::new),
             (None, Some(_)) if self.given_text(file_name).is_err() => None,
             (None, Some(path)) => match secret::read_file(path) {
-                Ok(secret) => Some(secret),
+                Ok((secret, notice)) => {
+                    let notice = notice.map(|notice| format!("{file_name}: {notice}"));
+                    self.notices.extend(notice);
+                    Some(secret)
+                }
                 Err(reason) => {
                     self.add_fault(format!(
                         "{file_name} must name a file with a secret in UTF-8, not {path:?}: {reason}"

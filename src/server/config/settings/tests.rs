@@ -19,7 +19,7 @@ fn check(flags: &[&str]) -> Result<Config, String> {
 #[test]
 fn defaults_are_the_documented_ones() {
     let config = check(&[]).unwrap();
-    assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.listen_addrs, ["127.0.0.1:3000".parse().unwrap()]);
     assert_eq!(config.database_path.to_str(), Some("peers.db"));
     assert_eq!(config.lease.peer_timeout_secs, 600);
     assert_eq!(config.lease.cleanup_interval_secs, 900);

@@ -36,15 +36,18 @@ const SEND_BUFFER_BYTES: usize = 16 << 10;
 /// The receive buffer of a connection, in bytes, which limits what the kernel holds unread.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Starts the server on `listener`. It runs until its handle stops it.
+/// Starts the server on `listeners`. It runs until its handle stops it.
 ///
 /// This replaces `actix_web::HttpServer`, which does not accept another type of socket.
-pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Result<Server> {
+pub(crate) fn serve(
+    api: Api,
+    listeners: impl IntoIterator<Item = TcpListener>,
+    sent: SentBytes,
+) -> io::Result<Server> {
     let http = api.http;
     let connections = api.connections.clone();
     // More than fit in the table, so that a new connection is accepted while an evicted one closes.
     let max_accepted = connections.max() + spare_connections(&http);
-    set_socket_options(&listener, http.response_timeout_secs)?;
 
     let api = web::Data::new(api);
     let builder = Server::build();
@@ -86,14 +89,17 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
         })
         .and_then(http_service)
     };
-    let server = builder
+    let mut builder = builder
         .workers(http.workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .max_concurrent_connections(max_accepted.div_ceil(http.workers))
         .shutdown_timeout(http.shutdown_timeout_secs)
-        .disable_signals()
-        .listen("http", listener, factory)?;
-    Ok(server.run())
+        .disable_signals();
+    for listener in listeners {
+        set_socket_options(&listener, http.response_timeout_secs)?;
+        builder = builder.listen("http", listener, factory.clone())?;
+    }
+    Ok(builder.run())
 }
 
 /// Sets the options of `listener`, which the accepted connections inherit.
