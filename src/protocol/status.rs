@@ -85,6 +85,9 @@ pub struct HealthResponse {
     /// Rows of the database that could not be read (`peers_quarantine`).
     #[serde(default)]
     pub rows_set_aside: u64,
+    /// The size of the database's write-ahead log, in bytes.
+    #[serde(default)]
+    pub wal_bytes: u64,
 }
 
 /// The response to `GET /health` while the database is read: always 503.

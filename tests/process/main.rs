@@ -13,6 +13,7 @@ mod durability;
 mod env_files;
 mod faulty_databases;
 mod files;
+mod forgotten_reader;
 mod logs;
 mod long_heads;
 mod not_ready;

@@ -114,6 +114,7 @@ impl Config {
             peer_timeout_secs,
             cleanup_interval_secs,
             max_peers: settings.whole(&lease::MAX_PEERS),
+            wal_warning_bytes: settings.whole(&lease::WAL_WARNING_MB) << 20,
             max_memory_bytes: lease::max_memory_bytes(settings.whole(&lease::MAX_MEMORY_MB)),
         };
         let http = HttpConfig::read(settings);

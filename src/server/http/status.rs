@@ -74,5 +74,6 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
                 .as_ref()
                 .map(|status| health_cost_info(&api, &status.cost)),
             rows_set_aside: status.as_ref().map_or(0, |status| status.rows_set_aside),
+            wal_bytes: api.registry.pulse().log_bytes(),
         })
 }

@@ -8,6 +8,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::StorageError;
 use super::access::{self, Access, Handle, READING};
+use super::file_system;
 use super::lock;
 use super::open_error::OpenError;
 use super::schema::{self, MIGRATIONS, Missing};
@@ -37,7 +38,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
     }
     let file = lock::lock(path)?;
     let real = fs::canonicalize(path).map_err(|error| OpenError::of_io(path, &error))?;
-    let (connection, access, notices) = match open_to_write(path, &real).await {
+    let (connection, access, mut notices) = match open_to_write(path, &real).await {
         Ok((connection, notices)) => (connection, Access::Full, notices),
         // Serving the stored peers is better than not starting.
         Err(error) => match open_to_read(path, &real, &error).await {
@@ -48,6 +49,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
             None => return Err(error),
         },
     };
+    notices.extend(file_system::notice(&real));
     Ok(Opened {
         path: path.to_owned(),
         real,

@@ -89,6 +89,7 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
                 turn_servers: 0,
                 cost_info: None,
                 rows_set_aside: 0,
+                wal_bytes: 0,
             },
             loaded_rows,
             total_rows,
