@@ -93,9 +93,11 @@ impl Config {
     /// A configuration for tests: a port that the system chooses, one HTTP thread, and the database
     /// at `database_path`.
     pub fn testing(database_path: impl Into<PathBuf>) -> Self {
-        let mut config = Self::default();
-        config.listen_addrs = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        config.database_path = database_path.into();
+        let mut config = Self {
+            listen_addrs: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            database_path: database_path.into(),
+            ..Self::default()
+        };
         config.http.workers = 1;
         config
     }
