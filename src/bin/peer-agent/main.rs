@@ -143,9 +143,12 @@ fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     }
     let mut quoted = String::new();
     for (name, value) in file.iter() {
-        // In single quotes, dotenvy takes all other characters as they are.
-        let value = value.replace('\'', r#"'"'"'"#);
-        quoted.push_str(&format!("{name}='{value}'\n"));
+        // The standard library's function is unsafe, and dotenvy's reads text.
+        let value = value
+            .replace('\\', r"\\")
+            .replace('"', r#"\""#)
+            .replace('$', r"\$");
+        quoted.push_str(&format!("{name}=\"{value}\"\n"));
     }
     dotenvy::from_read(quoted.as_bytes()).map_err(|_| fault(anyhow!("it cannot be used")))
 }
