@@ -70,15 +70,16 @@ impl Server {
         }
         let path = store.path().to_owned();
         let sent = SentBytes::default();
-        let (registry, started) = Registry::start(store, clock, config, sent.clone(), &progress)
-            .await
-            .map_err(|error| StartError::Resume {
-                path: path.clone(),
-                source: DatabaseError::storage(error),
-            })?;
+        let (registry, started) =
+            Registry::start(store, Arc::clone(&clock), config, sent.clone(), &progress)
+                .await
+                .map_err(|error| StartError::Resume {
+                    path: path.clone(),
+                    source: DatabaseError::storage(error),
+                })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
-        let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        let api = Api::new(registry.clone(), Arc::clone(&draining), config, clock);
         let secrets = api.secrets.clone();
         starting.stop().await;
         let http = http::serve(api, listeners, sent).map_err(cannot_listen)?;

@@ -12,7 +12,9 @@ use super::connection::{Connections, Exchange};
 use super::errors::ApiError;
 use super::lane::{Lane, LaneSlot};
 use super::serve::new_connections;
+use super::wall_time::WallTime;
 use super::wrong_tokens::WrongTokens;
+use crate::clock::Clock;
 use crate::protocol::Limits;
 use crate::server::config::{AddressPolicy, Config, CostConfig, HttpConfig, SecretsInUse};
 use crate::server::registry::Registry;
@@ -38,6 +40,7 @@ pub(crate) struct Api {
     pub(crate) heartbeat_interval_secs: u64,
     pub(crate) http: HttpConfig,
     pub(crate) cost: CostConfig,
+    pub(crate) wall_time: WallTime,
     pub(crate) secrets: SecretsInUse,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
@@ -50,7 +53,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        draining: Arc<AtomicBool>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         // All workers share the lanes, so a worker can get more than its part while others idle.
         let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
@@ -61,6 +69,7 @@ impl Api {
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
             cost: config.cost.clone(),
+            wall_time: WallTime::new(clock),
             secrets: SecretsInUse::new(config),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),

@@ -41,9 +41,9 @@ pub(crate) async fn register_peer(
         peer_id,
         total_peers: receipt.total_peers as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
-        last_seen: receipt.last_seen_ms,
-        expires_at: receipt.expires_at_ms,
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        last_seen: api.wall_time.of(receipt.last_seen_ms),
+        expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     }))
 }
@@ -58,11 +58,11 @@ pub(crate) async fn renew_lease(
     let response = HeartbeatResponse {
         success: true,
         peer_id,
-        last_seen: receipt.last_seen_ms,
+        last_seen: api.wall_time.of(receipt.last_seen_ms),
         total_peers: receipt.total_peers as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
-        expires_at: receipt.expires_at_ms,
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
     };
     // Serialized without serde: heartbeats are most of the load.
