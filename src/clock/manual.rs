@@ -11,6 +11,8 @@ use super::system::Clock;
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicI64,
+    /// How far the wall clock is ahead.
+    wall_ahead_ms: AtomicI64,
     #[cfg(feature = "agent")]
     sleepers: Sleepers,
 }
@@ -20,6 +22,7 @@ impl ManualClock {
     pub fn new(now_ms: i64) -> Self {
         Self {
             now_ms: AtomicI64::new(now_ms),
+            wall_ahead_ms: AtomicI64::new(0),
             #[cfg(feature = "agent")]
             sleepers: Sleepers::default(),
         }
@@ -33,6 +36,12 @@ impl ManualClock {
         self.wake_sleepers();
     }
 
+    /// Steps the wall clock by `ms`, as a suspended machine or an administrator does. The clock itself
+    /// stands still.
+    pub fn step_wall(&self, ms: i64) {
+        self.wall_ahead_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
     /// Sets the clock to `now_ms` Unix milliseconds, which may be in the past.
     pub fn set(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
@@ -44,6 +53,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.now_ms.load(Ordering::SeqCst)
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.now_ms() + self.wall_ahead_ms.load(Ordering::SeqCst)
     }
 }
 

@@ -10,8 +10,15 @@ use chrono::Utc;
 
 /// A source of the current time, in Unix milliseconds.
 pub trait Clock: Send + Sync + 'static {
-    /// Returns the current time, in milliseconds since 1970-01-01 UTC.
+    /// Returns the current time, in milliseconds since 1970-01-01 UTC. Leases advance by it.
     fn now_ms(&self) -> i64;
+
+    /// Returns what the wall clock shows, in milliseconds since 1970-01-01 UTC. It differs from
+    /// [`Clock::now_ms`] once the wall clock was stepped or the machine was suspended. Times that
+    /// others compare with their own clocks follow it.
+    fn wall_ms(&self) -> i64 {
+        self.now_ms()
+    }
 }
 
 /// The clock of a running process: reads the wall clock once, then advances with the monotonic
@@ -41,6 +48,11 @@ impl Clock for SystemClock {
         let elapsed_ms = self.started.elapsed().as_millis();
         self.started_ms
             .saturating_add(i64::try_from(elapsed_ms).unwrap_or(i64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that may")]
+    fn wall_ms(&self) -> i64 {
+        Utc::now().timestamp_millis()
     }
 }
 

@@ -91,6 +91,9 @@ pub struct HealthResponse {
     /// How often the registry wants a heartbeat, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_interval_secs: Option<u64>,
+    /// The size of the database's write-ahead log, in bytes.
+    #[serde(default)]
+    pub wal_bytes: u64,
 }
 
 /// The response to `GET /health` while the database is read: always 503.

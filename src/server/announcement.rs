@@ -6,6 +6,7 @@ use std::path::Path;
 use log::{info, warn};
 
 use super::config::Config;
+use super::container::is_in_container;
 use super::log_lines;
 use super::registry::Started;
 use crate::clock;
@@ -42,17 +43,25 @@ fn announce_bounds(config: &Config) {
 }
 
 /// Logs the settings of the server, and the state that it has loaded.
-pub(crate) fn announce(config: &Config, addr: SocketAddr, path: &Path, started: &Started) {
+pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, started: &Started) {
     let lease = &config.lease;
     let credited_secs = started
         .resumed
         .credited
         .map_or(0, |outage| (outage.until_ms - outage.from_ms) / 1000);
+    let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
     info!("peer-registry {}", env!("CARGO_PKG_VERSION"));
     info!(
-        "  listening on http://{addr} with {} workers",
+        "  listening on {} with {} workers",
+        urls.join(", "),
         config.http.workers
     );
+    if addrs.iter().all(|addr| addr.ip().is_loopback()) && is_in_container() {
+        warn!(
+            "  this is a container, and nothing outside of it reaches a loopback address: set \
+             LISTEN_ADDR to [::]:3000, or PORT"
+        );
+    }
     info!("  database {}", path.display());
     info!(
         "  timeout {} s, heartbeat every {} s, backup cleanup every {} s",

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use crate::server::storage::{FilesLost, OpenError, StorageError};
 
 /// Why the server did not start. Nothing was overwritten.
@@ -42,15 +44,27 @@ impl StartError {
     /// the disk or the clock was not ready.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Listen { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
-            ),
+            Self::Listen { source, .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::AddrInUse
+                        | io::ErrorKind::AddrNotAvailable
+                        | io::ErrorKind::NetworkDown
+                        | io::ErrorKind::OutOfMemory
+                        | io::ErrorKind::Interrupted
+                ) || lacks_resource(source)
+            }
             Self::Clock { .. } => true,
             Self::Open(error) => error.may_pass(),
             Self::Resume { source, .. } => source.may_pass(),
         }
     }
+}
+
+/// Whether the network device does not exist yet, or too many files are open.
+fn lacks_resource(error: &io::Error) -> bool {
+    let numbers = [Errno::NODEV, Errno::NFILE, Errno::MFILE, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
 }
 
 /// A failure of the database or of its files. The message says what happened and what to do.

@@ -7,8 +7,10 @@
 
 mod announcement;
 pub mod config;
+mod container;
 mod error;
 mod http;
+mod listeners;
 pub mod log_lines;
 mod model;
 mod policy;

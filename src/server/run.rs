@@ -1,36 +1,40 @@
 //! A running server: starts the layers, and stops them in order.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{info, warn};
-use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 
 use super::announcement::announce;
-use super::config::Config;
+use super::config::{Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
 use super::http::{self, Api, ServerHandle, Starting};
+use super::listeners::Listeners;
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
 use super::signals::Signals;
-use super::storage::{FilesLost, Store};
+use super::storage::{FilesLost, OpenError, Store};
 use super::wall_clock;
 use super::watchdog::Watchdog;
 use crate::clock::Clock;
 
-/// The maximum number of connections that wait to be accepted while all workers are busy.
-const BACKLOG: u32 = 1024;
+/// The address of a server without one.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// The pause between two attempts to lock the database.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running server.
 pub struct Server {
-    addr: SocketAddr,
+    addrs: Vec<SocketAddr>,
     registry: Registry,
     draining: Arc<AtomicBool>,
     drain_delay: Duration,
+    secrets: SecretsInUse,
     http: ServerHandle,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<FilesLost>,
@@ -47,54 +51,71 @@ impl Server {
     /// Says what prevents the start, and names the setting.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         wall_clock::check(&*clock)?;
+        for notice in &config.notices {
+            warn!("{notice}");
+        }
+        let first = config.listen_addrs.first().copied();
         let cannot_listen = |source| StartError::Listen {
-            addr: config.listen_addr,
+            addr: first.unwrap_or(NOWHERE),
             source,
         };
-        let listener = listen(config.listen_addr).map_err(cannot_listen)?;
-        let addr = listener.local_addr().unwrap_or(config.listen_addr);
+        let listeners = Listeners::open(&config.listen_addrs)?;
+        let addrs = listeners.addrs().map_err(cannot_listen)?;
         let progress = Progress::default();
-        let shared = listener.try_clone().map_err(cannot_listen)?;
+        let shared = listeners.share().map_err(cannot_listen)?;
         let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
-        let store = Store::open(&config.database_path).await?;
+        let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");
         }
         let path = store.path().to_owned();
         let sent = SentBytes::default();
-        let (registry, started) = Registry::start(store, clock, config, sent.clone(), &progress)
-            .await
-            .map_err(|error| StartError::Resume {
-                path: path.clone(),
-                source: DatabaseError::storage(error),
-            })?;
+        let (registry, started) =
+            Registry::start(store, Arc::clone(&clock), config, sent.clone(), &progress)
+                .await
+                .map_err(|error| StartError::Resume {
+                    path: path.clone(),
+                    source: DatabaseError::storage(error),
+                })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
-        let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        let api = Api::new(registry.clone(), Arc::clone(&draining), config, clock);
+        let secrets = api.secrets.clone();
         starting.stop().await;
-        let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
+        let http = http::serve(api, listeners, sent).map_err(cannot_listen)?;
         let handle = http.handle();
         actix::spawn(http);
         // Last, because whoever reads this line may send a request at once.
-        announce(config, addr, &path, &started);
+        announce(config, &addrs, &path, &started);
         Ok(Self {
-            addr,
+            addrs,
             registry,
             draining,
             drain_delay: Duration::from_secs(config.http.drain_delay_secs),
+            secrets,
             http: handle,
             stopped: started.stopped,
             _watchdog: watchdog,
         })
     }
 
-    /// The address on which the server listens. If the setting had port 0, it has the port that the
-    /// system chose.
+    /// The first address on which the server listens. If the setting had port 0, it has the port that
+    /// the system chose.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addrs.first().copied().unwrap_or(NOWHERE)
     }
 
-    /// Serves until a signal comes, then stops in order. A second signal ends the process at once.
+    /// All addresses on which the server listens.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The secrets that the server uses, to replace them.
+    pub fn secrets(&self) -> SecretsInUse {
+        self.secrets.clone()
+    }
+
+    /// Serves until a signal to end comes, then stops in order. A second signal ends the process at once.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
             name = signals.next() => info!("{name} received, stopping"),
@@ -130,19 +151,30 @@ impl Server {
     }
 }
 
+/// Opens the database. Waits until another server has released it, but at most `max_wait_secs`.
+async fn open(path: &Path, max_wait_secs: u64) -> Result<Store, OpenError> {
+    let max_wait = Duration::from_secs(max_wait_secs);
+    let mut waited = Duration::ZERO;
+    loop {
+        match Store::open(path).await {
+            Err(OpenError::InUse { path }) if waited < max_wait => {
+                if waited.is_zero() {
+                    let path = path.display();
+                    warn!(
+                        "the database {path} is in use by another peer-registry; waiting up to \
+                         {max_wait_secs} s for it (LOCK_WAIT_SECS)"
+                    );
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+                waited += LOCK_INTERVAL;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn end_at_once() -> ! {
     warn!("second signal received, ending at once; what was acknowledged is on disk");
     log::logger().flush();
     std::process::exit(130);
-}
-
-fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = match addr {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    // Lets a restart take the port while old connections linger.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)?.into_std()
 }

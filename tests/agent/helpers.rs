@@ -95,7 +95,7 @@ impl TestRegistry {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::testing(folder.path().join("peers.db"));
         let server = Server::start(&config, time.clock.clone()).await.unwrap();
-        config.listen_addr = server.addr();
+        config.listen_addrs = vec![server.addr()];
         let url = format!("http://{}", server.addr());
         Self {
             time: time.clone(),
@@ -108,7 +108,7 @@ impl TestRegistry {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.config.listen_addr
+        self.config.listen_addrs[0]
     }
 
     pub async fn stop(&mut self) {

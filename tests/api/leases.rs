@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use peer_registry::clock::ManualClock;
+use peer_registry::clock::{ManualClock, rfc3339};
 use peer_registry::server::Server;
 use serde_json::json;
 
-use crate::helpers::{START_MS, TestRegistry, peer};
+use crate::helpers::{START_MS, TestRegistry, ask, peer, secret, session_id, turn_server};
 
 #[actix_web::test]
 async fn a_lease_lasts_for_the_timeout_to_the_millisecond() {
@@ -231,4 +231,37 @@ async fn a_lease_keeps_its_rest_across_a_run_with_a_clock_decades_ahead() {
     assert_eq!(registry.listed_ids().await, ["a"]);
     registry.advance_ms(1);
     assert!(registry.listed_ids().await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_step_of_the_wall_clock_moves_what_the_registry_tells_and_no_lease() {
+    let registry = TestRegistry::start_changed(&[], |config| {
+        config.turn_secrets = secret("north").split().collect();
+    })
+    .await;
+    registry.register(&turn_server("turn", 5)).await.ok();
+    registry.register(&peer("a")).await.ok();
+    let hour_ms = 3_600_000;
+    for (step_ms, ahead_ms) in [(hour_ms, hour_ms), (-3 * hour_ms, -2 * hour_ms)] {
+        registry.clock.step_wall(step_ms);
+        let wall_ms = START_MS + ahead_ms;
+        let renewed = registry.heartbeat("a").await.ok();
+        assert_eq!(renewed["timestamp"], rfc3339(wall_ms), "{renewed}");
+        assert_eq!(renewed["expiresAt"], wall_ms + 600_000, "{renewed}");
+        let health = registry.health().await.ok();
+        assert_eq!(health["timestamp"], rfc3339(wall_ms), "{health}");
+        assert_eq!(health["peers"], 2, "no lease has ended");
+        let granted = registry.allocate(&ask("a")).await.ok();
+        let expires_at_ms = granted["expiresAt"].as_i64().unwrap();
+        assert!(expires_at_ms > wall_ms, "{granted}");
+        let username = granted["iceServers"][0]["username"].as_str().unwrap();
+        let (expiry_secs, _) = username.split_once(':').unwrap();
+        let expiry_ms = expiry_secs.parse::<i64>().unwrap() * 1000;
+        assert!(
+            (0..=1_000).contains(&(expiry_ms - expires_at_ms)),
+            "{username}"
+        );
+        let body = json!({ "peerId": "a", "sessionId": session_id(&granted) });
+        registry.release(&body).await.ok();
+    }
 }

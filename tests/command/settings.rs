@@ -40,8 +40,34 @@ async fn a_file_that_is_named_must_exist() {
     node.fails(2, &["id", "--config", "none.env"], &["none.env"])
         .await;
     node.write("peer-agent.env", "just words\n");
-    node.fails(2, &["id"], &["peer-agent.env", "needs quotes"])
+    node.fails(2, &["id"], &["peer-agent.env", "NAME=VALUE"])
         .await;
+}
+
+#[actix_web::test]
+async fn a_value_in_the_file_loses_no_part_of_itself() {
+    let node = Node::new();
+    for (written, meant) in [
+        ("ab$c.key", "ab$c.key"),
+        ("ab\\c.key", "ab\\c.key"),
+        ("c.key\\", "c.key\\"),
+        ("it's.key", "it's.key"),
+        ("'a b$c.key' # comment", "a b$c.key"),
+        ("\"a'b.key\"", "a'b.key"),
+    ] {
+        let file = format!("PEER_AGENT_KEY_FILE={written}\nPEER_AGENT_NETWORK_ID=x\n");
+        node.write("peer-agent.env", &file);
+        node.done(&["id"]).await;
+        assert!(node.path(meant).exists(), "{written}");
+    }
+    node.write("peer-agent.env", "");
+    let quoted = [("PEER_AGENT_NETWORK_ID", "\"testnet\"")];
+    let ended = node.run_with(&["id"], &quoted).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.stderr.contains("PEER_AGENT_NETWORK_ID has quotes"),
+        "{ended:?}"
+    );
 }
 
 #[actix_web::test]

@@ -85,6 +85,15 @@ impl Sources {
 
     /// A path from the crate's root; `None` if it leads to another crate.
     fn absolute(&self, module: &[String], path: &[String]) -> Option<Module> {
+        // The binaries declare the modules that they share by the path of the file.
+        if let [root, shared, ..] = path
+            && root == "crate"
+            && let shared = vec!["bin".to_owned(), "shared".to_owned(), shared.clone()]
+            && root_of(module).len() == 2
+            && self.texts.contains_key(&shared)
+        {
+            return Some([&shared, &path[2..]].concat());
+        }
         let mut base = module.to_vec();
         let mut rest = path;
         match rest.first()?.as_str() {

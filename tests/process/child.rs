@@ -179,11 +179,13 @@ impl Registry {
     }
 
     async fn start_command(mut command: Command) -> Self {
-        let mut child = command
-            .arg("--listen-addr=127.0.0.1:0")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        command.arg("--listen-addr=127.0.0.1:0");
+        Self::spawn(command).listening().await
+    }
+
+    /// Starts the binary and does not wait.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let (sender, lines) = watch::channel(Vec::new());
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         tokio::spawn(async move {
@@ -191,16 +193,20 @@ impl Registry {
                 sender.send_modify(|lines: &mut Vec<String>| lines.push(line));
             }
         });
-        let mut registry = Self {
+        Self {
             child,
             lines,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-        };
-        let line = registry.line("listening on http://").await;
+        }
+    }
+
+    /// Waits until it listens.
+    pub async fn listening(mut self) -> Self {
+        let line = self.line("listening on http://").await;
         let (_, rest) = line.split_once("http://").unwrap();
-        registry.addr = rest.split(' ').next().unwrap().parse().unwrap();
-        registry
+        self.addr = rest.split([' ', ',']).next().unwrap().parse().unwrap();
+        self
     }
 
     /// Waits until a line on stderr holds `part`, and returns the line.

@@ -45,6 +45,9 @@ async fn assert_refused(folder: &Path, parts: &[&str]) {
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
+/// A start that does not wait for the lock.
+const NO_WAIT: &str = "--lock-wait-secs=0";
+
 #[tokio::test]
 async fn a_database_path_below_a_file_stops_the_start() {
     let folder = folder();
@@ -167,12 +170,12 @@ async fn a_second_registry_on_the_same_database_is_refused() {
         "peers.db",
         "in use by another peer-registry",
     ];
-    refused_for_now(folder.path(), &[], &[], &in_use).await;
+    refused_for_now(folder.path(), &[NO_WAIT], &[], &in_use).await;
     let absolute = format!(
         "--database-url=sqlite://{}",
         folder.path().join("peers.db").display()
     );
-    refused_for_now(folder.path(), &[&absolute], &[], &in_use).await;
+    refused_for_now(folder.path(), &[&absolute, NO_WAIT], &[], &in_use).await;
     first.register(&peer("b")).await;
     assert_eq!(first.listed_ids().await, ["a", "b"]);
     first.kill_nine().await;
@@ -186,7 +189,7 @@ async fn a_second_registry_by_another_name_of_the_same_database_is_refused() {
     let first = Registry::start(folder.path(), &[]).await;
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(folder.path().join("peers.db"), link).unwrap();
-    let args = ["--database-url=sqlite://link.db"];
+    let args = ["--database-url=sqlite://link.db", NO_WAIT];
     let in_use = ["DATABASE_URL", "in use by another peer-registry"];
     refused_for_now(folder.path(), &args, &[], &in_use).await;
     drop(first);

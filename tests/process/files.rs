@@ -8,6 +8,9 @@ use crate::child::{Registry, folder, peer, refused_for_now, soon};
 
 const IN_USE: [&str; 2] = ["DATABASE_URL", "in use by another peer-registry"];
 
+/// A start that does not wait for the lock.
+const NO_WAIT: &str = "--lock-wait-secs=0";
+
 #[tokio::test]
 async fn a_second_registry_by_a_hard_link_of_the_same_database_is_refused() {
     let folder = folder();
@@ -17,7 +20,7 @@ async fn a_second_registry_by_a_hard_link_of_the_same_database_is_refused() {
         folder.path().join("link.db"),
     )
     .unwrap();
-    let args = ["--database-url=sqlite://link.db"];
+    let args = ["--database-url=sqlite://link.db", NO_WAIT];
     refused_for_now(folder.path(), &args, &[], &IN_USE).await;
     // A second name of the file causes a warning only.
     first.line("hard links").await;
@@ -30,9 +33,9 @@ async fn a_second_registry_is_refused_if_the_first_one_started_at_a_dangling_lin
     let folder = folder();
     symlink("real.db", folder.path().join("peers.db")).unwrap();
     let first = Registry::start(folder.path(), &[]).await;
-    let args = ["--database-url=sqlite://real.db"];
+    let args = ["--database-url=sqlite://real.db", NO_WAIT];
     refused_for_now(folder.path(), &args, &[], &IN_USE).await;
-    refused_for_now(folder.path(), &[], &[], &IN_USE).await;
+    refused_for_now(folder.path(), &[NO_WAIT], &[], &IN_USE).await;
     first.register(&peer("a")).await;
 }
 

@@ -3,18 +3,23 @@
 
 mod bad_rows;
 mod child;
+mod containers;
 mod crowds;
 mod database;
 mod deaf;
 mod disk;
 mod dropped_tables;
 mod durability;
+mod env_files;
 mod faulty_databases;
 mod files;
+mod forgotten_reader;
 mod logs;
 mod long_heads;
+mod not_ready;
 mod overwritten;
 mod relay;
+mod reload;
 mod shutdown;
 mod slow_clients;
 mod slow_readers;

@@ -8,8 +8,6 @@ use crate::wire::Connection;
 
 /// About five seconds, on a machine that may be busy.
 const FIVE_SECS: RangeInclusive<f64> = 4.0..=12.0;
-/// About fifteen seconds.
-const FIFTEEN_SECS: RangeInclusive<f64> = 13.0..=25.0;
 
 #[track_caller]
 fn assert_in(secs: f64, range: &RangeInclusive<f64>) {
@@ -131,11 +129,34 @@ async fn a_client_that_takes_no_answers_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed() {
+async fn a_balancer_may_reuse_a_connection_for_as_long_as_the_setting_says() {
     let folder = folder();
-    let registry = Registry::start(folder.path(), &[]).await;
+    let args = [
+        "--keep-alive-secs=8",
+        "--head-timeout-secs=1",
+        "--body-timeout-secs=2",
+    ];
+    let registry = Registry::start(folder.path(), &args).await;
     let mut idle = Connection::open(registry.addr).await;
     assert_eq!(idle.get("/health").await.status, 200);
+    let mut slow = Connection::open(registry.addr).await;
+    slow.send("GET /health HTTP/1.1\r\nHost: te").await;
+    let answer = slow.answer().await.expect("a refusal");
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert!(
+        answer.body["error"].as_str().unwrap().contains("1 s"),
+        "{answer:?}"
+    );
+    assert_in(slow.age_secs(), &(0.9..=4.0));
+    let mut slow = Connection::open(registry.addr).await;
+    slow.send(
+        "POST /register HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n{",
+    )
+    .await;
+    let answer = slow.answer().await.expect("a refusal");
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert_in(slow.age_secs(), &(1.9..=5.0));
     idle.closed().await;
-    assert_in(idle.age_secs(), &FIFTEEN_SECS);
+    assert_in(idle.age_secs(), &(7.5..=14.0));
 }

@@ -27,11 +27,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Arg, CommandFactory, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use tokio::runtime;
 
+use env_file::EnvFile;
 use failure::Failure;
 use line_writer::{Backlog, LineWriter};
 use settings::given_path;
@@ -116,6 +117,7 @@ fn prepare() -> Result<(Command, Backlog), Failure> {
     // Wrong flags end the process here, with a message of clap.
     let config = Cli::parse().config;
     read_file(given_path(&config)).map_err(Failure::usage)?;
+    refuse_quotes().map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
     // The environment now has the settings of the file, so the flags are read again.
     Ok((Cli::parse().command, log))
@@ -125,22 +127,48 @@ fn prepare() -> Result<(Command, Backlog), Failure> {
 fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
     let name = path.display();
-    match unknown_names(path).and_then(|unknown| dotenvy::from_path(path).map(|()| unknown)) {
-        Ok(unknown) if unknown.is_empty() => Ok(()),
-        Ok(unknown) => bail!(
+    let fault = |error| anyhow!("the settings file {name}: {error}");
+    let Some(file) = EnvFile::read(path).map_err(fault)? else {
+        return match config {
+            Some(_) => Err(fault(anyhow!("it does not exist"))),
+            None => Ok(()),
+        };
+    };
+    let unknown = unknown_names(&file);
+    if !unknown.is_empty() {
+        bail!(
             "the settings file {name} has unknown settings: {}",
             unknown.join(", ")
-        ),
-        Err(error) if error.not_found() && config.is_none() => Ok(()),
-        Err(error) => Err(env_file::fault(
-            &format!("the settings file {name}"),
-            &error,
-        )),
+        );
     }
+    let mut quoted = String::new();
+    for (name, value) in file.iter() {
+        // The standard library's function is unsafe, and dotenvy's reads text.
+        let value = value
+            .replace('\\', r"\\")
+            .replace('"', r#"\""#)
+            .replace('$', r"\$");
+        quoted.push_str(&format!("{name}=\"{value}\"\n"));
+    }
+    dotenvy::from_read(quoted.as_bytes()).map_err(|_| fault(anyhow!("it cannot be used")))
 }
 
-/// The names in the file at `path` that begin like a setting of this command, but are unknown.
-fn unknown_names(path: &Path) -> dotenvy::Result<Vec<String>> {
+/// Refuses values in quotes, which were meant for a shell: a container's environment keeps them.
+fn refuse_quotes() -> anyhow::Result<()> {
+    for (name, value) in env::vars_os() {
+        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+        let has_both =
+            |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+        let is_setting = name.starts_with("PEER_AGENT_") || name == "PEER_REGISTRY_URL";
+        if is_setting && (has_both('"') || has_both('\'')) {
+            bail!("{name} has quotes around its value, which belong to it there; leave them out");
+        }
+    }
+    Ok(())
+}
+
+/// The names in the file that begin like a setting of this command, but are unknown.
+fn unknown_names(file: &EnvFile) -> Vec<String> {
     let mut known = HashSet::new();
     let mut commands = vec![Cli::command()];
     while let Some(command) = commands.pop() {
@@ -148,19 +176,16 @@ fn unknown_names(path: &Path) -> dotenvy::Result<Vec<String>> {
         known.extend(names.map(OsStr::to_owned));
         commands.extend(command.get_subcommands().cloned());
     }
-    let mut unknown = Vec::new();
-    for setting in dotenvy::from_path_iter(path)? {
-        let (name, _) = setting?;
-        if name.starts_with("PEER_AGENT_") && !known.contains(OsStr::new(&name)) {
-            unknown.push(name);
-        }
-    }
-    Ok(unknown)
+    let names = file.iter().map(|(name, _)| name);
+    names
+        .filter(|name| name.starts_with("PEER_AGENT_") && !known.contains(OsStr::new(name)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Logs to stderr from a thread, so that a slow reader of the log never blocks the node.
 fn set_up_logger() -> anyhow::Result<Backlog> {
-    let levels = log_levels::from_environment()?;
+    let levels = log_levels::from_environment(None)?;
     let (stderr, _) = LineWriter::start("stderr", io::stderr(), |count| {
         format!("dropped {count} log lines, since they could not be written in time\n").into_bytes()
     })

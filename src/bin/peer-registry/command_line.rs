@@ -10,7 +10,7 @@ use crate::setting_flags::{BudgetSettings, ServerSettings, secrets_help};
 /// Peers announce themselves with POST /register, renew their lease with POST /heartbeat, and are
 /// listed by GET /peers. Every setting but secrets can be given as a flag, in the environment, or in
 /// a file `.env`; the first of these that has it wins. Logs go to stderr; RUST_LOG sets how much (info).
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "peer-registry",
     version,
@@ -25,14 +25,14 @@ pub(crate) struct CommandLine {
 }
 
 /// What the command can do instead of serving.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
     /// Simulates a month of relaying day by day, with the policy of the server
     SimulateCost(SimulateCost),
 }
 
 /// A load, and the budget to try it with.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct SimulateCost {
     /// Registered peers
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]

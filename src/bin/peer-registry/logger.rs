@@ -8,11 +8,12 @@ use std::mem;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use env_filter::Filter;
 use env_logger::{Target, WriteStyle};
 use log::{Level, LevelFilter, Log, Metadata, Record, error};
 use peer_registry::clock;
@@ -27,6 +28,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 const MAX_SOURCES: usize = 64;
 
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
+static LEVELS: RwLock<Option<Filter>> = RwLock::new(None);
 
 /// Sends all lines that are logged from now on to stderr, through a queue.
 ///
@@ -45,9 +47,8 @@ pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
     };
     let writer = LogWriter::start(out, notes).context("cannot start the thread of the log")?;
     let formatter = env_logger::Builder::new()
-        // Its lines at info repeat what the start-up block says.
-        .filter_module("actix_server", LevelFilter::Warn)
-        .parse_filters(levels)
+        // `LEVELS` decides, which can change.
+        .filter_level(LevelFilter::Trace)
         .format_target(false)
         .target(Target::Pipe(Box::new(writer.clone())))
         .write_style(if is_colored {
@@ -56,7 +57,7 @@ pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
             WriteStyle::Never
         })
         .build();
-    log::set_max_level(formatter.filter());
+    set_levels(levels);
     let logger = Logger {
         formatter,
         writer: writer.clone(),
@@ -77,6 +78,22 @@ pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Logs the lines of these levels from now on.
+pub(crate) fn set_levels(levels: &str) {
+    let filter = env_filter::Builder::new()
+        // Its lines at info repeat what the start-up block says.
+        .filter_module("actix_server", LevelFilter::Warn)
+        .parse(levels)
+        .build();
+    log::set_max_level(filter.filter());
+    *LEVELS.write().unwrap_or_else(PoisonError::into_inner) = Some(filter);
+}
+
+fn is_enabled(check: impl FnOnce(&Filter) -> bool) -> bool {
+    let levels = LEVELS.read().unwrap_or_else(PoisonError::into_inner);
+    levels.as_ref().is_some_and(check)
+}
+
 /// Reports why the process ends. Never blocks once the logger is installed.
 pub(crate) fn say_last(text: &str) {
     match WRITER.get() {
@@ -93,11 +110,13 @@ struct Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.formatter.enabled(metadata)
+        is_enabled(|levels| levels.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.formatter.matches(record) && self.sources.admit(record, clock::machine_ms()) {
+        if is_enabled(|levels| levels.matches(record))
+            && self.sources.admit(record, clock::machine_ms())
+        {
             self.formatter.log(record);
         }
     }

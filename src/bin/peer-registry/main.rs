@@ -8,20 +8,21 @@ mod env_file;
 mod log_levels;
 mod log_writer;
 mod logger;
+mod reload;
 mod report;
 mod setting_flags;
 mod simulate_cost;
 
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
 use log::info;
 use mimalloc::MiMalloc;
-use peer_registry::server::config::Config;
 use peer_registry::server::{Server, Signals, system_clock};
 
 use crate::command_line::{Command, CommandLine};
+use crate::reload::Loaded;
 
 /// Here one thread frees what another one allocated, from peer ids to responses. With the system's
 /// allocator, threads would wait for each other: a tenth of a heartbeat's processor time.
@@ -42,9 +43,9 @@ fn main() {
     // them, and is kept when they are gone. Older kernels cannot turn this off; then it stays on.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let code = match configure() {
-        Ok(Some(config)) => {
+        Ok(Some(loaded)) => {
             let system = actix::System::new();
-            let code = system.block_on(serve(&config));
+            let code = system.block_on(serve(loaded));
             // Before the system is dropped, as that waits for its threads.
             end(code)
         }
@@ -61,12 +62,12 @@ fn end(code: i32) -> ! {
 }
 
 /// Runs the server to its end and returns the exit code.
-async fn serve(config: &Config) -> i32 {
+async fn serve(loaded: Loaded) -> i32 {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(FAILED, &error.into()),
     };
-    let start = async { Server::start(config, Arc::new(system_clock().await?)).await };
+    let start = async { Server::start(&loaded.config, Arc::new(system_clock().await?)).await };
     let started = tokio::select! {
         started = start => started,
         name = signals.next() => {
@@ -79,6 +80,15 @@ async fn serve(config: &Config) -> i32 {
         Err(error) if error.may_pass() => return fail(NOT_READY, &error.into()),
         Err(error) => return fail(MISCONFIGURED, &error.into()),
     };
+    let (loaded, secrets) = (Arc::new(Mutex::new(loaded)), server.secrets());
+    signals.on_hangup(move || {
+        let (loaded, secrets) = (Arc::clone(&loaded), secrets.clone());
+        // On another thread, since a file may be on a file system that does not respond.
+        tokio::task::spawn_blocking(move || {
+            let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.reload(&secrets);
+        });
+    });
     match server.run(signals).await {
         Ok(()) => SUCCEEDED,
         Err(error) => fail(FAILED, &error.into()),
@@ -86,18 +96,12 @@ async fn serve(config: &Config) -> i32 {
 }
 
 /// Reads the settings; `None` if the command is done.
-fn configure() -> anyhow::Result<Option<Config>> {
-    // By its path, since a search would go on in the parent folders.
-    match dotenvy::from_path(".env") {
-        Err(error) if !error.not_found() => return Err(env_file::fault("the file .env", &error)),
-        _ => {}
-    }
+fn configure() -> anyhow::Result<Option<Loaded>> {
     let CommandLine { settings, command } = CommandLine::parse();
     if let Some(Command::SimulateCost(request)) = command {
         return simulate_cost::run(&request).map(|()| None);
     }
-    logger::install(&log_levels::from_environment()?)?;
-    Ok(Some(settings.0.check()?))
+    Loaded::read(settings).map(Some)
 }
 
 fn fail(code: i32, error: &anyhow::Error) -> i32 {

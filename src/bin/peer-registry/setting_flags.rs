@@ -1,17 +1,65 @@
 //! The declared settings as flags and environment variables of a command line.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use peer_registry::server::config::{Setting, SettingGroup, Settings};
 
+use crate::env_file::EnvFile;
+
+/// Values by the name of their setting, without defaults.
+pub(crate) type Values = BTreeMap<&'static str, OsString>;
+
 /// The settings of the server.
-#[derive(Debug)]
-pub(crate) struct ServerSettings(pub(crate) Settings);
+#[derive(Clone)]
+pub(crate) struct ServerSettings(Values);
 
 /// The settings of the relay budget.
-#[derive(Debug)]
-pub(crate) struct BudgetSettings(pub(crate) Settings);
+#[derive(Clone)]
+pub(crate) struct BudgetSettings(Values);
+
+impl ServerSettings {
+    /// The values from the flags, the environment and `file`.
+    pub(crate) fn with(&self, file: &EnvFile) -> Values {
+        with(self.0.clone(), file, |_| true)
+    }
+}
+
+impl BudgetSettings {
+    /// The values from the flags, the environment and `file`.
+    pub(crate) fn with(&self, file: &EnvFile) -> Values {
+        let is_wanted = |group| group == SettingGroup::RelayBudget;
+        with(self.0.clone(), file, is_wanted)
+    }
+}
+
+/// Adds what is only in the file.
+fn with(mut values: Values, file: &EnvFile, is_wanted: fn(SettingGroup) -> bool) -> Values {
+    let file: BTreeMap<_, _> = file.iter().collect();
+    for setting in Settings::declared() {
+        if !is_wanted(setting.group) {
+            continue;
+        }
+        for name in names(&setting) {
+            if let Some(value) = file.get(name) {
+                values.entry(name).or_insert_with(|| value.into());
+            }
+        }
+    }
+    values
+}
+
+/// The names of the setting: its own, and that of the file with the secret.
+fn names(setting: &Setting) -> impl Iterator<Item = &'static str> {
+    let file_name = match setting.group {
+        SettingGroup::Secret { file_name } => Some(file_name),
+        _ => None,
+    };
+    [setting.name].into_iter().chain(file_name)
+}
 
 /// The text about secrets in the help. They have no flags.
 pub(crate) fn secrets_help() -> String {
@@ -41,18 +89,15 @@ impl Args for ServerSettings {
 
 impl FromArgMatches for ServerSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut settings = given(matches);
+        let mut values = given(matches);
         for setting in Settings::declared() {
-            let SettingGroup::Secret { file_name } = setting.group else {
-                continue;
-            };
-            for name in [setting.name, file_name] {
-                if let Some(value) = env::var_os(name) {
-                    settings.set(name, value);
-                }
+            // Secrets have no flags, through which clap would read the environment.
+            if matches!(setting.group, SettingGroup::Secret { .. }) {
+                let found = names(&setting).map(|name| (name, env::var_os(name)));
+                values.extend(found.filter_map(|(name, value)| Some((name, value?))));
             }
         }
-        Ok(Self(settings))
+        Ok(Self(values))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -110,14 +155,15 @@ fn flag(setting: Setting) -> Option<Arg> {
     })
 }
 
-/// The values of all flags, their defaults included.
-fn given(matches: &ArgMatches) -> Settings {
+/// The values that were given as a flag or in the environment.
+fn given(matches: &ArgMatches) -> Values {
     let settings = Settings::declared().into_iter();
     settings
-        .filter_map(|setting| {
+        .filter_map(|Setting { name, .. }| {
             // A flag that this command does not have is an error here.
-            let value = matches.try_get_one::<String>(setting.name).ok()??;
-            Some((setting.name, value.clone()))
+            let value = matches.try_get_one::<String>(name).ok()??;
+            let is_default = matches.value_source(name) == Some(ValueSource::DefaultValue);
+            (!is_default).then(|| (name, value.into()))
         })
         .collect()
 }

@@ -3,9 +3,11 @@
 use std::io;
 
 use peer_registry::clock::{Clock, SystemClock};
+use peer_registry::server::config::Settings;
 use peer_registry::server::simulation::{Load, simulate};
 
 use crate::command_line::SimulateCost;
+use crate::reload::env_file;
 use crate::report;
 
 /// Plays the present month with a load and prints it.
@@ -13,7 +15,7 @@ use crate::report;
 /// # Errors
 /// Names the settings that are wrong.
 pub(crate) fn run(request: &SimulateCost) -> anyhow::Result<()> {
-    let config = request.budget.0.check_cost()?;
+    let config = Settings::from_iter(request.budget.with(&env_file()?)).check_cost()?;
     let load = Load {
         peers: request.peers,
         sessions_per_day: request.sessions_per_day,

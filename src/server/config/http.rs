@@ -74,6 +74,30 @@ const MAX_RESPONSE_BYTES: Number<usize> = Number {
     meaning: "Size of a listing before compression; what does not fit is on the next page",
 };
 
+const KEEP_ALIVE_SECS: Number<u64> = Number {
+    name: "KEEP_ALIVE_SECS",
+    unit: "SECS",
+    default: 75,
+    range: 1..=DAY_SECS,
+    meaning: "How long an idle connection is kept; longer than the proxy in front keeps it",
+};
+
+const HEAD_TIMEOUT_SECS: Number<u64> = Number {
+    name: "HEAD_TIMEOUT_SECS",
+    unit: "SECS",
+    default: 5,
+    range: 1..=DAY_SECS,
+    meaning: "How long the head of a request may take to arrive",
+};
+
+const BODY_TIMEOUT_SECS: Number<u64> = Number {
+    name: "BODY_TIMEOUT_SECS",
+    unit: "SECS",
+    default: 5,
+    range: 1..=DAY_SECS,
+    meaning: "How long the body of a request may take to arrive",
+};
+
 const RESPONSE_TIMEOUT_SECS: Number<u64> = Number {
     name: "RESPONSE_TIMEOUT_SECS",
     unit: "SECS",
@@ -126,6 +150,15 @@ pub struct HttpConfig {
     /// Maximum size of a listing before compression, in bytes (`MAX_RESPONSE_BYTES`). A page ends
     /// before it would be longer; the rest is on the next page.
     pub max_response_bytes: usize,
+    /// How long an idle connection is kept, in seconds (`KEEP_ALIVE_SECS`). A proxy in front must
+    /// close its idle connections earlier. Otherwise it may send a request into a connection that is
+    /// just being closed, and respond with 502 itself.
+    pub keep_alive_secs: u64,
+    /// How long the head of a request may take to arrive, in seconds (`HEAD_TIMEOUT_SECS`). The same
+    /// applies to the time from the start of a connection to its first byte.
+    pub head_timeout_secs: u64,
+    /// How long the body of a request may take to arrive, in seconds (`BODY_TIMEOUT_SECS`).
+    pub body_timeout_secs: u64,
     /// How long a client may take to receive a whole response, in seconds
     /// (`RESPONSE_TIMEOUT_SECS`).
     pub response_timeout_secs: u64,
@@ -152,6 +185,9 @@ impl HttpConfig {
             max_connections_per_address: settings.whole(&MAX_CONNECTIONS_PER_ADDRESS),
             max_head_bytes: settings.whole(&MAX_HEAD_BYTES),
             max_response_bytes: settings.whole(&MAX_RESPONSE_BYTES),
+            keep_alive_secs: settings.whole(&KEEP_ALIVE_SECS),
+            head_timeout_secs: settings.whole(&HEAD_TIMEOUT_SECS),
+            body_timeout_secs: settings.whole(&BODY_TIMEOUT_SECS),
             response_timeout_secs: settings.whole(&RESPONSE_TIMEOUT_SECS),
             drain_delay_secs: settings.whole(&DRAIN_DELAY_SECS),
             shutdown_timeout_secs: settings.whole(&SHUTDOWN_TIMEOUT_SECS),

@@ -46,6 +46,14 @@ pub(crate) const MAX_MEMORY_MB: Number<usize> = Number {
     meaning: "Memory that all peers together may take, in MiB; 0 is a quarter of the machine's, at most 2048",
 };
 
+pub(crate) const WAL_WARNING_MB: Number<u64> = Number {
+    name: "WAL_WARNING_MB",
+    unit: "MIB",
+    default: 128,
+    range: 1..=1 << 20,
+    meaning: "Size of the database's write-ahead log beyond which the server warns, in MiB",
+};
+
 /// Settings of leases and of the actor that grants them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,6 +71,9 @@ pub struct LeaseConfig {
     /// Maximum memory that all peers together may take, in bytes (`MAX_MEMORY_MB`). Beyond it new
     /// peers are refused with `registry_full`; leases can still be renewed.
     pub max_memory_bytes: usize,
+    /// Size of the write-ahead log beyond which the server warns, in bytes (`WAL_WARNING_MB`). The log
+    /// stays below 64 MiB, unless another process reads an old state of the database.
+    pub wal_warning_bytes: u64,
 }
 
 impl LeaseConfig {

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use super::declaration::{Number, SecretText, Setting, SettingGroup, Text};
-use super::secret::{self, Secret};
+use super::secret::{self, Secret, is_quoted};
 
 /// All that is wrong with the settings, one line for each fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) struct Reader<'g> {
     group: SettingGroup,
     declared: Vec<Setting>,
     faults: Vec<String>,
+    notices: Vec<String>,
 }
 
 impl<'g> Reader<'g> {
@@ -41,6 +42,7 @@ impl<'g> Reader<'g> {
             group: SettingGroup::Server,
             declared: Vec::new(),
             faults: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -121,6 +123,32 @@ impl<'g> Reader<'g> {
         number
     }
 
+    /// Returns what the operator should know about the settings that were read.
+    pub(crate) fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Whether a value is given, other than the default.
+    pub(crate) fn is_given(&self, setting: &Text) -> bool {
+        self.given.contains_key(setting.name)
+    }
+
+    /// Declares a setting whose value is not used.
+    pub(crate) fn declare<T>(&mut self, setting: &Text) -> Option<T> {
+        self.declared.push(self.declaration_of(setting));
+        None
+    }
+
+    fn declaration_of(&self, setting: &Text) -> Setting {
+        Setting {
+            name: setting.name,
+            placeholder: setting.placeholder,
+            default: setting.default.map(str::to_owned),
+            meaning: setting.meaning,
+            group: self.group,
+        }
+    }
+
     /// The value of a setting that has a default; `None` if the given one is wrong.
     pub(crate) fn parse<T: FromStr>(&mut self, setting: &Text) -> Option<T> {
         let text = self.text(setting)?;
@@ -135,13 +163,7 @@ impl<'g> Reader<'g> {
 
     /// The text of a setting, whatever its form; `None` if there is none.
     fn text(&mut self, setting: &Text) -> Option<String> {
-        self.declared.push(Setting {
-            name: setting.name,
-            placeholder: setting.placeholder,
-            default: setting.default.map(str::to_owned),
-            meaning: setting.meaning,
-            group: self.group,
-        });
+        self.declared.push(self.declaration_of(setting));
         let given = self.given_text(setting.name).ok()?;
         given.or_else(|| setting.default.map(str::to_owned))
     }
@@ -178,8 +200,13 @@ impl<'g> Reader<'g> {
                 None
             }
             (Some(_), None) => self.given_text(name).ok().flatten().map(Secret::new),
+            (None, Some(_)) if self.given_text(file_name).is_err() => None,
             (None, Some(path)) => match secret::read_file(path) {
-                Ok(secret) => Some(secret),
+                Ok((secret, notice)) => {
+                    let notice = notice.map(|notice| format!("{file_name}: {notice}"));
+                    self.notices.extend(notice);
+                    Some(secret)
+                }
                 Err(reason) => {
                     self.add_fault(format!(
                         "{file_name} must name a file with a secret in UTF-8, not {path:?}: {reason}"
@@ -193,20 +220,27 @@ impl<'g> Reader<'g> {
     /// The text that was given, if any.
     ///
     /// # Errors
-    /// The value is not UTF-8. This is added to the faults.
-    fn given_text(&mut self, name: &str) -> Result<Option<String>, NotUtf8> {
+    /// The value is not UTF-8, or is in quotes. This is added to the faults.
+    fn given_text(&mut self, name: &str) -> Result<Option<String>, NoText> {
         let Some(value) = self.given.get(name) else {
             return Ok(None);
         };
         match value.to_str() {
+            Some(text) if is_quoted(text) => {
+                self.add_fault(format!(
+                    "{name} has quotes around its value, which belong to it there (a container's \
+                     --env-file and -e keep them, a shell does not); leave them out"
+                ));
+                Err(NoText)
+            }
             Some(text) => Ok(Some(text.to_owned())),
             None => {
                 self.add_fault(format!("{name} must be text in UTF-8"));
-                Err(NotUtf8)
+                Err(NoText)
             }
         }
     }
 }
 
-/// A value is not UTF-8, and was added to the faults.
-struct NotUtf8;
+/// A value cannot be used, and was added to the faults.
+struct NoText;

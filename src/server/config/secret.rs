@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Maximum size of a file with a secret, in bytes. A larger one was named by mistake.
@@ -57,12 +59,24 @@ impl FromStr for Secret {
     }
 }
 
-/// The secret in a file, without the end of its last line.
+/// Whether a value has quotes around it that a person meant for a shell.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    let text = text.trim();
+    let has_both = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
+    has_both('"') || has_both('\'')
+}
+
+/// The secret in a file, without the end of its last line; and a notice if other users can read it.
+/// Secrets that are mounted into a container often are readable for a group, or for everybody.
 ///
 /// # Errors
 /// The reason why the file cannot be read or holds no secret.
-pub(crate) fn read_file(path: &OsStr) -> Result<Secret, String> {
+pub(crate) fn read_file(path: &OsStr) -> Result<(Secret, Option<String>), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map(|file| match file.is_file() {
+        true => file.permissions().mode() & 0o777,
+        false => 0, // e.g. a pipe
+    });
     let mut text = String::new();
     file.take(MAX_FILE_BYTES + 1)
         .read_to_string(&mut text)
@@ -72,10 +86,22 @@ pub(crate) fn read_file(path: &OsStr) -> Result<Secret, String> {
     }
     let end = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(end);
+    if text.starts_with('\u{feff}') {
+        // A mark that some editors put at the beginning, invisibly.
+        text.remove(0);
+    }
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    Ok(Secret::new(text))
+    if is_quoted(&text) {
+        return Err("it has quotes around the secret; leave them out".to_owned());
+    }
+    let open_mode = mode.ok().filter(|mode| mode & 0o077 != 0);
+    let notice = open_mode.map(|mode| {
+        let path = Path::new(path).display();
+        format!("other users can read {path} (mode {mode:03o}); with mode 400 they cannot")
+    });
+    Ok((Secret::new(text), notice))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use super::declaration::SecretText;
 use super::reader::Reader;
 use super::secret::Secret;
 
-const TURN_SHARED_SECRET: SecretText = SecretText {
+pub(crate) const TURN_SHARED_SECRET: SecretText = SecretText {
     name: "TURN_SHARED_SECRET",
     file_name: "TURN_SHARED_SECRET_FILE",
     meaning: "Secrets shared with the TURN servers, comma-separated; the first one signs",
 };
 
-const ADMIN_TOKEN: SecretText = SecretText {
+pub(crate) const ADMIN_TOKEN: SecretText = SecretText {
     name: "ADMIN_TOKEN",
     file_name: "ADMIN_TOKEN_FILE",
     meaning: "Token of the admin paths, which do not exist without it; at least 16 characters",

@@ -6,23 +6,16 @@ use std::path::PathBuf;
 use super::address_policy::{AddressPolicy, PrivateAddresses};
 use super::cost::CostConfig;
 use super::database_path::DatabasePath;
-use super::declaration::Text;
+use super::declaration::{Number, Text};
 use super::http::HttpConfig;
 use super::lease::{self, LeaseConfig};
 use super::limits;
+use super::listen_addrs;
 use super::reader::{Given, Reader};
 use super::secret::Secret;
 use super::secrets::Secrets;
 use super::sessions::SessionConfig;
 use crate::protocol::Limits;
-
-const LISTEN_ADDR: Text = Text {
-    name: "LISTEN_ADDR",
-    placeholder: "ADDR:PORT",
-    default: Some("127.0.0.1:3000"),
-    form: "an IP address and a port, e.g. 127.0.0.1:3000 or [::]:3000",
-    meaning: "Address and port to listen on",
-};
 
 const DATABASE_URL: Text = Text {
     name: "DATABASE_URL",
@@ -31,6 +24,14 @@ const DATABASE_URL: Text = Text {
     form: "sqlite:// and the path of a file, e.g. sqlite://peers.db or \
            sqlite:///var/lib/peer-registry/peers.db",
     meaning: "Database file, created if it is not there",
+};
+
+const LOCK_WAIT_SECS: Number<u64> = Number {
+    name: "LOCK_WAIT_SECS",
+    unit: "SECS",
+    default: 10,
+    range: 0..=3600,
+    meaning: "How long a start waits for another server to release the database",
 };
 
 const ADDRESS_POLICY: Text = Text {
@@ -53,11 +54,15 @@ const PRIVATE_ADDRESSES: Text = Text {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen (`LISTEN_ADDR`). A wildcard address makes the server reachable from the whole
-    /// network, without TLS. With port 0 the system chooses the port.
-    pub listen_addr: SocketAddr,
+    /// Where to listen (`LISTEN_ADDR`, or all addresses with `PORT`); at least one address. A wildcard
+    /// address makes the server reachable from the whole network, without TLS; `[::]` includes IPv4.
+    /// With port 0 the system chooses the port.
+    pub listen_addrs: Vec<SocketAddr>,
     /// The database file (`DATABASE_URL`, as `sqlite://<path>`).
     pub database_path: PathBuf,
+    /// How long a start waits for another server to release the database, in seconds
+    /// (`LOCK_WAIT_SECS`). In a rolling update the server before this one may still be stopping.
+    pub lock_wait_secs: u64,
     /// Leases and the size of the registry.
     pub lease: LeaseConfig,
     /// How often nodes are told to send a heartbeat, in seconds (`HEARTBEAT_INTERVAL_SECS`). It is
@@ -84,6 +89,9 @@ pub struct Config {
     /// The token of the admin paths, which do not exist without it (`ADMIN_TOKEN` or a file named
     /// by `ADMIN_TOKEN_FILE`). It has at least 16 characters that are not all the same.
     pub admin_token: Option<Secret>,
+    /// What the operator should know about the settings, such as a secret that others can read. It is
+    /// logged at the start.
+    pub notices: Vec<String>,
 }
 
 impl Default for Config {
@@ -96,18 +104,20 @@ impl Config {
     /// A configuration for tests: a port that the system chooses, one HTTP thread, and the database
     /// at `database_path`.
     pub fn testing(database_path: impl Into<PathBuf>) -> Self {
-        let mut config = Self::default();
-        config.listen_addr.set_port(0);
-        config.database_path = database_path.into();
+        let mut config = Self {
+            listen_addrs: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            database_path: database_path.into(),
+            ..Self::default()
+        };
         config.http.workers = 1;
         config
     }
 
     /// Reads all settings, in the order in which the help text lists them.
     pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listen_addr = settings.parse(&LISTEN_ADDR).unwrap_or(nowhere);
+        let listen_addrs = listen_addrs::read(settings);
         let database_path = settings.parse::<DatabasePath>(&DATABASE_URL);
+        let lock_wait_secs = settings.whole(&LOCK_WAIT_SECS);
         let peer_timeout_secs = settings.whole(&lease::PEER_TIMEOUT_SECS);
         let heartbeat_interval_secs = settings.whole(&lease::HEARTBEAT_INTERVAL_SECS);
         check_interval(settings, heartbeat_interval_secs, peer_timeout_secs);
@@ -118,6 +128,7 @@ impl Config {
             peer_timeout_secs,
             cleanup_interval_secs,
             max_peers: settings.whole(&lease::MAX_PEERS),
+            wal_warning_bytes: settings.whole(&lease::WAL_WARNING_MB) << 20,
             max_memory_bytes: lease::max_memory_bytes(settings.whole(&lease::MAX_MEMORY_MB)),
         };
         let http = HttpConfig::read(settings);
@@ -126,8 +137,9 @@ impl Config {
         let cost = CostConfig::read(settings);
         let secrets = Secrets::read(settings);
         Self {
-            listen_addr,
+            listen_addrs,
             database_path: database_path.map(PathBuf::from).unwrap_or_default(),
+            lock_wait_secs,
             lease,
             heartbeat_interval_secs,
             address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
@@ -138,6 +150,7 @@ impl Config {
             cost,
             turn_secrets: secrets.turn,
             admin_token: secrets.admin_token,
+            notices: settings.take_notices(),
         }
     }
 }

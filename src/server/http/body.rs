@@ -17,9 +17,6 @@ use super::errors::ApiError;
 use crate::protocol::RequestBody;
 use crate::server::registry::RegistryError;
 
-/// The time limit for a body to arrive, in seconds. A registration is one or two packets.
-const BODY_TIMEOUT_SECS: u64 = 5;
-
 /// Bodies up to this size do not count against the budget, so that a heartbeat is never refused
 /// because the budget is used up.
 const SMALL_BYTES: usize = 4096;
@@ -52,11 +49,10 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
         let payload = payload.take();
         Box::pin(async move {
             checked?;
-            let limit = Duration::from_secs(BODY_TIMEOUT_SECS);
+            let secs = api.http.body_timeout_secs;
+            let limit = Duration::from_secs(secs);
             let read = tokio::time::timeout(limit, reader.read(payload)).await;
-            let (bytes, charge) = read.unwrap_or(Err(ApiError::TooSlow {
-                secs: BODY_TIMEOUT_SECS,
-            }))?;
+            let (bytes, charge) = read.unwrap_or(Err(ApiError::TooSlow { secs }))?;
             // Parsing a large body blocks the worker for up to 1 ms, so few are parsed at once.
             let _slot = match bytes.len() > SMALL_BYTES {
                 true => Some(api.large_bodies.enter().await?),

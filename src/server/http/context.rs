@@ -12,9 +12,11 @@ use super::connection::{Connections, Exchange};
 use super::errors::ApiError;
 use super::lane::{Lane, LaneSlot};
 use super::serve::new_connections;
+use super::wall_time::WallTime;
 use super::wrong_tokens::WrongTokens;
+use crate::clock::Clock;
 use crate::protocol::Limits;
-use crate::server::config::{Config, CostConfig, HttpConfig, Secret};
+use crate::server::config::{Config, CostConfig, HttpConfig, SecretsInUse};
 use crate::server::policy::privacy::AddressRules;
 use crate::server::registry::Registry;
 
@@ -43,8 +45,8 @@ pub(crate) struct Api {
     pub(crate) heartbeat_interval_secs: u64,
     pub(crate) http: HttpConfig,
     pub(crate) cost: CostConfig,
-    pub(crate) turn_secrets: Vec<Secret>,
-    pub(crate) admin_token: Option<Secret>,
+    pub(crate) wall_time: WallTime,
+    pub(crate) secrets: SecretsInUse,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
     pub(crate) connections: Connections,
@@ -57,7 +59,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        draining: Arc<AtomicBool>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         // All workers share the lanes, so a worker can get more than its part while others idle.
         let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
@@ -72,8 +79,8 @@ impl Api {
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
             cost: config.cost.clone(),
-            turn_secrets: config.turn_secrets.clone(),
-            admin_token: config.admin_token.clone(),
+            wall_time: WallTime::new(clock),
+            secrets: SecretsInUse::new(config),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
             connections: new_connections(&config.http),

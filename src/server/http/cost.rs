@@ -27,7 +27,7 @@ pub(crate) async fn set_tier(
 ) -> Result<NoStore<AdminResponse>, ApiError> {
     let peer_id = PeerId::parse(&peer_id, "peerId", &api.limits)?;
     let tier = body.request.tier;
-    Ok(saved(api.registry.set_tier(peer_id, tier).await?))
+    Ok(saved(&api, api.registry.set_tier(peer_id, tier).await?))
 }
 
 /// `PUT /admin/spend`
@@ -44,7 +44,7 @@ pub(crate) async fn set_spend(
         let form = "a time in this month, in UTC, not in the future and not before the last bill";
         return Err(RequestError::invalid("asOf", form).into());
     }
-    Ok(saved(api.registry.set_spend(bill).await?))
+    Ok(saved(&api, api.registry.set_spend(bill).await?))
 }
 
 /// `PUT /admin/mode`
@@ -61,15 +61,15 @@ pub(crate) async fn set_mode(
     {
         return Err(RequestError::invalid("until", "a time in the future").into());
     }
-    Ok(saved(api.registry.set_mode(request).await?))
+    Ok(saved(&api, api.registry.set_mode(request).await?))
 }
 
-fn saved(saved: SettingSaved) -> NoStore<AdminResponse> {
+fn saved(api: &Api, saved: SettingSaved) -> NoStore<AdminResponse> {
     NoStore(AdminResponse {
         success: true,
         mode: saved.cost.mode,
         cleaned_expired_peers: saved.receipt.cleaned as u64,
-        timestamp: rfc3339(saved.receipt.last_seen_ms),
+        timestamp: api.wall_time.text(saved.receipt.last_seen_ms),
     })
 }
 
@@ -98,7 +98,7 @@ fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
             projected_monthly_spend: cents(forecast.projected_usd),
             budget_limit: api.cost.monthly_budget_usd,
             cost_ratio: forecast.ratio,
-            last_updated: rfc3339(now_ms),
+            last_updated: api.wall_time.text(now_ms),
             data_transfer_costs: cents(forecast.spend.transfer_usd),
             compute_costs: cents(forecast.spend.compute_usd),
         },
@@ -129,7 +129,7 @@ fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
                 .map(|(code, count)| (code.to_string(), *count))
                 .collect(),
         },
-        timestamp: rfc3339(now_ms),
+        timestamp: api.wall_time.text(now_ms),
     }
 }
 

@@ -26,6 +26,7 @@ mod serve;
 mod sessions;
 mod status;
 mod turn;
+mod wall_time;
 mod wrong_tokens;
 
 pub(crate) use actix_web::dev::ServerHandle;

@@ -19,7 +19,7 @@ impl FromRequest for Operator {
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let api = request.app_data::<web::Data<Api>>();
-        let token = api.and_then(|api| api.admin_token.as_ref());
+        let token = api.and_then(|api| api.secrets.admin_token());
         let given = request.headers().get(AUTHORIZATION);
         let parts = given.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
         let is_operator = match (token, parts) {

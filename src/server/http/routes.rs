@@ -11,7 +11,7 @@ use crate::protocol::paths;
 
 /// Configures the application.
 pub(crate) fn app(app: &mut web::ServiceConfig, api: web::Data<Api>) {
-    let has_operator = api.admin_token.is_some();
+    let has_operator = api.secrets.admin_token().is_some();
     app.app_data(api).configure(routes);
     if has_operator {
         app.configure(admin_routes);

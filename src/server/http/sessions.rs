@@ -11,7 +11,6 @@ use super::context::Api;
 use super::cost::cost_info;
 use super::errors::{ApiError, row_of};
 use super::no_store::NoStore;
-use crate::clock::rfc3339;
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
     CostMode, HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
@@ -46,11 +45,12 @@ pub(crate) async fn allocate_turn(
         duration_secs,
         offer,
     } = *granted;
+    let expires_at_ms = api.wall_time.of(session.expires_at_ms);
     let credentials = credentials::ice_server(
         &offer,
         &session.peer_id,
-        session.expires_at_ms,
-        api.turn_secrets.first(),
+        expires_at_ms,
+        api.secrets.signing().as_ref(),
     );
     Ok(NoStore(AllocateTurnResponse {
         success: true,
@@ -68,10 +68,10 @@ pub(crate) async fn allocate_turn(
             addresses: offer.addresses,
             port: offer.port,
         },
-        expires_at: session.expires_at_ms,
+        expires_at: expires_at_ms,
         ice_servers: vec![credentials],
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
     }))
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn release_turn(
         session_id,
         bytes_transferred: released.bytes,
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
     }))
 }
 
@@ -187,6 +187,6 @@ pub(crate) async fn report_turn_usage(
         accepted: usage.accepted as u64,
         unknown: usage.unknown as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
     }))
 }

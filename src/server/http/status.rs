@@ -21,7 +21,7 @@ pub(crate) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsRespo
         active_peers: status.active_peers as u64,
         turn_servers: status.turn_servers as u64,
         uptime: status.uptime_secs,
-        timestamp: rfc3339(status.now_ms),
+        timestamp: api.wall_time.text(status.now_ms),
         registrations: counters.registrations,
         heartbeats: counters.heartbeats,
         heartbeats_refused: counters.heartbeats_refused,
@@ -62,7 +62,9 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
             status: health,
             service: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            timestamp: status.as_ref().map(|status| rfc3339(status.now_ms)),
+            timestamp: status
+                .as_ref()
+                .map(|status| api.wall_time.text(status.now_ms)),
             uptime: status.as_ref().map_or(0, |status| status.uptime_secs),
             peers: status
                 .as_ref()
@@ -76,5 +78,6 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
             rows_set_aside: status.as_ref().map_or(0, |status| status.rows_set_aside),
             lease_secs: None,
             heartbeat_interval_secs: None,
+            wal_bytes: api.registry.pulse().log_bytes(),
         })
 }

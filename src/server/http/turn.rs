@@ -8,7 +8,6 @@ use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
 use super::response::Pieces;
-use crate::clock::rfc3339;
 use crate::protocol::{
     Announced, ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse,
     TurnServersResponse,
@@ -29,8 +28,8 @@ pub(crate) async fn register_turn_server(
         peer_id,
         turn_servers: receipt.turn_servers as u64,
         cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: rfc3339(receipt.last_seen_ms),
         dropped: dropped.into_list(),
+        timestamp: api.wall_time.text(receipt.last_seen_ms),
     }))
 }
 
@@ -67,7 +66,7 @@ pub(crate) async fn list_turn_servers(
     let response = TurnServersResponse {
         servers,
         total: listing.total as u64,
-        timestamp: rfc3339(listing.now_ms),
+        timestamp: api.wall_time.text(listing.now_ms),
     };
     // Cannot fail: the response has no maps with keys that are not strings.
     let json = serde_json::to_vec(&response).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! not follow the registry's clock, which jumps in tests.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use strum::{Display, FromRepr};
@@ -38,6 +38,7 @@ pub(crate) struct Pulse {
     phase_since_ms: AtomicI64,
     turned_ms: AtomicI64,
     io_since_ms: AtomicI64,
+    log_bytes: AtomicU64,
 }
 
 /// Why the registry counts as stuck.
@@ -88,7 +89,18 @@ impl Pulse {
             phase_since_ms: AtomicI64::new(now_ms),
             turned_ms: AtomicI64::new(now_ms),
             io_since_ms: AtomicI64::new(NO_COMMIT),
+            log_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Records the size of the database's write-ahead log.
+    pub(crate) fn set_log_bytes(&self, bytes: u64) {
+        self.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The size of the database's write-ahead log at the last check, a second ago at most.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
     }
 
     /// Records that the actor begins an activity. When the activity has ended, the caller enters

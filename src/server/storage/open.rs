@@ -1,13 +1,14 @@
 //! Opens the database, or says why it must not be opened.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use sqlx::migrate::MigrateError;
 use sqlx::{Connection, SqliteConnection};
 
 use super::StorageError;
 use super::access::{self, Access, Handle, READING};
+use super::file_system;
 use super::lock;
 use super::open_error::OpenError;
 use super::schema::{self, MIGRATIONS, Missing};
@@ -26,11 +27,18 @@ const VALUE_FAULT: &str = " value in ";
 
 pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        fs::create_dir_all(folder).map_err(|error| OpenError::of_io(path, &error))?;
+        fs::create_dir_all(folder).map_err(|error| match is_missing(folder) {
+            // It may be on a disk that is mounted later.
+            true => OpenError::Stalled {
+                path: path.to_owned(),
+                reason: format!("its folder does not exist and cannot be created: {error}"),
+            },
+            false => OpenError::of_io(path, &error),
+        })?;
     }
     let file = lock::lock(path)?;
     let real = fs::canonicalize(path).map_err(|error| OpenError::of_io(path, &error))?;
-    let (connection, access, notices) = match open_to_write(path, &real).await {
+    let (connection, access, mut notices) = match open_to_write(path, &real).await {
         Ok((connection, notices)) => (connection, Access::Full, notices),
         // Serving the stored peers is better than not starting.
         Err(error) => match open_to_read(path, &real, &error).await {
@@ -41,6 +49,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
             None => return Err(error),
         },
     };
+    notices.extend(file_system::notice(&real));
     Ok(Opened {
         path: path.to_owned(),
         real,
@@ -49,6 +58,12 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
         access,
         notices,
     })
+}
+
+/// Whether the folder, or one above it, does not exist or is a symbolic link to nothing.
+fn is_missing(folder: &Path) -> bool {
+    let found = fs::metadata(folder);
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Opens the file for reading and writing. Also returns notices for the operator.

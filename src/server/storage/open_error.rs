@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::error::{code, code_of, is_full};
 
 /// Why a database could not be opened. Nothing in it was changed.
@@ -22,7 +24,7 @@ pub enum OpenError {
     /// The file cannot be used now, but a later attempt may succeed.
     #[error(
         "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
-         full, make room"
+         full, make room; if it is mounted later, start then"
     )]
     Stalled {
         /// The database file.
@@ -79,6 +81,41 @@ pub enum OpenError {
     },
 }
 
+/// Whether the file system may do the same later: it has room, it is mounted, its server responds, or
+/// the process has a file descriptor left.
+fn may_pass(error: &io::Error) -> bool {
+    const PASSING: [Errno; 10] = [
+        Errno::IO,
+        Errno::NXIO,
+        Errno::NODEV,
+        Errno::NFILE,
+        Errno::MFILE,
+        Errno::NOLCK,
+        Errno::NOTCONN,
+        Errno::REMOTEIO,
+        Errno::NOBUFS,
+        Errno::AGAIN,
+    ];
+    let is_passing = Errno::from_io_error(error).is_some_and(|number| PASSING.contains(&number));
+    is_passing
+        || matches!(
+            error.kind(),
+            ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::FileTooLarge
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::StaleNetworkFileHandle
+                | ErrorKind::NotFound
+                | ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+                | ErrorKind::ResourceBusy
+                | ErrorKind::Interrupted
+                | ErrorKind::OutOfMemory
+        )
+}
+
 impl OpenError {
     /// Whether a later start may succeed without an operator's help.
     pub fn may_pass(&self) -> bool {
@@ -87,12 +124,8 @@ impl OpenError {
 
     /// Converts an error of the file system.
     pub(crate) fn of_io(path: &Path, error: &io::Error) -> Self {
-        let is_full = matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-        );
         let (path, reason) = (path.to_owned(), error.to_string());
-        if is_full {
+        if may_pass(error) {
             Self::Stalled { path, reason }
         } else {
             Self::Unwritable { path, reason }

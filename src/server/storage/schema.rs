@@ -1,16 +1,35 @@
 //! Recreates tables that an operator has dropped.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr};
 use tokio::sync::OnceCell;
 
 use super::StorageError;
 
 /// All migrations, embedded in the program.
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+///
+/// A database records their checksums, so their line endings must not depend on those of the files that
+/// the program was built from.
+pub(crate) static MIGRATIONS: LazyLock<Migrator> =
+    LazyLock::new(|| with_unix_lines(sqlx::migrate!("./migrations")));
+
+fn with_unix_lines(migrator: Migrator) -> Migrator {
+    let migrations = migrator.iter().map(|migration| {
+        let sql = migration.sql.as_str().replace("\r\n", "\n");
+        Migration::new(
+            migration.version,
+            migration.description.clone(),
+            migration.migration_type,
+            AssertSqlSafe(sql).into_sql_str(),
+            migration.no_tx,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
 
 /// The only table whose content cannot be rebuilt.
 const PEERS: &str = "peers";
@@ -83,4 +102,35 @@ async fn expected() -> Result<&'static [Object], StorageError> {
         Ok::<_, StorageError>(objects)
     });
     Ok(expected.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_from_files_with_other_line_endings_has_the_same_checksums() {
+        let built = sqlx::migrate!("./migrations");
+        let windows = built.iter().map(|migration| {
+            let sql = migration.sql.as_str().replace('\n', "\r\n");
+            Migration::new(
+                migration.version,
+                migration.description.clone(),
+                migration.migration_type,
+                AssertSqlSafe(sql).into_sql_str(),
+                migration.no_tx,
+            )
+        });
+        let windows = with_unix_lines(Migrator::with_migrations(windows.collect()));
+        let checksums = |migrator: &Migrator| {
+            let checksums = migrator.iter().map(|migration| migration.checksum.to_vec());
+            checksums.collect::<Vec<_>>()
+        };
+        assert_eq!(checksums(&windows), checksums(&MIGRATIONS));
+        assert_eq!(
+            checksums(&built),
+            checksums(&MIGRATIONS),
+            "the files have Unix lines"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Mutex;
@@ -42,6 +42,8 @@ struct Inner {
     last_batch: AtomicI64,
     timeout_ms: AtomicI64,
     has_other_names: AtomicBool,
+    /// The size of the write-ahead log at the last warning about it; 0 if there was none.
+    warned_log_bytes: AtomicU64,
     notices: Vec<String>,
 }
 
@@ -86,6 +88,7 @@ impl Store {
             last_batch: AtomicI64::new(0),
             timeout_ms: AtomicI64::new(0),
             has_other_names: AtomicBool::new(false),
+            warned_log_bytes: AtomicU64::new(0),
             notices: opened.notices,
         })))
     }

@@ -19,7 +19,7 @@ fn check(flags: &[&str]) -> Result<Config, String> {
 #[test]
 fn defaults_are_the_documented_ones() {
     let config = check(&[]).unwrap();
-    assert_eq!(config.listen_addr.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.listen_addrs, ["127.0.0.1:3000".parse().unwrap()]);
     assert_eq!(config.database_path.to_str(), Some("peers.db"));
     assert_eq!(config.lease.peer_timeout_secs, 600);
     assert_eq!(config.lease.cleanup_interval_secs, 900);
@@ -29,6 +29,18 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.http.max_body_bytes, 128 * 1024);
     assert_eq!(config.http.max_listed, 1000);
+}
+
+#[test]
+fn a_balancer_that_reuses_connections_for_a_minute_meets_no_closed_one() {
+    assert!(check(&[]).unwrap().http.keep_alive_secs > 60);
+    assert_eq!(
+        check(&["--keep-alive-secs=620"])
+            .unwrap()
+            .http
+            .keep_alive_secs,
+        620
+    );
 }
 
 #[test]

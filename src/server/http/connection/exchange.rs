@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::limits::{
-    BODY_READ_BYTES, BODY_STEP_BYTES, DISCARD_TIMEOUT, FREE_INPUT_BYTES, HEAD_READ_BYTES,
-    HEAD_TIMEOUT, HEADER_COST_BYTES, KEEP_ALIVE, LARGE_MESSAGE_BYTES,
+    BODY_READ_BYTES, BODY_STEP_BYTES, FREE_INPUT_BYTES, HEAD_READ_BYTES, HEADER_COST_BYTES,
+    LARGE_MESSAGE_BYTES, Timeouts,
 };
 use super::table::{Activity, Place};
 use crate::clock::timer_now;
@@ -28,7 +28,7 @@ pub(crate) struct Exchange(Rc<Shared>);
 struct Shared {
     place: Place,
     max_head_bytes: usize,
-    response_timeout: Duration,
+    timeouts: Timeouts,
     phase: Cell<Phase>,
     /// Bytes given to actix-http since the last response began.
     given_bytes: Cell<usize>,
@@ -103,14 +103,14 @@ pub(crate) struct HeadSize {
 }
 
 impl Exchange {
-    pub(crate) fn new(place: Place, max_head_bytes: usize, response_timeout: Duration) -> Self {
+    pub(crate) fn new(place: Place, max_head_bytes: usize, timeouts: Timeouts) -> Self {
         let input = RefCell::new(place.input_charge());
         Self(Rc::new(Shared {
             place,
             max_head_bytes,
-            response_timeout,
+            timeouts,
             phase: Cell::new(Phase::Head {
-                deadline: timer_now() + HEAD_TIMEOUT,
+                deadline: timer_now() + timeouts.head,
                 has_begun: false,
             }),
             given_bytes: Cell::new(0),
@@ -126,6 +126,11 @@ impl Exchange {
 
     pub(crate) fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// The time limit for the head of a request to arrive.
+    pub(crate) fn head_timeout(&self) -> Duration {
+        self.0.timeouts.head
     }
 
     pub(crate) fn max_head_bytes(&self) -> usize {
@@ -176,7 +181,7 @@ impl Exchange {
                     // The time for a head counts from its first byte. Further bytes do not extend it.
                     let now = timer_now();
                     self.0.phase.set(Phase::Head {
-                        deadline: deadline.min(now + HEAD_TIMEOUT),
+                        deadline: deadline.min(now + self.0.timeouts.head),
                         has_begun: true,
                     });
                     self.0.place.record(Activity::Receiving, now);
@@ -272,17 +277,17 @@ impl Exchange {
         let now = timer_now();
         shared.phase.set(if has_unread_body {
             Phase::Discard {
-                deadline: now + DISCARD_TIMEOUT,
+                deadline: now + shared.timeouts.body,
             }
         } else {
             Phase::Head {
-                deadline: now + KEEP_ALIVE,
+                deadline: now + shared.timeouts.keep_alive,
                 has_begun: false,
             }
         });
         let is_large = bytes.is_none_or(|bytes| bytes > LARGE_MESSAGE_BYTES);
         // A stream may last for any time, so it has no deadline.
-        let deadline = bytes.map(|_| now + shared.response_timeout);
+        let deadline = bytes.map(|_| now + shared.timeouts.response);
         let before = shared.response.get();
         // A response before this one may still be in the socket. Its deadline comes first.
         shared.response.set(Response {
@@ -338,7 +343,7 @@ impl Exchange {
         // Computes when the oldest response began: the table evicts those that began first.
         let since = self.response_deadline().map_or_else(timer_now, |deadline| {
             deadline
-                .checked_sub(self.0.response_timeout)
+                .checked_sub(self.0.timeouts.response)
                 .unwrap_or(deadline)
         });
         self.0.place.stall(since);
@@ -359,9 +364,9 @@ impl Exchange {
             // The client could not send while its response waited, so its time begins only now.
             Phase::Head { has_begun, .. } => {
                 let (limit, activity) = if has_begun {
-                    (HEAD_TIMEOUT, Activity::Receiving)
+                    (self.0.timeouts.head, Activity::Receiving)
                 } else {
-                    (KEEP_ALIVE, Activity::Idle)
+                    (self.0.timeouts.keep_alive, Activity::Idle)
                 };
                 self.0.phase.set(Phase::Head {
                     deadline: now + limit,

@@ -2,15 +2,32 @@
 
 use std::time::Duration;
 
-/// The time limit for the head of a request to arrive.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::server::config::HttpConfig;
 
-/// How long an idle connection is kept. It is shorter than the two minutes between heartbeats: a
-/// connection serves one burst of requests, and is not kept for the next heartbeat.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The time limits of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// For the head of a request to arrive.
+    pub(crate) head: Duration,
+    /// For an unread body to arrive.
+    pub(crate) body: Duration,
+    /// For an idle connection. By default it is longer than the minute for which most proxies reuse a
+    /// connection, and shorter than the two minutes between heartbeats.
+    pub(crate) keep_alive: Duration,
+    /// For the client to receive a whole response.
+    pub(crate) response: Duration,
+}
 
-/// The time limit for an unread body to arrive.
-pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+impl Timeouts {
+    pub(crate) fn of(http: &HttpConfig) -> Self {
+        Self {
+            head: Duration::from_secs(http.head_timeout_secs),
+            body: Duration::from_secs(http.body_timeout_secs),
+            keep_alive: Duration::from_secs(http.keep_alive_secs),
+            response: Duration::from_secs(http.response_timeout_secs),
+        }
+    }
+}
 
 /// The maximum bytes of a head that actix-http gets before it must decode them. Decoded requests
 /// take up to 50 times the memory of their bytes, so the number is small; most heads of real

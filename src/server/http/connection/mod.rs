@@ -17,6 +17,6 @@ mod table;
 
 pub(crate) use address::AddressBlock;
 pub(crate) use exchange::{BadHead, Exchange, HeadSize};
-pub(crate) use limits::HEAD_READ_BYTES;
+pub(crate) use limits::{HEAD_READ_BYTES, Timeouts};
 pub(crate) use socket::Connection;
 pub(crate) use table::Connections;

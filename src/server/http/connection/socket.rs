@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::closed::Reason;
 use super::exchange::{Exchange, Reading, Timeout};
-use super::limits::{BODY_READ_BYTES, HEAD_TIMEOUT};
+use super::limits::BODY_READ_BYTES;
 use crate::clock::deadline_in;
 use crate::server::http::errors::{self, ApiError};
 use crate::server::registry::SentBytes;
@@ -32,7 +32,7 @@ const STALLED_SLOT_TIMEOUT: Duration = Duration::from_millis(25);
 const INPUT_DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When to check for a deadline again while there is none, because the server handles a request.
-const RECHECK_INTERVAL: Duration = HEAD_TIMEOUT;
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The send buffer for a large response, in bytes. Until its first large response, a connection has
 /// the send buffer of the listener.
@@ -179,7 +179,7 @@ impl Connection {
             // Reports the end of input, as if the client had closed, so that actix-http closes.
             Timeout::Idle => Poll::Ready(Ok(())),
             Timeout::Head => {
-                let secs = HEAD_TIMEOUT.as_secs();
+                let secs = self.exchange.head_timeout().as_secs();
                 let error = ApiError::HeadTooSlow { secs };
                 self.refuse(cx, Reason::SlowHead, &error).map(Ok)
             }

@@ -18,7 +18,7 @@ use rustix::net::sockopt::{
 
 use super::capacity::spare_connections;
 use super::gate;
-use crate::server::http::connection::{Connection, Exchange};
+use crate::server::http::connection::{Connection, Exchange, Timeouts};
 use crate::server::http::context::Api;
 use crate::server::http::routes::{app, cors};
 use crate::server::registry::SentBytes;
@@ -36,20 +36,23 @@ const SEND_BUFFER_BYTES: usize = 16 << 10;
 /// The receive buffer of a connection, in bytes, which limits what the kernel holds unread.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Starts the server on `listener`. It runs until its handle stops it.
+/// Starts the server on `listeners`. It runs until its handle stops it.
 ///
 /// This replaces `actix_web::HttpServer`, which does not accept another type of socket.
-pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Result<Server> {
+pub(crate) fn serve(
+    api: Api,
+    listeners: impl IntoIterator<Item = TcpListener>,
+    sent: SentBytes,
+) -> io::Result<Server> {
     let http = api.http;
     let connections = api.connections.clone();
     // More than fit in the table, so that a new connection is accepted while an evicted one closes.
     let max_accepted = connections.max() + spare_connections(&http);
-    set_socket_options(&listener, http.response_timeout_secs)?;
 
     let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
-    let response_timeout = Duration::from_secs(http.response_timeout_secs);
+    let timeouts = Timeouts::of(&http);
     let factory = move || {
         let api = api.clone();
         let app = App::new()
@@ -77,7 +80,7 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
             let entered = connections.enter(address.map(|address| address.ip()));
             ready(match entered {
                 Ok(place) => {
-                    let exchange = Exchange::new(place, http.max_head_bytes, response_timeout);
+                    let exchange = Exchange::new(place, http.max_head_bytes, timeouts);
                     Ok((Connection::new(stream, sent.clone(), exchange), address))
                 }
                 // Dropping the stream closes it; nothing reads the error.
@@ -86,14 +89,17 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
         })
         .and_then(http_service)
     };
-    let server = builder
+    let mut builder = builder
         .workers(http.workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .max_concurrent_connections(max_accepted.div_ceil(http.workers))
         .shutdown_timeout(http.shutdown_timeout_secs)
-        .disable_signals()
-        .listen("http", listener, factory)?;
-    Ok(server.run())
+        .disable_signals();
+    for listener in listeners {
+        set_socket_options(&listener, http.response_timeout_secs)?;
+        builder = builder.listen("http", listener, factory.clone())?;
+    }
+    Ok(builder.run())
 }
 
 /// Sets the options of `listener`, which the accepted connections inherit.

@@ -27,10 +27,13 @@ const STOP_TIMEOUT_SECS: u64 = 1;
 pub(crate) struct Starting(ServerHandle);
 
 impl Starting {
-    /// Starts the server on `listener`.
-    pub(crate) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
+    /// Starts the server on `listeners`.
+    pub(crate) fn serve(
+        listeners: impl IntoIterator<Item = TcpListener>,
+        progress: Progress,
+    ) -> io::Result<Self> {
         let progress = web::Data::new(progress);
-        let server = HttpServer::new(move || {
+        let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(progress.clone())
                 .wrap(cors())
@@ -43,9 +46,11 @@ impl Starting {
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT_SECS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        .disable_signals();
+        for listener in listeners {
+            server = server.listen(listener)?;
+        }
+        let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Ok(Self(handle))
@@ -86,6 +91,7 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
                 rows_set_aside: 0,
                 lease_secs: None,
                 heartbeat_interval_secs: None,
+                wal_bytes: 0,
             },
             loaded_rows,
             total_rows,

@@ -44,11 +44,13 @@ impl RegistryActor {
             return;
         }
         let store = self.store.clone();
-        let check = async move { store.check_files().await };
+        let log_warning_bytes = self.config.wal_warning_bytes;
+        let check = async move { store.check_files(log_warning_bytes).await };
         let checked = check.into_actor(self).map(|checked, actor, ctx| {
             actor.is_checking_files = false;
-            if let Err(gone) = checked {
-                actor.give_up(gone, ctx);
+            match checked {
+                Ok(log_bytes) => actor.pulse.set_log_bytes(log_bytes),
+                Err(gone) => actor.give_up(gone, ctx),
             }
         });
         ctx.spawn(checked);

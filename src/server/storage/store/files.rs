@@ -1,23 +1,27 @@
 //! Checks the files, moves the log, and rescues the data when the files are lost.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use log::warn;
+use log::{info, warn};
 
 use super::Store;
 use crate::server::model::StoredPeer;
 use crate::server::storage::access::Access;
 use crate::server::storage::files::{self, Depth};
+use crate::server::storage::lock;
 use crate::server::storage::slot::Slot;
 use crate::server::storage::{FileGone, FilesLost, RescueData, StorageError, rescue, settle};
 
 impl Store {
     /// Compares the files with the ones that were opened, and their content with what was written.
+    /// Returns the size of the write-ahead log, and warns if it exceeds `log_warning_bytes`.
     ///
     /// # Errors
     /// If a file is lost, everything written from now on is lost too; see [`Store::give_up`].
-    pub(crate) async fn check_files(&self) -> Result<(), FileGone> {
+    pub(crate) async fn check_files(&self, log_warning_bytes: u64) -> Result<u64, FileGone> {
         // Keep the lock: opening a new connection may replace the log and its index.
         let mut slot = self.0.slot.lock().await;
         let names = self.inspect(&mut slot, Depth::Ends).await?;
@@ -26,7 +30,31 @@ impl Store {
             let path = self.path().display();
             warn!("the database {path} has {names} names (hard links), none of which is a backup");
         }
-        Ok(())
+        let [log, _] = lock::companions(&self.0.real);
+        let log_bytes = fs::metadata(&log).map_or(0, |log| log.len());
+        self.watch_log(&log, log_bytes, log_warning_bytes);
+        Ok(log_bytes)
+    }
+
+    /// Warns when the write-ahead log exceeds `warning_bytes`, and each time it has doubled since.
+    fn watch_log(&self, log: &Path, bytes: u64, warning_bytes: u64) {
+        let warned = &self.0.warned_log_bytes;
+        let (log, mib) = (log.display(), bytes >> 20);
+        match warned.load(Ordering::Relaxed) {
+            before if bytes >= warning_bytes && bytes / 2 >= before => {
+                warned.store(bytes, Ordering::Relaxed);
+                warn!(
+                    "the write-ahead log {log} has grown to {mib} MiB: another process holds an old \
+                     state of the database, e.g. a forgotten sqlite3 shell in a transaction or a \
+                     backup that hangs; end it (fuser {log} names it), before the disk is full"
+                );
+            }
+            before if before > 0 && bytes < warning_bytes => {
+                warned.store(0, Ordering::Relaxed);
+                info!("the write-ahead log {log} is small again ({mib} MiB)");
+            }
+            _ => {}
+        }
     }
 
     /// Checks the files. A loss is final. Returns the number of hard links of the database.

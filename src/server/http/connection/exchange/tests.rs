@@ -9,9 +9,13 @@ const SMALL_HEAD: HeadSize = HeadSize {
     headers: 3,
 };
 
+fn timeouts() -> Timeouts {
+    Timeouts::of(&crate::server::config::Config::default().http)
+}
+
 fn exchange_at(connections: &Connections) -> Exchange {
     let place = connections.enter(None).unwrap();
-    Exchange::new(place, MAX_HEAD_BYTES, Duration::from_secs(60))
+    Exchange::new(place, MAX_HEAD_BYTES, timeouts())
 }
 
 fn exchange() -> Exchange {
