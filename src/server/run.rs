@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::announcement::announce;
 use super::config::Config;
 use super::error::{DatabaseError, RunError, StartError};
-use super::http::{self, Api, ServerHandle, Starting};
+use super::http::{self, Api, Refusals, ServerHandle, Starting};
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
 use super::signals::Signals;
@@ -55,7 +55,9 @@ impl Server {
         let addr = listener.local_addr().unwrap_or(config.listen_addr);
         let progress = Progress::default();
         let shared = listener.try_clone().map_err(cannot_listen)?;
-        let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
+        let refusals = Refusals::default();
+        let starting =
+            Starting::serve(shared, progress.clone(), refusals.clone()).map_err(cannot_listen)?;
         let store = Store::open(&config.database_path).await?;
         for notice in store.notices() {
             warn!("{notice}");
@@ -70,7 +72,7 @@ impl Server {
             })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
-        let api = Api::new(registry.clone(), Arc::clone(&draining), config);
+        let api = Api::new(registry.clone(), Arc::clone(&draining), refusals, config);
         starting.stop().await;
         let http = http::serve(api, listener, sent).map_err(cannot_listen)?;
         let handle = http.handle();

@@ -25,6 +25,7 @@ mod outside_writes;
 mod pages;
 mod privacy;
 mod queries;
+mod refusals;
 mod registering;
 mod relay_faults;
 mod relay_input;

@@ -14,6 +14,7 @@ mod files;
 mod logs;
 mod long_heads;
 mod overwritten;
+mod refusals;
 mod relay;
 mod shutdown;
 mod slow_clients;

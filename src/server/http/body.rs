@@ -1,5 +1,6 @@
 //! Reads request bodies. Content type, size, arrival time and total memory are limited.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
@@ -9,11 +10,13 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use futures_util::StreamExt;
+use serde::Deserialize;
 
 use super::budget::Charge;
 use super::connection::Exchange;
 use super::context::Api;
 use super::errors::ApiError;
+use super::refusals::about;
 use crate::protocol::RequestBody;
 use crate::server::registry::RegistryError;
 
@@ -49,7 +52,7 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
             charge: api.bodies.charge(),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
-        let payload = payload.take();
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             checked?;
             let limit = Duration::from_secs(BODY_TIMEOUT_SECS);
@@ -62,10 +65,31 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
                 true => Some(api.large_bodies.enter().await?),
                 false => None,
             };
-            let request = T::parse(&bytes, &api.limits)?;
+            let request = T::parse(&bytes, &api.limits).map_err(|error| {
+                match api
+                    .refusals
+                    .is_line_due(error.code)
+                    .then(|| peer_in(&bytes))
+                {
+                    Some(Some(peer)) => about(&request, peer, error),
+                    _ => error,
+                }
+            })?;
             Ok(Self { request, charge })
         })
     }
+}
+
+/// The peer that a refused body names, well-formed or not.
+fn peer_in(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named<'b> {
+        #[serde(borrow)]
+        peer_id: Cow<'b, str>,
+    }
+    let named = serde_json::from_slice::<Named<'_>>(body).ok()?;
+    Some(named.peer_id.into_owned())
 }
 
 fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError> {

@@ -11,6 +11,7 @@ use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
 use super::errors::ApiError;
 use super::lane::{Lane, LaneSlot};
+use super::refusals::Refusals;
 use super::serve::new_connections;
 use super::wrong_tokens::WrongTokens;
 use crate::protocol::Limits;
@@ -46,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) admin_token: Option<Secret>,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
+    pub(crate) refusals: Refusals,
     pub(crate) connections: Connections,
     pub(crate) bodies: ByteBudget,
     pub(crate) large_bodies: Lane,
@@ -56,7 +58,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(registry: Registry, draining: Arc<AtomicBool>, config: &Config) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        draining: Arc<AtomicBool>,
+        refusals: Refusals,
+        config: &Config,
+    ) -> Self {
         // All workers share the lanes, so a worker can get more than its part while others idle.
         let slots = config.http.workers * SLOTS_PER_WORKER;
         Self {
@@ -71,6 +78,7 @@ impl Api {
             admin_token: config.admin_token.clone(),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
+            refusals,
             connections: new_connections(&config.http),
             bodies: ByteBudget::new(BODIES_BYTES),
             large_bodies: Lane::new(slots),

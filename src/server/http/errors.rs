@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::refusals::Refused;
 use crate::protocol::{ErrorBody, ErrorCode, RequestError};
 use crate::server::registry::RegistryError;
 
@@ -51,6 +52,14 @@ impl ApiError {
     /// Returns the response, for handlers that only refuse.
     pub(crate) fn into_response(self) -> HttpResponse {
         self.error_response()
+    }
+
+    /// What is refused, for the counts and the log.
+    pub(crate) fn refusal(&self) -> Refused {
+        Refused {
+            code: self.code(),
+            message: self.to_string(),
+        }
     }
 
     fn code(&self) -> ErrorCode {
@@ -211,7 +220,9 @@ impl ResponseError for ApiError {
         if let Self::WrongMethod { allowed } = self {
             response.insert_header((ALLOW, *allowed));
         }
-        response.json(self.body())
+        let mut response = response.json(self.body());
+        response.extensions_mut().insert(self.refusal());
+        response
     }
 }
 

@@ -5,7 +5,8 @@
 //! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
 //! - [`body`], [`query`] and [`operator`] read and check parts of a request.
 //! - [`response`] and [`compression`] send long bodies in pieces.
-//! - [`errors`] is the one table from errors to statuses and bodies.
+//! - [`errors`] is the one table from errors to statuses and bodies; [`refusals`] counts and logs
+//!   what is refused.
 
 mod body;
 mod budget;
@@ -21,6 +22,7 @@ mod operator;
 mod origin;
 mod peers;
 mod query;
+mod refusals;
 mod response;
 mod routes;
 mod serve;
@@ -31,4 +33,5 @@ mod wrong_tokens;
 
 pub(crate) use actix_web::dev::ServerHandle;
 pub(crate) use context::Api;
+pub(crate) use refusals::Refusals;
 pub(crate) use serve::{Starting, serve};

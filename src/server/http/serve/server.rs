@@ -46,6 +46,7 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
     let max_accepted = connections.max() + spare_connections(&http);
     set_socket_options(&listener, http.response_timeout_secs)?;
 
+    let refusals = api.refusals.clone();
     let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
@@ -56,7 +57,10 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
             .wrap(cors())
             .configure(move |config| app(config, api.clone()));
         let app = map_config(app, |()| AppConfig::default());
-        let gated = apply_fn_factory(app, |request: Request, app: &_| gate::handle(request, app));
+        let counted = refusals.clone();
+        let gated = apply_fn_factory(app, move |request: Request, app: &_| {
+            gate::handle(request, app, &counted)
+        });
         let stopping = stopping.clone();
         let http_service = HttpService::build()
             // The connection itself limits the time for heads, idle time and responses.
@@ -72,13 +76,17 @@ pub(crate) fn serve(api: Api, listener: TcpListener, sent: SentBytes) -> io::Res
             })
             .h1(gated);
         let (connections, sent) = (connections.clone(), sent.clone());
+        let refusals = refusals.clone();
         fn_service(move |stream: TcpStream| {
             let address = stream.peer_addr().ok();
             let entered = connections.enter(address.map(|address| address.ip()));
             ready(match entered {
                 Ok(place) => {
                     let exchange = Exchange::new(place, http.max_head_bytes, response_timeout);
-                    Ok((Connection::new(stream, sent.clone(), exchange), address))
+                    Ok((
+                        Connection::new(stream, sent.clone(), refusals.clone(), exchange),
+                        address,
+                    ))
                 }
                 // Dropping the stream closes it; nothing reads the error.
                 Err(_) => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),

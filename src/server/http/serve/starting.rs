@@ -7,10 +7,11 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse, paths};
 use crate::server::http::errors::{ApiError, row_of};
+use crate::server::http::refusals::{Example, Refusals};
 use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
 
@@ -28,11 +29,17 @@ pub(crate) struct Starting(ServerHandle);
 
 impl Starting {
     /// Starts the server on `listener`.
-    pub(crate) fn serve(listener: TcpListener, progress: Progress) -> io::Result<Self> {
+    pub(crate) fn serve(
+        listener: TcpListener,
+        progress: Progress,
+        refusals: Refusals,
+    ) -> io::Result<Self> {
         let progress = web::Data::new(progress);
+        let refusals = web::Data::new(refusals);
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(progress.clone())
+                .app_data(refusals.clone())
                 .wrap(cors())
                 .route(paths::HEALTH, get().to(show_health))
                 .default_service(web::to(refuse))
@@ -93,11 +100,16 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
 }
 
 /// Any other path.
-async fn refuse(progress: web::Data<Progress>) -> HttpResponse {
+async fn refuse(
+    progress: web::Data<Progress>,
+    refusals: web::Data<Refusals>,
+    request: HttpRequest,
+) -> HttpResponse {
     let (loaded_rows, total_rows) = progress.rows();
-    ApiError::Starting {
+    let error = ApiError::Starting {
         loaded_rows,
         total_rows,
-    }
-    .into_response()
+    };
+    refusals.record(&error.refusal(), || Example::of(&request));
+    error.into_response()
 }
