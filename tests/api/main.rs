@@ -4,6 +4,7 @@ mod allocation;
 mod answer;
 mod bad_input;
 mod bad_requests;
+mod bodies;
 mod bounds;
 mod browsers;
 mod cost;

@@ -3,7 +3,8 @@
 //! - [`routes`] maps the paths to the handlers in [`peers`], [`turn`], [`sessions`], [`cost`] and
 //!   [`status`], which share a [`context`].
 //! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
-//! - [`body`], [`query`] and [`operator`] read and check parts of a request.
+//! - [`body`], [`query`] and [`operator`] read and check parts of a request; [`media_type`] and
+//!   [`inflate`] belong to bodies.
 //! - [`response`] and [`compression`] send long bodies in pieces.
 //! - [`errors`] is the one table from errors to statuses and bodies; [`refusals`] counts and logs
 //!   what is refused.
@@ -16,7 +17,9 @@ mod connection;
 mod context;
 mod cost;
 mod errors;
+mod inflate;
 mod lane;
+mod media_type;
 mod no_store;
 mod operator;
 mod origin;
