@@ -117,6 +117,7 @@
 //! - `cursor` and `limit` exclude each other. A registry MAY return fewer peers than `limit` asks for.
 
 mod body_fault;
+mod compatible;
 mod cost;
 mod errors;
 mod fields;

@@ -139,7 +139,8 @@ const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";
 const SEND_TOKEN: &str = "send the header Authorization: Bearer and the token";
 const SHORTEN_HEADERS: &str = "send fewer or shorter headers";
-const TRY_DIRECT_FIRST: &str = "try a direct connection, then ask again with p2pAttempted: true";
+/// Nodes in the field compare with this word; the sentence is in `error`.
+const TRY_DIRECT_FIRST: &str = "attempt_p2p_first";
 const USE_DIRECT: &str = "use a direct connection, or try again later";
 
 /// The one table from codes to statuses, `Retry-After` and suggestions.

@@ -66,7 +66,8 @@ pub(crate) async fn allocate_turn(
         limits: SessionLimits {
             max_bandwidth_mbps: session.mbps,
             max_duration_seconds: duration_secs,
-            priority_level: session.tier.priority_level(),
+            priority_level: session.tier.to_string(),
+            priority: Some(session.tier.priority_level()),
         },
         cost_info: cost_info(&api, &cost),
         mode: cost.mode,
