@@ -6,6 +6,7 @@ use enum_map::Enum;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
+use super::compatible::text_or_number;
 use super::fields::Fields;
 use super::request::RequestBody;
 use super::{Limits, RequestError};
@@ -231,11 +232,16 @@ pub struct CostInfo {
 }
 
 /// What the month costs, as in a response to `GET /health`; in US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCostInfo {
-    /// The share of the budget that is spent.
-    pub budget_used: f64,
+    /// The share of the budget that is spent, in percent, e.g. `7.5%`; from an earlier registry, the
+    /// number in `budget_used_ratio`.
+    #[serde(deserialize_with = "text_or_number")]
+    pub budget_used: String,
+    /// The spend divided by the budget. `None` from an earlier registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_used_ratio: Option<f64>,
     /// What the whole month will have cost.
     pub projected_monthly_cost: f64,
     /// The budget of the month.
@@ -322,8 +328,14 @@ pub struct ModeStats {
     pub emergency: bool,
     /// Whether it is `shutdown`.
     pub shutdown: bool,
-    /// The cost ratio at which the present mode is entered; 0 for `normal`.
-    pub current_threshold: f64,
+    /// The name of the mode that holds, again; from an earlier registry, the number in
+    /// `threshold_ratio`.
+    #[serde(deserialize_with = "text_or_number")]
+    pub current_threshold: String,
+    /// The cost ratio at which the present mode is entered; 0 for `normal`. `None` from an earlier
+    /// registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_ratio: Option<f64>,
     /// Until when an operator forces the mode, RFC 3339; null if the budget decides.
     pub forced_until: Option<String>,
     /// Since when the budget has asked for its mode, RFC 3339.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use enum_map::Enum;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
 
@@ -15,6 +16,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
     PartialEq,
     Eq,
     Hash,
+    Enum,
     VariantArray,
     Serialize,
     Deserialize,

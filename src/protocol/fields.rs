@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Number, Value};
 
 use super::dropped::DroppedFields;
-use super::{Limits, PeerId, RequestError, is_visible};
+use super::{Limits, PeerId, RequestError, body_fault, is_visible};
 use crate::clock::unix_ms;
 
 /// The fields of a request body that have not been read yet.
@@ -21,23 +21,15 @@ pub(crate) struct Fields<'l> {
 impl<'l> Fields<'l> {
     /// Parses `body` as one JSON object without duplicate keys, nested at most 128 deep.
     pub(crate) fn parse(body: &[u8], limits: &'l Limits) -> Result<Self, RequestError> {
-        if body.is_empty() {
-            return Err(RequestError::invalid_json(
-                "the body is empty: it must be a JSON object",
-            ));
-        }
+        let body = body_fault::without_mark(body);
         match serde_json::from_slice(body) {
             Ok(UniqueKeys(Value::Object(map))) => Ok(Self {
                 map,
                 limits,
                 dropped: DroppedFields::default(),
             }),
-            Ok(_) => Err(RequestError::invalid_json(
-                "the body must be a JSON object, not another JSON value",
-            )),
-            Err(error) => Err(RequestError::invalid_json(format!(
-                "the body must be a JSON object: {error}"
-            ))),
+            Ok(UniqueKeys(other)) => Err(body_fault::not_an_object(&other)),
+            Err(error) => Err(body_fault::explain(body, &error)),
         }
     }
 

@@ -12,8 +12,8 @@
 //!
 //! ## Messages
 //!
-//! - A request body MUST be one JSON object with `Content-Type: application/json`. A registry MUST
-//!   refuse an object, at any depth, that names a key twice.
+//! - A request body MUST be one JSON object in UTF-8, with `Content-Type: application/json`. It MAY be
+//!   compressed with gzip. A registry MUST refuse an object, at any depth, that names a key twice.
 //! - A registry MUST ignore fields that it does not know, and MUST take `null` as absent.
 //! - A node MUST ignore response fields that it does not know. It SHOULD work with a response that
 //!   lacks a field which older registries do not send; these fields have a default here.
@@ -116,6 +116,8 @@
 //!   or leave out peers that join or leave meanwhile. A cursor MUST stay valid when its peer leaves.
 //! - `cursor` and `limit` exclude each other. A registry MAY return fewer peers than `limit` asks for.
 
+mod body_fault;
+mod compatible;
 mod cost;
 mod dropped;
 mod errors;

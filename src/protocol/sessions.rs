@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::compatible::text_or_number;
 use super::fields::Fields;
 use super::request::RequestBody;
 use super::{CostInfo, CostMode, ErrorCode, Limits, PeerId, RequestError, Tier};
@@ -95,15 +96,19 @@ pub struct AllocateTurnResponse {
 }
 
 /// What a session may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionLimits {
     /// Bandwidth, in Mbit/s.
     pub max_bandwidth_mbps: u32,
     /// How long it lasts unless it is renewed, in seconds.
     pub max_duration_seconds: u64,
-    /// The priority of its tier, 1 to 4.
-    pub priority_level: u8,
+    /// The name of its tier; from an earlier registry, the number in `priority`.
+    #[serde(deserialize_with = "text_or_number")]
+    pub priority_level: String,
+    /// The priority of its tier, 1 to 4. `None` from an earlier registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
 }
 
 /// The TURN server of a session.
@@ -144,7 +149,7 @@ pub struct AllocationRefusedResponse {
     pub code: ErrorCode,
     /// When to ask again, in seconds; the same as the header `Retry-After`.
     pub retry_after: u64,
-    /// What the peer can do about it.
+    /// What the peer can do about it; with `attempt_p2p_first` this word, which nodes compare with.
     pub suggestion: String,
     /// What the month costs.
     pub cost_info: CostInfo,

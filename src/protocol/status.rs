@@ -1,5 +1,7 @@
 //! What the registry says about itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::HealthCostInfo;
@@ -44,6 +46,9 @@ pub struct StatsResponse {
     /// Log lines that were dropped because stderr was not read.
     #[serde(default)]
     pub log_lines_dropped: u64,
+    /// Requests refused, by the code in the response; codes that were never sent are left out.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// Whether the registry can serve.

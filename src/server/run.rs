@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::announcement::announce;
 use super::config::{Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
-use super::http::{self, Api, ServerHandle, Starting};
+use super::http::{self, Api, Refusals, ServerHandle, Starting};
 use super::listeners::Listeners;
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
@@ -63,7 +63,9 @@ impl Server {
         let addrs = listeners.addrs().map_err(cannot_listen)?;
         let progress = Progress::default();
         let shared = listeners.share().map_err(cannot_listen)?;
-        let starting = Starting::serve(shared, progress.clone()).map_err(cannot_listen)?;
+        let refusals = Refusals::default();
+        let starting =
+            Starting::serve(shared, progress.clone(), refusals.clone()).map_err(cannot_listen)?;
         let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");
@@ -79,7 +81,13 @@ impl Server {
                 })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
-        let api = Api::new(registry.clone(), Arc::clone(&draining), config, clock);
+        let api = Api::new(
+            registry.clone(),
+            Arc::clone(&draining),
+            refusals,
+            config,
+            clock,
+        );
         let secrets = api.secrets.clone();
         starting.stop().await;
         let http = http::serve(api, listeners, sent).map_err(cannot_listen)?;

@@ -65,7 +65,8 @@ async fn an_allocation_is_answered_with_every_field_of_the_contract() {
         "success": true,
         "peerId": "a",
         "sessionId": null,
-        "limits": {"maxBandwidthMbps": 5, "maxDurationSeconds": 3600, "priorityLevel": 1},
+        "limits": {"maxBandwidthMbps": 5, "maxDurationSeconds": 3600, "priorityLevel": "free",
+            "priority": 1},
         "costInfo": {
             "currentCostRatio": 0.075, "projectedMonthlyCost": 60.0, "budgetRemaining": 800.0,
         },
@@ -152,7 +153,8 @@ async fn each_tier_has_its_bandwidth_its_priority_and_its_sessions_per_peer() {
             for _ in 0..sessions {
                 let limits = &registry.allocate(&body).await.ok()["limits"];
                 assert_eq!(limits["maxBandwidthMbps"], mbps, "{tier}");
-                assert_eq!(limits["priorityLevel"], at + 1, "{tier}");
+                assert_eq!(limits["priorityLevel"], tier);
+                assert_eq!(limits["priority"], at + 1, "{tier}");
             }
             let refusal = registry.allocate(&body).await;
             let refusal = refusal.not_allocated(429, "session_limit", 60);

@@ -70,7 +70,7 @@ async fn cost_stats_has_every_field_of_the_contract() {
         },
         "mode": {
             "name": "normal", "budgetMode": "normal", "emergency": false, "shutdown": false,
-            "currentThreshold": 0.0,
+            "currentThreshold": "normal", "thresholdRatio": 0.0,
             "forcedUntil": null, "since": "2026-01-01T00:00:00.000Z",
         },
         "source": "metered",
@@ -82,8 +82,8 @@ async fn cost_stats_has_every_field_of_the_contract() {
     assert_eq!(answer.ok(), expected);
     let health = registry.health().await.ok();
     let expected = json!({
-        "budgetUsed": 0.0375, "projectedMonthlyCost": 60.0, "budgetLimit": 800.0,
-        "mode": "normal", "activeSessions": 2,
+        "budgetUsed": "3.8%", "budgetUsedRatio": 0.0375, "projectedMonthlyCost": 60.0,
+        "budgetLimit": 800.0, "mode": "normal", "activeSessions": 2,
     });
     assert_eq!(health["costInfo"], expected);
 }

@@ -68,8 +68,13 @@ async fn warning_grants_less_and_only_after_an_attempt_at_a_direct_connection() 
         let refusal = refusal.not_allocated(429, "attempt_p2p_first", 30);
         assert_eq!(refusal["limit"], limit("p2pAttempted", Value::Null));
         assert_eq!(refusal["mode"], "warning");
-        let suggestion = refusal["suggestion"].as_str().unwrap();
-        assert!(suggestion.contains("p2pAttempted: true"), "{suggestion}");
+        // Nodes in the field compare with this word.
+        assert_eq!(refusal["suggestion"], "attempt_p2p_first");
+        let sentence = refusal["error"].as_str().unwrap();
+        assert!(
+            sentence.starts_with("p2pAttempted must be true"),
+            "{sentence}"
+        );
         let cost = json!({
             "currentCostRatio": 0.075, "projectedMonthlyCost": 60.0, "budgetRemaining": 800.0,
         });
@@ -290,7 +295,8 @@ async fn a_forced_mode_ends_at_its_time() {
     let stats = registry.cost_stats().await.ok();
     let expected = json!({
         "name": "shutdown", "budgetMode": "normal", "emergency": true, "shutdown": true,
-        "currentThreshold": 0.98, "forcedUntil": "2026-01-02T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
+        "currentThreshold": "shutdown", "thresholdRatio": 0.98,
+        "forcedUntil": "2026-01-02T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
     });
     assert_eq!(stats["mode"], expected);
     registry.advance_ms(86_399_999);

@@ -63,7 +63,7 @@ async fn a_renewal_applies_a_new_tier_and_a_new_bandwidth() {
     registry.set_tier("a", "free").await.ok();
     let lowered = registry.allocate(&renewal).await.ok();
     assert_eq!(lowered["limits"]["maxBandwidthMbps"], 5);
-    assert_eq!(lowered["limits"]["priorityLevel"], 1);
+    assert_eq!(lowered["limits"]["priorityLevel"], "free");
 }
 
 #[actix_web::test]

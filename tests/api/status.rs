@@ -48,7 +48,7 @@ async fn stats_of_a_new_registry_are_zero_in_every_field() {
         "peerBytes": 0,
         "maxPeerBytes": registry.config.lease.max_memory_bytes,
         "outageCreditSecs": 0,
-        "logLinesDropped": 0,
+        "logLinesDropped": 0, "refusals": {},
     });
     assert_eq!(registry.stats().await.ok(), expected);
 }
@@ -95,7 +95,7 @@ async fn stats_count_what_happened_in_every_field() {
         "peerBytes": stats["peerBytes"],
         "maxPeerBytes": registry.config.lease.max_memory_bytes,
         "outageCreditSecs": 0,
-        "logLinesDropped": 0,
+        "logLinesDropped": 0, "refusals": {"peer_not_found": 3},
     });
     assert_eq!(stats, expected);
     let peer_bytes = stats["peerBytes"].as_u64().unwrap();
@@ -198,7 +198,7 @@ async fn health_has_every_field_of_the_contract() {
     let health = registry.health().await.ok();
     // January 1, ten minutes into the month; only a few bytes were sent.
     let cost = health["costInfo"].as_object().unwrap();
-    assert!(cost["budgetUsed"].as_f64().unwrap() < 0.001);
+    assert!(cost["budgetUsedRatio"].as_f64().unwrap() < 0.001);
     let expected = json!({
         "status": "healthy",
         "service": "peer-registry",
@@ -208,7 +208,8 @@ async fn health_has_every_field_of_the_contract() {
         "peers": 2,
         "turnServers": 1,
         "costInfo": {
-            "budgetUsed": cost["budgetUsed"],
+            "budgetUsed": "0.0%",
+            "budgetUsedRatio": cost["budgetUsedRatio"],
             "projectedMonthlyCost": 60.0,
             "budgetLimit": 800.0,
             "mode": "normal",

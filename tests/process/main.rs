@@ -18,6 +18,7 @@ mod logs;
 mod long_heads;
 mod not_ready;
 mod overwritten;
+mod refusals;
 mod relay;
 mod reload;
 mod shutdown;

@@ -1,5 +1,7 @@
-//! Reads request bodies. Content type, size, arrival time and total memory are limited.
+//! Reads request bodies. Type, size before and after decompression, arrival time and total memory
+//! are limited.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
@@ -7,19 +9,19 @@ use std::time::Duration;
 
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
+use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt;
+use serde::Deserialize;
 
-use super::budget::Charge;
+use super::budget::{Charge, SMALL_BYTES};
 use super::connection::Exchange;
 use super::context::Api;
 use super::errors::ApiError;
+use super::inflate::gunzip;
+use super::media_type::{self, Coding};
+use super::refusals::about;
 use crate::protocol::RequestBody;
 use crate::server::registry::RegistryError;
-
-/// Bodies up to this size do not count against the budget, so that a heartbeat is never refused
-/// because the budget is used up.
-const SMALL_BYTES: usize = 4096;
 
 /// The parsed body of a request.
 pub(crate) struct Body<T> {
@@ -28,7 +30,7 @@ pub(crate) struct Body<T> {
         dead_code,
         reason = "holds the memory budget until the handler returns"
     )]
-    charge: Option<Charge>,
+    charge: Charge,
 }
 
 impl<T: RequestBody + 'static> FromRequest for Body<T> {
@@ -46,29 +48,52 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
             charge: api.bodies.charge(),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
-        let payload = payload.take();
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            checked?;
+            let coding = checked?;
             let secs = api.http.body_timeout_secs;
             let limit = Duration::from_secs(secs);
             let read = tokio::time::timeout(limit, reader.read(payload)).await;
-            let (bytes, charge) = read.unwrap_or(Err(ApiError::TooSlow { secs }))?;
-            // Parsing a large body blocks the worker for up to 1 ms, so few are parsed at once.
-            let _slot = match bytes.len() > SMALL_BYTES {
+            let (mut bytes, mut charge) = read.unwrap_or(Err(ApiError::TooSlow { secs }))?;
+            // Parsing or decompressing a large body blocks the worker for up to 1 ms, so few are
+            // handled at once.
+            let is_large = bytes.len() > SMALL_BYTES || coding == Coding::Gzip;
+            let _slot = match is_large {
                 true => Some(api.large_bodies.enter().await?),
                 false => None,
             };
-            let request = T::parse(&bytes, &api.limits)?;
+            if coding == Coding::Gzip {
+                bytes = gunzip(&bytes, api.http.max_body_bytes, &mut charge)?;
+            }
+            let request = T::parse(&bytes, &api.limits).map_err(|error| {
+                match api
+                    .refusals
+                    .is_line_due(error.code)
+                    .then(|| peer_in(&bytes))
+                {
+                    Some(Some(peer)) => about(&request, peer, error),
+                    _ => error,
+                }
+            })?;
             Ok(Self { request, charge })
         })
     }
 }
 
-fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError> {
-    let content_type = request.content_type();
-    if !content_type.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::NotJson);
+/// The peer that a refused body names, well-formed or not.
+fn peer_in(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named<'b> {
+        #[serde(borrow)]
+        peer_id: Cow<'b, str>,
     }
+    let named = serde_json::from_slice::<Named<'_>>(body).ok()?;
+    Some(named.peer_id.into_owned())
+}
+
+fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<Coding, ApiError> {
+    let coding = media_type::check(request)?;
     let length = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -76,7 +101,7 @@ fn check_headers(request: &HttpRequest, max_bytes: usize) -> Result<(), ApiError
     if length.is_some_and(|length| length > max_bytes as u64) {
         return Err(ApiError::TooLarge { max_bytes });
     }
-    Ok(())
+    Ok(coding)
 }
 
 /// Reads one body.
@@ -87,10 +112,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(
-        mut self,
-        mut payload: dev::Payload,
-    ) -> Result<(Bytes, Option<Charge>), ApiError> {
+    async fn read(mut self, mut payload: dev::Payload) -> Result<(Bytes, Charge), ApiError> {
         let mut body = Bytes::new();
         while let Some(chunk) = self.next_chunk(&mut payload).await? {
             let bytes = body.len() + chunk.len();
@@ -116,8 +138,7 @@ impl Reader {
         if let Some(exchange) = &self.exchange {
             exchange.end_body();
         }
-        let is_small = body.len() <= SMALL_BYTES;
-        Ok((body, (!is_small).then_some(self.charge)))
+        Ok((body, self.charge))
     }
 
     async fn next_chunk(&self, payload: &mut dev::Payload) -> Result<Option<Bytes>, ApiError> {

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Request bodies up to this size do not count against their budget, so that a heartbeat is never
+/// refused because the budget is used up.
+pub(crate) const SMALL_BYTES: usize = 4096;
+
 /// A maximum number of bytes in use, split into charges; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteBudget(Arc<Shared>);

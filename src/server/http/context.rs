@@ -11,6 +11,7 @@ use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
 use super::errors::ApiError;
 use super::lane::{Lane, LaneSlot};
+use super::refusals::Refusals;
 use super::serve::new_connections;
 use super::wall_time::WallTime;
 use super::wrong_tokens::WrongTokens;
@@ -49,6 +50,7 @@ pub(crate) struct Api {
     pub(crate) secrets: SecretsInUse,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
+    pub(crate) refusals: Refusals,
     pub(crate) connections: Connections,
     pub(crate) bodies: ByteBudget,
     pub(crate) large_bodies: Lane,
@@ -62,6 +64,7 @@ impl Api {
     pub(crate) fn new(
         registry: Registry,
         draining: Arc<AtomicBool>,
+        refusals: Refusals,
         config: &Config,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -83,6 +86,7 @@ impl Api {
             secrets: SecretsInUse::new(config),
             max_memory_bytes: config.lease.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
+            refusals,
             connections: new_connections(&config.http),
             bodies: ByteBudget::new(BODIES_BYTES),
             large_bodies: Lane::new(slots),

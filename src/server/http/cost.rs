@@ -112,7 +112,8 @@ fn cost_stats(api: &Api, status: &Status) -> CostStatsResponse {
             budget_mode: cost.budget_mode,
             emergency: cost.mode >= CostMode::Emergency,
             shutdown: cost.mode == CostMode::Shutdown,
-            current_threshold: api.cost.thresholds.entry_ratio(cost.mode),
+            current_threshold: cost.mode.to_string(),
+            threshold_ratio: Some(api.cost.thresholds.entry_ratio(cost.mode)),
             forced_until: cost.forced.map(|forced| rfc3339(forced.until_ms)),
             since: rfc3339(cost.budget_mode_since_ms),
         },
@@ -145,8 +146,10 @@ pub(crate) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
 
 /// The cost in the response to `GET /health`.
 pub(crate) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
+    let used_ratio = cost.forecast.spend.total_usd() / api.cost.monthly_budget_usd;
     HealthCostInfo {
-        budget_used: cost.forecast.spend.total_usd() / api.cost.monthly_budget_usd,
+        budget_used: format!("{:.1}%", used_ratio * 100.0),
+        budget_used_ratio: Some(used_ratio),
         projected_monthly_cost: cents(cost.forecast.projected_usd),
         budget_limit: api.cost.monthly_budget_usd,
         mode: cost.mode,

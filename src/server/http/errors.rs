@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::media_type::UnsupportedMedia;
+use super::refusals::Refused;
 use crate::protocol::{ErrorBody, ErrorCode, RequestError};
 use crate::server::registry::RegistryError;
 
@@ -22,10 +26,12 @@ pub(crate) enum ApiError {
     NoSuchPath,
     #[error("the method must be {allowed}")]
     WrongMethod { allowed: &'static str },
-    #[error("Content-Type must be application/json")]
-    NotJson,
+    #[error(transparent)]
+    Media(#[from] UnsupportedMedia),
     #[error("the body must be at most {max_bytes} bytes")]
     TooLarge { max_bytes: usize },
+    #[error("the body must be at most {max_bytes} bytes when it is uncompressed")]
+    InflatedTooLarge { max_bytes: usize },
     #[error("the body must arrive within {secs} seconds")]
     TooSlow { secs: u64 },
     #[error("the body could not be read to its end")]
@@ -53,6 +59,14 @@ impl ApiError {
         self.error_response()
     }
 
+    /// What is refused, for the counts and the log.
+    pub(crate) fn refusal(&self) -> Refused {
+        Refused {
+            code: self.code(),
+            message: self.to_string(),
+        }
+    }
+
     fn code(&self) -> ErrorCode {
         match self {
             Self::Request(error) => error.code,
@@ -66,8 +80,8 @@ impl ApiError {
             Self::Starting { .. } => ErrorCode::Starting,
             Self::NoSuchPath => ErrorCode::NotFound,
             Self::WrongMethod { .. } => ErrorCode::MethodNotAllowed,
-            Self::NotJson => ErrorCode::UnsupportedMediaType,
-            Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::Media(_) => ErrorCode::UnsupportedMediaType,
+            Self::TooLarge { .. } | Self::InflatedTooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::TooSlow { .. } | Self::HeadTooSlow { .. } => ErrorCode::RequestTimeout,
             Self::HeadTooLarge { .. } => ErrorCode::HeadTooLarge,
             Self::InputBudget => ErrorCode::Overloaded,
@@ -82,7 +96,10 @@ impl ApiError {
         ErrorBody {
             error: self.to_string(),
             code: self.code(),
-            suggestion: row_of(self.code()).suggestion.map(str::to_owned),
+            suggestion: match self {
+                Self::Media(media) => Some(media.suggestion().to_owned()),
+                _ => row_of(self.code()).suggestion.map(str::to_owned),
+            },
             field: match self {
                 Self::Request(error) => error.field.clone().map(Cow::into_owned),
                 _ => None,
@@ -120,10 +137,10 @@ const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocat
 const REGISTER: &str = "register first with POST /register, then send heartbeats";
 const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";
-const SEND_JSON: &str = "send the header Content-Type: application/json";
 const SEND_TOKEN: &str = "send the header Authorization: Bearer and the token";
 const SHORTEN_HEADERS: &str = "send fewer or shorter headers";
-const TRY_DIRECT_FIRST: &str = "try a direct connection, then ask again with p2pAttempted: true";
+/// Nodes in the field compare with this word; the sentence is in `error`.
+const TRY_DIRECT_FIRST: &str = "attempt_p2p_first";
 const USE_DIRECT: &str = "use a direct connection, or try again later";
 
 /// The one table from codes to statuses, `Retry-After` and suggestions.
@@ -149,7 +166,8 @@ pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             (status, None, SHORTEN_HEADERS)
         }
-        Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None, SEND_JSON),
+        // The suggestion depends on the header.
+        Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None, ""),
         Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, Some(5), RETRY_LATER),
         // The errors of an allocation carry their own `Retry-After`.
         Code::AttemptP2pFirst => (StatusCode::TOO_MANY_REQUESTS, None, TRY_DIRECT_FIRST),
@@ -208,10 +226,15 @@ impl ResponseError for ApiError {
         if let Self::NotTheOperator = self {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
+        if let Self::Media(UnsupportedMedia::Coding(_)) = self {
+            response.insert_header((ACCEPT_ENCODING, "gzip"));
+        }
         if let Self::WrongMethod { allowed } = self {
             response.insert_header((ALLOW, *allowed));
         }
-        response.json(self.body())
+        let mut response = response.json(self.body());
+        response.extensions_mut().insert(self.refusal());
+        response
     }
 }
 

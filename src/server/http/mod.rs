@@ -3,9 +3,11 @@
 //! - [`routes`] maps the paths to the handlers in [`peers`], [`turn`], [`sessions`], [`cost`] and
 //!   [`status`], which share a [`context`].
 //! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
-//! - [`body`] and [`operator`] read and check parts of a request.
+//! - [`body`] and [`operator`] read and check parts of a request; [`media_type`] and [`inflate`]
+//!   belong to bodies.
 //! - [`response`] and [`compression`] send long bodies in pieces.
-//! - [`errors`] is the one table from errors to statuses and bodies.
+//! - [`errors`] is the one table from errors to statuses and bodies; [`refusals`] counts and logs
+//!   what is refused.
 
 mod body;
 mod budget;
@@ -15,11 +17,14 @@ mod connection;
 mod context;
 mod cost;
 mod errors;
+mod inflate;
 mod lane;
+mod media_type;
 mod no_store;
 mod operator;
 mod origin;
 mod peers;
+mod refusals;
 mod response;
 mod routes;
 mod serve;
@@ -31,4 +36,5 @@ mod wrong_tokens;
 
 pub(crate) use actix_web::dev::ServerHandle;
 pub(crate) use context::Api;
+pub(crate) use refusals::Refusals;
 pub(crate) use serve::{Starting, serve};

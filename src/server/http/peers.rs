@@ -13,6 +13,7 @@ use super::compression;
 use super::connection::AddressBlock;
 use super::context::Api;
 use super::errors::ApiError;
+use super::refusals::about;
 use super::response::LongBody;
 use crate::clock::rfc3339;
 use crate::protocol::{
@@ -31,11 +32,14 @@ const SHORT_PAGE_BYTES: usize = 64 << 10;
 /// `POST /register`
 pub(crate) async fn register_peer(
     api: web::Data<Api>,
+    request: HttpRequest,
     body: Body<Announced<RegisterRequest>>,
 ) -> Result<Json<RegisterResponse>, ApiError> {
-    let (registration, dropped) = privacy::admit(body.request, api.address_rules)?;
-    let peer_id = registration.peer_id.clone();
-    let receipt = api.registry.register(registration).await?;
+    let peer_id = body.request.request.peer_id.clone();
+    let (registration, dropped) = privacy::admit(body.request, api.address_rules)
+        .map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let receipt = api.registry.register(registration).await;
+    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
     Ok(Json(RegisterResponse {
         success: true,
         peer_id,
@@ -54,10 +58,12 @@ pub(crate) async fn register_peer(
 /// `POST /heartbeat`
 pub(crate) async fn renew_lease(
     api: web::Data<Api>,
+    request: HttpRequest,
     body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let peer_id = body.request.peer_id.clone();
-    let receipt = api.registry.renew(body.request).await?;
+    let receipt = api.registry.renew(body.request).await;
+    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
     let response = HeartbeatResponse {
         success: true,
         peer_id,

@@ -4,13 +4,14 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
 use super::body::Body;
 use super::context::Api;
 use super::cost::cost_info;
 use super::errors::{ApiError, row_of};
 use super::no_store::NoStore;
+use super::refusals::{Refused, about};
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
     CostMode, HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
@@ -32,14 +33,20 @@ pub(crate) enum AllocationError {
 /// `POST /allocate-turn`
 pub(crate) async fn allocate_turn(
     api: web::Data<Api>,
+    request: HttpRequest,
     body: Body<AllocateTurnRequest>,
 ) -> Result<NoStore<AllocateTurnResponse>, AllocationError> {
+    let peer_id = body.request.peer_id.to_string();
     let Allocation {
         receipt,
         cost,
         result,
-    } = api.registry.allocate_turn(body.request).await?;
-    let granted = result.map_err(|refusal| refused(&api, refusal, &cost))?;
+    } = match api.registry.allocate_turn(body.request).await {
+        Ok(allocation) => allocation,
+        Err(error) => return Err(about(&request, peer_id, error).into()),
+    };
+    let granted =
+        result.map_err(|refusal| about(&request, peer_id, refused(&api, refusal, &cost)))?;
     let GrantedSession {
         session,
         duration_secs,
@@ -59,7 +66,8 @@ pub(crate) async fn allocate_turn(
         limits: SessionLimits {
             max_bandwidth_mbps: session.mbps,
             max_duration_seconds: duration_secs,
-            priority_level: session.tier.priority_level(),
+            priority_level: session.tier.to_string(),
+            priority: Some(session.tier.priority_level()),
         },
         cost_info: cost_info(&api, &cost),
         mode: cost.mode,
@@ -151,10 +159,17 @@ impl ResponseError for AllocationError {
     fn error_response(&self) -> HttpResponse {
         match self {
             Self::Api(error) => error.error_response(),
-            Self::Refused(response) => HttpResponse::build(self.status_code())
-                .insert_header((RETRY_AFTER, response.retry_after))
-                .insert_header((CACHE_CONTROL, "no-store"))
-                .json(response),
+            Self::Refused(refused) => {
+                let mut response = HttpResponse::build(self.status_code())
+                    .insert_header((RETRY_AFTER, refused.retry_after))
+                    .insert_header((CACHE_CONTROL, "no-store"))
+                    .json(refused);
+                response.extensions_mut().insert(Refused {
+                    code: refused.code,
+                    message: refused.error.clone(),
+                });
+                response
+            }
         }
     }
 }
@@ -162,10 +177,13 @@ impl ResponseError for AllocationError {
 /// `POST /release-turn`
 pub(crate) async fn release_turn(
     api: web::Data<Api>,
+    request: HttpRequest,
     body: Body<ReleaseTurnRequest>,
 ) -> Result<NoStore<ReleaseTurnResponse>, ApiError> {
     let session_id = body.request.session_id.clone();
-    let released = api.registry.release_turn(body.request).await?;
+    let peer_id = body.request.peer_id.to_string();
+    let released = api.registry.release_turn(body.request).await;
+    let released = released.map_err(|error| about(&request, peer_id, error))?;
     let receipt = released.receipt;
     Ok(NoStore(ReleaseTurnResponse {
         success: true,

@@ -32,6 +32,11 @@ pub(crate) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsRespo
         max_peer_bytes: api.max_memory_bytes as u64,
         outage_credit_secs: counters.outage_credit_ms / 1000,
         log_lines_dropped: log_lines::dropped(),
+        refusals: api
+            .refusals
+            .counts()
+            .map(|(code, count)| (code.to_string(), count))
+            .collect(),
     }))
 }
 

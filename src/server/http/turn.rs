@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
+use super::refusals::about;
 use super::response::Pieces;
 use crate::protocol::{
     Announced, ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse,
@@ -17,12 +18,15 @@ use crate::server::policy::turn;
 /// `POST /register-turn-server`
 pub(crate) async fn register_turn_server(
     api: web::Data<Api>,
+    http_request: HttpRequest,
     body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
     let Announced { request, dropped } = body.request;
-    turn::check_offer(&request.offer, api.address_rules.policy)?;
     let peer_id = request.peer_id.clone();
-    let receipt = api.registry.register_turn_server(request).await?;
+    turn::check_offer(&request.offer, api.address_rules.policy)
+        .map_err(|error| about(&http_request, peer_id.as_str(), error))?;
+    let receipt = api.registry.register_turn_server(request).await;
+    let receipt = receipt.map_err(|error| about(&http_request, peer_id.as_str(), error))?;
     Ok(Json(RegisterTurnServerResponse {
         success: true,
         peer_id,

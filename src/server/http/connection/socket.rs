@@ -17,6 +17,7 @@ use super::exchange::{Exchange, Reading, Timeout};
 use super::limits::BODY_READ_BYTES;
 use crate::clock::deadline_in;
 use crate::server::http::errors::{self, ApiError};
+use crate::server::http::refusals::{Example, Refusals};
 use crate::server::registry::SentBytes;
 
 /// How long a client may receive nothing of a response.
@@ -43,6 +44,7 @@ const LARGE_SEND_BUFFER_BYTES: usize = 256 << 10;
 pub(crate) struct Connection {
     stream: TcpStream,
     sent: SentBytes,
+    refusals: Refusals,
     exchange: Exchange,
     read_alarm: Alarm,
     write_alarm: Alarm,
@@ -62,10 +64,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, sent: SentBytes, exchange: Exchange) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        sent: SentBytes,
+        refusals: Refusals,
+        exchange: Exchange,
+    ) -> Self {
         Self {
             stream,
             sent,
+            refusals,
             exchange,
             read_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
@@ -114,6 +122,7 @@ impl Connection {
         self.exchange.place().count_closed(reason);
         // After a part of another response, the refusal would look like the rest of it.
         if !self.has_unflushed {
+            self.refusals.record(&error.refusal(), Example::default);
             let response = errors::raw_response(error);
             // The send buffer is empty, so the kernel accepts all of it unless the client is gone.
             if let Ok(bytes) = self.stream.try_write(&response) {

@@ -17,15 +17,18 @@ use super::slashes::without_extra_slashes;
 use crate::server::http::connection::{BadHead, Exchange, HEAD_READ_BYTES, HeadSize};
 use crate::server::http::errors::ApiError;
 use crate::server::http::origin::{is_admin_path, is_foreign_write};
+use crate::server::http::refusals::{Example, Refusals, Refused};
 use crate::server::http::response::Tracked;
 
 /// The body of any response: from the application, or from the gate if it refuses.
 pub(crate) type GateBody<B> = Tracked<EitherBody<B>>;
 
-/// Passes `request` to `app` if it is admitted, and reports its progress to the connection.
+/// Passes `request` to `app` if it is admitted, counts a refusal, and reports the progress to the
+/// connection.
 pub(crate) fn handle<S, B, E>(
     mut request: Request,
     app: &S,
+    refusals: &Refusals,
 ) -> impl Future<Output = Result<Response<GateBody<B>>, E>> + use<S, B, E>
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = E>,
@@ -53,16 +56,32 @@ where
     // Called here and not in the block below, since the future must not borrow `app`.
     let handling = match admitted {
         Ok(()) => Ok(app.call(request)),
-        Err(error) => Err(error),
+        Err(error) => {
+            let (method, path) = (request.method().as_str(), request.path());
+            refusals.record(&error.refusal(), || Example::new(method, path));
+            Err(error)
+        }
     };
+    let refusals = refusals.clone();
     async move {
         // Errors of the application and refusals of the gate have the same type of body.
         let refused =
             |response: Response<BoxBody>| response.map_body(|_, body| EitherBody::right(body));
         let mut response = match handling {
             Ok(response) => match response.await {
-                Ok(response) => Response::from(response).map_body(|_, body| EitherBody::left(body)),
-                Err(error) => refused(error.into()),
+                Ok(response) => {
+                    if let Some(refusal) = response.response().extensions().get::<Refused>() {
+                        refusals.record(refusal, || Example::of(response.request()));
+                    }
+                    Response::from(response).map_body(|_, body| EitherBody::left(body))
+                }
+                Err(error) => {
+                    let response: Response<BoxBody> = error.into();
+                    if let Some(refusal) = response.extensions().get::<Refused>() {
+                        refusals.record(refusal, Example::default);
+                    }
+                    refused(response)
+                }
             },
             Err(error) => refused(error.into_response().into()),
         };

@@ -49,6 +49,7 @@ pub(crate) fn serve(
     // More than fit in the table, so that a new connection is accepted while an evicted one closes.
     let max_accepted = connections.max() + spare_connections(&http);
 
+    let refusals = api.refusals.clone();
     let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
@@ -59,7 +60,10 @@ pub(crate) fn serve(
             .wrap(cors())
             .configure(move |config| app(config, api.clone()));
         let app = map_config(app, |()| AppConfig::default());
-        let gated = apply_fn_factory(app, |request: Request, app: &_| gate::handle(request, app));
+        let counted = refusals.clone();
+        let gated = apply_fn_factory(app, move |request: Request, app: &_| {
+            gate::handle(request, app, &counted)
+        });
         let stopping = stopping.clone();
         let http_service = HttpService::build()
             // The connection itself limits the time for heads, idle time and responses.
@@ -75,13 +79,17 @@ pub(crate) fn serve(
             })
             .h1(gated);
         let (connections, sent) = (connections.clone(), sent.clone());
+        let refusals = refusals.clone();
         fn_service(move |stream: TcpStream| {
             let address = stream.peer_addr().ok();
             let entered = connections.enter(address.map(|address| address.ip()));
             ready(match entered {
                 Ok(place) => {
                     let exchange = Exchange::new(place, http.max_head_bytes, timeouts);
-                    Ok((Connection::new(stream, sent.clone(), exchange), address))
+                    Ok((
+                        Connection::new(stream, sent.clone(), refusals.clone(), exchange),
+                        address,
+                    ))
                 }
                 // Dropping the stream closes it; nothing reads the error.
                 Err(_) => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),

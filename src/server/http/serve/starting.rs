@@ -7,10 +7,11 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse, paths};
 use crate::server::http::errors::{ApiError, row_of};
+use crate::server::http::refusals::{Example, Refusals};
 use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
 
@@ -31,11 +32,14 @@ impl Starting {
     pub(crate) fn serve(
         listeners: impl IntoIterator<Item = TcpListener>,
         progress: Progress,
+        refusals: Refusals,
     ) -> io::Result<Self> {
         let progress = web::Data::new(progress);
+        let refusals = web::Data::new(refusals);
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(progress.clone())
+                .app_data(refusals.clone())
                 .wrap(cors())
                 .route(paths::HEALTH, get().to(show_health))
                 .default_service(web::to(refuse))
@@ -99,11 +103,16 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
 }
 
 /// Any other path.
-async fn refuse(progress: web::Data<Progress>) -> HttpResponse {
+async fn refuse(
+    progress: web::Data<Progress>,
+    refusals: web::Data<Refusals>,
+    request: HttpRequest,
+) -> HttpResponse {
     let (loaded_rows, total_rows) = progress.rows();
-    ApiError::Starting {
+    let error = ApiError::Starting {
         loaded_rows,
         total_rows,
-    }
-    .into_response()
+    };
+    refusals.record(&error.refusal(), || Example::of(&request));
+    error.into_response()
 }

@@ -1,0 +1,70 @@
+//! Reads fields whose type has changed: a text that was a number in earlier registries.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+/// Reads a text, or a number as its text.
+pub(crate) fn text_or_number<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        Number(Number),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::protocol::{HealthCostInfo, ModeStats, SessionLimits};
+
+    #[test]
+    fn an_agent_reads_the_numbers_of_earlier_registries_and_the_words_of_this_one() {
+        let mut limits = json!({
+            "maxBandwidthMbps": 5, "maxDurationSeconds": 60, "priorityLevel": 1,
+        });
+        let mut cost = json!({
+            "budgetUsed": 0.075, "projectedMonthlyCost": 60.0, "budgetLimit": 800.0,
+            "mode": "normal", "activeSessions": 0,
+        });
+        let mut mode = json!({
+            "name": "warning", "budgetMode": "warning", "emergency": false, "shutdown": false,
+            "currentThreshold": 0.7, "forcedUntil": null, "since": "2026-01-01T00:00:00.000Z",
+        });
+        let read = |limits, cost, mode| {
+            let limits: SessionLimits = serde_json::from_value(limits).unwrap();
+            let cost: HealthCostInfo = serde_json::from_value(cost).unwrap();
+            let mode: ModeStats = serde_json::from_value(mode).unwrap();
+            let texts = [
+                limits.priority_level,
+                cost.budget_used,
+                mode.current_threshold,
+            ];
+            (
+                texts,
+                limits.priority,
+                cost.budget_used_ratio,
+                mode.threshold_ratio,
+            )
+        };
+        let (texts, ..) = read(limits.clone(), cost.clone(), mode.clone());
+        assert_eq!(texts, ["1", "0.075", "0.7"]);
+        limits["priorityLevel"] = json!("free");
+        limits["priority"] = json!(1);
+        cost["budgetUsed"] = json!("7.5%");
+        cost["budgetUsedRatio"] = json!(0.075);
+        mode["currentThreshold"] = json!("warning");
+        mode["thresholdRatio"] = json!(0.7);
+        let (texts, priority, budget_used, threshold) = read(limits, cost, mode);
+        assert_eq!(texts, ["free", "7.5%", "warning"]);
+        assert_eq!(
+            (priority, budget_used, threshold),
+            (Some(1), Some(0.075), Some(0.7))
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! The log says what is refused, why, and how often, at a bounded rate.
+
+use serde_json::json;
+
+use crate::child::{Registry, folder, peer};
+
+#[tokio::test]
+async fn a_storm_of_refusals_is_logged_once_with_an_example_and_no_secret() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    for at in 0..50 {
+        let mut body = peer(&format!("direct-{at}"));
+        body["addresses"] = json!(["/ip4/203.0.113.9/tcp/4001"]);
+        body["realAddresses"] = json!({ "ipv4": "198.51.100.7" });
+        assert_eq!(registry.post("/register", &body).await.0, 403);
+        assert_eq!(registry.get("/no\u{1b}where?token=hunter2").await.0, 404);
+    }
+    let line = registry.line("code=privacy_violation").await;
+    for part in [
+        "WARN",
+        "count=1",
+        "method=\"POST\"",
+        "path=\"/register\"",
+        "peer=\"direct-0\"",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let reason = line.split_once("error=").unwrap().1;
+    assert!(reason.contains("addresses[0]"), "{line}");
+    registry.line("code=not_found").await;
+    let lines = registry.lines();
+    for code in ["privacy_violation", "not_found"] {
+        let about = |line: &&String| line.contains(&format!("code={code}"));
+        assert!(
+            (1..=2).contains(&lines.iter().filter(about).count()),
+            "{lines:#?}"
+        );
+    }
+    for secret in [
+        "203.0.113.9",
+        "198.51.100.7",
+        "hunter2",
+        "127.0.0.1\"",
+        "\u{1b}",
+    ] {
+        let is_told = lines.iter().any(|line| line.contains(secret));
+        assert!(!is_told, "{secret}: {lines:#?}");
+    }
+    // The rest follows when the window ends.
+    let rest = registry.line("code=privacy_violation count=49").await;
+    assert!(rest.contains("addresses[0]"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_refused_body_names_its_peer_in_the_log() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    let mut body = peer("odd-port");
+    body["serverPort"] = json!("4001\n[2026-01-01T00:00:00Z INFO] forged");
+    assert_eq!(registry.post("/register", &body).await.0, 400);
+    let line = registry.line("code=invalid_field").await;
+    assert!(line.contains("peer=\"odd-port\""), "{line}");
+    assert!(!registry.lines().iter().any(|line| line.contains("forged")));
+}
