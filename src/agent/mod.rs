@@ -36,11 +36,13 @@ mod handle;
 mod identity;
 mod peer_list;
 mod registration;
+mod tasks;
 
 pub use builder::AgentBuilder;
 pub use client::{ClientError, MAX_RETRY_AFTER, PeersQuery, RegistryClient, SetupError, Transport};
+pub use discovery::Connected;
 pub use events::{Event, Events};
 pub use handle::Agent;
 pub use identity::{Identity, IdentityError};
 pub use peer_list::{PeerList, PeerSource, merge_peers};
-pub use registration::{Registration, RegistryState, Step};
+pub use registration::{Registration, RegistryState, Step, within_limits};

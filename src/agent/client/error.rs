@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sanitize::with_causes;
 use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
@@ -109,6 +110,18 @@ impl ClientError {
         }
     }
 
+    /// What failed, without the address: two requests with the same value failed for the same reason.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            // The sentence may contain numbers that change.
+            Self::Refused { status, body, .. } => format!("{status} {}", body.code),
+            Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
+            Self::TooLong { status, .. } => format!("{status} too long"),
+            Self::Timeout { .. } => "timeout".to_owned(),
+            Self::Unreachable { source, .. } => with_causes(&**source),
+        }
+    }
+
     /// Whether the registry says that it does not know the peer. A proxy's 404 page does not count.
     pub fn is_peer_not_found(&self) -> bool {
         self.status() == Some(404)
@@ -133,6 +146,12 @@ pub enum SetupError {
         /// The address, without a password.
         url: String,
     },
+    /// There is no tokio runtime to run the agent.
+    #[error("there is no tokio runtime: start the agent from a task or within Runtime::block_on")]
+    NoRuntime,
+    /// The registration has no id, as the default one.
+    #[error("the registration has no peerId")]
+    NoPeerId,
     /// No registry is given.
     #[error("no registry is given: the agent needs the address of at least one")]
     NoRegistry,

@@ -1,9 +1,10 @@
 //! Finds out what keeps a node from being listed by a registry.
 //!
 //! `probe` asks the registry, `diagnosis` decides what the responses mean, and a [`Finding`] is
-//! what it decides; `wording` says it in plain English. `finding`, `diagnosis` and `wording` are
-//! pure.
+//! what it decides; `wording` says it in plain English, and `advice` what to do about each error
+//! code. All but `probe` are pure.
 
+mod advice;
 mod diagnosis;
 mod finding;
 mod probe;

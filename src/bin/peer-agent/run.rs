@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 use log::{info, warn};
-use peer_registry::agent::{Agent, AgentBuilder, Event};
+use peer_registry::agent::{Agent, AgentBuilder, Connected, Event};
+use peer_registry::protocol::{Limits, PeerId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::announce::AnnounceSettings;
@@ -23,9 +24,9 @@ use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
 /// The node stays registered through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
 ///
-/// With --exec or --connected-file the command looks for peers: 10 s after the start, while the
-/// node has fewer than 3 connections, and again with pauses that grow to ten minutes. Without
-/// --connected-file it assumes that the node has no connection.
+/// With --exec or --connected-file the command looks for peers whenever the node has fewer than 3
+/// connections, from 10 s after the start. The pauses grow to ten minutes, but stay under a minute
+/// while the node has no connection. Without --connected-file it assumes that it has none.
 #[derive(Args, Debug)]
 pub(crate) struct RunSettings {
     #[command(flatten)]
@@ -49,10 +50,11 @@ pub(crate) struct RunSettings {
     #[arg(long, env = "PEER_AGENT_EXEC", value_name = "CMD")]
     exec: Option<String>,
 
-    /// File in which the node keeps the number of its connections
+    /// File in which the node keeps the number of its connections, or the ids of the peers
     ///
-    /// The node writes the number whenever it changes, best to a new file that it then renames. A
-    /// missing file means no connection: the node may not have started yet.
+    /// One number, or one id a line: peers that are named are not handed out again. The node writes
+    /// the file whenever it changes, best to a new file that it then renames. A missing file means no
+    /// connection: the node may not have started yet.
     #[arg(long, env = "PEER_AGENT_CONNECTED_FILE", value_name = "FILE")]
     connected_file: Option<OsString>,
 
@@ -150,32 +152,39 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
         builder = builder.last_known_good(path);
     }
     if let Some(path) = given_path(&settings.connected_file).map(Path::to_owned) {
-        builder = builder.connected_peers(move || connections(&path));
+        builder = builder.connections(move || connections(&path));
     } else if given(&settings.exec).is_some() {
         builder = builder.connected_peers(|| 0);
     }
     Ok(builder)
 }
 
-/// The number of connections in the node's file; zero if it cannot be read.
-fn connections(path: &Path) -> usize {
-    match read_count(path) {
-        Ok(count) => count,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+/// The connections in the node's file; none if it cannot be read.
+fn connections(path: &Path) -> Connected {
+    match read_connections(path) {
+        Ok(connected) => connected,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Connected::Count(0),
         Err(error) => {
-            warn!("no number of connections in {}: {error}", path.display());
-            0
+            warn!("no connections in {}: {error}", path.display());
+            Connected::Count(0)
         }
     }
 }
 
-fn read_count(path: &Path) -> io::Result<usize> {
+/// Reads a number, or ids of peers, one a line.
+fn read_connections(path: &Path) -> io::Result<Connected> {
     // Anything but a file, e.g. a pipe, may never end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let text = fs::read_to_string(path)?;
-    text.trim().parse().map_err(io::Error::other)
+    if let Ok(count) = text.trim().parse() {
+        return Ok(Connected::Count(count));
+    }
+    let limits = Limits::default();
+    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    ids.map(|id| PeerId::parse_new(id, "a line", &limits).map_err(io::Error::other))
+        .collect()
 }
 
 /// The signals that end the command.
