@@ -30,6 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Arg, CommandFactory, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
+use log::LevelFilter;
 use tokio::runtime;
 
 use failure::Failure;
@@ -168,6 +169,9 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
     let backlog = stderr.backlog();
     let has_colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     env_logger::Builder::new()
+        // Each retry would log the same error twice: here, and as an event of the agent.
+        .filter_module("rustls", LevelFilter::Off)
+        .filter_module("rustls_platform_verifier", LevelFilter::Off)
         .parse_filters(&levels)
         .format_target(false)
         .write_style(if has_colours {
