@@ -15,8 +15,10 @@ mod log_levels;
 mod output;
 mod peers;
 mod register;
+mod reload;
 mod run;
 mod settings;
+mod signals;
 mod turn;
 
 use std::collections::HashSet;
@@ -35,6 +37,7 @@ use tokio::runtime;
 
 use failure::Failure;
 use line_writer::{Backlog, LineWriter};
+use reload::Sources;
 use settings::given_path;
 
 /// The settings file that is read if it exists.
@@ -101,8 +104,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = prepare().and_then(|(command, log)| {
-        let result = execute(&command);
+    let result = prepare().and_then(|(command, sources, log)| {
+        let result = execute(&command, &sources);
         log.wait();
         result
     });
@@ -113,31 +116,42 @@ fn main() -> ExitCode {
 }
 
 /// Reads the settings and sets up the logger. The backlog is what the logger has not written yet.
-fn prepare() -> Result<(Command, Backlog), Failure> {
+fn prepare() -> Result<(Command, Sources, Backlog), Failure> {
     // Wrong flags end the process here, with a message of clap.
     let config = Cli::parse().config;
-    read_file(given_path(&config)).map_err(Failure::usage)?;
+    let path = given_path(&config);
+    let sources = Sources::before_reading(path.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned());
+    read_file(path).map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
     // The environment now has the settings of the file, so the flags are read again.
-    Ok((Cli::parse().command, log))
+    Ok((Cli::parse().command, sources, log))
 }
 
 /// Adds the settings of the file to the environment, unless they are set there already.
 fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let name = path.display();
-    match unknown_names(path).and_then(|unknown| dotenvy::from_path(path).map(|()| unknown)) {
-        Ok(unknown) if unknown.is_empty() => Ok(()),
-        Ok(unknown) => bail!(
-            "the settings file {name} has unknown settings: {}",
-            unknown.join(", ")
-        ),
-        Err(error) if error.not_found() && config.is_none() => Ok(()),
-        Err(error) => Err(env_file::fault(
-            &format!("the settings file {name}"),
-            &error,
-        )),
+    if config.is_none() && !path.exists() {
+        return Ok(());
     }
+    check_file(path)?;
+    dotenvy::from_path(path).map_err(|error| fault_of(path, &error))
+}
+
+/// Returns an error if the file cannot be read or has unknown settings.
+fn check_file(path: &Path) -> anyhow::Result<()> {
+    let unknown = unknown_names(path).map_err(|error| fault_of(path, &error))?;
+    if !unknown.is_empty() {
+        bail!(
+            "the settings file {} has unknown settings: {}",
+            path.display(),
+            unknown.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn fault_of(path: &Path, error: &dotenvy::Error) -> anyhow::Error {
+    env_file::fault(&format!("the settings file {}", path.display()), error)
 }
 
 /// The names in the file at `path` that begin like a setting of this command, but are unknown.
@@ -185,7 +199,7 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
 }
 
 /// Executes a subcommand on a tokio runtime of one thread.
-fn execute(command: &Command) -> Result<(), Failure> {
+fn execute(command: &Command, sources: &Sources) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -193,7 +207,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         .map_err(Failure::usage)?;
     let result = runtime.block_on(async {
         match command {
-            Command::Run(settings) => run::run(settings).await,
+            Command::Run(settings) => run::run(settings, sources).await,
             Command::Peers(settings) => peers::list(settings).await,
             Command::Register(settings) => register::register(settings).await,
             Command::Heartbeat(settings) => register::heartbeat(settings).await,
