@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::client::{RegistryClient, SetupError, Transport};
-use super::discovery::{FallbackSettings, LastKnownGood, PeerCount, PeerFinder};
-use super::handle::Agent;
-use crate::protocol::RegisterRequest;
+use super::discovery::{Connected, Connections, FallbackSettings, LastKnownGood, PeerFinder};
+use super::events::Event;
+use super::handle::{Agent, Parts};
+use super::registration::within_limits;
+use crate::protocol::{Limits, RegisterRequest};
 
 impl Agent {
     /// Prepares an agent that announces `registration`, e.g. a
@@ -25,10 +27,11 @@ pub struct AgentBuilder {
     registration: RegisterRequest,
     registries: Vec<String>,
     transport: Option<Transport>,
-    peer_count: Option<PeerCount>,
+    connections: Option<Connections>,
     fallback: FallbackSettings,
     sample: u32,
     last_known_good: Option<PathBuf>,
+    limits: Limits,
 }
 
 impl AgentBuilder {
@@ -37,13 +40,14 @@ impl AgentBuilder {
             registration,
             registries: Vec::new(),
             transport: None,
-            peer_count: None,
+            connections: None,
             fallback: FallbackSettings {
                 after: Duration::from_secs(10),
                 enough_peers: 3,
             },
             sample: 50,
             last_known_good: None,
+            limits: Limits::default(),
         }
     }
 
@@ -67,10 +71,19 @@ impl AgentBuilder {
     }
 
     /// Sets the function that returns the number of peers the node is connected to, which enables
-    /// the fallback. For a watch channel, it is `move || *receiver.borrow()`. The agent calls it from
-    /// time to time; it must not block.
-    pub fn connected_peers(mut self, count: impl Fn() -> usize + Send + Sync + 'static) -> Self {
-        self.peer_count = Some(Box::new(count));
+    /// the fallback. For a watch channel, it is `move || *receiver.borrow()`. The agent calls it every
+    /// ten seconds; it must neither block nor panic. After a panic the search for peers ends with
+    /// [`Event::Failed`].
+    ///
+    /// [`connections`](Self::connections) also says which peers they are.
+    pub fn connected_peers(self, count: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        self.connections(move || Connected::Count(count()))
+    }
+
+    /// Like [`connected_peers`](Self::connected_peers), with the ids of the peers if the function
+    /// returns [`Connected::Peers`]: the agent does not hand them out again.
+    pub fn connections(mut self, ask: impl Fn() -> Connected + Send + Sync + 'static) -> Self {
+        self.connections = Some(Connections::new(ask));
         self
     }
 
@@ -81,7 +94,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets how many connections are enough. Default 3. With fewer, the fallback looks for peers.
+    /// Sets how many connections are enough. Default 3. With fewer, the fallback looks for peers, at
+    /// first after pauses of 10 s, which grow to ten minutes, and to 50 s while there is no connection
+    /// at all.
     pub fn enough_peers(mut self, count: usize) -> Self {
         self.fallback.enough_peers = count;
         self
@@ -101,37 +116,61 @@ impl AgentBuilder {
         self
     }
 
-    /// Starts the agent on the current tokio runtime. It registers at once.
+    /// Sets the limits of the registries, for those whose operators have changed them. What exceeds
+    /// them is left out of the registration before it is sent, see [`Event::Dropped`]. Default: the
+    /// limits of the protocol.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Starts the agent on the current tokio runtime, which must have I/O and time enabled. It
+    /// registers at once.
+    ///
+    /// If the runtime lacks one of them, [`Event::Failed`] says so.
     ///
     /// # Errors
-    /// [`SetupError`] names the setting that is wrong. An unreachable registry is not an error: the
-    /// agent tries again.
-    ///
-    /// # Panics
-    /// If there is no tokio runtime with time and I/O enabled.
+    /// [`SetupError`] names the setting that is wrong, or says that there is no runtime. An
+    /// unreachable registry is not an error: the agent tries again.
     pub fn start(self) -> Result<Agent, SetupError> {
+        if self.registration.peer_id.as_str().is_empty() {
+            return Err(SetupError::NoPeerId);
+        }
         let transport = match self.transport {
             Some(transport) => transport,
             None => Transport::new()?,
         };
         let clients = clients(self.registries, &transport)?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(SetupError::NoRuntime);
+        }
         let timer = Arc::clone(transport.timer());
-        let (registration, current) = watch::channel(Arc::new(self.registration));
-        let keeps_file = self.last_known_good.is_some();
-        let last_known_good = LastKnownGood::new(self.last_known_good);
-        let clock = Arc::clone(&timer);
-        let finder = PeerFinder::new(&clients, current, self.sample, last_known_good, clock);
-        let mut agent = Agent::new(registration, finder, timer);
-        for client in clients {
-            agent.keep_registered(client);
-        }
-        if keeps_file {
-            agent.keep_list_fresh();
-        }
-        if let Some(peer_count) = self.peer_count {
-            agent.look_for_peers(self.fallback, peer_count);
-        }
-        Ok(agent)
+        let (registration, dropped) = within_limits(self.registration, &self.limits);
+        let (registration, current) = watch::channel(Arc::new(registration));
+        let keeps_list_fresh = self.last_known_good.is_some();
+        let connections = self.connections.map(Arc::new);
+        let finder = PeerFinder::new(
+            &clients,
+            current,
+            self.sample,
+            LastKnownGood::new(self.last_known_good),
+            connections.clone(),
+            Arc::clone(&timer),
+        );
+        let registry = None;
+        Ok(Agent::start(Parts {
+            timer,
+            clients,
+            registration,
+            limits: self.limits,
+            finder,
+            fallback: connections.map(|connections| (connections, self.fallback)),
+            keeps_list_fresh,
+            first_events: match dropped.is_empty() {
+                true => Vec::new(),
+                false => vec![Event::Dropped { registry, dropped }],
+            },
+        }))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use futures_util::Stream;
 use futures_util::stream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::peer_list::PeerList;
-use crate::protocol::ErrorCode;
+use crate::protocol::{DroppedField, ErrorCode};
 
 /// How many events wait for a slow reader before the oldest are dropped.
 pub(crate) const CAPACITY: usize = 64;
@@ -16,7 +16,7 @@ pub(crate) const CAPACITY: usize = 64;
 /// in Unix milliseconds by the node's clock.
 ///
 /// As JSON it is an object with the name in snake case as `event`, and the fields in camel case.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     tag = "event",
     rename_all = "snake_case",
@@ -54,11 +54,45 @@ pub enum Event {
         /// The time between heartbeats, in milliseconds, without jitter.
         heartbeat_interval_ms: i64,
     },
+    /// The lease has run out by the node's clock, before the node could renew it. The registry may
+    /// have removed the node, or may do so at any time.
+    LeaseLapsed {
+        /// The registry.
+        registry: String,
+    },
+    /// Another node has registered with this node's key and has replaced what this node announced.
+    ///
+    /// The agent announces its own registration again, once in the time of a lease. Two nodes with
+    /// the same key would otherwise replace each other for ever.
+    Replaced {
+        /// The registry.
+        registry: String,
+        /// Whether the agent announces its registration again.
+        announces_again: bool,
+    },
+    /// A part of the registration is not listed. Sent again only when it changes.
+    Dropped {
+        /// The registry that has left it out; `None` if the agent has, before it sent anything.
+        registry: Option<String>,
+        /// What was left out, and why.
+        dropped: Vec<DroppedField>,
+    },
+    /// The registry warns the node, e.g. that two nodes use its key. Sent once for each text.
+    Warned {
+        /// The registry.
+        registry: String,
+        /// The warning.
+        message: String,
+    },
     /// The registry asks the node to wait. Not sent again until a request succeeds or fails in
     /// another way.
     Throttled {
         /// The registry.
         registry: String,
+        /// The error code, e.g. `registry_full`; `None` if a proxy has answered.
+        code: Option<ErrorCode>,
+        /// The reason that the registry gave, or what the proxy has answered.
+        message: String,
         /// When the next request is sent.
         retry_at_ms: i64,
     },
@@ -75,7 +109,7 @@ pub enum Event {
         retry_at_ms: i64,
     },
     /// There is no response, or one that no registry sends. Not sent again until a request succeeds
-    /// or fails in another way.
+    /// or fails for another reason.
     Unreachable {
         /// The registry.
         registry: String,
@@ -84,15 +118,43 @@ pub enum Event {
         /// When the next request is sent.
         retry_at_ms: i64,
     },
+    /// The registry responds again after [`Unreachable`](Self::Unreachable) or
+    /// [`Throttled`](Self::Throttled). The event that says what it responds comes next.
+    Reachable {
+        /// The registry.
+        registry: String,
+        /// The time since the first request that failed, in milliseconds.
+        gone_ms: i64,
+    },
     /// The node has too few connections, so the agent looks for peers.
     FallbackStarted {
         /// The number of connections.
         connected_peers: usize,
     },
+    /// The node has enough connections again, so the agent no longer looks for peers.
+    FallbackEnded {
+        /// The number of connections.
+        connected_peers: usize,
+    },
+    /// The agent looked for peers and found nobody to connect to. Not sent again until a search
+    /// finds peers, or fails for other reasons.
+    NobodyFound {
+        /// Why registries did not respond, one sentence for each; empty if all did.
+        failures: Vec<String>,
+    },
     /// Peers to connect to.
     PeersFound {
         /// The peers of all registries, or the last good list.
         list: PeerList,
+    },
+    /// A part of the agent has ended by a fault of the program, e.g. because a function that the node
+    /// has passed panics, or the runtime has no I/O. The other parts go on; the agent does not
+    /// start this one again.
+    Failed {
+        /// What no longer works, e.g. the registration with a registry.
+        task: String,
+        /// The message of the panic.
+        reason: String,
     },
     /// The reader was too slow and missed events.
     Missed {

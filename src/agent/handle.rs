@@ -6,124 +6,196 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::client::RegistryClient;
-use super::discovery::{Fallback, FallbackSettings, PeerCount, PeerFinder, Refresh};
+use super::discovery::{Connections, Fallback, FallbackSettings, PeerFinder, Refresh};
 use super::events::{self, Event, Events};
 use super::peer_list::PeerList;
-use super::registration::{RegistrationLoop, RegistryState};
+use super::registration::{RegistrationLoop, RegistryState, within_limits};
+use super::tasks::Tasks;
 use crate::clock::Timer;
-use crate::protocol::RegisterRequest;
+use crate::protocol::{Limits, RegisterRequest};
 
-/// A running agent: it keeps the node registered for as long as this handle lives.
+/// A running agent: it keeps the node registered for as long as this handle, or a clone of it,
+/// lives.
 ///
-/// Dropping the handle stops the agent too, without waiting for it.
+/// Dropping the last handle stops the agent too, without waiting for it.
+#[derive(Clone)]
+#[must_use = "the agent stops when its last handle is dropped"]
 pub struct Agent {
-    tasks: JoinSet<()>,
+    inner: Arc<Inner>,
+}
+
+/// What all handles of an agent share. The tasks do not hold it, so the last handle ends them.
+struct Inner {
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
     timer: Arc<dyn Timer>,
     registration: watch::Sender<Arc<RegisterRequest>>,
+    limits: Limits,
+    network_changes: watch::Sender<()>,
     states: Vec<watch::Receiver<RegistryState>>,
     finder: Arc<PeerFinder>,
-    events: broadcast::Sender<Event>,
+    readers: Mutex<Readers>,
+}
+
+/// The side of the events that readers come from.
+struct Readers {
+    /// `None` after the agent was stopped.
+    events: Option<broadcast::Sender<Event>>,
     /// For the first call of `events`, so that its reader misses nothing of the start.
-    first_reader: Mutex<Option<broadcast::Receiver<Event>>>,
+    first: Option<broadcast::Receiver<Event>>,
+}
+
+/// What an agent consists of, before its tasks run.
+pub(crate) struct Parts {
+    pub(crate) timer: Arc<dyn Timer>,
+    pub(crate) clients: Vec<RegistryClient>,
+    pub(crate) registration: watch::Sender<Arc<RegisterRequest>>,
+    pub(crate) limits: Limits,
+    pub(crate) finder: PeerFinder,
+    /// What the node is connected to, and when to look for peers.
+    pub(crate) fallback: Option<(Arc<Connections>, FallbackSettings)>,
+    pub(crate) keeps_list_fresh: bool,
+    /// The events of the time before the start.
+    pub(crate) first_events: Vec<Event>,
 }
 
 impl Agent {
-    /// An agent that announces `registration`, with no loop started yet.
-    pub(crate) fn new(
-        registration: watch::Sender<Arc<RegisterRequest>>,
-        finder: PeerFinder,
-        timer: Arc<dyn Timer>,
-    ) -> Self {
-        let (events, first_reader) = broadcast::channel(events::CAPACITY);
-        Self {
-            tasks: JoinSet::new(),
-            timer,
-            registration,
-            states: Vec::new(),
-            finder: Arc::new(finder),
-            events,
-            first_reader: Mutex::new(Some(first_reader)),
+    /// Starts the tasks.
+    pub(crate) fn start(parts: Parts) -> Self {
+        let (events, first) = broadcast::channel(events::CAPACITY);
+        for event in parts.first_events {
+            // The first reader is there.
+            let _ = events.send(event);
         }
-    }
-
-    /// Starts the loop for one registry.
-    pub(crate) fn keep_registered(&mut self, client: RegistryClient) {
-        let timer = Arc::clone(&self.timer);
-        let registration = self.registration.subscribe();
-        let registration_loop =
-            RegistrationLoop::new(client, timer, registration, self.events.clone());
-        self.states.push(registration_loop.state());
-        self.tasks.spawn(registration_loop.run());
-    }
-
-    /// Starts the loop that looks for peers while the node has too few connections.
-    pub(crate) fn look_for_peers(&mut self, settings: FallbackSettings, peer_count: PeerCount) {
-        let fallback = Fallback {
-            settings,
-            peer_count,
-            finder: Arc::clone(&self.finder),
-            timer: Arc::clone(&self.timer),
-            events: self.events.clone(),
-        };
-        self.tasks.spawn(fallback.run(self.timer.now_ms()));
-    }
-
-    /// Starts the loop that keeps the last good list up to date, after all registries are added.
-    pub(crate) fn keep_list_fresh(&mut self) {
-        let refresh = Refresh {
-            finder: Arc::clone(&self.finder),
-            timer: Arc::clone(&self.timer),
-            states: self.states.clone(),
-        };
-        self.tasks.spawn(refresh.run());
+        let timer = parts.timer;
+        let finder = Arc::new(parts.finder);
+        let network_changes = watch::Sender::new(());
+        let wake = watch::Sender::new(());
+        let mut tasks = Tasks::default();
+        let mut states = Vec::new();
+        for client in parts.clients {
+            let name = format!("the registration with {}", client.url());
+            let registration_loop = RegistrationLoop::new(
+                client,
+                Arc::clone(&timer),
+                parts.registration.subscribe(),
+                network_changes.subscribe(),
+                wake.clone(),
+                events.clone(),
+            );
+            states.push(registration_loop.state());
+            tasks.spawn(name, events.clone(), registration_loop.run());
+        }
+        if parts.keeps_list_fresh {
+            let refresh = Refresh {
+                finder: Arc::clone(&finder),
+                timer: Arc::clone(&timer),
+                states: states.clone(),
+            };
+            let name = "the file with the last good list".to_owned();
+            tasks.spawn(name, events.clone(), refresh.run());
+        }
+        if let Some((connections, settings)) = parts.fallback {
+            let fallback = Fallback {
+                settings,
+                connections,
+                finder: Arc::clone(&finder),
+                timer: Arc::clone(&timer),
+                events: events.clone(),
+                wake: wake.subscribe(),
+                network_changes: network_changes.subscribe(),
+            };
+            let name = "the search for peers".to_owned();
+            tasks.spawn(name, events.clone(), fallback.run(timer.now_ms()));
+        }
+        Self {
+            inner: Arc::new(Inner {
+                tasks: tasks.into_shared(),
+                timer,
+                registration: parts.registration,
+                limits: parts.limits,
+                network_changes,
+                states,
+                finder,
+                readers: Mutex::new(Readers {
+                    events: Some(events),
+                    first: Some(first),
+                }),
+            }),
+        }
     }
 
     /// The state of the node's registration with each registry, in the order in which the
     /// registries were added.
     pub fn state(&self) -> Vec<RegistryState> {
-        self.states
-            .iter()
-            .map(|state| state.borrow().clone())
-            .collect()
+        let states = self.inner.states.iter();
+        states.map(|state| state.borrow().clone()).collect()
     }
 
     /// Whether the node has a lease with at least one registry, as far as the node knows.
     pub fn is_registered(&self) -> bool {
-        let now_ms = self.timer.now_ms();
-        self.states
-            .iter()
-            .any(|state| state.borrow().is_registered(now_ms))
+        let now_ms = self.inner.timer.now_ms();
+        let mut states = self.inner.states.iter();
+        states.any(|state| state.borrow().is_registered(now_ms))
     }
 
     /// The events from now on. The first call returns the events since the start.
     ///
     /// The last 64 events wait for each reader. A slower reader gets
-    /// [`Event::Missed`] with the number of events that it missed. No reader blocks the agent.
+    /// [`Event::Missed`] with the number of events that it missed. No reader blocks the agent. The
+    /// events end when the agent is stopped.
     pub fn events(&self) -> Events {
-        let first = self
-            .first_reader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Events::new(first.unwrap_or_else(|| self.events.subscribe()))
+        let mut readers = self.readers();
+        let receiver = match (readers.first.take(), &readers.events) {
+            (Some(first), _) => first,
+            (None, Some(events)) => events.subscribe(),
+            // A channel without a sender: the events of a stopped agent have ended.
+            (None, None) => broadcast::channel(1).1,
+        };
+        Events::new(receiver)
     }
 
     /// Announces `registration` from now on. Every registry gets it at once, except one that is
     /// unreachable or has asked the node to wait: that one gets it at the next planned request.
+    ///
+    /// What no registry takes is left out first, see [`Event::Dropped`].
     pub fn update_registration(&self, registration: impl Into<RegisterRequest>) {
-        self.registration
-            .send_replace(Arc::new(registration.into()));
+        let (registration, dropped) = within_limits(registration.into(), &self.inner.limits);
+        if let (false, Some(events)) = (dropped.is_empty(), &self.readers().events) {
+            let registry = None;
+            // Fails if there is no reader, which is fine.
+            let _ = events.send(Event::Dropped { registry, dropped });
+        }
+        self.inner.registration.send_replace(Arc::new(registration));
     }
 
-    /// Requests a sample of peers from all registries, without the node itself, and merges the
-    /// lists. If no registry names a peer, returns the last good list, marked with its age.
+    /// Tells the agent that the network has changed, e.g. that a laptop has joined another one. It
+    /// then tries registries again that were unreachable, and looks for peers if the node has too few
+    /// connections.
+    ///
+    /// While it looks for peers, the agent notices by itself within ten seconds when the machine's
+    /// addresses change.
+    pub fn network_changed(&self) {
+        self.inner.network_changes.send_replace(());
+    }
+
+    /// Requests a sample of peers from all registries, without the node itself and without the peers
+    /// that it says it is connected to, and merges the lists. If no registry names a peer, returns the
+    /// last good list, marked with its age.
     pub async fn peers(&self) -> PeerList {
-        self.finder.find().await
+        self.inner.finder.find().await
     }
 
-    /// Stops the agent and waits until all its loops have ended. A request in flight is cancelled.
+    /// Stops the agent and waits until all its tasks have ended. A request in flight is cancelled.
     /// The node stays listed until its lease ends.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    ///
+    /// All handles of the agent are stopped by it, and all readers of its events get to their end.
+    pub async fn stop(&self) {
+        self.inner.tasks.lock().await.shutdown().await;
+        self.readers().events = None;
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, Readers> {
+        let readers = self.inner.readers.lock();
+        readers.unwrap_or_else(PoisonError::into_inner)
     }
 }

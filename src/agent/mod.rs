@@ -24,7 +24,10 @@
 //!
 //! [`RegistryClient`] sends single requests, for nodes with their own schedule.
 //!
-//! Settings are parameters: nothing here reads the environment or a configuration file.
+//! Settings are parameters: nothing here reads a configuration file. Of the environment only the HTTP
+//! client reads the usual variables, unless the caller passes its own client
+//! ([`Transport::with_client`]): `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, and
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` with certificate authorities to trust.
 
 mod builder;
 mod client;
@@ -36,11 +39,15 @@ mod handle;
 mod identity;
 mod peer_list;
 mod registration;
+mod tasks;
 
+/// The crate of the HTTP client that [`Transport::with_client`] takes.
+pub use ::reqwest;
 pub use builder::AgentBuilder;
 pub use client::{ClientError, MAX_RETRY_AFTER, RegistryClient, SetupError, Transport};
+pub use discovery::Connected;
 pub use events::{Event, Events};
 pub use handle::Agent;
 pub use identity::{Identity, IdentityError};
 pub use peer_list::{PeerList, PeerSource, merge_peers};
-pub use registration::{Registration, RegistryState, Step};
+pub use registration::{Registration, RegistryState, Step, within_limits};

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::{ListedPeer, PeerId};
 
 /// Peers to connect to, and how current the list is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerList {
-    /// The peers, each once, the most recently seen first. The node itself is not among them.
+    /// The peers, each once, the most recently seen first. The node itself and
+    /// the peers it says it is connected to are not among them.
     pub peers: Vec<ListedPeer>,
     /// Where the peers come from.
     pub source: PeerSource,
@@ -19,7 +20,7 @@ pub struct PeerList {
 }
 
 /// Where a list of peers comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "from",
     rename_all = "snake_case",

@@ -177,9 +177,9 @@ async fn an_unknown_peer_differs_from_other_errors() {
         "{error}"
     );
 
-    let mut crowded = peer("a");
-    crowded.addresses = vec!["/ip6/fd00::1".to_owned(); 17];
-    let error = registry.client.register(&crowded).await.unwrap_err();
+    let mut wrong = peer("a");
+    wrong.network_id = Some("x".repeat(65));
+    let error = registry.client.register(&wrong).await.unwrap_err();
     assert_eq!(error.body().unwrap().code, ErrorCode::InvalidField);
     assert!(
         !error.is_peer_not_found() && !error.is_retryable(),
@@ -255,6 +255,113 @@ async fn a_health_response_that_says_no_is_not_an_error() {
     health.status = HealthStatus::Draining;
     proxy.responds("503 Draining", &serde_json::to_string(&health).unwrap());
     assert_eq!(time.client(&proxy.url).health().await.unwrap(), health);
+}
+
+#[actix_web::test]
+async fn a_user_and_a_password_in_the_address_are_sent_and_never_shown() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let url = proxy.url.replace("http://", "http://me:s%40cret@");
+    let client = time.client(&url);
+    client.register(&peer("a")).await.unwrap();
+    // me:s@cret
+    let header = "authorization: Basic bWU6c0BjcmV0\r\n";
+    let request = proxy.last_request();
+    assert!(request.contains(header), "{request}");
+    client.health().await.unwrap();
+    assert!(proxy.last_request().contains(header));
+    assert_eq!(client.url(), proxy.url);
+
+    proxy.responds("401 Unauthorized", "<html>");
+    let error = client.heartbeat(&peer("a").peer_id).await.unwrap_err();
+    let shown = format!("{error:?} {error}");
+    assert!(!shown.contains("cret"), "{shown}");
+}
+
+#[actix_web::test]
+async fn a_registry_that_sends_more_than_asked_for_does_not_flood_the_node() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    registry.register_others(&["a"]).await;
+    let query = PeersQuery::sample(50);
+    let mut listing = registry.client.peers(&query).await.unwrap();
+    listing.peers = (0..5_000)
+        .map(|index| {
+            let mut peer = listing.peers[0].clone();
+            peer.peer_id = super::helpers::peer(&format!("p{index}")).peer_id;
+            peer
+        })
+        .collect();
+    proxy.responds("200 OK", &serde_json::to_string(&listing).unwrap());
+    let listing = time.client(&proxy.url).peers(&query).await.unwrap();
+    assert_eq!((listing.peers.len(), listing.returned), (50, 50));
+    let agent = time.agent(node(), &proxy.url).peer_sample(7);
+    assert_eq!(agent.start().unwrap().peers().await.peers.len(), 7);
+}
+
+#[actix_web::test]
+async fn one_peer_is_read_by_its_id_and_no_other_is_taken_for_it() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    registry.register_others(&["a"]).await;
+    let listing = registry.client.peers(&PeersQuery::default()).await.unwrap();
+    let body = serde_json::json!({ "peer": listing.peers[0], "timestamp": listing.timestamp });
+    proxy.responds("200 OK", &body.to_string());
+    let client = time.client(&proxy.url);
+    let response = client.peer(&peer("a").peer_id).await.unwrap();
+    assert_eq!(response.peer, listing.peers[0]);
+    assert_eq!(proxy.seen(), ["GET /peers/a"]);
+    let error = client.peer(&peer("b").peer_id).await.unwrap_err();
+    assert!(matches!(error, ClientError::NotARegistry { .. }), "{error}");
+}
+
+#[test]
+fn a_wrong_address_is_refused_with_what_is_wrong() {
+    let time = Time::start();
+    for (url, part) in [
+        ("http://::1:3102", "brackets"),
+        ("127.0.0.1:3000", "http://"),
+        ("registry.example.org", "https://"),
+        ("http://r.org/?a", "must not have a ?"),
+        ("ftp://r.org", "like https://"),
+    ] {
+        let error = RegistryClient::new(url, time.transport.clone())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains(part), "{url}: {error}");
+    }
+    assert!(RegistryClient::new("http://[::1]:3102", time.transport).is_ok());
+}
+
+#[test]
+fn a_file_without_a_certificate_is_an_error() {
+    let transport = Time::start().transport;
+    for pem in [
+        &b""[..],
+        b"certificate",
+        b"-----BEGIN CERTIFICATE-----\n!\n",
+    ] {
+        let error = transport.clone().with_root_certificate(pem).err();
+        assert!(
+            matches!(error, Some(SetupError::Certificate { .. })),
+            "{error:?}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn the_http_client_of_the_caller_is_used() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let http = peer_registry::agent::reqwest::Client::builder().user_agent("a node");
+    let transport = time.transport.clone().with_client(http.build().unwrap());
+    let client = RegistryClient::new(&proxy.url, transport).unwrap();
+    client.health().await.unwrap();
+    assert!(proxy.last_request().contains("user-agent: a node\r\n"));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The doctor, against the real registry and against other servers.
 
 use peer_registry::agent::doctor::{Finding, Subject, Verdict, examine};
-use peer_registry::protocol::{HealthStatus, RegisterRequest};
+use peer_registry::protocol::PeersQuery;
+use peer_registry::protocol::{ErrorCode, HealthStatus, PeerResponse, RegisterRequest};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use crate::helpers::*;
 
@@ -14,7 +18,7 @@ async fn listing(registry: &TestRegistry, announced: &RegisterRequest) -> Findin
     let subject = Subject::Listing {
         peer_id: &announced.peer_id,
         announced: Some(announced),
-        lease_secs: 600,
+        lease_secs: None,
     };
     examine(&registry.client, subject).await.pop().unwrap()
 }
@@ -152,17 +156,116 @@ async fn looking_up_the_node_does_not_change_its_entry() {
         Finding::Listed { renewed_ago_ms }
     );
     time.clock.advance(std::time::Duration::from_secs(350));
-    assert_eq!(
-        listing(&registry, &announced).await,
+    let finding = listing(&registry, &announced).await;
+    let is_nearly_out = matches!(
+        finding,
         Finding::LeaseNearlyOut {
             renewed_ago_ms: 550_000,
-            lease_secs: 600
+            lease_secs: 600,
+            ..
         }
     );
+    assert!(is_nearly_out, "{finding:?}");
     time.clock.advance(std::time::Duration::from_secs(51));
     assert_eq!(listing(&registry, &announced).await, unknown);
     let stats = registry.client.stats().await.unwrap();
     assert_eq!((stats.registrations, stats.heartbeats), (4, 0));
+}
+
+#[actix_web::test]
+async fn the_length_of_a_lease_comes_from_the_registry() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let announced = RegisterRequest::from(node());
+    registry.client.register(&announced).await.unwrap();
+    let listing = registry.client.peers(&PeersQuery::default()).await.unwrap();
+    let peer = PeerResponse {
+        peer: listing.peers[0].clone(),
+        timestamp: peer_registry::clock::rfc3339(START_MS + 300_000),
+    };
+    let peer = serde_json::to_string(&peer).unwrap();
+    let mut health = registry.client.health().await.unwrap();
+    for (says, given, is_wrong, assumed) in [
+        (Some(601), None, false, None),
+        (Some(590), None, true, Some(false)),
+        (Some(590), Some(700), false, None),
+        (None, None, false, None),
+        (None, Some(590), true, Some(false)),
+    ] {
+        health.lease_secs = says;
+        let health = serde_json::to_string(&health).unwrap();
+        proxy.responds_in_turn([("200 OK", &*health), ("200 OK", &*peer)]);
+        let subject = Subject::Listing {
+            peer_id: &announced.peer_id,
+            announced: None,
+            lease_secs: given,
+        };
+        let findings = examine(&time.client(&proxy.url), subject).await;
+        let last = findings.last().unwrap();
+        assert_eq!(last.verdict() == Verdict::Wrong, is_wrong, "{last:?}");
+        if let Finding::LeaseNearlyOut { is_assumed, .. } = last {
+            assert_eq!(Some(*is_assumed), assumed);
+        }
+        let seen = proxy.seen();
+        assert_eq!(seen[1], format!("GET /peers/{}", announced.peer_id));
+    }
+}
+
+#[actix_web::test]
+async fn a_full_registry_has_other_advice_than_a_throttle() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let announced = RegisterRequest::from(node());
+    let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
+    let full = r#"{"code":"registry_full","error":"there is no room"}"#;
+    proxy.responds_in_turn([("200 OK", &*health), ("503 Full", full)]);
+    let subject = Subject::Registration(&announced);
+    let findings = examine(&time.client(&proxy.url), subject).await;
+    let last = findings.last().unwrap();
+    assert_eq!(last.advice(), Some(ErrorCode::RegistryFull.advice()));
+    assert!(last.to_string().contains("registry_full"), "{last}");
+}
+
+#[actix_web::test]
+async fn what_answers_but_is_not_the_registry_has_its_own_advice() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    proxy.responds("401 Unauthorized\r\nWWW-Authenticate: Basic", "<html>");
+    let finding = look(&time, &proxy.url).await;
+    let has_password = false;
+    assert_eq!(finding, Finding::PasswordWanted { has_password });
+    let with_password = proxy.url.replace("http://", "http://me:wrong@");
+    let finding = look(&time, &with_password).await;
+    assert!(finding.advice().unwrap().contains("check the user"));
+
+    let to = "https://127.0.0.1/health".to_owned();
+    let head = format!("301 Moved Permanently\r\nLocation: {to}");
+    proxy.responds(&head, "<html>");
+    assert_eq!(look(&time, &proxy.url).await, Finding::Redirects { to });
+}
+
+/// A server that sends its banner to everyone and hangs up.
+async fn banner_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await;
+        }
+    });
+    url
+}
+
+#[actix_web::test]
+async fn a_server_of_another_protocol_is_reported() {
+    let finding = look(&Time::start(), &banner_server().await).await;
+    assert!(
+        matches!(finding, Finding::OtherProtocol { .. }),
+        "{finding:?}"
+    );
 }
 
 #[actix_web::test]
@@ -183,11 +286,15 @@ async fn a_registry_with_a_listing_too_long_to_read_is_still_a_registry() {
     let subject = Subject::Listing {
         peer_id: &announced.peer_id,
         announced: None,
-        lease_secs: 600,
+        lease_secs: None,
     };
     let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
     let padding = " ".repeat(16 * 1024 * 1024 + 1);
-    proxy.responds_in_turn([("200 OK", &*health), ("200 OK", &*padding)]);
+    let unknown = (
+        "404 Not Found",
+        r#"{"code":"not_found","error":"no such path"}"#,
+    );
+    proxy.responds_in_turn([("200 OK", &*health), unknown, ("200 OK", &*padding)]);
     let findings = examine(&time.client(&proxy.url), subject).await;
     let last = findings.last().unwrap();
     assert!(matches!(last, Finding::ListingTooLong { .. }), "{last:?}");
@@ -217,7 +324,8 @@ async fn with_a_registration_it_reports_the_response_of_the_registry() {
         matches!(finding, Finding::AddressRefused { .. }),
         "{finding:?}"
     );
-    announced.addresses = vec!["/ip6/fd00::1".to_owned(); 17];
+    announced.addresses.pop();
+    announced.network_id = Some("x".repeat(65));
     let finding = register(&announced).await;
     assert!(
         matches!(finding, Finding::RegistrationRefused { .. }),

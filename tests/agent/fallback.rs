@@ -12,7 +12,6 @@ use crate::helpers::*;
 #[derive(Clone, Default)]
 struct Connections {
     count: Arc<AtomicUsize>,
-    asked: Arc<AtomicUsize>,
 }
 
 impl Connections {
@@ -26,17 +25,9 @@ impl Connections {
         self.count.store(count, Ordering::SeqCst);
     }
 
-    /// How often the agent has called for the count.
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-
     fn given_to(&self, agent: AgentBuilder) -> AgentBuilder {
         let shared = self.clone();
-        agent.connected_peers(move || {
-            shared.asked.fetch_add(1, Ordering::SeqCst);
-            shared.count.load(Ordering::SeqCst)
-        })
+        agent.connected_peers(move || shared.count.load(Ordering::SeqCst))
     }
 }
 
@@ -90,7 +81,7 @@ async fn with_three_connections_no_peers_are_requested() {
     let _agent = agent.start().unwrap();
     time.wait_until_idle(2).await;
     time.clock.set(START_MS + 10_000);
-    time.pass(3_600, 1).await;
+    time.pass(3_600, 2).await;
     assert!(proxy.seen().iter().all(|target| target.starts_with("POST")));
 }
 
@@ -107,56 +98,183 @@ async fn both_numbers_are_settings() {
     let mut events = agent.events();
     time.pass(2, 2).await;
     time.wait_until_idle(2).await;
-    assert_eq!(names(&mut events).await, ["registered", "fallback_started"]);
+    let started = ["registered", "fallback_started", "nobody_found"];
+    assert_eq!(names(&mut events).await, started);
+}
+
+/// The number of requests for peers since the last call.
+fn looks(proxy: &Proxy) -> usize {
+    let seen = proxy.seen();
+    let looks = seen
+        .iter()
+        .filter(|target| target.starts_with("GET /peers?"));
+    looks.count()
 }
 
 #[actix_web::test]
-async fn the_pauses_grow_and_the_search_ends_when_there_are_enough() {
+async fn the_pauses_grow_to_ten_minutes_while_the_node_has_some_connections() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     registry.register_others(&["a"]).await;
     let proxy = Proxy::start(registry.addr()).await;
-    let connections = Connections::of(0);
-    let agent = connections.given_to(time.agent(node(), &proxy.url));
+    let agent = Connections::of(1).given_to(time.agent(node(), &proxy.url));
     let agent = agent.start().unwrap();
-    let looks = || {
-        let seen = proxy.seen();
-        seen.iter()
-            .filter(|target| target.starts_with("GET /peers?"))
-            .count()
-    };
     // At 10 s, and then after pauses of about 10, 20, 40, 80 and 160 s.
     time.pass(355, 2).await;
-    let count = looks();
+    let count = looks(&proxy);
     assert_eq!(count, 6);
     // And then every ten minutes.
     time.pass(3_600, 2).await;
-    let count = looks();
+    let count = looks(&proxy);
     assert!((5..=7).contains(&count), "{count}");
-
-    connections.are_now(3);
-    let asked = connections.asked();
-    while connections.asked() == asked {
-        time.clock.set(time.clock.next_wake_ms().unwrap());
-        tokio::task::yield_now().await;
-    }
-    time.pass(3_600, 1).await;
-    assert_eq!(looks(), 0);
-    assert!(agent.is_registered());
+    agent.stop().await;
 }
 
 #[actix_web::test]
-async fn after_an_empty_list_the_search_goes_on() {
+async fn without_a_connection_the_pauses_stay_under_a_minute() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let agent = Connections::of(0).given_to(time.agent(node(), &proxy.url));
+    let agent = agent.start().unwrap();
+    time.pass(600, 2).await;
+    looks(&proxy);
+    for _ in 0..60 {
+        time.pass(60, 2).await;
+        let count = looks(&proxy);
+        assert!((1..=2).contains(&count), "{count} in a minute");
+    }
+    agent.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_that_loses_its_connections_after_it_had_enough_looks_for_peers_again() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    let connections = Connections::of(0);
+    let agent = connections.given_to(time.agent(node(), &registry.url));
+    let agent = agent.start().unwrap();
+    let mut events = agent.events();
+    time.pass(15, 2).await;
+    let started = ["registered", "fallback_started", "peers_found"];
+    assert_eq!(names(&mut events).await, started);
+
+    connections.are_now(3);
+    time.pass(7_200, 2).await;
+    let mut later = names(&mut events).await;
+    later.retain(|name| name != "renewed");
+    assert_eq!(later, ["fallback_ended"]);
+
+    connections.are_now(0);
+    time.pass(11, 2).await;
+    time.wait_until_idle(2).await;
+    let mut later = names(&mut events).await;
+    later.retain(|name| name != "renewed");
+    assert_eq!(later, ["fallback_started", "peers_found"]);
+}
+
+#[actix_web::test]
+async fn the_loss_of_the_last_connection_does_not_wait_for_a_long_pause() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    let proxy = Proxy::start(registry.addr()).await;
+    let connections = Connections::of(2);
+    let agent = connections.given_to(time.agent(node(), &proxy.url));
+    let agent = agent.start().unwrap();
+    // The next search comes ten minutes after one at about 1,290 s.
+    time.pass(1_350, 2).await;
+    looks(&proxy);
+    connections.are_now(0);
+    time.pass(11, 2).await;
+    time.wait_until_idle(2).await;
+    assert_eq!(looks(&proxy), 1);
+    agent.stop().await;
+}
+
+#[actix_web::test]
+async fn a_registration_wakes_the_search() {
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    registry.stop().await;
+    let agent = Connections::of(1).given_to(time.agent(node(), &registry.url));
+    let agent = agent.start().unwrap();
+    let mut events = agent.events();
+    // The pauses of the search are ten minutes now.
+    time.pass(3_600, 2).await;
+    registry.resume().await;
+    names(&mut events).await;
+    while !agent.is_registered() {
+        time.step(2).await;
+    }
+    let registered_ms = time.now_ms();
+    while !names(&mut events).await.contains(&"peers_found".to_owned()) {
+        time.step(2).await;
+    }
+    let waited_ms = time.now_ms() - registered_ms;
+    assert!(waited_ms <= 10_000, "{waited_ms}");
+}
+
+#[actix_web::test]
+async fn a_network_change_wakes_the_search_and_the_registration() {
+    let time = Time::start();
+    let mut registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a"]).await;
+    registry.stop().await;
+    let agent = Connections::of(1).given_to(time.agent(node(), &registry.url));
+    let agent = agent.start().unwrap();
+    time.pass(3_600, 2).await;
+    registry.resume().await;
+    let mut events = agent.events();
+    time.wait_until_idle(2).await;
+    names(&mut events).await;
+    agent.network_changed();
+    let is_done = |names: &[String]| {
+        let has = |name: &str| names.iter().any(|found| found == name);
+        has("registered") && has("peers_found")
+    };
+    let mut found = Vec::new();
+    while !is_done(&found) {
+        tokio::task::yield_now().await;
+        found.extend(names(&mut events).await);
+    }
+}
+
+#[actix_web::test]
+async fn peers_that_the_node_is_connected_to_are_not_handed_out_again() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    registry.register_others(&["a", "b", "c"]).await;
+    let agent = time.agent(node(), &registry.url);
+    let agent = agent.connections(|| ["a", "c"].map(|id| peer(id).peer_id).into_iter().collect());
+    let agent = agent.start().unwrap();
+    let mut events = agent.events();
+    time.pass(11, 2).await;
+    time.wait_until_idle(2).await;
+    let events = present(&mut events).await;
+    assert_eq!(events[1], Event::FallbackStarted { connected_peers: 2 });
+    assert_eq!(ids(found(&events)[0]), ["b"]);
+    assert_eq!(ids(&agent.peers().await), ["b"]);
+}
+
+#[actix_web::test]
+async fn after_an_empty_list_the_search_goes_on_and_says_that_it_found_nobody() {
     let time = Time::start();
     let registry = TestRegistry::start(&time).await;
     let agent = Connections::of(0).given_to(time.agent(node(), &registry.url));
     let agent = agent.start().unwrap();
     let mut events = agent.events();
     time.pass(15, 2).await;
-    assert_eq!(names(&mut events).await, ["registered", "fallback_started"]);
+    let nobody = ["registered", "fallback_started", "nobody_found"];
+    assert_eq!(names(&mut events).await, nobody);
+    time.pass(45, 2).await;
+    assert!(names(&mut events).await.is_empty(), "it is said once");
 
     registry.register_others(&["a"]).await;
-    time.pass(10, 2).await;
+    time.pass(50, 2).await;
     assert_eq!(names(&mut events).await, ["peers_found"]);
 }
 

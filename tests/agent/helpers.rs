@@ -200,6 +200,7 @@ pub struct Proxy {
     pub url: String,
     conduct: Arc<Mutex<Conduct>>,
     targets: Arc<Mutex<Vec<String>>>,
+    last_request: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
 
@@ -211,6 +212,8 @@ impl Proxy {
         let conduct = Arc::new(Mutex::new(Conduct::Forward));
         let targets = Arc::new(Mutex::new(Vec::new()));
         let (shared, seen) = (Arc::clone(&conduct), Arc::clone(&targets));
+        let last_request = Arc::default();
+        let last = Arc::clone(&last_request);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -218,13 +221,20 @@ impl Proxy {
                     Conduct::RespondInTurn(responses) => Conduct::Respond(responses.remove(0)),
                     conduct => conduct.clone(),
                 };
-                tokio::spawn(serve(stream, upstream, conduct, Arc::clone(&seen)));
+                tokio::spawn(serve(
+                    stream,
+                    upstream,
+                    conduct,
+                    Arc::clone(&seen),
+                    Arc::clone(&last),
+                ));
             }
         });
         Self {
             url,
             conduct,
             targets,
+            last_request,
             task,
         }
     }
@@ -242,6 +252,11 @@ impl Proxy {
     pub fn responds_in_turn<const COUNT: usize>(&self, responses: [(&str, &str); COUNT]) {
         let responses = responses.map(|(head, body)| response(head, body));
         self.does(Conduct::RespondInTurn(responses.into()));
+    }
+
+    /// The last request, head and body.
+    pub fn last_request(&self) -> String {
+        self.last_request.lock().unwrap().clone()
     }
 
     /// The targets of the requests since the last call, e.g. `POST /heartbeat`.
@@ -266,8 +281,10 @@ async fn serve(
     upstream: SocketAddr,
     conduct: Conduct,
     targets: Arc<Mutex<Vec<String>>>,
+    last_request: Arc<Mutex<String>>,
 ) {
     let request = read_request(&mut client).await;
+    last_request.lock().unwrap().clone_from(&request);
     let line = request.lines().next().unwrap_or_default();
     let target = line.rsplit_once(' ').unwrap_or_default().0.to_owned();
     targets.lock().unwrap().push(target);

@@ -185,5 +185,5 @@ fn the_agent_can_be_shared_between_threads_and_awaited_anywhere() {
     is_sync::<Agent>();
     is_send(|agent| async move { agent.peers().await });
     is_send(|agent| async move { agent.events().next().await });
-    is_send(Agent::stop);
+    is_send(|agent| async move { agent.stop().await });
 }

@@ -3,6 +3,7 @@
 mod client;
 mod doctor;
 mod fallback;
+mod handles;
 mod helpers;
 mod herd;
 mod lifetime;
@@ -10,3 +11,4 @@ mod outages;
 mod proxies;
 mod refresh;
 mod refusals;
+mod remarks;

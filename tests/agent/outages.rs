@@ -43,8 +43,8 @@ async fn a_short_outage_costs_no_registration() {
     time.pass(120, 1).await;
     let names = names(&mut events).await;
     assert_eq!(
-        names[..3],
-        ["registered", "unreachable", "renewed"],
+        names[..4],
+        ["registered", "unreachable", "reachable", "renewed"],
         "{names:?}"
     );
     assert_eq!(registry.client.stats().await.unwrap().registrations, 0);
@@ -71,6 +71,9 @@ async fn after_an_hour_of_outage_the_node_is_back_within_one_interval() {
         })
         .collect();
     assert_eq!(reasons.len(), 1, "reported once: {reported:?}");
+    let is_lapse = |event: &&Event| matches!(event, Event::LeaseLapsed { .. });
+    let lapses = reported.iter().filter(is_lapse).count();
+    assert_eq!(lapses, 1, "{reported:?}");
     assert!(reasons[0].contains("cannot reach"), "{reasons:?}");
     assert!(
         reasons[0].contains("refused"),
@@ -90,7 +93,13 @@ async fn after_an_hour_of_outage_the_node_is_back_within_one_interval() {
         "the outage does not count against its lease"
     );
     time.pass(120, 1).await;
-    assert_eq!(names(&mut events).await.first().unwrap(), "reregistered");
+    let back = present(&mut events).await;
+    let Event::Reachable { gone_ms, .. } = &back[0] else {
+        panic!("{back:?}");
+    };
+    let whole = 3_600_000 - 132_000..=3_600_000 + 120_000;
+    assert!(whole.contains(gone_ms), "{gone_ms}");
+    assert!(matches!(back[1], Event::Reregistered { .. }), "{back:?}");
     assert!(agent.is_registered() && registry.lists(&id_of(&node)).await);
 }
 

@@ -35,7 +35,12 @@ impl Behind {
     /// Gives the next request this response; returns how long the agent then waits, in milliseconds.
     async fn respond(&self, head: &str, body: &str) -> i64 {
         self.proxy.responds(head, body);
+        self.proxy.seen();
         self.time.step(1).await;
+        if self.proxy.seen().is_empty() {
+            // That was the end of the lease.
+            self.time.step(1).await;
+        }
         self.agent.state()[0].next_step_at_ms - self.time.now_ms()
     }
 
@@ -46,7 +51,7 @@ impl Behind {
         names(&mut self.events).await;
         self.time.step(1).await;
         assert_eq!(self.proxy.seen(), ["POST /heartbeat"]);
-        assert_eq!(names(&mut self.events).await, ["renewed"]);
+        assert_eq!(names(&mut self.events).await, ["reachable", "renewed"]);
         let stats = self.registry.client.stats().await.unwrap();
         assert_eq!(stats.registrations, 1);
     }
@@ -101,8 +106,8 @@ async fn no_throttle_lasts_longer_than_ten_minutes_or_makes_the_node_register() 
         let wait_ms = behind.respond("503 Busy\r\nRetry-After: 86400", "").await;
         assert!((600_000..=720_000).contains(&wait_ms), "{wait_ms}");
     }
-    assert_eq!(behind.proxy.seen(), ["POST /heartbeat"; 3]);
-    assert_eq!(names(&mut behind.events).await, ["throttled"]);
+    let reported = ["throttled", "lease_lapsed"];
+    assert_eq!(names(&mut behind.events).await, reported);
     assert_eq!(behind.agent.state()[0].next_step, Step::Heartbeat);
 }
 
@@ -195,4 +200,48 @@ async fn a_redirect_is_reported_and_not_followed() {
     let stats = behind.registry.client.stats().await.unwrap();
     assert_eq!(stats.heartbeats, 0);
     behind.recovers_with_a_heartbeat().await;
+}
+
+#[actix_web::test]
+async fn each_new_reason_is_reported_and_then_the_return_with_its_time() {
+    let mut behind = Behind::proxy().await;
+    let ways = [
+        ("502 Bad Gateway", "no upstream", "502"),
+        ("404 Not Found", "<html>", "404"),
+        ("302 Found\r\nLocation: http://portal/", "", "redirects"),
+        ("200 OK", "<html>Welcome</html>", "200"),
+    ];
+    let mut first_ms = None;
+    for (head, body, part) in ways {
+        behind.respond(head, body).await;
+        first_ms.get_or_insert(behind.time.now_ms());
+        assert!(behind.trouble().await.contains(part), "{part}");
+    }
+    behind.proxy.does(Conduct::Forward);
+    behind.time.step(1).await;
+    let reported = present(&mut behind.events).await;
+    let gone_ms = behind.time.now_ms() - first_ms.unwrap();
+    let registry = behind.proxy.url.clone();
+    assert_eq!(reported[0], Event::Reachable { registry, gone_ms });
+    assert!(matches!(reported[1], Event::Renewed { .. }));
+}
+
+#[actix_web::test]
+async fn a_throttle_says_whether_the_registry_is_full_or_a_proxy_is_busy() {
+    let mut behind = Behind::proxy().await;
+    behind.respond("503 Busy\r\nRetry-After: 5", "<html>").await;
+    let full = r#"{"code":"registry_full","error":"there is no room"}"#;
+    behind.respond("503 Full\r\nRetry-After: 5", full).await;
+    let told: Vec<_> = present(&mut behind.events)
+        .await
+        .into_iter()
+        .map(|event| match event {
+            Event::Throttled { code, message, .. } => (code, message),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told[0].0, None);
+    assert!(told[0].1.contains("answered 503"), "{told:?}");
+    let code = Some(peer_registry::protocol::ErrorCode::RegistryFull);
+    assert_eq!(told[1], (code, "there is no room".to_owned()));
 }

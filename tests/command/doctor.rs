@@ -139,3 +139,56 @@ async fn an_unreachable_registry_is_reported_and_ends_with_3() {
     )
     .await;
 }
+
+#[actix_web::test]
+async fn a_proxy_that_is_down_is_named_and_neither_the_name_nor_tls_is_blamed() {
+    let down = TestRegistry::start().await.stop().await;
+    let proxy = down.replace("http://", "http://me:secret@");
+    let node = Node::new();
+    let env = [("HTTP_PROXY", &*proxy), ("HTTPS_PROXY", &*proxy)];
+    for registry in ["http://registry.invalid", "https://registry.invalid"] {
+        let ended = node
+            .run_with(&["doctor", "--registry", registry], &env)
+            .await;
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let through = format!("through the proxy {down}/ failed");
+        assert!(ended.stdout.contains(&through), "{ended:?}");
+        assert!(ended.stdout.contains("NO_PROXY"), "{ended:?}");
+        for word in ["TLS", "resolve", "secret"] {
+            assert!(!ended.stdout.contains(word), "{word}: {ended:?}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_registry_is_reached_through_a_proxy_and_without_it() {
+    let registry = TestRegistry::start().await;
+    let health = registry.get("/health").await.to_string();
+    let proxy = respond_with(&health).await;
+    let node = Node::new();
+    node.id().await;
+    let args = ["doctor", "--registry", "http://registry.invalid"];
+    let ended = node.run_with(&args, &[("HTTP_PROXY", &proxy)]).await;
+    assert!(ended.stdout.contains("answers and serves"), "{ended:?}");
+    let args = ["doctor", "--registry", &registry.url];
+    let env = [
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("NO_PROXY", "127.0.0.1"),
+    ];
+    let ended = node.run_with(&args, &env).await;
+    assert!(ended.stdout.contains("answers and serves"), "{ended:?}");
+}
+
+#[actix_web::test]
+async fn a_file_of_certificates_that_has_none_is_a_fault_of_the_settings() {
+    let node = Node::new();
+    node.write("ca.pem", "no certificate\n");
+    for (file, part) in [
+        ("ca.pem", "no certificate in PEM"),
+        ("none.pem", "none.pem"),
+    ] {
+        let file = format!("--ca-file={file}");
+        let args = ["peers", "--registry=https://127.0.0.1:9", &file];
+        node.fails(2, &args, &["PEER_AGENT_CA_FILE", part]).await;
+    }
+}

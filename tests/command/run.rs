@@ -4,7 +4,7 @@ use crate::helpers::*;
 
 #[actix_web::test]
 async fn it_registers_prints_events_as_json_and_stops_at_each_signal() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ["TERM", "INT"] {
         let registry = TestRegistry::start().await;
         let node = Node::new();
         let mut running = node.start(&registry, &["--json"]);
@@ -108,11 +108,13 @@ async fn the_number_of_connections_is_read_from_the_file_of_the_node() {
     let mut running = node.start(&registry, &flags);
     assert_eq!(running.event("fallback_started").await["connectedPeers"], 2);
 
-    node.write("connections", "many\n");
+    node.write("connections", "b\nc\n");
     let mut running = node.start(&registry, &flags);
-    running
-        .line("no number of connections in connections")
-        .await;
+    assert_eq!(running.event("fallback_started").await["connectedPeers"], 2);
+
+    node.write("connections", "too many\n");
+    let mut running = node.start(&registry, &flags);
+    running.line("no connections in connections").await;
     assert_eq!(running.event("fallback_started").await["connectedPeers"], 0);
 }
 
@@ -146,5 +148,62 @@ async fn a_full_disk_is_reported_and_the_node_stays_registered() {
     soon("two heartbeats", heartbeats).await;
     running.signal("TERM");
     running.line("SIGTERM received, stopping").await;
+    assert_eq!(running.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
+async fn at_sighup_it_reads_its_file_again_and_announces_what_has_changed() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let id = node.id().await;
+    node.write(
+        "peer-agent.env",
+        "PEER_AGENT_NETWORK_ID=testnet\nPEER_AGENT_STORE=a,b\n",
+    );
+    let mut running = node.start(&registry, &["--bootstrap-capable"]);
+    running.line("registered with").await;
+    let listed = async || registry.get("/peers?includeStores=true").await["peers"][0].clone();
+    assert_eq!(listed().await["networkId"], "testnet");
+
+    node.write(
+        "peer-agent.env",
+        "PEER_AGENT_NETWORK_ID=mainnet\nPEER_AGENT_PROTOCOL_VERSION=2.0\nPEER_AGENT_PORT=9\n",
+    );
+    running.signal("HUP");
+    running.line("announcing the new settings").await;
+    running.line("registered with").await;
+    let peer = listed().await;
+    assert_eq!(
+        (&peer["networkId"], &peer["version"]),
+        (&"mainnet".into(), &"2.0".into())
+    );
+    assert_eq!(
+        peer["stores"],
+        serde_json::json!([]),
+        "it is no longer in the file"
+    );
+    assert_eq!(peer["bootstrapCapable"], true, "flags stay");
+    let address = peer["addresses"][0].as_str().unwrap();
+    assert!(
+        address.contains("/tcp/4001/"),
+        "a flag comes first: {address}"
+    );
+
+    running.signal("HUP");
+    running.line("nothing new to announce").await;
+    node.write("peer-agent.env", "PEER_AGENT_PRIVACY_MODE=perhaps\n");
+    running.signal("HUP");
+    running
+        .line("settings stay as they are: PEER_AGENT_PRIVACY_MODE")
+        .await;
+    node.write("peer-agent.env", "PEER_AGENT_PORTS=1\n");
+    running.signal("HUP");
+    running.line("unknown settings: PEER_AGENT_PORTS").await;
+    node.write("peer-agent.env", "PEER_AGENT_NETWORK_ID=mainnet\nPEER_AGENT_PROTOCOL_VERSION=2.0\nPEER_AGENT_PEER_SAMPLE=9\n");
+    running.signal("HUP");
+    running.line("apply after a restart").await;
+    running.line("nothing new to announce").await;
+    assert_eq!(registry.listed().await, [id]);
+    running.signal("TERM");
     assert_eq!(running.ended().await.code(), Some(0));
 }

@@ -6,9 +6,9 @@ use super::response::{check_confirms, read};
 use super::sanitize;
 use crate::clock::unix_ms;
 use crate::protocol::{
-    HealthResponse, HeartbeatRequest, HeartbeatResponse, PeerId, PeersQuery, PeersResponse,
-    RegisterRequest, RegisterResponse, RegisterTurnServerRequest, RegisterTurnServerResponse,
-    StatsResponse, TurnServersResponse, paths,
+    HealthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerId, PeerResponse,
+    PeersQuery, PeersResponse, RegisterRequest, RegisterResponse, RegisterTurnServerRequest,
+    RegisterTurnServerResponse, StatsResponse, TurnServersResponse, paths,
 };
 
 /// The largest listing that is read, in bytes.
@@ -84,11 +84,30 @@ impl RegistryClient {
         };
         let mut response: PeersResponse = self.get(&url, max_bytes).await?;
         response.peers.retain(sanitize::is_printable_peer);
-        // A registry could otherwise override what others say with a `lastSeen` in the future.
-        let listed_ms = unix_ms(&response.timestamp).unwrap_or(i64::MAX);
-        for peer in &mut response.peers {
-            peer.last_seen = peer.last_seen.min(listed_ms);
+        if let Some(limit) = query.limit {
+            // A registry that sends more than was asked for must not flood the node.
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            response.peers.truncate(limit);
         }
+        response.returned = response.peers.len() as u64;
+        for peer in &mut response.peers {
+            not_in_the_future(peer, &response.timestamp);
+        }
+        Ok(response)
+    }
+
+    /// `GET /peers/{peerId}`: one active peer.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`is_peer_not_found`](ClientError::is_peer_not_found) means that the
+    /// peer is not active. Older registries answer 404 `not_found`, since they have no such path.
+    pub async fn peer(&self, peer_id: &PeerId) -> Result<PeerResponse, ClientError> {
+        let path = paths::PEER.replace("{peerId}", peer_id.as_str());
+        let url = self.endpoint(&path);
+        let mut response: PeerResponse = self.get(&url, SMALL_BODY_BYTES).await?;
+        let is_printable = sanitize::is_printable_peer(&response.peer);
+        check_confirms(&url, is_printable, &response.peer.peer_id, peer_id)?;
+        not_in_the_future(&mut response.peer, &response.timestamp);
         Ok(response)
     }
 
@@ -130,4 +149,11 @@ impl RegistryClient {
             _ => read(&url, response),
         }
     }
+}
+
+/// Corrects a `lastSeen` after the time of the response: with it a registry could override what others
+/// say.
+fn not_in_the_future(peer: &mut ListedPeer, timestamp: &str) {
+    let listed_ms = unix_ms(timestamp).unwrap_or(i64::MAX);
+    peer.last_seen = peer.last_seen.min(listed_ms);
 }

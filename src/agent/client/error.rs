@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sanitize::with_causes;
 use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
@@ -29,6 +30,8 @@ pub enum ClientError {
         status: u16,
         /// What is wrong with the response.
         reason: String,
+        /// Where it redirects to, if it does.
+        location: Option<String>,
         /// How long to wait before the next request, if the response said so.
         retry_after: Option<Duration>,
     },
@@ -109,6 +112,18 @@ impl ClientError {
         }
     }
 
+    /// What failed, without the address: two requests with the same value failed for the same reason.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            // The sentence may contain numbers that change.
+            Self::Refused { status, body, .. } => format!("{status} {}", body.code),
+            Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
+            Self::TooLong { status, .. } => format!("{status} too long"),
+            Self::Timeout { .. } => "timeout".to_owned(),
+            Self::Unreachable { source, .. } => with_causes(&**source),
+        }
+    }
+
     /// Whether the registry says that it does not know the peer. A proxy's 404 page does not count.
     pub fn is_peer_not_found(&self) -> bool {
         self.status() == Some(404)
@@ -126,18 +141,33 @@ impl ClientError {
 #[non_exhaustive]
 pub enum SetupError {
     /// The address of a registry is not valid.
-    #[error(
-        "{url:?} is not the address of a registry: it must be like https://registry.example.org"
-    )]
+    #[error("{url:?} is not the address of a registry: {reason}")]
     InvalidUrl {
         /// The address, without a password.
         url: String,
+        /// What it must be like.
+        reason: &'static str,
     },
+    /// What should be certificates in PEM form is not.
+    #[error("this holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    Certificate {
+        /// What failed; `None` if there is simply none.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// There is no tokio runtime to run the agent.
+    #[error("there is no tokio runtime: start the agent from a task or within Runtime::block_on")]
+    NoRuntime,
+    /// The registration has no id, as the default one.
+    #[error("the registration has no peerId")]
+    NoPeerId,
     /// No registry is given.
     #[error("no registry is given: the agent needs the address of at least one")]
     NoRegistry,
     /// HTTPS cannot be used, because the system has no trusted certificates.
-    #[error("cannot use HTTPS; are the system's certificates installed (ca-certificates)?")]
+    #[error(
+        "cannot use HTTPS: the system has no trusted certificates; install them (ca-certificates), or \
+         name them (SSL_CERT_FILE, --ca-file)"
+    )]
     Tls {
         /// What failed.
         source: Box<dyn std::error::Error + Send + Sync>,

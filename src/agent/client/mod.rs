@@ -2,7 +2,7 @@
 //!
 //! [`RegistryClient`] has a method for each endpoint, in `endpoints` and `sessions`. `transport`
 //! sends requests, `response` decides what a response means, and `sanitize` makes text that a
-//! registry sent fit to be shown.
+//! registry sent fit to be shown. `tls_hint` says what errors of the TLS library mean.
 
 mod endpoints;
 mod error;
@@ -11,6 +11,7 @@ mod response;
 mod retry_after;
 pub(crate) mod sanitize;
 mod sessions;
+mod tls_hint;
 mod transport;
 
 pub use error::{ClientError, SetupError};

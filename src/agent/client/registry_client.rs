@@ -1,7 +1,7 @@
 //! The client of one registry: its address, and how a request is sent there.
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::{Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,6 +9,7 @@ use super::error::{ClientError, SetupError};
 use super::response::{self, shown};
 use super::sanitize;
 use super::transport::{Response, Transport};
+use crate::protocol::paths;
 
 /// The largest response that concerns one peer, in bytes; real ones have about 300.
 pub(crate) const SMALL_BODY_BYTES: usize = 64 * 1024;
@@ -33,13 +34,10 @@ impl RegistryClient {
     /// fragment, [`SetupError::Tls`] if it begins with `https` and the system has no trusted
     /// certificates.
     pub fn new(url: &str, transport: Transport) -> Result<Self, SetupError> {
-        let base = Url::parse(url)
-            .ok()
-            .filter(|base| matches!(base.scheme(), "http" | "https"))
-            .filter(|base| base.query().is_none() && base.fragment().is_none())
-            .ok_or_else(|| SetupError::InvalidUrl {
-                url: sanitize::without_password(url),
-            })?;
+        let base = parse(url).map_err(|reason| SetupError::InvalidUrl {
+            url: sanitize::without_password(url),
+            reason,
+        })?;
         if base.scheme() == "https" {
             transport.check_tls()?;
         }
@@ -66,6 +64,37 @@ impl RegistryClient {
     /// Whether the connection to the registry uses TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.base.scheme() == "https"
+    }
+
+    /// Whether the registry's address has a user or a password.
+    pub(crate) fn has_password(&self) -> bool {
+        !self.base.username().is_empty() || self.base.password().is_some()
+    }
+
+    /// The address of the proxy that requests to the registry go through, without a password.
+    pub(crate) fn proxy(&self) -> Option<Url> {
+        self.transport.proxy_for(&self.base)
+    }
+
+    /// Whether a server at the registry's port speaks TLS, though the address begins with `http`.
+    pub(crate) async fn is_tls_port(&self) -> bool {
+        let (_, port) = self.host_and_port();
+        let mut url = self.endpoint(paths::HEALTH);
+        // Fails only for addresses that `new` does not accept.
+        let is_set = url.set_scheme("https").is_ok() && url.set_port(Some(port)).is_ok();
+        let _ = (url.set_username(""), url.set_password(None));
+        if !is_set {
+            return false;
+        }
+        match self.get_raw(&url, SMALL_BODY_BYTES).await {
+            Ok(_) => true,
+            Err(error) => {
+                let text = sanitize::with_causes(&error);
+                ["certificate", "fatal alert"]
+                    .iter()
+                    .any(|words| text.contains(words))
+            }
+        }
     }
 
     /// The current time by the node's clock, in Unix milliseconds.
@@ -104,7 +133,7 @@ impl RegistryClient {
         url: &Url,
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
-        let request = Request::new(Method::GET, url.clone());
+        let request = self.transport.request(Method::GET, url)?;
         self.transport
             .exchange(request, &shown(url), max_bytes)
             .await
@@ -120,7 +149,7 @@ impl RegistryClient {
             url: shown(url),
             source: error.into(),
         })?;
-        let mut request = Request::new(Method::POST, url.clone());
+        let mut request = self.transport.request(Method::POST, url)?;
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,5 +159,26 @@ impl RegistryClient {
             .exchange(request, &shown(url), SMALL_BODY_BYTES)
             .await?;
         response::read(url, response)
+    }
+}
+
+/// Parses the address of a registry. The error says what it must be like.
+fn parse(url: &str) -> Result<Url, &'static str> {
+    const FORM: &str = "it must be like https://registry.example.org";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err("it must begin with http:// or https://, like https://registry.example.org");
+    };
+    if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+        return Err(FORM);
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if !host.starts_with('[') && host.matches(':').count() > 1 {
+        return Err("an IPv6 address needs brackets, like http://[::1]:3000");
+    }
+    let base = Url::parse(url).map_err(|_| FORM)?;
+    match (base.query(), base.fragment()) {
+        (None, None) => Ok(base),
+        _ => Err("it must not have a ? or a #"),
     }
 }

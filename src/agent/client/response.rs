@@ -47,6 +47,7 @@ pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result
         url: shown(url),
         status: response.status,
         reason,
+        location: response.location.as_deref().map(sanitize::sanitize),
         retry_after: response.retry_after,
     })
 }
@@ -95,6 +96,7 @@ pub(crate) fn check_confirms(
         url: shown(url),
         status: 200,
         reason: format!("its body does not confirm the peer {requested}"),
+        location: None,
         retry_after: None,
     })
 }

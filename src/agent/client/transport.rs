@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Request, redirect};
+use reqwest::{Certificate, Method, Request, Url, redirect};
 
 use super::error::{ClientError, SetupError};
+use super::response::shown;
 use super::retry_after;
+use super::tls_hint::explained;
 use crate::clock::{SystemClock, Timer};
 
 /// How long to wait for a response unless [`Transport::with_timeout`] says otherwise.
@@ -23,6 +26,10 @@ pub struct Transport {
     timeout: Duration,
     /// Why HTTPS cannot be used; `None` if it can.
     no_tls: Option<Arc<reqwest::Error>>,
+    /// Certificates that are trusted in addition to the system's.
+    roots: Vec<Certificate>,
+    /// Whether the HTTP client is the caller's, so that its proxies are not known here.
+    is_callers: bool,
 }
 
 /// A response that has arrived in full.
@@ -51,25 +58,45 @@ impl Transport {
     /// # Errors
     /// [`SetupError::Http`] if the HTTP client cannot be made, which is unlikely.
     pub fn with_timer(timer: Arc<dyn Timer>) -> Result<Self, SetupError> {
-        let (http, no_tls) = match http_client().build() {
-            Ok(http) => (http, None),
-            // A small container may have no trusted certificates. HTTP works without them;
-            // `RegistryClient::new` reports the error for an HTTPS address.
-            Err(error) => match http_client().tls_certs_only([]).build() {
-                Ok(http) => (http, Some(error)),
-                Err(source) => {
-                    return Err(SetupError::Http {
-                        source: source.into(),
-                    });
-                }
-            },
-        };
+        let (http, no_tls) = build(&[])?;
         Ok(Self {
             http,
             timer,
             timeout: REQUEST_TIMEOUT,
-            no_tls: no_tls.map(Arc::new),
+            no_tls,
+            roots: Vec::new(),
+            is_callers: false,
         })
+    }
+
+    /// Also trusts the certificates in `pem`, one or more of certificate authorities, for registries
+    /// with a certificate of their own authority.
+    ///
+    /// # Errors
+    /// [`SetupError::Certificate`] if `pem` holds no certificate, [`SetupError::Http`] if the HTTP
+    /// client cannot be made with them.
+    pub fn with_root_certificate(mut self, pem: &[u8]) -> Result<Self, SetupError> {
+        let certificates =
+            Certificate::from_pem_bundle(pem).map_err(|error| SetupError::Certificate {
+                source: Some(error.into()),
+            })?;
+        if certificates.is_empty() {
+            return Err(SetupError::Certificate { source: None });
+        }
+        self.roots.extend(certificates);
+        (self.http, self.no_tls) = build(&self.roots)?;
+        self.is_callers = false;
+        Ok(self)
+    }
+
+    /// Sends requests with the caller's HTTP client, e.g. one with a proxy or a client certificate of
+    /// its own. Its redirects should be off, or a stranger may receive the announcement.
+    #[must_use]
+    pub fn with_client(mut self, client: reqwest::Client) -> Self {
+        self.http = client;
+        self.no_tls = None;
+        self.is_callers = true;
+        self
     }
 
     /// Returns an error if HTTPS cannot be used.
@@ -88,6 +115,32 @@ impl Transport {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// The address of the proxy for `url` without a password, from the variables `HTTP_PROXY`,
+    /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; `None` if there is none, or the client is the
+    /// caller's.
+    pub(crate) fn proxy_for(&self, url: &Url) -> Option<Url> {
+        if self.is_callers {
+            return None;
+        }
+        let target = url.as_str().parse().ok()?;
+        // The HTTP client decides in the same way.
+        let proxy = Matcher::from_env().intercept(&target)?;
+        Url::parse(&proxy.uri().to_string()).ok().map(|url| {
+            // What is shown has no password.
+            Url::parse(&shown(&url)).unwrap_or(url)
+        })
+    }
+
+    /// A request with the user and the password in `url`, if it has them, in a header.
+    pub(crate) fn request(&self, method: Method, url: &Url) -> Result<Request, ClientError> {
+        let request = self.http.request(method, url.clone()).build();
+        // Fails only for an address that is not http or https, which no client has.
+        request.map_err(|error| ClientError::Unreachable {
+            url: shown(url),
+            source: error.without_url().into(),
+        })
     }
 
     /// The clock that requests and loops wait on.
@@ -139,7 +192,7 @@ impl Transport {
     ) -> Result<Response, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: url.to_owned(),
-            source: error.without_url().into(),
+            source: explained(error.without_url()),
         };
         let mut incoming = self.http.execute(request).await.map_err(unreachable)?;
         let mut response = self.head(&incoming);
@@ -167,6 +220,25 @@ impl Transport {
                 .and_then(|value| retry_after::parse(value, text(headers, &DATE), self.now_ms())),
             location: text(headers, &LOCATION).map(str::to_owned),
         }
+    }
+}
+
+/// The HTTP client, and why HTTPS cannot be used.
+fn build(
+    roots: &[Certificate],
+) -> Result<(reqwest::Client, Option<Arc<reqwest::Error>>), SetupError> {
+    let with_system = http_client().tls_certs_merge(roots.iter().cloned());
+    let error = match with_system.build() {
+        Ok(http) => return Ok((http, None)),
+        Err(error) => error,
+    };
+    // A small container may have no trusted certificates. HTTP works without them, and HTTPS with the
+    // caller's; otherwise `RegistryClient::new` reports the error for an HTTPS address.
+    match http_client().tls_certs_only(roots.iter().cloned()).build() {
+        Ok(http) => Ok((http, roots.is_empty().then(|| Arc::new(error)))),
+        Err(source) => Err(SetupError::Http {
+            source: source.into(),
+        }),
     }
 }
 

@@ -1,24 +1,29 @@
-//! The loop that looks for peers while the node has too few connections.
+//! The loop that looks for peers whenever the node has too few connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
+use super::connections::Connections;
 use super::finder::PeerFinder;
+use super::network::Network;
 use crate::agent::events::Event;
 use crate::agent::registration::around;
 use crate::clock::Timer;
 
+/// The time between two counts of the connections, in milliseconds.
+const CHECK_MS: i64 = 10_000;
 /// The pause after the first search, in milliseconds. Each further pause is twice as long.
 const FIRST_PAUSE_MS: i64 = 10_000;
-/// The max pause, in milliseconds.
+/// The max pause of a node with some connections, in milliseconds.
 const MAX_PAUSE_MS: i64 = 600_000;
+/// The max pause of a node without any connection, in milliseconds; under a minute with its jitter.
+const MAX_LONELY_PAUSE_MS: i64 = 50_000;
+/// The min time between two searches, in milliseconds, however often the loop is woken.
+const MIN_PAUSE_MS: i64 = 5_000;
 
-/// Returns the number of peers that the node is connected to.
-pub(crate) type PeerCount = Box<dyn Fn() -> usize + Send + Sync>;
-
-/// When the fallback begins, and when it ends.
+/// When the fallback looks for peers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FallbackSettings {
     /// How long after the start of the agent the connections are first counted.
@@ -30,45 +35,135 @@ pub(crate) struct FallbackSettings {
 /// The loop that looks for peers.
 pub(crate) struct Fallback {
     pub(crate) settings: FallbackSettings,
-    pub(crate) peer_count: PeerCount,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) finder: Arc<PeerFinder>,
     pub(crate) timer: Arc<dyn Timer>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Changes when the node has registered.
+    pub(crate) wake: watch::Receiver<()>,
+    /// Changes when the node says that the network has changed.
+    pub(crate) network_changes: watch::Receiver<()>,
+}
+
+/// A time in which the node has too few connections.
+struct Shortage {
+    /// The number of connections at the last count.
+    connected: usize,
+    pause_ms: i64,
+    last_search_ms: i64,
+    next_search_ms: i64,
+    /// Why the last search brought no peer, so that it is reported once; `None` if it did.
+    nobody: Option<Vec<String>>,
 }
 
 impl Fallback {
-    /// Waits, then looks for peers until the node has enough connections. `started_ms` is the start of
-    /// the agent, in Unix milliseconds.
-    pub(crate) async fn run(self, started_ms: i64) {
+    /// Counts the connections for as long as the agent runs, and looks for peers while there are too
+    /// few. `started_ms` is the start of the agent, in Unix milliseconds.
+    pub(crate) async fn run(mut self, started_ms: i64) {
         let after_ms = i64::try_from(self.settings.after.as_millis()).unwrap_or(i64::MAX);
         self.timer
             .sleep_until(started_ms.saturating_add(after_ms))
             .await;
-        let mut is_started = false;
-        let mut pause_ms = FIRST_PAUSE_MS;
+        // What happened before does not hurry the first search.
+        self.wake.mark_unchanged();
+        self.network_changes.mark_unchanged();
+        let mut shortage = None;
+        let mut network = Network::now();
         loop {
-            let connected_peers = (self.peer_count)();
-            if connected_peers >= self.settings.enough_peers {
-                return;
+            self.check(&mut shortage).await;
+            let mut wake_ms = self.timer.now_ms().saturating_add(CHECK_MS);
+            if let Some(shortage) = &shortage {
+                wake_ms = wake_ms.min(shortage.next_search_ms);
             }
-            if !is_started {
-                is_started = true;
-                self.send(Event::FallbackStarted { connected_peers });
+            let is_woken = tokio::select! {
+                biased;
+                Ok(()) = self.wake.changed() => true,
+                Ok(()) = self.network_changes.changed() => true,
+                () = self.timer.sleep_until(wake_ms) => false,
+            };
+            let network_now = Network::now();
+            let has_moved = std::mem::replace(&mut network, network_now) != network_now;
+            if let (true, Some(shortage)) = (is_woken || has_moved, &mut shortage) {
+                shortage.hurry();
             }
-            let list = self.finder.find().await;
-            if !list.peers.is_empty() {
-                self.send(Event::PeersFound { list });
+        }
+    }
+
+    /// Counts the connections, and looks for peers if there are too few and it is time.
+    async fn check(&self, shortage: &mut Option<Shortage>) {
+        let connected = self.connections.count();
+        if connected >= self.settings.enough_peers {
+            if shortage.take().is_some() {
+                let connected_peers = connected;
+                self.send(Event::FallbackEnded { connected_peers });
             }
-            let wait_ms = around(pause_ms, &mut rand::rng());
-            self.timer
-                .sleep_until(self.timer.now_ms().saturating_add(wait_ms))
-                .await;
-            pause_ms = (2 * pause_ms).min(MAX_PAUSE_MS);
+            return;
+        }
+        let now_ms = self.timer.now_ms();
+        let shortage = shortage.get_or_insert_with(|| {
+            let connected_peers = connected;
+            self.send(Event::FallbackStarted { connected_peers });
+            Shortage::start(connected, now_ms)
+        });
+        let has_lost_all = connected == 0 && shortage.connected > 0;
+        shortage.connected = connected;
+        if has_lost_all {
+            shortage.hurry();
+        }
+        if shortage.next_search_ms <= now_ms {
+            self.search(shortage).await;
+            shortage.plan(self.timer.now_ms());
+        }
+    }
+
+    async fn search(&self, shortage: &mut Shortage) {
+        let list = self.finder.find().await;
+        if list.peers.is_empty() {
+            if shortage.nobody.as_ref() != Some(&list.failures) {
+                shortage.nobody = Some(list.failures.clone());
+                self.send(Event::NobodyFound {
+                    failures: list.failures,
+                });
+            }
+        } else {
+            shortage.nobody = None;
+            self.send(Event::PeersFound { list });
         }
     }
 
     fn send(&self, event: Event) {
         // Fails if there is no reader, which is fine.
         let _ = self.events.send(event);
+    }
+}
+
+impl Shortage {
+    fn start(connected: usize, now_ms: i64) -> Self {
+        Self {
+            connected,
+            pause_ms: FIRST_PAUSE_MS,
+            last_search_ms: i64::MIN,
+            next_search_ms: now_ms,
+            nobody: None,
+        }
+    }
+
+    /// Plans the search after the one that has just ended.
+    fn plan(&mut self, now_ms: i64) {
+        let max_ms = match self.connected {
+            0 => MAX_LONELY_PAUSE_MS,
+            _ => MAX_PAUSE_MS,
+        };
+        let wait_ms = around(self.pause_ms.min(max_ms), &mut rand::rng());
+        self.last_search_ms = now_ms;
+        self.next_search_ms = now_ms.saturating_add(wait_ms);
+        self.pause_ms = (2 * self.pause_ms).min(MAX_PAUSE_MS);
+    }
+
+    /// Makes the next search come soon, and the pauses after it short again.
+    fn hurry(&mut self) {
+        self.pause_ms = FIRST_PAUSE_MS;
+        let soon_ms = self.last_search_ms.saturating_add(MIN_PAUSE_MS);
+        self.next_search_ms = self.next_search_ms.min(soon_ms);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
+use super::connections::Connections;
 use super::last_known_good::{LastKnownGood, SavedPeers};
 use crate::agent::client::RegistryClient;
 use crate::agent::client::sanitize::with_causes;
@@ -20,6 +21,8 @@ pub(crate) struct PeerFinder {
     /// How many peers to request from each registry.
     sample: u32,
     last_known_good: LastKnownGood,
+    /// What the node is connected to; `None` if it does not say.
+    connections: Option<Arc<Connections>>,
     timer: Arc<dyn Timer>,
 }
 
@@ -60,6 +63,7 @@ impl PeerFinder {
         registration: watch::Receiver<Arc<RegisterRequest>>,
         sample: u32,
         last_known_good: LastKnownGood,
+        connections: Option<Arc<Connections>>,
         timer: Arc<dyn Timer>,
     ) -> Self {
         Self {
@@ -67,12 +71,24 @@ impl PeerFinder {
             registration,
             sample,
             last_known_good,
+            connections,
             timer,
         }
     }
 
-    /// Asks all registries at the same time. If none names a peer, returns the last good list.
+    /// Asks all registries at the same time. If none names a peer, returns the last good list. The
+    /// node itself and the peers it is connected to are left out.
     pub(crate) async fn find(&self) -> PeerList {
+        let mut list = self.find_all().await;
+        if let Some(connections) = &self.connections {
+            let connected = connections.peers();
+            list.peers.retain(|peer| !connected.contains(&peer.peer_id));
+        }
+        list
+    }
+
+    /// The peers of all registries or of the last good list, without the node itself.
+    async fn find_all(&self) -> PeerList {
         let registration = Arc::clone(&self.registration.borrow());
         let query = PeersQuery {
             filter: PeerFilter {

@@ -2,7 +2,7 @@
 //!
 //! Pure: every observation is a parameter.
 
-use super::finding::Finding;
+use super::finding::{Finding, TlsFault};
 use crate::agent::client::ClientError;
 use crate::agent::client::sanitize::{sanitize, with_causes};
 use crate::protocol::{
@@ -11,18 +11,24 @@ use crate::protocol::{
 
 /// The name that a registry gives itself.
 const SERVICE: &str = "peer-registry";
+/// The length of a lease at a registry that does not say, in seconds.
+const DEFAULT_LEASE_SECS: u32 = 600;
 /// Clocks that differ by no more than this agree, in milliseconds.
 const MAX_SKEW_MS: i64 = 30_000;
 
-/// How far a request got that brought no response.
+/// How far a request got that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// It goes through this proxy.
+    Proxy { address: String },
     /// The name could not be resolved.
     Name { host: String, reason: String },
     /// No connection could be opened.
     Connection { address: String, reason: String },
     /// A connection could be opened, but TLS comes next.
     Tls,
+    /// The address says plain HTTP, but the server speaks TLS.
+    TlsPort,
     /// A connection could be opened; the exchange failed.
     Exchange,
 }
@@ -43,25 +49,94 @@ pub(crate) fn judge_health(health: &HealthResponse) -> Finding {
     }
 }
 
-/// Judges the failure of a request to which any registry responds.
-pub(crate) fn judge_failure(error: &ClientError, stage: Stage) -> Finding {
+/// Judges the failure of a request to which any registry responds. `address` is the registry's, and
+/// `has_password` says whether it has a user or a password.
+pub(crate) fn judge_failure(
+    error: &ClientError,
+    stage: Stage,
+    address: &str,
+    has_password: bool,
+) -> Finding {
     let reason = with_causes(error);
+    if error.is_throttled() {
+        let code = error.body().map(|body| body.code);
+        return Finding::Throttled { code, reason };
+    }
+    if error.status() == Some(401) {
+        return Finding::PasswordWanted { has_password };
+    }
     match error {
-        _ if error.is_throttled() => Finding::Throttled { reason },
         ClientError::Refused { body, .. } if body.code == ErrorCode::NotFound => Finding::WrongPath,
+        ClientError::NotARegistry {
+            location: Some(to), ..
+        } if has_same_host(to, address) => Finding::Redirects { to: to.clone() },
+        _ => match stage {
+            Stage::TlsPort => Finding::SpeaksTls,
+            Stage::Proxy { address: proxy } => Finding::ProxyFailed { proxy, reason },
+            Stage::Name { host, reason } => Finding::NameUnknown { host, reason },
+            Stage::Connection { address, reason } => Finding::NoConnection { address, reason },
+            Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => Finding::TlsFailed {
+                fault: tls_fault(&reason),
+                reason,
+            },
+            Stage::Tls | Stage::Exchange => judge_exchange(error, reason),
+        },
+    }
+}
+
+/// Judges the failure of an exchange on an open connection.
+fn judge_exchange(error: &ClientError, reason: String) -> Finding {
+    match error {
+        ClientError::Unreachable { .. } if is_other_protocol(&reason) => {
+            Finding::OtherProtocol { reason }
+        }
+        ClientError::Timeout { .. } | ClientError::Unreachable { .. } => {
+            Finding::NoAnswer { reason }
+        }
         // Only a listing is long, and the caller handles that.
         ClientError::Refused { .. }
         | ClientError::NotARegistry { .. }
         | ClientError::TooLong { .. } => Finding::NotARegistry { reason },
-        ClientError::Timeout { .. } | ClientError::Unreachable { .. } => match stage {
-            Stage::Name { host, reason } => Finding::NameUnknown { host, reason },
-            Stage::Connection { address, reason } => Finding::NoConnection { address, reason },
-            Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => {
-                Finding::TlsFailed { reason }
-            }
-            Stage::Tls | Stage::Exchange => Finding::NoAnswer { reason },
-        },
     }
+}
+
+/// Whether the server sent something before it had a request, as servers of other protocols do.
+pub(crate) fn spoke_first(error: &ClientError) -> bool {
+    with_causes(error).contains("unexpected message")
+}
+
+/// Whether the HTTP library could not read what came: it came unasked, or is not HTTP.
+fn is_other_protocol(reason: &str) -> bool {
+    let words = ["unexpected message", "invalid HTTP", "invalid header"];
+    words.iter().any(|words| reason.contains(words))
+}
+
+/// What the words of the TLS library mean.
+fn tls_fault(reason: &str) -> TlsFault {
+    let words = [
+        ("corrupt message", TlsFault::PlainServer),
+        ("CaUsedAsEndEntity", TlsFault::OwnAuthority),
+        ("UnknownIssuer", TlsFault::UnknownAuthority),
+        ("Expired", TlsFault::WrongTime),
+        ("NotValidYet", TlsFault::WrongTime),
+        ("NotValidForName", TlsFault::WrongName),
+    ];
+    let known = words.iter().find(|(words, _)| reason.contains(words));
+    known.map_or(TlsFault::Other, |(_, fault)| *fault)
+}
+
+/// Whether two addresses have the same host; a redirect to a path stays there too.
+fn has_same_host(to: &str, address: &str) -> bool {
+    let host = |address: &str| {
+        let (_, rest) = address.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        Some(host.to_ascii_lowercase())
+    };
+    to.starts_with('/') || (host(to).is_some() && host(to) == host(address))
 }
 
 /// Compares the clocks: this node's at the request and at the response, and the registry's in
@@ -83,13 +158,15 @@ pub(crate) fn judge_clocks(requested_ms: i64, received_ms: i64, registry_ms: i64
 /// compares it with what the node announces.
 ///
 /// A lease is nearly over when less than half of it is left: a healthy node has sent two heartbeats
-/// by then. A listing does not say how long leases last, so `lease_secs` is a parameter.
+/// by then. `lease_secs` is the length of a lease; `None` if it is not known.
 pub(crate) fn judge_listing(
     listed: Option<&ListedPeer>,
     now_ms: i64,
     announced: Option<&RegisterRequest>,
-    lease_secs: u32,
+    lease_secs: Option<u32>,
 ) -> Finding {
+    let is_assumed = lease_secs.is_none();
+    let lease_secs = lease_secs.unwrap_or(DEFAULT_LEASE_SECS);
     let Some(peer) = listed else {
         return Finding::NotListed {
             revealing: announced.map(revealing).unwrap_or_default(),
@@ -103,13 +180,18 @@ pub(crate) fn judge_listing(
         _ if renewed_ago_ms > i64::from(lease_secs) * 1_000 / 2 => Finding::LeaseNearlyOut {
             renewed_ago_ms,
             lease_secs,
+            is_assumed,
         },
         _ => Finding::Listed { renewed_ago_ms },
     }
 }
 
 /// Judges the response to the node's registration.
-pub(crate) fn judge_registration(result: &Result<RegisterResponse, ClientError>) -> Finding {
+pub(crate) fn judge_registration(
+    result: &Result<RegisterResponse, ClientError>,
+    address: &str,
+    has_password: bool,
+) -> Finding {
     match result {
         Ok(response) => Finding::Accepted {
             lease_ms: response.expires_at.saturating_sub(response.last_seen),
@@ -124,7 +206,7 @@ pub(crate) fn judge_registration(result: &Result<RegisterResponse, ClientError>)
                 message: body.error.clone(),
             },
         },
-        Err(error) => judge_failure(error, Stage::Exchange),
+        Err(error) => judge_failure(error, Stage::Exchange, address, has_password),
     }
 }
 

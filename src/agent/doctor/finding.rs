@@ -1,6 +1,6 @@
 //! What the doctor finds, and whether it is good or bad for the node.
 
-use crate::protocol::{ErrorCode, HealthStatus};
+use crate::protocol::{DroppedField, ErrorCode, HealthStatus};
 
 /// One fact that the doctor found. `Display` writes it as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Finding {
     },
     /// The registry, or a proxy in front of it, asks the node to wait.
     Throttled {
+        /// The error code; `None` if a proxy has answered.
+        code: Option<ErrorCode>,
         /// What the response says.
         reason: String,
     },
@@ -37,8 +39,34 @@ pub enum Finding {
     },
     /// A connection can be opened, but TLS fails.
     TlsFailed {
+        /// What kind of failure it is.
+        fault: TlsFault,
         /// What went wrong.
         reason: String,
+    },
+    /// The address begins with `http`, but the server speaks TLS.
+    SpeaksTls,
+    /// A server responds, but not in HTTP.
+    OtherProtocol {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The request goes through a proxy and fails there or behind it.
+    ProxyFailed {
+        /// The address of the proxy, without a password.
+        proxy: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The server redirects to another address of the same host.
+    Redirects {
+        /// That address.
+        to: String,
+    },
+    /// The server wants a user and a password.
+    PasswordWanted {
+        /// Whether the address has a user or a password.
+        has_password: bool,
     },
     /// A connection can be opened, but there is no response.
     NoAnswer {
@@ -68,8 +96,10 @@ pub enum Finding {
     LeaseNearlyOut {
         /// How long ago the lease was renewed, in milliseconds.
         renewed_ago_ms: i64,
-        /// The assumed length of a lease, in seconds.
+        /// The length of a lease, in seconds.
         lease_secs: u32,
+        /// Whether that is only assumed, because neither the registry nor the caller says.
+        is_assumed: bool,
     },
     /// The node is listed, but not with the addresses in its settings.
     ListedOtherwise {
@@ -93,6 +123,11 @@ pub enum Finding {
         /// The time between heartbeats, in seconds.
         heartbeat_interval_secs: u64,
     },
+    /// The registry left a part of the registration out.
+    Dropped {
+        /// What it left out, and why.
+        dropped: Vec<DroppedField>,
+    },
     /// The registry refused the node's registration because of an address.
     AddressRefused {
         /// The reason that the registry gave.
@@ -105,6 +140,24 @@ pub enum Finding {
         /// The reason that the registry gave.
         message: String,
     },
+}
+
+/// What is wrong with a connection that should use TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// The server does not speak TLS.
+    PlainServer,
+    /// The certificate is self-signed and its own authority.
+    OwnAuthority,
+    /// The certificate comes from an unknown authority.
+    UnknownAuthority,
+    /// The certificate has expired or is not valid yet, by this machine's clock.
+    WrongTime,
+    /// The certificate is for another name.
+    WrongName,
+    /// Something else.
+    Other,
 }
 
 /// Whether a [`Finding`] is good or bad for the node.
@@ -133,11 +186,17 @@ impl Finding {
             | Self::ListedOtherwise { .. }
             | Self::ListingTooLong { .. }
             | Self::NotListed { .. }
+            | Self::Dropped { .. }
             | Self::AddressRefused { .. }
             | Self::RegistrationRefused { .. } => Verdict::Wrong,
             Self::NameUnknown { .. }
             | Self::NoConnection { .. }
             | Self::TlsFailed { .. }
+            | Self::SpeaksTls
+            | Self::OtherProtocol { .. }
+            | Self::ProxyFailed { .. }
+            | Self::Redirects { .. }
+            | Self::PasswordWanted { .. }
             | Self::NoAnswer { .. }
             | Self::NotARegistry { .. }
             | Self::WrongPath => Verdict::Unreachable,

@@ -1,13 +1,15 @@
 //! Finds out what keeps a node from being listed by a registry.
 //!
 //! `probe` asks the registry, `diagnosis` decides what the responses mean, and a [`Finding`] is
-//! what it decides; `wording` says it in plain English. `finding`, `diagnosis` and `wording` are
-//! pure.
+//! what it decides; `wording` says it in plain English, `advice` what to do about it, and `code_advice`
+//! what to do about each error code. All but `probe` are pure.
 
+mod advice;
+mod code_advice;
 mod diagnosis;
 mod finding;
 mod probe;
 mod wording;
 
-pub use finding::{Finding, Verdict};
+pub use finding::{Finding, TlsFault, Verdict};
 pub use probe::{Subject, examine};

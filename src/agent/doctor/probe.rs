@@ -4,6 +4,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::diagnosis::{
     Stage, judge_clocks, judge_failure, judge_health, judge_listing, judge_registration,
+    spoke_first,
 };
 use super::finding::{Finding, Verdict};
 use crate::agent::client::sanitize::with_causes;
@@ -22,9 +23,8 @@ pub enum Subject<'a> {
         peer_id: &'a PeerId,
         /// What the node announces; `None` if that is not known.
         announced: Option<&'a RegisterRequest>,
-        /// The length of a lease in seconds, which no listing says. It is 600 unless the registry's
-        /// operator changed it.
-        lease_secs: u32,
+        /// The length of a lease in seconds; `None` for what the registry says.
+        lease_secs: Option<u32>,
     },
     /// Whether the registry accepts this registration. **This registers the node, or renews its
     /// lease.**
@@ -54,21 +54,49 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
             peer_id,
             announced,
             lease_secs,
-        } => findings.push(match page_of(client, peer_id).await {
-            Ok(page) => {
-                let now_ms = unix_ms(&page.timestamp).unwrap_or_else(|| client.now_ms());
-                judge_listing(entry(&page, peer_id), now_ms, announced, lease_secs)
-            }
-            Err(error @ ClientError::TooLong { .. }) => Finding::ListingTooLong {
-                reason: with_causes(&error),
-            },
-            Err(error) => failure(client, &error).await,
-        }),
+        } => {
+            let says = health.lease_secs.and_then(|secs| u32::try_from(secs).ok());
+            findings.push(match entry(client, peer_id).await {
+                Ok((peer, timestamp)) => {
+                    let now_ms = unix_ms(&timestamp).unwrap_or_else(|| client.now_ms());
+                    judge_listing(peer.as_ref(), now_ms, announced, lease_secs.or(says))
+                }
+                Err(error @ ClientError::TooLong { .. }) => Finding::ListingTooLong {
+                    reason: with_causes(&error),
+                },
+                Err(error) => failure(client, &error).await,
+            });
+        }
         Subject::Registration(announced) => {
-            findings.push(judge_registration(&client.register(announced).await));
+            let result = client.register(announced).await;
+            let finding = judge_registration(&result, client.url(), client.has_password());
+            findings.push(finding);
+            if let Some(dropped) = result.ok().and_then(|response| response.dropped)
+                && !dropped.is_empty()
+            {
+                findings.push(Finding::Dropped { dropped });
+            }
         }
     }
     findings
+}
+
+/// The node's entry at the registry, if it is listed, and the registry's time.
+async fn entry(
+    client: &RegistryClient,
+    peer_id: &PeerId,
+) -> Result<(Option<ListedPeer>, String), ClientError> {
+    match client.peer(peer_id).await {
+        Ok(response) => Ok((Some(response.peer), response.timestamp)),
+        // An older registry has no such path. This error does not have its time either.
+        Err(error) if error.status() == Some(404) => {
+            let page = page_of(client, peer_id).await?;
+            let mut peers = page.peers.into_iter();
+            let peer = peers.find(|peer| peer.peer_id == *peer_id);
+            Ok((peer, page.timestamp))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Requests the page of the listing that has `peer_id`, if the peer is listed.
@@ -77,7 +105,7 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
 /// without its last character as the cursor, at most a few others come before the wanted peer.
 async fn page_of(client: &RegistryClient, peer_id: &PeerId) -> Result<PeersResponse, ClientError> {
     let id = peer_id.as_str();
-    let before = &id[..id.len() - 1];
+    let before = &id[..id.len().saturating_sub(1)];
     let query = PeersQuery {
         cursor: (!before.is_empty()).then(|| before.to_owned()),
         ..PeersQuery::default()
@@ -85,18 +113,29 @@ async fn page_of(client: &RegistryClient, peer_id: &PeerId) -> Result<PeersRespo
     client.peers(&query).await
 }
 
-fn entry<'p>(page: &'p PeersResponse, peer_id: &PeerId) -> Option<&'p ListedPeer> {
-    page.peers.iter().find(|peer| peer.peer_id == *peer_id)
-}
-
 async fn failure(client: &RegistryClient, error: &ClientError) -> Finding {
     let stage = match error {
-        ClientError::Unreachable { .. } | ClientError::Timeout { .. } => stage(client).await,
+        _ if client.proxy().is_some() => Stage::Proxy {
+            address: client.proxy().map_or_else(String::new, String::from),
+        },
+        ClientError::Unreachable { .. } => match stage(client).await {
+            // What speaks first does not speak TLS.
+            Stage::Exchange if spoke_first(error) => Stage::Exchange,
+            Stage::Exchange if client.is_tls_port().await => Stage::TlsPort,
+            stage => stage,
+        },
+        ClientError::Timeout { .. } => stage(client).await,
+        // Web servers answer plain HTTP on a TLS port with a page.
+        ClientError::NotARegistry { status: 400, .. }
+            if !client.is_https() && client.is_tls_port().await =>
+        {
+            Stage::TlsPort
+        }
         ClientError::Refused { .. }
         | ClientError::NotARegistry { .. }
         | ClientError::TooLong { .. } => Stage::Exchange,
     };
-    judge_failure(error, stage)
+    judge_failure(error, stage, client.url(), client.has_password())
 }
 
 /// Repeats a request step by step, until a step fails.

@@ -1,16 +1,21 @@
 //! Keeps the node registered with each registry.
 //!
-//! `schedule`, `pauses` and `terms` decide when to ask for what and are pure; `registration_loop`
-//! does what they decide, one loop for each registry.
+//! `schedule`, `pauses` and `terms` decide when to ask for what, by the `outcome` of each request,
+//! and are pure; `registration_loop` does what they decide, one loop for each registry.
 
 mod announcement;
+mod limits;
+mod outcome;
 mod pauses;
 mod registration_loop;
+mod remarks;
+mod report;
 mod schedule;
 mod state;
 mod terms;
 
 pub use announcement::Registration;
+pub use limits::within_limits;
 pub(crate) use pauses::around;
 pub(crate) use registration_loop::RegistrationLoop;
 pub use schedule::Step;

@@ -4,23 +4,40 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use super::schedule::{Notice, Outcome, Schedule, Step};
+use super::outcome::{Notice, Outcome};
+use super::remarks::Remarks;
+use super::report::event_of;
+use super::schedule::{Schedule, Step};
 use super::state::RegistryState;
 use super::terms::Terms;
 use crate::agent::client::sanitize::with_causes;
 use crate::agent::client::{ClientError, RegistryClient};
 use crate::agent::events::Event;
 use crate::clock::Timer;
-use crate::protocol::{ErrorCode, RegisterRequest};
+use crate::protocol::RegisterRequest;
 
 /// The loop for one registry.
 pub(crate) struct RegistrationLoop {
     client: RegistryClient,
     timer: Arc<dyn Timer>,
     registration: watch::Receiver<Arc<RegisterRequest>>,
+    /// Changes when the node says that the network has changed.
+    network_changes: watch::Receiver<()>,
+    /// Tells the fallback that the node has registered.
+    registered: watch::Sender<()>,
     events: broadcast::Sender<Event>,
     state: watch::Sender<RegistryState>,
     schedule: Schedule,
+    remarks: Remarks,
+}
+
+/// What an accepted request brought.
+struct Accepted {
+    terms: Terms,
+    /// What the registry said besides.
+    remarks: Vec<Event>,
+    /// Whether another node has replaced the registration.
+    is_replaced: bool,
 }
 
 impl RegistrationLoop {
@@ -28,6 +45,8 @@ impl RegistrationLoop {
         client: RegistryClient,
         timer: Arc<dyn Timer>,
         registration: watch::Receiver<Arc<RegisterRequest>>,
+        network_changes: watch::Receiver<()>,
+        registered: watch::Sender<()>,
         events: broadcast::Sender<Event>,
     ) -> Self {
         let schedule = Schedule::start(timer.now_ms());
@@ -36,9 +55,12 @@ impl RegistrationLoop {
             client,
             timer,
             registration,
+            network_changes,
+            registered,
             events,
             state,
             schedule,
+            remarks: Remarks::default(),
         }
     }
 
@@ -50,7 +72,6 @@ impl RegistrationLoop {
     /// Runs until it is aborted, or until the agent, which sends updates, is dropped.
     pub(crate) async fn run(mut self) {
         loop {
-            let plan = self.schedule.plan();
             tokio::select! {
                 biased;
                 changed = self.registration.changed() => {
@@ -58,90 +79,105 @@ impl RegistrationLoop {
                         return;
                     }
                     self.schedule.update(self.timer.now_ms());
-                    self.state.send_modify(|state| {
-                        let plan = self.schedule.plan();
-                        (state.next_step, state.next_step_at_ms) = (plan.step, plan.at_ms);
-                    });
+                    self.publish_plan();
                 }
-                () = self.timer.sleep_until(plan.at_ms) => {
-                    let result = self.send(plan.step).await;
-                    self.record(result);
+                Ok(()) = self.network_changes.changed() => {
+                    self.schedule.try_now(self.timer.now_ms());
+                    self.publish_plan();
                 }
+                () = self.timer.sleep_until(self.schedule.wake_ms()) => self.wake().await,
             }
+        }
+    }
+
+    /// Reports the end of the lease, and sends the next request if it is time.
+    async fn wake(&mut self) {
+        let now_ms = self.timer.now_ms();
+        if self.schedule.has_lapsed(now_ms) {
+            let registry = self.client.url().to_owned();
+            self.report(Event::LeaseLapsed { registry });
+        }
+        let plan = self.schedule.plan();
+        if plan.at_ms <= now_ms {
+            let result = self.send(plan.step).await;
+            self.record(result);
         }
     }
 
     /// Sends the request of `step` with the newest registration.
-    async fn send(&self, step: Step) -> Result<Terms, ClientError> {
+    async fn send(&mut self, step: Step) -> Result<Accepted, ClientError> {
         let registration = Arc::clone(&self.registration.borrow());
+        let registry = self.client.url();
         match step {
             Step::Register => {
                 let response = self.client.register(&registration).await?;
-                Ok(Terms::from(&response))
+                Ok(Accepted {
+                    terms: Terms::from(&response),
+                    remarks: self.remarks.of_registration(&response, registry),
+                    is_replaced: false,
+                })
             }
             Step::Heartbeat => {
                 let response = self.client.heartbeat(&registration.peer_id).await?;
-                Ok(Terms::from(&response))
+                let remarks = self.remarks.of_heartbeat(&response, registry);
+                Ok(Accepted {
+                    terms: Terms::from(&response),
+                    remarks: remarks.into_iter().collect(),
+                    is_replaced: self.remarks.is_replaced(&response),
+                })
             }
         }
     }
 
-    /// Plans the next step by the result of the last one, and publishes state and event.
-    fn record(&mut self, result: Result<Terms, ClientError>) {
-        let (outcome, error) = match result {
-            Ok(terms) => (Outcome::Accepted(terms), None),
-            Err(error) => (outcome_of(&error), Some(error)),
-        };
+    /// Plans the next step by the result of the last one, and publishes state and events.
+    fn record(&mut self, result: Result<Accepted, ClientError>) {
         let now_ms = self.timer.now_ms();
-        let notice = self.schedule.record(outcome, now_ms, &mut rand::rng());
+        let (outcome, accepted, error) = match result {
+            Ok(accepted) => (Outcome::Accepted(accepted.terms), Some(accepted), None),
+            Err(error) => (outcome_of(&error), None, Some(error)),
+        };
+        let notices = self.schedule.record(outcome, now_ms, &mut rand::rng());
+        let is_replaced = accepted
+            .as_ref()
+            .is_some_and(|accepted| accepted.is_replaced);
+        let replaced = is_replaced
+            .then(|| self.schedule.replaced(now_ms))
+            .flatten();
         let state = state_of(&self.client, &self.schedule, error.as_ref());
         self.state.send_replace(state);
-        if let Some(notice) = notice {
-            // Fails if there is no reader, which is fine.
-            let _ = self.events.send(self.event(notice, error.as_ref()));
+        for notice in notices {
+            self.report(event_of(
+                notice,
+                self.client.url(),
+                &self.schedule,
+                error.as_ref(),
+            ));
+            if matches!(notice, Notice::Registered | Notice::Reregistered) {
+                self.registered.send_replace(());
+            }
+        }
+        for event in accepted.into_iter().flat_map(|accepted| accepted.remarks) {
+            self.report(event);
+        }
+        if let Some(announces_again) = replaced {
+            let registry = self.client.url().to_owned();
+            self.report(Event::Replaced {
+                registry,
+                announces_again,
+            });
         }
     }
 
-    fn event(&self, notice: Notice, error: Option<&ClientError>) -> Event {
-        let registry = self.client.url().to_owned();
-        let retry_at_ms = self.schedule.plan().at_ms;
-        let lease_until_ms = self.schedule.lease_until_ms().unwrap_or(retry_at_ms);
-        let heartbeat_interval_ms = self.schedule.interval_ms();
-        match notice {
-            Notice::Registered => Event::Registered {
-                registry,
-                lease_until_ms,
-                heartbeat_interval_ms,
-            },
-            Notice::Reregistered => Event::Reregistered {
-                registry,
-                lease_until_ms,
-                heartbeat_interval_ms,
-            },
-            Notice::Renewed => Event::Renewed {
-                registry,
-                lease_until_ms,
-            },
-            Notice::Lost => Event::Lost { registry },
-            Notice::Throttled => Event::Throttled {
-                registry,
-                retry_at_ms,
-            },
-            Notice::Refused => {
-                let body = error.and_then(ClientError::body);
-                Event::Refused {
-                    registry,
-                    code: body.map_or(ErrorCode::Internal, |body| body.code),
-                    message: body.map_or_else(String::new, |body| body.error.clone()),
-                    retry_at_ms,
-                }
-            }
-            Notice::Unreachable => Event::Unreachable {
-                registry,
-                reason: error.map_or_else(String::new, |error| with_causes(error)),
-                retry_at_ms,
-            },
-        }
+    fn publish_plan(&self) {
+        let plan = self.schedule.plan();
+        self.state.send_modify(|state| {
+            (state.next_step, state.next_step_at_ms) = (plan.step, plan.at_ms);
+        });
+    }
+
+    fn report(&self, event: Event) {
+        // Fails if there is no reader, which is fine.
+        let _ = self.events.send(event);
     }
 }
 
@@ -151,9 +187,15 @@ fn outcome_of(error: &ClientError) -> Outcome {
         _ if error.is_peer_not_found() => Outcome::PeerNotFound,
         _ if error.is_throttled() => Outcome::Throttled {
             retry_after: error.retry_after(),
+            code: error.body().map(|body| body.code),
         },
-        ClientError::Refused { body, .. } if !error.is_retryable() => Outcome::Refused(body.code),
-        _ => Outcome::Failed,
+        ClientError::Refused { body, .. } if !error.is_retryable() => Outcome::Refused {
+            code: body.code,
+            message: body.error.clone(),
+        },
+        _ => Outcome::Failed {
+            reason: error.reason(),
+        },
     }
 }
 

@@ -13,8 +13,8 @@ use crate::settings::{Faults, KeySettings, RegistrySettings, given};
 ///
 /// Checks each registry from this node: its name, the connection, TLS, whether it is a
 /// peer-registry, the clocks, and how the node is listed there. This changes nothing: no node is
-/// registered and no lease is renewed. A listing does not say how long leases last, so a lease
-/// counts as nearly over when less than half of --lease-secs is left.
+/// registered and no lease is renewed. A lease counts as nearly over when less than half of it is
+/// left.
 ///
 /// Whether the registry accepts the node's addresses shows only when they are registered, which
 /// --register does. Without it, give the settings of `run` (--port and so on) to compare them with
@@ -32,14 +32,9 @@ pub(crate) struct DoctorSettings {
     #[command(flatten)]
     announce: AnnounceSettings,
 
-    /// How long a lease lasts at the registries (their operators set PEER_TIMEOUT_SECS)
-    #[arg(
-        long,
-        env = "PEER_AGENT_LEASE_SECS",
-        value_name = "SECS",
-        default_value = "600"
-    )]
-    lease_secs: String,
+    /// How long a lease lasts, for registries that do not say, in seconds (600)
+    #[arg(long, env = "PEER_AGENT_LEASE_SECS", value_name = "SECS")]
+    lease_secs: Option<String>,
 
     /// Register the node, to see whether the registry accepts its registration
     #[arg(long)]
@@ -59,7 +54,8 @@ enum Node {
 pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
-    let lease_secs = faults.number("PEER_AGENT_LEASE_SECS", &settings.lease_secs, 1..=86_400);
+    let lease_secs = given(&settings.lease_secs)
+        .map(|secs| faults.number("PEER_AGENT_LEASE_SECS", secs, 1..=86_400));
     let node = node(settings, faults)?;
     let mut verdicts = Vec::new();
     for client in &registries.clients {
@@ -120,7 +116,7 @@ fn node(settings: &DoctorSettings, mut faults: Faults) -> Result<Node, Failure> 
 }
 
 impl Node {
-    fn subject(&self, lease_secs: u32) -> Subject<'_> {
+    fn subject(&self, lease_secs: Option<u32>) -> Subject<'_> {
         match self {
             Self::Unnamed => Subject::Registry,
             Self::Named(peer_id, announced) => Subject::Listing {

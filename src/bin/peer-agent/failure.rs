@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use log::warn;
 use peer_registry::agent::ClientError;
 
 /// A registry refused.
@@ -62,6 +63,13 @@ impl Failure {
             },
             messages: errors.into_iter().map(with_suggestion).collect(),
         })
+    }
+
+    /// Logs the messages and that `consequence` follows, in a command that goes on.
+    pub(crate) fn log(&self, consequence: &str) {
+        for message in &self.messages {
+            warn!("{consequence}: {message:#}");
+        }
     }
 
     /// Prints the messages on stderr.

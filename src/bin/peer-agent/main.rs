@@ -15,8 +15,10 @@ mod log_levels;
 mod output;
 mod peers;
 mod register;
+mod reload;
 mod run;
 mod settings;
+mod signals;
 mod turn;
 
 use std::collections::HashSet;
@@ -30,11 +32,13 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, CommandFactory, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
+use log::LevelFilter;
 use tokio::runtime;
 
 use env_file::EnvFile;
 use failure::Failure;
 use line_writer::{Backlog, LineWriter};
+use reload::Sources;
 use settings::given_path;
 
 /// The settings file that is read if it exists.
@@ -101,8 +105,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = prepare().and_then(|(command, log)| {
-        let result = execute(&command);
+    let result = prepare().and_then(|(command, sources, log)| {
+        let result = execute(&command, &sources);
         log.wait();
         result
     });
@@ -113,34 +117,26 @@ fn main() -> ExitCode {
 }
 
 /// Reads the settings and sets up the logger. The backlog is what the logger has not written yet.
-fn prepare() -> Result<(Command, Backlog), Failure> {
+fn prepare() -> Result<(Command, Sources, Backlog), Failure> {
     // Wrong flags end the process here, with a message of clap.
     let config = Cli::parse().config;
-    read_file(given_path(&config)).map_err(Failure::usage)?;
+    let path = given_path(&config);
+    let sources = Sources::before_reading(path.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned());
+    read_file(path).map_err(Failure::usage)?;
     refuse_quotes().map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
     // The environment now has the settings of the file, so the flags are read again.
-    Ok((Cli::parse().command, log))
+    Ok((Cli::parse().command, sources, log))
 }
 
 /// Adds the settings of the file to the environment, unless they are set there already.
 fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let name = path.display();
-    let fault = |error| anyhow!("the settings file {name}: {error}");
-    let Some(file) = EnvFile::read(path).map_err(fault)? else {
-        return match config {
-            Some(_) => Err(fault(anyhow!("it does not exist"))),
-            None => Ok(()),
-        };
+    let file = match checked_file(path)? {
+        Some(file) => file,
+        None if config.is_none() => return Ok(()),
+        None => return Err(fault_of(path, &anyhow!("it does not exist"))),
     };
-    let unknown = unknown_names(&file);
-    if !unknown.is_empty() {
-        bail!(
-            "the settings file {name} has unknown settings: {}",
-            unknown.join(", ")
-        );
-    }
     let mut quoted = String::new();
     for (name, value) in file.iter() {
         // The standard library's function is unsafe, and dotenvy's reads text.
@@ -150,7 +146,26 @@ fn read_file(config: Option<&Path>) -> anyhow::Result<()> {
             .replace('$', r"\$");
         quoted.push_str(&format!("{name}=\"{value}\"\n"));
     }
-    dotenvy::from_read(quoted.as_bytes()).map_err(|_| fault(anyhow!("it cannot be used")))
+    dotenvy::from_read(quoted.as_bytes()).map_err(|_| fault_of(path, &anyhow!("it cannot be used")))
+}
+
+/// Reads a settings file. Returns `None` if there is none, and an error if it cannot be read or has
+/// unknown settings.
+fn checked_file(path: &Path) -> anyhow::Result<Option<EnvFile>> {
+    let file = EnvFile::read(path).map_err(|error| fault_of(path, &error))?;
+    let unknown = file.as_ref().map(unknown_names).unwrap_or_default();
+    if !unknown.is_empty() {
+        bail!(
+            "the settings file {} has unknown settings: {}",
+            path.display(),
+            unknown.join(", ")
+        );
+    }
+    Ok(file)
+}
+
+fn fault_of(path: &Path, error: &anyhow::Error) -> anyhow::Error {
+    anyhow!("the settings file {}: {error}", path.display())
 }
 
 /// Refuses values in quotes, which were meant for a shell: a container's environment keeps them.
@@ -193,6 +208,9 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
     let backlog = stderr.backlog();
     let has_colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     env_logger::Builder::new()
+        // Each retry would log the same error twice: here, and as an event of the agent.
+        .filter_module("rustls", LevelFilter::Off)
+        .filter_module("rustls_platform_verifier", LevelFilter::Off)
         .parse_filters(&levels)
         .format_target(false)
         .write_style(if has_colours {
@@ -206,7 +224,7 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
 }
 
 /// Executes a subcommand on a tokio runtime of one thread.
-fn execute(command: &Command) -> Result<(), Failure> {
+fn execute(command: &Command, sources: &Sources) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -214,7 +232,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         .map_err(Failure::usage)?;
     let result = runtime.block_on(async {
         match command {
-            Command::Run(settings) => run::run(settings).await,
+            Command::Run(settings) => run::run(settings, sources).await,
             Command::Peers(settings) => peers::list(settings).await,
             Command::Register(settings) => register::register(settings).await,
             Command::Heartbeat(settings) => register::heartbeat(settings).await,

@@ -8,24 +8,29 @@ use std::time::Duration;
 
 use clap::Args;
 use log::{info, warn};
-use peer_registry::agent::{Agent, AgentBuilder, Event};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use peer_registry::agent::{Agent, AgentBuilder, Connected, Event, Identity};
+use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
 
 use crate::announce::AnnounceSettings;
 use crate::event_lines::{json_line, log_event, missed_line};
 use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::line_writer::LineWriter;
+use crate::reload::Sources;
 use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
+use crate::signals::{Request, Signals};
 
 /// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
+///
+/// At SIGHUP it reads its settings file again, announces what has changed, and tries again what was
+/// unreachable.
 ///
 /// The node stays registered through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
 ///
-/// With --exec or --connected-file the command looks for peers: 10 s after the start, while the
-/// node has fewer than 3 connections, and again with pauses that grow to ten minutes. Without
-/// --connected-file it assumes that the node has no connection.
+/// With --exec or --connected-file the command looks for peers whenever the node has fewer than 3
+/// connections, from 10 s after the start. The pauses grow to ten minutes, but stay under a minute
+/// while the node has no connection. Without --connected-file it assumes that it has none.
 #[derive(Args, Debug)]
 pub(crate) struct RunSettings {
     #[command(flatten)]
@@ -49,10 +54,11 @@ pub(crate) struct RunSettings {
     #[arg(long, env = "PEER_AGENT_EXEC", value_name = "CMD")]
     exec: Option<String>,
 
-    /// File in which the node keeps the number of its connections
+    /// File in which the node keeps the number of its connections, or the ids of the peers
     ///
-    /// The node writes the number whenever it changes, best to a new file that it then renames. A
-    /// missing file means no connection: the node may not have started yet.
+    /// One number, or one id a line: peers that are named are not handed out again. The node writes
+    /// the file whenever it changes, best to a new file that it then renames. A missing file means no
+    /// connection: the node may not have started yet.
     #[arg(long, env = "PEER_AGENT_CONNECTED_FILE", value_name = "FILE")]
     connected_file: Option<OsString>,
 
@@ -88,20 +94,28 @@ pub(crate) struct RunSettings {
     last_known_good: Option<OsString>,
 }
 
-pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: &RunSettings, sources: &Sources) -> Result<(), Failure> {
     // Listens before anything is started, so that no early signal is missed.
     let mut signals = Signals::listen().map_err(Failure::usage)?;
-    let agent = builder(settings)?.start().map_err(Failure::usage)?;
+    let (builder, mut announced) = builder(settings)?;
+    let agent = builder.start().map_err(Failure::usage)?;
     let mut events = agent.events();
     let exec = given(&settings.exec).map(|command| Exec::start(command));
     let stdout = LineWriter::start("stdout", io::stdout(), missed_line);
     let (mut stdout, mut reader_closed) = stdout.map_err(Failure::usage)?;
     loop {
         tokio::select! {
-            name = signals.next() => {
-                info!("{name} received, stopping");
-                break;
-            }
+            request = signals.next() => match request {
+                Request::Stop(name) => {
+                    info!("{name} received, stopping");
+                    break;
+                }
+                Request::Reload => {
+                    announced.reload(&agent, settings, sources);
+                    // Scripts of network managers send the signal, too.
+                    agent.network_changed();
+                }
+            },
             _ = &mut reader_closed => break,
             Some(event) = events.next() => {
                 if settings.json {
@@ -123,8 +137,58 @@ pub(crate) async fn run(settings: &RunSettings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is announced, and for which node.
+struct Announced {
+    identity: Identity,
+    registration: RegisterRequest,
+}
+
+impl Announced {
+    /// Reads the settings again and announces what has changed. After a fault they stay as they are.
+    fn reload(&mut self, agent: &Agent, first: &RunSettings, sources: &Sources) {
+        match self.read_again(first, sources) {
+            Ok(true) => {
+                info!("SIGHUP received, announcing the new settings");
+                agent.update_registration(self.registration.clone());
+            }
+            Ok(false) => info!("SIGHUP received, nothing new to announce"),
+            Err(failure) => failure.log("SIGHUP received, but the settings stay as they are"),
+        }
+    }
+
+    /// Reads the settings again; returns whether there is something new to announce.
+    fn read_again(&mut self, first: &RunSettings, sources: &Sources) -> Result<bool, Failure> {
+        let settings = sources.read_again().map_err(Failure::usage)?;
+        let mut faults = Faults::default();
+        let announcement = settings.announce.read(&mut faults);
+        faults.finish()?;
+        if settings.fixed() != first.fixed() {
+            warn!("some settings that are not announced have changed; they apply after a restart");
+        }
+        let registration = announcement.registration(&self.identity);
+        let is_new = registration != self.registration;
+        self.registration = registration;
+        Ok(is_new)
+    }
+}
+
+impl RunSettings {
+    /// The settings that apply from the start to the end, for a comparison.
+    fn fixed(&self) -> String {
+        let looking = (
+            &self.exec,
+            &self.connected_file,
+            &self.fallback_after_secs,
+            &self.enough_peers,
+            &self.peer_sample,
+            &self.last_known_good,
+        );
+        format!("{:?} {:?} {looking:?}", self.registries, self.key)
+    }
+}
+
 /// Reads the settings into the builder of the agent.
-fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
+fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
     let announcement = settings.announce.read(&mut faults);
@@ -140,7 +204,8 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
     }
     info!("this node is {}", identity.peer_id());
 
-    let mut builder = Agent::builder(announcement.registration(&identity))
+    let registration = announcement.registration(&identity);
+    let mut builder = Agent::builder(registration.clone())
         .registries(registries.urls)
         .transport(registries.transport)
         .fallback_after(Duration::from_secs(after_secs))
@@ -150,56 +215,41 @@ fn builder(settings: &RunSettings) -> Result<AgentBuilder, Failure> {
         builder = builder.last_known_good(path);
     }
     if let Some(path) = given_path(&settings.connected_file).map(Path::to_owned) {
-        builder = builder.connected_peers(move || connections(&path));
+        builder = builder.connections(move || connections(&path));
     } else if given(&settings.exec).is_some() {
         builder = builder.connected_peers(|| 0);
     }
-    Ok(builder)
+    let announced = Announced {
+        identity,
+        registration,
+    };
+    Ok((builder, announced))
 }
 
-/// The number of connections in the node's file; zero if it cannot be read.
-fn connections(path: &Path) -> usize {
-    match read_count(path) {
-        Ok(count) => count,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+/// The connections in the node's file; none if it cannot be read.
+fn connections(path: &Path) -> Connected {
+    match read_connections(path) {
+        Ok(connected) => connected,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Connected::Count(0),
         Err(error) => {
-            warn!("no number of connections in {}: {error}", path.display());
-            0
+            warn!("no connections in {}: {error}", path.display());
+            Connected::Count(0)
         }
     }
 }
 
-fn read_count(path: &Path) -> io::Result<usize> {
+/// Reads a number, or ids of peers, one a line.
+fn read_connections(path: &Path) -> io::Result<Connected> {
     // Anything but a file, e.g. a pipe, may never end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let text = fs::read_to_string(path)?;
-    text.trim().parse().map_err(io::Error::other)
-}
-
-/// The signals that end the command.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+    if let Ok(count) = text.trim().parse() {
+        return Ok(Connected::Count(count));
     }
-
-    /// Waits for the next signal and returns its name.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hang_up.recv() => "SIGHUP",
-        }
-    }
+    let limits = Limits::default();
+    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    ids.map(|id| PeerId::parse_new(id, "a line", &limits).map_err(io::Error::other))
+        .collect()
 }

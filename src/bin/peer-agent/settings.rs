@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use peer_registry::agent::{Identity, IdentityError, RegistryClient, Transport};
 use serde_json::{Map, Value};
@@ -110,6 +111,10 @@ pub(crate) struct RegistrySettings {
         default_value = "10"
     )]
     request_timeout_secs: String,
+
+    /// File with certificates of authorities to trust in addition to the system's, in PEM form
+    #[arg(long, env = "PEER_AGENT_CA_FILE", value_name = "FILE")]
+    ca_file: Option<OsString>,
 }
 
 /// The registries, at least one. The clients have no duplicates.
@@ -124,9 +129,15 @@ impl RegistrySettings {
         let name = "PEER_AGENT_REQUEST_TIMEOUT_SECS";
         let timeout_secs = faults.number(name, &self.request_timeout_secs, 1..=600);
         let timeout = Duration::from_secs(timeout_secs);
-        let transport = Transport::new()
+        let mut transport = Transport::new()
             .map_err(Failure::usage)?
             .with_timeout(timeout);
+        if let Some(path) = given_path(&self.ca_file) {
+            match with_authorities(transport.clone(), path) {
+                Ok(trusting) => transport = trusting,
+                Err(error) => faults.add(error),
+            }
+        }
         let urls = entries(&self.registry);
         if urls.is_empty() {
             faults.add(anyhow!(
@@ -148,6 +159,13 @@ impl RegistrySettings {
             transport,
         })
     }
+}
+
+/// The transport that also trusts the certificates in the file at `path`.
+fn with_authorities(transport: Transport, path: &Path) -> anyhow::Result<Transport> {
+    let name = || format!("PEER_AGENT_CA_FILE: {}", path.display());
+    let pem = fs::read(path).with_context(name)?;
+    transport.with_root_certificate(&pem).with_context(name)
 }
 
 /// The file with the node's identity.

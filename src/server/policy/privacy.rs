@@ -154,11 +154,10 @@ fn keep_crypto_only(
         }
         None => crypto_ipv6_of_addresses(request)?,
     };
-    let mut index = 0;
     let mut kept = Vec::with_capacity(request.addresses.len());
-    for address in std::mem::take(&mut request.addresses) {
+    let announced = std::mem::take(&mut request.addresses);
+    for (index, address) in announced.into_iter().enumerate() {
         let field = format!("addresses[{index}]");
-        index += 1;
         match examine(&address, &own, &request.peer_id) {
             Finding::Private => kept.push(address),
             Finding::Unknown => {
@@ -260,10 +259,11 @@ fn examine(address: &str, own: &Ipv6Addr, peer_id: &PeerId) -> Finding {
 
 /// Whether a part of a multiaddr that nobody can parse may name a host.
 fn may_name_a_host(part: &str, own: &Ipv6Addr) -> bool {
-    let is_own = part.parse() == Ok(*own);
-    let is_address = part.parse::<IpAddr>().is_ok();
-    (is_address && !is_own)
-        || part.contains(['.', ':', '%', '@']) && !is_own
+    if part.parse() == Ok(*own) {
+        return false;
+    }
+    part.parse::<IpAddr>().is_ok()
+        || part.contains(['.', ':', '%', '@'])
         || part.starts_with("dns")
         || part.starts_with("ip4")
 }

@@ -48,7 +48,7 @@ fn a_lease_is_nearly_out_after_half_of_it() {
     let peer = listed(&announced);
     let judged = |ago_ms: i64, lease_secs| {
         let now_ms = 1_000_000 + ago_ms;
-        judge_listing(Some(&peer), now_ms, Some(&announced), lease_secs)
+        judge_listing(Some(&peer), now_ms, Some(&announced), Some(lease_secs))
     };
     let after = |ago_ms| judged(ago_ms, 600);
     assert_eq!(
@@ -71,7 +71,7 @@ fn a_lease_is_nearly_out_after_half_of_it() {
 #[test]
 fn a_node_that_is_not_listed_learns_which_address_reveals_it() {
     let mut announced = announced();
-    let judge = |announced: &RegisterRequest| judge_listing(None, 0, Some(announced), 600);
+    let judge = |announced: &RegisterRequest| judge_listing(None, 0, Some(announced), None);
     assert_eq!(judge(&announced), Finding::NotListed { revealing: vec![] });
     announced
         .addresses
@@ -83,7 +83,7 @@ fn a_node_that_is_not_listed_learns_which_address_reveals_it() {
     );
     assert!(finding.advice().unwrap().contains("--register"));
     assert_eq!(
-        judge_listing(None, 0, None, 600),
+        judge_listing(None, 0, None, None),
         Finding::NotListed { revealing: vec![] }
     );
 }
@@ -91,11 +91,74 @@ fn a_node_that_is_not_listed_learns_which_address_reveals_it() {
 #[test]
 fn a_node_listed_with_other_addresses_learns_them() {
     let (announced, other) = (announced(), announced());
-    let finding = judge_listing(Some(&listed(&other)), 1_000_000, Some(&announced), 600);
+    let finding = judge_listing(Some(&listed(&other)), 1_000_000, Some(&announced), None);
     assert!(
         finding.to_string().contains(&other.addresses[0]),
         "{finding}"
     );
-    let unknown = judge_listing(Some(&listed(&other)), 1_000_000, None, 600);
+    let unknown = judge_listing(Some(&listed(&other)), 1_000_000, None, None);
     assert_eq!(unknown.verdict(), Verdict::Fine);
+}
+
+/// The finding about a request that failed with these words of the libraries.
+fn failed_with(words: &str, stage: Stage) -> Finding {
+    let error = ClientError::Unreachable {
+        url: "https://r.org/health".to_owned(),
+        source: words.into(),
+    };
+    judge_failure(&error, stage, "https://r.org", false)
+}
+
+#[test]
+fn each_failure_of_tls_has_its_own_advice() {
+    let mut advice = Vec::new();
+    for words in [
+        "received corrupt message of type InvalidContentType",
+        "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+        "invalid peer certificate: UnknownIssuer",
+        "invalid peer certificate: Expired",
+        "invalid peer certificate: NotValidForName",
+        "handshake failure",
+    ] {
+        let finding = failed_with(words, Stage::Tls);
+        assert!(matches!(finding, Finding::TlsFailed { .. }), "{finding:?}");
+        advice.push(finding.advice().unwrap());
+    }
+    advice.dedup();
+    assert_eq!(advice.len(), 6);
+}
+
+#[test]
+fn a_failure_behind_a_proxy_is_never_blamed_on_tls_or_the_name() {
+    let address = "http://proxy:3128/".to_owned();
+    for words in ["invalid peer certificate: UnknownIssuer", "tunnel error"] {
+        let stage = Stage::Proxy {
+            address: address.clone(),
+        };
+        let finding = failed_with(words, stage);
+        assert!(
+            matches!(finding, Finding::ProxyFailed { .. }),
+            "{finding:?}"
+        );
+        assert!(finding.to_string().contains("proxy:3128"), "{finding}");
+        assert!(finding.advice().unwrap().contains("NO_PROXY"));
+    }
+}
+
+#[test]
+fn a_redirect_within_the_host_names_the_address_and_another_is_a_portal() {
+    let redirected = |to: &str| {
+        let error = ClientError::NotARegistry {
+            url: "http://r.org/health".to_owned(),
+            status: 301,
+            reason: String::new(),
+            location: Some(to.to_owned()),
+            retry_after: None,
+        };
+        judge_failure(&error, Stage::Exchange, "http://r.org:80", false)
+    };
+    let to = "https://R.org/health".to_owned();
+    assert_eq!(redirected(&to), Finding::Redirects { to });
+    let portal = redirected("http://portal/login");
+    assert!(matches!(portal, Finding::NotARegistry { .. }), "{portal:?}");
 }

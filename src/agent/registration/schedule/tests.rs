@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use std::time::Duration;
+
 use super::*;
 
 const NODES: i64 = 5_000;
@@ -20,7 +22,19 @@ fn accepted() -> Outcome {
 fn throttled(secs: u64) -> Outcome {
     Outcome::Throttled {
         retry_after: Some(Duration::from_secs(secs)),
+        code: None,
     }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed {
+        reason: "no route".to_owned(),
+    }
+}
+
+fn refused(code: ErrorCode) -> Outcome {
+    let message = "its reason".to_owned();
+    Outcome::Refused { code, message }
 }
 
 /// A schedule under test, always at the time of its next step.
@@ -47,8 +61,10 @@ impl Run {
     /// milliseconds.
     fn step_with(&mut self, outcome: Outcome) -> (Option<Notice>, i64) {
         let now_ms = self.schedule.plan().at_ms;
-        let notice = self.schedule.record(outcome, now_ms, &mut self.rng);
-        (notice, self.schedule.plan().at_ms - now_ms)
+        let mut notices = self.schedule.record(outcome, now_ms, &mut self.rng);
+        notices.retain(|notice| !matches!(notice, Notice::Reachable { .. }));
+        assert!(notices.len() <= 1, "{notices:?}");
+        (notices.pop(), self.schedule.plan().at_ms - now_ms)
     }
 
     fn step(&self) -> Step {
@@ -124,7 +140,10 @@ fn a_throttled_node_waits_as_told_and_does_not_register_because_of_it() {
 #[test]
 fn a_node_throttled_without_a_time_waits_some_seconds() {
     let mut run = Run::registered();
-    let (_, wait_ms) = run.step_with(Outcome::Throttled { retry_after: None });
+    let (_, wait_ms) = run.step_with(Outcome::Throttled {
+        retry_after: None,
+        code: None,
+    });
     assert!((5_000..=10_000).contains(&wait_ms), "{wait_ms}");
 }
 
@@ -136,7 +155,7 @@ fn failures_are_reported_once_and_spread_over_a_growing_time() {
         let mut run = Run::registered();
         run.rng = SmallRng::seed_from_u64(seed);
         for (index, bound_ms) in bounds_ms.into_iter().enumerate() {
-            let (notice, pause_ms) = run.step_with(Outcome::Failed);
+            let (notice, pause_ms) = run.step_with(failed());
             assert_eq!(notice.is_some(), index == 0);
             assert!((0..=bound_ms).contains(&pause_ms), "{pause_ms}");
             longest_ms[index] = longest_ms[index].max(pause_ms);
@@ -153,7 +172,7 @@ fn a_failing_node_sends_heartbeats_until_its_lease_must_have_ended() {
     let until_ms = run.schedule.lease_until_ms().unwrap();
     assert_eq!(until_ms, LEASE_MS);
     for _ in 0..100 {
-        run.step_with(Outcome::Failed);
+        run.step_with(failed());
         let plan = run.schedule.plan();
         let is_over = plan.at_ms >= until_ms;
         assert_eq!(plan.step == Step::Register, is_over, "{plan:?}");
@@ -165,13 +184,13 @@ fn a_failing_node_sends_heartbeats_until_its_lease_must_have_ended() {
 #[test]
 fn a_refused_node_reports_it_once_and_tries_again_after_ten_minutes_or_an_update() {
     let mut run = Run::start();
-    let refused = Outcome::Refused(ErrorCode::PrivacyViolation);
-    let (notice, wait_ms) = run.step_with(refused);
+    let hidden = refused(ErrorCode::PrivacyViolation);
+    let (notice, wait_ms) = run.step_with(hidden.clone());
     assert_eq!(notice, Some(Notice::Refused));
     assert!((540_000..=660_000).contains(&wait_ms), "{wait_ms}");
-    assert_eq!(run.step_with(refused).0, None);
-    let other = Outcome::Refused(ErrorCode::InvalidField);
-    assert_eq!(run.step_with(other).0, Some(Notice::Refused));
+    assert_eq!(run.step_with(hidden).0, None);
+    let other = refused(ErrorCode::InvalidField);
+    assert_eq!(run.step_with(other.clone()).0, Some(Notice::Refused));
 
     run.schedule.update(9_000_000);
     assert_eq!(run.schedule.plan().at_ms, 9_000_000);
@@ -209,17 +228,94 @@ fn not_found_as_the_response_to_a_registration_is_a_failure() {
     assert_eq!(run.step(), Step::Register);
 }
 
+#[test]
+fn a_registry_that_fails_in_several_ways_is_reported_for_each_reason_and_when_it_is_back() {
+    let mut run = Run::registered();
+    let mut report = |outcome: Outcome, now_ms| run.schedule.record(outcome, now_ms, &mut run.rng);
+    for (at_ms, reason) in [(1_000, "502"), (2_000, "404 page"), (3_000, "redirect")] {
+        let reason = reason.to_owned();
+        let outcome = Outcome::Failed { reason };
+        assert_eq!(report(outcome.clone(), at_ms), [Notice::Unreachable]);
+        assert_eq!(report(outcome, at_ms + 500), []);
+    }
+    let gone_ms = 60_000;
+    let back = [Notice::Reachable { gone_ms }, Notice::Renewed];
+    assert_eq!(report(accepted(), 61_000), back);
+    assert_eq!(report(accepted(), 62_000), [Notice::Renewed]);
+}
+
+#[test]
+fn a_throttle_is_reported_for_each_code() {
+    let mut run = Run::registered();
+    let mut notice = |code| {
+        let retry_after = None;
+        run.step_with(Outcome::Throttled { retry_after, code }).0
+    };
+    assert_eq!(notice(None), Some(Notice::Throttled));
+    assert_eq!(notice(None), None);
+    assert_eq!(
+        notice(Some(ErrorCode::RegistryFull)),
+        Some(Notice::Throttled)
+    );
+    assert_eq!(notice(Some(ErrorCode::RegistryFull)), None);
+}
+
+#[test]
+fn the_end_of_a_lease_is_reported_once_when_it_comes() {
+    let mut run = Run::registered();
+    for _ in 0..20 {
+        run.step_with(throttled(600));
+    }
+    assert_eq!(run.schedule.wake_ms(), LEASE_MS);
+    assert!(!run.schedule.has_lapsed(LEASE_MS - 1));
+    assert!(run.schedule.has_lapsed(LEASE_MS));
+    assert!(!run.schedule.has_lapsed(LEASE_MS));
+    assert_eq!(run.schedule.wake_ms(), run.schedule.plan().at_ms);
+}
+
+#[test]
+fn a_replaced_registration_is_announced_again_once_in_a_lease() {
+    let mut run = Run::registered();
+    assert_eq!(run.schedule.replaced(5_000), Some(true));
+    let at_once = Plan {
+        step: Step::Register,
+        at_ms: 5_000,
+    };
+    assert_eq!(run.schedule.plan(), at_once);
+    assert_eq!(run.step_with(accepted()).0, Some(Notice::Registered));
+    assert_eq!(run.schedule.replaced(6_000), Some(false));
+    assert_eq!(run.schedule.replaced(7_000), None);
+    assert_eq!(run.step(), Step::Heartbeat);
+    assert_eq!(run.schedule.replaced(5_000 + LEASE_MS), Some(true));
+}
+
+#[test]
+fn a_network_change_hurries_only_what_was_unreachable() {
+    let mut run = Run::registered();
+    for _ in 0..6 {
+        run.step_with(failed());
+    }
+    run.schedule.at_ms = 900_000;
+    run.schedule.try_now(800_000);
+    assert_eq!(run.schedule.plan().at_ms, 800_000);
+    run.step_with(throttled(600));
+    let planned = run.schedule.plan();
+    run.schedule.try_now(800_001);
+    assert_eq!(run.schedule.plan(), planned);
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         3 => Just(accepted()),
         1 => any::<(i64, i64, u64)>()
             .prop_map(|(seen, until, secs)| Outcome::Accepted(Terms::granted(seen, until, secs))),
         2 => Just(Outcome::PeerNotFound),
-        2 => Just(Outcome::Failed),
+        2 => Just(failed()),
         1 => any::<Option<u64>>().prop_map(|secs| Outcome::Throttled {
             retry_after: secs.map(Duration::from_secs),
+            code: None,
         }),
-        1 => Just(Outcome::Refused(ErrorCode::InvalidField)),
+        1 => Just(refused(ErrorCode::InvalidField)),
     ]
 }
 
@@ -234,7 +330,7 @@ proptest! {
         let mut at_once_in_a_row = 0;
         for outcome in outcomes {
             let step = run.step();
-            let (_, wait_ms) = run.step_with(outcome);
+            let (_, wait_ms) = run.step_with(outcome.clone());
             // The longest throttle and the longest backoff.
             prop_assert!((0..=600_000 + 3_600_000).contains(&wait_ms), "{wait_ms}");
             at_once_in_a_row = if wait_ms == 0 { at_once_in_a_row + 1 } else { 0 };
@@ -294,10 +390,13 @@ fn after_an_outage_all_nodes_are_back_soon_and_without_a_burst() {
     let all_together = |_| 0;
     for outage_secs in [1, 10, 20, 30, 45, 60, 90, 120, 240, 590, 610, 700, 3_600] {
         // The response of a proxy to a registry that is down.
-        let unavailable = |_| Outcome::Throttled { retry_after: None };
+        let unavailable = |_| Outcome::Throttled {
+            retry_after: None,
+            code: None,
+        };
         let comebacks = [
-            comeback(outage_secs, |_| Outcome::Failed, one_by_one),
-            comeback(outage_secs, |_| Outcome::Failed, all_together),
+            comeback(outage_secs, |_| failed(), one_by_one),
+            comeback(outage_secs, |_| failed(), all_together),
             comeback(outage_secs, unavailable, one_by_one),
             comeback(outage_secs, |_| throttled(30), one_by_one),
         ];

@@ -1,0 +1,177 @@
+//! What to do about each finding.
+
+use super::finding::{Finding, TlsFault};
+use crate::protocol::{ErrorCode, HealthStatus};
+
+const WAIT_FOR_RESTART: &str = "wait: it is being stopped, and leases stand still until it is back";
+const WAIT_FOR_OPERATOR: &str =
+    "tell its operator; leases stand still meanwhile, so nothing is lost";
+const ASK_LESS: &str = "try again later, and check that nothing on this network sends requests all the time; what answers may \
+     also be a proxy whose registry is down";
+const CHECK_NAME: &str = "check the spelling of the registry's address, and this machine's DNS";
+const CHECK_PORT: &str =
+    "check the port, that the registry is running, and that no firewall is between";
+const USE_HTTPS: &str = "write the registry's address with https://";
+const CHECK_SERVER: &str =
+    "check the port: another kind of server, e.g. SSH or mail, answers at this one";
+const CHECK_SCHEME: &str = "check that it is the registry's port, with https:// if it speaks TLS; otherwise tell its operator";
+const CHECK_PROXY: &str = "check the proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or name the registry's host in NO_PROXY; if the \
+     proxy shows a certificate of its own, name its authority (--ca-file)";
+const FOLLOW: &str =
+    "write the registry's address as the one that it redirects to, without /health";
+const ADD_PASSWORD: &str =
+    "write a user and a password into the registry's address: https://USER:PASSWORD@HOST";
+const CHECK_PASSWORD: &str = "check the user and the password in the registry's address; signs like @ : / are written as %40 \
+     %3A %2F";
+const CHECK_ADDRESS: &str =
+    "check the registry's address; a captive portal or a proxy may have answered";
+const CHECK_PATH: &str = "check the path in the registry's address; most have none";
+const SET_CLOCK: &str = "set this machine's clock, e.g. by NTP; leases do not depend on it, certificates and the age of \
+     what is listed do";
+const CHECK_HEARTBEATS: &str = "check that the node is running and sends heartbeats, or run peer-agent beside it; if leases \
+     last longer at this registry, say so (--lease-secs)";
+const ANNOUNCE_AGAIN: &str = "restart the node to announce its addresses again; registering (doctor --register) shows \
+     whether the registry takes them";
+const SHORTEN_PAGES: &str =
+    "tell its operator that its pages are too long (MAX_LISTED); heartbeats do not depend on them";
+const TRY_ADDRESSES: &str = "start the node, or see whether the registry takes its addresses: many refuse all but a \
+     crypto-IPv6 (doctor --register)";
+const TRY_REGISTRATION: &str =
+    "start the node, or see whether the registry takes its registration (doctor --register)";
+const HIDE_ADDRESSES: &str = "announce the crypto-IPv6 address only (the default), or use a registry with another address \
+     policy";
+const ANNOUNCE_LESS: &str = "nothing, if the rest is enough; otherwise change what was left out";
+
+impl Finding {
+    /// What to do about the finding; `None` if nothing is wrong.
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Serves { .. }
+            | Self::ClockAgrees
+            | Self::Listed { .. }
+            | Self::Accepted { .. } => return None,
+            Self::CannotServe {
+                status: HealthStatus::Draining,
+            } => WAIT_FOR_RESTART,
+            Self::CannotServe { .. } => WAIT_FOR_OPERATOR,
+            Self::Throttled { code, .. } => code.map_or(ASK_LESS, ErrorCode::advice),
+            Self::NameUnknown { .. } => CHECK_NAME,
+            Self::NoConnection { .. } => CHECK_PORT,
+            Self::TlsFailed { fault, .. } => tls_advice(*fault),
+            Self::SpeaksTls => USE_HTTPS,
+            Self::OtherProtocol { .. } => CHECK_SERVER,
+            Self::ProxyFailed { .. } => CHECK_PROXY,
+            Self::Redirects { .. } => FOLLOW,
+            Self::PasswordWanted { has_password: true } => CHECK_PASSWORD,
+            Self::PasswordWanted { .. } => ADD_PASSWORD,
+            Self::NoAnswer { .. } => CHECK_SCHEME,
+            Self::NotARegistry { .. } => CHECK_ADDRESS,
+            Self::WrongPath => CHECK_PATH,
+            Self::ClockDiffers { .. } => SET_CLOCK,
+            Self::LeaseNearlyOut { .. } => CHECK_HEARTBEATS,
+            Self::ListedOtherwise { .. } => ANNOUNCE_AGAIN,
+            Self::ListingTooLong { .. } => SHORTEN_PAGES,
+            Self::NotListed { revealing } if !revealing.is_empty() => TRY_ADDRESSES,
+            Self::NotListed { .. } => TRY_REGISTRATION,
+            Self::AddressRefused { .. } => HIDE_ADDRESSES,
+            Self::Dropped { .. } => ANNOUNCE_LESS,
+            Self::RegistrationRefused { code, .. } => code.advice(),
+        })
+    }
+}
+
+fn tls_advice(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::PlainServer => {
+            "write the registry's address with http:// if it speaks plain HTTP there, or check the port"
+        }
+        TlsFault::OwnAuthority => {
+            "make a certificate authority and a certificate from it, see docs/nodes.md, and name the \
+             authority's certificate here (--ca-file)"
+        }
+        TlsFault::UnknownAuthority => {
+            "name the certificate of the registry's own authority (--ca-file), or install this machine's \
+             certificates (ca-certificates); a proxy or a portal may also show one of its own"
+        }
+        TlsFault::WrongTime => "set this machine's clock, or tell the registry's operator",
+        TlsFault::WrongName => {
+            "use the name that is in the certificate as the registry's address, or tell its operator"
+        }
+        TlsFault::Other => {
+            "check this machine's clock and certificates (ca-certificates), and whether the registry \
+             speaks plain HTTP there (http://)"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::doctor::Verdict;
+
+    #[test]
+    fn only_good_findings_have_no_advice() {
+        let reason = || "r".to_owned();
+        let findings = [
+            Finding::Serves { version: reason() },
+            Finding::CannotServe {
+                status: HealthStatus::Draining,
+            },
+            Finding::CannotServe {
+                status: HealthStatus::Degraded,
+            },
+            Finding::Throttled {
+                code: None,
+                reason: reason(),
+            },
+            Finding::NameUnknown {
+                host: reason(),
+                reason: reason(),
+            },
+            Finding::NoConnection {
+                address: reason(),
+                reason: reason(),
+            },
+            Finding::TlsFailed {
+                fault: TlsFault::Other,
+                reason: reason(),
+            },
+            Finding::SpeaksTls,
+            Finding::OtherProtocol { reason: reason() },
+            Finding::ProxyFailed {
+                proxy: reason(),
+                reason: reason(),
+            },
+            Finding::Redirects { to: reason() },
+            Finding::PasswordWanted { has_password: true },
+            Finding::Dropped { dropped: vec![] },
+            Finding::NoAnswer { reason: reason() },
+            Finding::NotARegistry { reason: reason() },
+            Finding::ListingTooLong { reason: reason() },
+            Finding::WrongPath,
+            Finding::ClockAgrees,
+            Finding::ClockDiffers { ahead_ms: 40_000 },
+            Finding::Listed { renewed_ago_ms: 0 },
+            Finding::LeaseNearlyOut {
+                renewed_ago_ms: 400_000,
+                lease_secs: 600,
+                is_assumed: true,
+            },
+            Finding::ListedOtherwise { addresses: vec![] },
+            Finding::NotListed { revealing: vec![] },
+            Finding::Accepted {
+                lease_ms: 600_000,
+                heartbeat_interval_secs: 120,
+            },
+            Finding::AddressRefused { message: reason() },
+            Finding::RegistrationRefused {
+                code: ErrorCode::InvalidField,
+                message: reason(),
+            },
+        ];
+        for finding in findings {
+            let is_fine = finding.verdict() == Verdict::Fine;
+            assert_eq!(finding.advice().is_none(), is_fine, "{finding}");
+        }
+    }
+}

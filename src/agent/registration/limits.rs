@@ -1,0 +1,155 @@
+//! Leaves out of a registration what no registry takes, so that the rest is not refused with it.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::protocol::{DroppedField, Limits, RegisterRequest, TurnOffer, is_visible};
+
+/// Returns the registration without what exceeds `limits`, and what was left out.
+///
+/// A registry may refuse a registration as a whole because of one detail, and the node would vanish
+/// from its listing.
+#[must_use]
+pub fn within_limits(
+    mut registration: RegisterRequest,
+    limits: &Limits,
+) -> (RegisterRequest, Vec<DroppedField>) {
+    let mut trim = Trim {
+        limits,
+        dropped: Vec::new(),
+    };
+    trim.addresses("addresses", &mut registration.addresses);
+    trim.stores(&mut registration.stores);
+    trim.text("cryptoIPv6", &mut registration.crypto_ipv6);
+    trim.text("version", &mut registration.version);
+    trim.text("networkId", &mut registration.network_id);
+    trim.text("softwareVersion", &mut registration.software_version);
+    // Zero counts as none.
+    registration.server_port = registration.server_port.filter(|port| *port > 0);
+    let (object, array) = (Value::is_object, Value::is_array);
+    trim.json("capabilities", &mut registration.capabilities, object);
+    trim.json("capabilityList", &mut registration.capability_list, array);
+    registration.turn = registration.turn.and_then(|offer| trim.turn(offer));
+    if registration.turn.is_none() && registration.turn_capable == Some(true) {
+        registration.turn_capable = None;
+    }
+    (registration, trim.dropped)
+}
+
+struct Trim<'l> {
+    limits: &'l Limits,
+    dropped: Vec<DroppedField>,
+}
+
+impl Trim<'_> {
+    fn drop(&mut self, field: impl Into<String>, reason: impl Into<String>) {
+        self.dropped.push(DroppedField {
+            field: field.into(),
+            reason: reason.into(),
+        });
+    }
+
+    fn addresses(&mut self, name: &str, addresses: &mut Vec<String>) {
+        let (count, bytes) = (self.limits.addresses, self.limits.address_bytes);
+        let mut kept = Vec::with_capacity(addresses.len().min(count));
+        for (index, address) in addresses.drain(..).enumerate() {
+            let field = || format!("{name}[{index}]");
+            if !is_clean(&address, bytes) || address.contains(char::is_whitespace) {
+                let form = "printable text without blanks";
+                self.drop(field(), format!("it is not 1 to {bytes} bytes of {form}"));
+            } else if kept.len() == count {
+                self.drop(field(), format!("there are more than {count}"));
+            } else {
+                kept.push(address);
+            }
+        }
+        *addresses = kept;
+    }
+
+    /// Repeated stores are left out without a word: each is listed once in any case.
+    fn stores(&mut self, stores: &mut Vec<String>) {
+        let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
+        let mut seen = HashSet::new();
+        stores.retain(|store| seen.insert(store.clone()));
+        let found = stores.len();
+        stores.retain(|store| is_clean(store, bytes));
+        let unclean = found - stores.len();
+        if unclean > 0 {
+            let reason = format!("{unclean} of {found} are not 1 to {bytes} bytes of visible text");
+            self.drop("stores", reason);
+        }
+        if stores.len() > count {
+            self.drop("stores", format!("there are more than {count}"));
+            stores.truncate(count);
+        }
+    }
+
+    /// An empty text counts as none.
+    fn text(&mut self, name: &str, text: &mut Option<String>) {
+        let bytes = self.limits.string_bytes;
+        match text {
+            Some(given) if given.is_empty() => *text = None,
+            Some(given) if !is_clean(given, bytes) => {
+                self.drop(
+                    name,
+                    format!("it is not 1 to {bytes} bytes of visible text"),
+                );
+                *text = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn json(&mut self, name: &str, value: &mut Option<Value>, is_kind: fn(&Value) -> bool) {
+        let bytes = self.limits.capabilities_bytes;
+        let Some(given) = value.as_ref().filter(|given| !given.is_null()) else {
+            *value = None;
+            return;
+        };
+        if is_kind(given) && is_clean_json(given) && given.to_string().len() <= bytes {
+            return;
+        }
+        let kind = if name == "capabilities" {
+            "an object"
+        } else {
+            "an array"
+        };
+        self.drop(
+            name,
+            format!("it is not {kind} of at most {bytes} bytes of JSON with visible text"),
+        );
+        *value = None;
+    }
+
+    /// An offer without an address or a port is none.
+    fn turn(&mut self, mut offer: TurnOffer) -> Option<TurnOffer> {
+        self.addresses("turnAddresses", &mut offer.addresses);
+        let max = self.limits.turn_capacity;
+        if offer.capacity == 0 || offer.capacity > max {
+            let reason = format!("it is not 1 to {max}: the nearest of them is sent");
+            self.drop("turnCapacity", reason);
+            offer.capacity = offer.capacity.clamp(1, max.max(1));
+        }
+        if offer.addresses.is_empty() || offer.port == 0 {
+            self.drop("turnAddresses", "a TURN offer needs an address and a port");
+            return None;
+        }
+        Some(offer)
+    }
+}
+
+fn is_clean(text: &str, max_bytes: usize) -> bool {
+    (1..=max_bytes).contains(&text.len()) && is_visible(text)
+}
+
+fn is_clean_json(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_visible(text),
+        Value::Array(items) => items.iter().all(is_clean_json),
+        Value::Object(map) => map
+            .iter()
+            .all(|(key, value)| is_visible(key) && is_clean_json(value)),
+        _ => true,
+    }
+}
