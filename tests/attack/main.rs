@@ -25,5 +25,6 @@ mod responses;
 mod sessions;
 mod small;
 mod time;
+mod unread;
 mod verdict;
 mod wire;

@@ -71,6 +71,14 @@ impl Charge {
         Ok(())
     }
 
+    /// Lowers the charge to `bytes`, if it is higher.
+    pub(crate) fn lower_to(&mut self, bytes: usize) {
+        if bytes < self.bytes {
+            self.budget.give_back(self.bytes - bytes);
+            self.bytes = bytes;
+        }
+    }
+
     /// Returns all bytes to the budget.
     pub(crate) fn release(&mut self) {
         if self.bytes > 0 {
@@ -107,5 +115,9 @@ mod tests {
         assert_eq!(second.raise_to(100), Ok(()));
         drop(second);
         assert_eq!(first.raise_to(100), Ok(()));
+        first.lower_to(30);
+        first.lower_to(40);
+        assert_eq!(budget.charge().raise_to(70), Ok(()));
+        assert_eq!(budget.charge().raise_to(71), Err(OverBudget));
     }
 }

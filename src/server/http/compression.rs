@@ -12,7 +12,8 @@ use super::response::{LongBody, Pieces};
 /// Smaller bodies fit into one packet uncompressed.
 const MIN_BYTES: usize = 1024;
 
-/// Finishes `response` with `body`, as gzip if `request` accepts it and a compressor is free.
+/// Finishes `response` with `body`, as gzip if `request` accepts it, a compressor is free, and there
+/// is memory for one more whole body.
 /// `permit` is held until the response body is dropped.
 ///
 /// A client that accepts neither gzip nor identity gets identity, as RFC 9110 §12.5.3 allows: a
@@ -24,9 +25,11 @@ pub(crate) async fn send(
     mut body: impl LongBody + 'static,
     permit: impl Any,
 ) -> HttpResponse {
+    let mut charge = api.whole_bodies.charge();
     if body.total_bytes() >= MIN_BYTES
         && accepts_gzip(request)
         && let Some(compression) = api.compressor.try_acquire()
+        && charge.raise_to(body.total_bytes()).is_ok()
     {
         // `Content-Length` must be known before the first piece, so the whole body is compressed.
         let mut plain = Vec::with_capacity(body.total_bytes());
@@ -35,9 +38,10 @@ pub(crate) async fn send(
         return match compression.gzip(plain.clone()).await {
             Some(smaller) => {
                 response.insert_header((CONTENT_ENCODING, "gzip"));
-                response.body(Pieces::from_bytes(smaller.into(), permit))
+                charge.lower_to(smaller.len());
+                response.body(Pieces::from_bytes(smaller.into(), (permit, charge)))
             }
-            None => response.body(Pieces::from_bytes(plain, permit)),
+            None => response.body(Pieces::from_bytes(plain, (permit, charge))),
         };
     }
     response.body(Pieces::from_long_body(body, &api.long_pieces, permit))

@@ -29,8 +29,13 @@ const SLOTS_PER_WORKER: usize = 4;
 /// is 503 `overloaded`.
 const BODIES_BYTES: usize = 32 << 20;
 
-/// Memory for the stores in listings that are being sent, in bytes. Above it pages are shorter.
-const LISTED_STORES_BYTES: usize = 32 << 20;
+/// Memory that listings keep while they are being sent, in bytes: their peers, which may have been
+/// replaced or removed meanwhile, and copies of stores. Above it pages are shorter.
+const KEPT_BYTES: usize = 32 << 20;
+
+/// Memory for listings that are sent compressed, in bytes: they are held as a whole. Above it listings
+/// are sent uncompressed.
+const WHOLE_BODIES_BYTES: usize = 16 << 20;
 
 /// Memory for long pieces of listings that are being sent, in bytes. Above it pieces are short, so
 /// that clients that never read cost little.
@@ -54,7 +59,8 @@ pub(crate) struct Api {
     pub(crate) connections: Connections,
     pub(crate) bodies: ByteBudget,
     pub(crate) large_bodies: Lane,
-    pub(crate) listed_stores: ByteBudget,
+    pub(crate) kept_by_listings: ByteBudget,
+    pub(crate) whole_bodies: ByteBudget,
     pub(crate) long_pieces: ByteBudget,
     pub(crate) listings: Lane,
     pub(crate) compressor: Compressor,
@@ -90,7 +96,8 @@ impl Api {
             connections: new_connections(&config.http),
             bodies: ByteBudget::new(BODIES_BYTES),
             large_bodies: Lane::new(slots),
-            listed_stores: ByteBudget::new(LISTED_STORES_BYTES),
+            kept_by_listings: ByteBudget::new(KEPT_BYTES),
+            whole_bodies: ByteBudget::new(WHOLE_BODIES_BYTES),
             long_pieces: ByteBudget::new(LONG_PIECES_BYTES),
             listings: Lane::new(slots),
             compressor: Compressor::new(available_parallelism().map_or(1, usize::from)),

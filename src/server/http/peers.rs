@@ -26,7 +26,11 @@ use crate::server::registry::{
     Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
 };
 
-/// The maximum length of a page with stores while the memory for stores is used up, in bytes.
+/// The maximum memory that a listing keeps until it has been sent, in bytes.
+const MAX_KEPT_BYTES: usize = 4 << 20;
+
+/// The maximum length of a page, and the memory that it keeps, while the memory for all listings is used
+/// up, in bytes.
 const SHORT_PAGE_BYTES: usize = 64 << 10;
 
 /// `POST /register`
@@ -95,11 +99,12 @@ pub(crate) async fn list_peers(
         query.known = known_memberships(if_none_match.as_ref());
     }
     let slot = api.enter_listing(&request).await?;
-    // The stores of all listed peers are copied, and kept until the response has been sent. While
-    // slow clients use all memory for that, pages are short.
-    let mut stores = api.listed_stores.charge();
-    if query.include.stores && stores.raise_to(query.bounds.max_bytes).is_err() {
+    // The listed peers are kept until the response has been sent, even if they are replaced
+    // meanwhile. While slow clients use all memory for that, pages are short.
+    let mut kept = api.kept_by_listings.charge();
+    if kept.raise_to(MAX_KEPT_BYTES).is_err() {
         query.bounds.max_bytes = query.bounds.max_bytes.min(SHORT_PAGE_BYTES);
+        query.bounds.max_kept_bytes = SHORT_PAGE_BYTES;
     }
     let mut peers = api.registry.list_peers(&query).await?;
     if if_none_match == Some(IfNoneMatch::Any) && !is_sample {
@@ -125,9 +130,10 @@ pub(crate) async fn list_peers(
     let Some(listing) = listing else {
         return Ok(response.finish());
     };
+    kept.lower_to(listing.kept_bytes);
     response.content_type("application/json");
     let body = Listing::new(listing, total_registered, now_ms, query.include);
-    Ok(compression::send(&api, &request, response, body, (slot, stores)).await)
+    Ok(compression::send(&api, &request, response, body, (slot, kept)).await)
 }
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
@@ -149,6 +155,7 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
         bounds: Bounds {
             max_peers: api.http.max_listed,
             max_bytes: api.http.max_response_bytes,
+            max_kept_bytes: MAX_KEPT_BYTES,
         },
         known: Vec::new(),
     })

@@ -24,6 +24,8 @@ pub(crate) struct Bounds {
     pub max_peers: usize,
     /// The maximum bytes of their JSON. One peer is listed even if it is longer.
     pub max_bytes: usize,
+    /// The maximum memory of the listed peers, in bytes. One peer is listed even if it takes more.
+    pub max_kept_bytes: usize,
 }
 
 /// Active peers that match a filter.
@@ -33,6 +35,8 @@ pub(crate) struct PeerListing {
     pub peers: Vec<ListedEntry>,
     /// Bytes of their JSON, without the commas between them.
     pub json_bytes: usize,
+    /// The memory of its peers, in bytes.
+    pub kept_bytes: usize,
     /// The number of peers that match, listed or not.
     pub total: usize,
     /// Where the next page begins, if there is one.
@@ -108,6 +112,7 @@ impl Directory {
         let mut listing = PeerListing {
             peers: Vec::new(),
             json_bytes: 0,
+            kept_bytes: 0,
             total: count - usize::from(excluded.is_some()),
             next: None,
         };
@@ -175,6 +180,13 @@ impl Directory {
         if listing.json_bytes + bytes + commas > bounds.max_bytes && commas > 0 {
             return false;
         }
+        // Also what is not listed, since the listing keeps the whole peer.
+        let stores_bytes = stores.as_ref().map_or(0, |stores| stores.len());
+        let kept_bytes = peer.bytes() + peer.capabilities.len() + stores_bytes;
+        if listing.kept_bytes + kept_bytes > bounds.max_kept_bytes && commas > 0 {
+            return false;
+        }
+        listing.kept_bytes += kept_bytes;
         listing.json_bytes += bytes;
         listing.peers.push(ListedEntry {
             peer: Arc::clone(peer),
