@@ -89,7 +89,7 @@ async fn mounted_secrets_that_others_can_read_work_with_a_warning() {
         registry.line("admin paths on").await;
         registry.stop().await;
         let lines = registry.lines().join("\n");
-        let warning = format!("other users can read token (mode {mode:03o})");
+        let warning = format!("can read token (mode {mode:03o})");
         assert_eq!(lines.contains(&warning), warns, "{mode:o}: {lines}");
     }
 }

@@ -99,7 +99,11 @@ pub(crate) fn read_file(path: &OsStr) -> Result<(Secret, Option<String>), String
     let open_mode = mode.ok().filter(|mode| mode & 0o077 != 0);
     let notice = open_mode.map(|mode| {
         let path = Path::new(path).display();
-        format!("other users can read {path} (mode {mode:03o}); with mode 400 they cannot")
+        let readers = match mode & 0o007 {
+            0 => "users of its group",
+            _ => "other users",
+        };
+        format!("{readers} can read {path} (mode {mode:03o}); with mode 400 they cannot")
     });
     Ok((Secret::new(text), notice))
 }

@@ -28,15 +28,26 @@ const REMOTE: [&str; 20] = [
     "fuse.",
 ];
 
-/// A notice for the operator if the file at `real` is on a network file system.
-pub(crate) fn notice(real: &Path) -> Option<String> {
+/// The type of the network file system that the file at `path` is on; `None` if it is on another one.
+pub(crate) fn network(path: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let kind = kind_of(real, &mounts)?;
-    let is_remote = REMOTE.iter().any(|name| match name.strip_suffix('.') {
+    // The file may not exist yet.
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+    let kind = kind_of(&folder, &mounts)?;
+    is_remote(kind).then(|| kind.to_owned())
+}
+
+fn is_remote(kind: &str) -> bool {
+    REMOTE.iter().any(|name| match name.strip_suffix('.') {
         Some(_) => kind.starts_with(name),
         None => kind == *name,
-    });
-    is_remote.then(|| {
+    })
+}
+
+/// A notice for the operator if the file at `real` is on a network file system.
+pub(crate) fn notice(real: &Path) -> Option<String> {
+    network(real).map(|kind| {
         format!(
             "the database {} is on a network file system ({kind}), where SQLite's log and locks are \
              not reliable: a second server or an sqlite3 shell on another machine can damage it; use \
@@ -108,6 +119,18 @@ a line that is no mount
             ("/twice/peers.db", "ext4"),
         ] {
             assert_eq!(kind_of(Path::new(path), MOUNTS), Some(kind), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_local_disk_is_no_network_file_system() {
+        for kind in ["nfs", "nfs4", "cifs", "fuse.sshfs", "9p", "virtiofs"] {
+            assert!(is_remote(kind), "{kind}");
+        }
+        for kind in [
+            "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk", "f2fs",
+        ] {
+            assert!(!is_remote(kind), "{kind}");
         }
     }
 }

@@ -26,6 +26,19 @@ const MAX_CONVERTED_BYTES: i64 = 64 << 20;
 const VALUE_FAULT: &str = " value in ";
 
 pub(crate) async fn open(path: &Path) -> Result<Opened, OpenError> {
+    let opened = open_any(path).await;
+    opened.map_err(|mut error| {
+        if let OpenError::Stalled { path, reason } | OpenError::Unwritable { path, reason } =
+            &mut error
+            && let Some(kind) = file_system::network(path)
+        {
+            reason.push_str(&format!(" (it is on a network file system, {kind})"));
+        }
+        error
+    })
+}
+
+async fn open_any(path: &Path) -> Result<Opened, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
         fs::create_dir_all(folder).map_err(|error| match is_missing(folder) {
             // It may be on a disk that is mounted later.
