@@ -324,8 +324,7 @@ async fn with_a_registration_it_reports_the_response_of_the_registry() {
         matches!(finding, Finding::AddressRefused { .. }),
         "{finding:?}"
     );
-    announced.addresses = vec!["/ip6/fd00::1".to_owned(); 17];
-    let finding = register(&announced).await;
+    let finding = register(&peer("-a")).await;
     assert!(
         matches!(finding, Finding::RegistrationRefused { .. }),
         "{finding:?}"
