@@ -6,14 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::builder::Resettable;
-use clap::{Arg, CommandFactory, FromArgMatches};
-
-use crate::run::RunSettings;
-use crate::{Cli, Command, check_file};
+use clap::{Arg, ArgMatches};
 
 /// Where the settings came from at the start.
 #[derive(Debug)]
@@ -35,22 +31,23 @@ impl Sources {
         }
     }
 
-    /// The settings of `run` as they would be after a restart.
-    pub(crate) fn read_again(&self) -> anyhow::Result<RunSettings> {
+    /// The file, if it exists or had settings at the start.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let is_expected = self.file.exists() || !self.from_file.is_empty();
+        is_expected.then_some(&*self.file)
+    }
+
+    /// Reads the file again and parses the flags of the process with it, as a restart would.
+    pub(crate) fn read_again(&self, command: clap::Command) -> anyhow::Result<ArgMatches> {
         let mut values = HashMap::new();
-        if self.file.exists() || !self.from_file.is_empty() {
-            check_file(&self.file)?;
-            for value in dotenvy::from_path_iter(&self.file)? {
+        if let Some(file) = self.file() {
+            for value in dotenvy::from_path_iter(file)? {
                 let (name, value) = value?;
                 values.insert(name, value);
             }
         }
-        let command = self.with_file(Cli::command(), &values);
-        let matches = command.try_get_matches_from(env::args_os())?;
-        match Cli::from_arg_matches(&matches)?.command {
-            Command::Run(settings) => Ok(settings),
-            _ => bail!("only run reads its settings again"),
-        }
+        let command = self.with_file(command, &values);
+        Ok(command.try_get_matches_from(env::args_os())?)
     }
 
     /// The command whose settings of the file have these values.
