@@ -12,7 +12,7 @@ use super::peer_list::PeerList;
 use super::registration::{RegistrationLoop, RegistryState, within_limits};
 use super::tasks::Tasks;
 use crate::clock::Timer;
-use crate::protocol::{Limits, RegisterRequest};
+use crate::protocol::{Limits, ListedPeer, PeerId, RegisterRequest};
 
 /// A running agent: it keeps the node registered for as long as this handle, or a clone of it,
 /// lives.
@@ -183,6 +183,12 @@ impl Agent {
     /// last good list, marked with its age.
     pub async fn peers(&self) -> PeerList {
         self.inner.finder.find().await
+    }
+
+    /// Looks one active peer up at all registries, e.g. to connect to a peer whose id is known. Returns
+    /// it as the registry says that has seen it last; `None` if none says that it is active.
+    pub async fn peer(&self, peer_id: &PeerId) -> Option<ListedPeer> {
+        self.inner.finder.find_one(peer_id).await
     }
 
     /// Stops the agent and waits until all its tasks have ended. A request in flight is cancelled.

@@ -306,6 +306,9 @@ async fn one_peer_is_read_by_its_id_and_no_other_is_taken_for_it() {
     let response = client.peer(&peer("a").peer_id).await.unwrap();
     assert_eq!(response.peer, listing.peers[0]);
     assert_eq!(proxy.seen(), ["GET /peers/a"]);
+    let agent = time.agent(node(), &proxy.url).start().unwrap();
+    assert!(agent.peer(&peer("a").peer_id).await.is_some());
+    assert_eq!(agent.peer(&peer("b").peer_id).await, None);
     let error = client.peer(&peer("b").peer_id).await.unwrap_err();
     assert!(matches!(error, ClientError::NotARegistry { .. }), "{error}");
 }

@@ -7,6 +7,7 @@ mod handles;
 mod helpers;
 mod herd;
 mod lifetime;
+mod nginx;
 mod outages;
 mod proxies;
 mod refresh;
