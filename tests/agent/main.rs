@@ -13,3 +13,4 @@ mod proxies;
 mod refresh;
 mod refusals;
 mod remarks;
+mod wake;

@@ -87,7 +87,7 @@ impl PeerFinder {
         list
     }
 
-    /// The peer with this id, as the registry says that has seen it last.
+    /// The newest entry of the peer with this id.
     pub(crate) async fn find_one(&self, peer_id: &PeerId) -> Option<ListedPeer> {
         let requests = self.registries.iter().map(|it| it.client.peer(peer_id));
         let found = join_all(requests).await.into_iter().flatten();
