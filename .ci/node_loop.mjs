@@ -9,6 +9,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -58,7 +59,10 @@ globalThis.fetch = async (url, options) => {
 server = await start("127.0.0.1:0");
 const { stayRegistered } = await import(pathToFileURL(loop));
 const peerId = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
-stayRegistered(`http://${server.addr}`, { peerId, addresses: ["/ip6/fd00::1/tcp/4001"] });
+const node = { peerId, addresses: ["/ip6/fd00::1/tcp/4001"], networkId: "mainnet" };
+const stop = new AbortController();
+// A trailing slash in the address is no fault.
+const ended = stayRegistered(`http://${server.addr}/`, node, stop.signal);
 
 console.log("registers and sends heartbeats, as often as it is told");
 await server.line(`registered peer=${peerId}`);
@@ -94,4 +98,37 @@ await server.line("stopped");
 server = await start(server.addr);
 await server.line(`heartbeat peer=${peerId}`);
 assert(exchanges.slice(before).every(({ path }) => path === "/heartbeat"));
+
+console.log("ends when it is stopped");
+stop.abort();
+await ended;
+
+console.log("says each trouble in one line, and its end");
+const said = [];
+const print = console.error;
+console.error = (text) => said.push(text);
+const troubles = [
+  [401, {}, "fails: 401"], [404, {}, "fails: 404"], [405, {}, "fails: 405"], [413, {}, "fails: 413"],
+  [415, {}, "fails: 415"], [500, {}, "fails: 500"], [200, {}, "not as a registry does"],
+  [301, { Location: "https://r.org/register" }, "redirects to https://r.org/register"],
+  [503, { "Retry-After": "0" }, "asks this node to wait: 503 from a proxy"],
+];
+for (const [status, headers, words] of troubles) {
+  said.length = 0;
+  let count = 0;
+  const enough = new AbortController();
+  const stranger = createServer((request, response) => {
+    const isWell = ++count > 2; // two requests meet the trouble
+    if (isWell) setTimeout(() => enough.abort(), 100);
+    response.writeHead(isWell ? 200 : status, headers);
+    response.end(isWell ? JSON.stringify({ peerId }) : "<html>");
+  });
+  await new Promise((listening) => stranger.listen(0, "127.0.0.1", listening));
+  await stayRegistered(`http://127.0.0.1:${stranger.address().port}`, node, enough.signal);
+  stranger.close();
+  assert.equal(said.length, 2, `${status}: ${said}`);
+  assert(said[0].includes(words), said[0]);
+  assert(said[1].includes("works again"), said[1]);
+}
+console.error = print;
 finish(0);

@@ -1,19 +1,35 @@
 //! A node that stays registered and is handed peers: `cargo run --example embed -- URL...`
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 use peer_registry::agent::{Agent, Event, Identity, Registration};
+use peer_registry::protocol::PeerId;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("embed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let identity = Identity::load_or_create("node.key")?;
-    let connected = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connected);
+    let connected = Arc::new(Mutex::new(Vec::<PeerId>::new()));
+    let known = Arc::clone(&connected);
 
     let agent = Agent::builder(Registration::new(&identity, 4001).network_id("mainnet"))
         .registries(std::env::args().skip(1))
-        .connected_peers(move || counted.load(Ordering::Relaxed))
+        .connections(move || {
+            known
+                .lock()
+                .map_or(0.into(), |ids| ids.iter().cloned().collect())
+        })
         .last_known_good("peers.json")
         .start()?;
 
@@ -23,7 +39,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Event::PeersFound { list } => {
                 for peer in list.peers {
                     println!("dial {} at {:?}", peer.peer_id, peer.addresses);
-                    connected.fetch_add(1, Ordering::Relaxed);
+                    connected
+                        .lock()
+                        .map_err(|_| "a thread panicked")?
+                        .push(peer.peer_id);
                 }
             }
             other => println!("{other:?}"),

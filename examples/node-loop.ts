@@ -1,18 +1,26 @@
-/** Keeps a node registered for as long as the process lives. */
-export async function stayRegistered(registry: string, node: { peerId: string; addresses: string[] }) {
-  const headers = { "Content-Type": "application/json" };
-  let path = "register", intervalSecs = 120, failures = 0;
-  for (;;) {
+/** Keeps a node registered until `stop` is aborted. Says each new trouble, and its end, in one line. */
+export async function stayRegistered(
+  registry: string, node: { peerId: string; addresses: string[]; [field: string]: unknown }, stop?: AbortSignal,
+) {
+  const base = registry.replace(/\/+$/, ""), headers = { "Content-Type": "application/json" };
+  let path = "register", intervalSecs = 120, failures = 0, trouble = "";
+  const say = (text: string) => { // once; texts of others end up in a terminal
+    if (text !== trouble) console.error(`${base}: ${(text || "works again").slice(0, 512).replace(/\p{C}/gu, "?")}`);
+    trouble = text;
+  };
+  while (!stop?.aborted) {
     let waitSecs = Math.random() * Math.min(intervalSecs, 5 ** failures++); // if nothing else is said
     try {
       const body = JSON.stringify(path === "register" ? node : { peerId: node.peerId });
-      const options = { method: "POST", headers, body, redirect: "error", signal: AbortSignal.timeout(10_000) } as const;
-      const response = await fetch(`${registry}/${path}`, options);
-      const answer = await response.json().catch(() => ({})); // a proxy's page is no JSON
+      const signal = AbortSignal.any([AbortSignal.timeout(10_000), ...(stop ? [stop] : [])]);
+      const response = await fetch(`${base}/${path}`, { method: "POST", headers, body, redirect: "manual", signal });
+      const answer = await response.json().catch(() => null) ?? {}; // a proxy's page is no JSON
+      const reason = `${response.status} ${answer.code ?? ""} ${answer.error ?? ""}`.trim();
       if (response.ok && answer.peerId === node.peerId) {
         [path, failures] = ["heartbeat", 0];
         intervalSecs = Math.min(Math.max(Number(answer.heartbeatIntervalSecs) || 120, 1), 3600);
         waitSecs = intervalSecs * (0.9 + 0.2 * Math.random()); // nodes started together drift apart
+        say("");
       } else if (path === "heartbeat" && response.status === 404 && answer.code === "peer_not_found") {
         [path, waitSecs] = ["register", 0]; // at once, but once: then come heartbeats again
       } else if (response.status === 429 || response.status === 503) {
@@ -21,12 +29,21 @@ export async function stayRegistered(registry: string, node: { peerId: string; a
         const secs = Math.min(Math.max(asked, 0), 600);
         const spread = secs < 10 ? Math.min(secs, intervalSecs) : intervalSecs; // all are told the same date
         waitSecs = secs + Math.max(Math.random() * spread, waitSecs);
+        say(`asks this node to wait: ${response.status} ${answer.code ?? "from a proxy"}`);
       } else if ([400, 403].includes(response.status) && answer.code) {
-        const words = String(answer.error).slice(0, 512).replace(/\p{C}/gu, "?"); // they end up in a terminal
-        console.error(`${registry} refuses the node: ${words}`);
+        say(`refuses the node: ${reason}`);
         waitSecs = 540 + 120 * Math.random();
-      }
-    } catch {} // out of reach
-    await new Promise((wake) => setTimeout(wake, waitSecs * 1000));
+      } else if (response.status === 0 || (response.status >= 300 && response.status < 400)) {
+        say(`redirects to ${response.headers.get("Location") ?? "another address"}: use that address`);
+      } else say(response.ok ? "answers, but not as a registry does" : `fails: ${reason}`);
+    } catch (error) {
+      const { message, cause } = error as Error;
+      if (!stop?.aborted) say(`is not reachable: ${(cause as Error | undefined)?.message || message}`);
+    }
+    await new Promise<void>((wake) => {
+      const timer = setTimeout(done, waitSecs * 1000);
+      function done() { clearTimeout(timer); stop?.removeEventListener("abort", done); wake(); }
+      stop?.aborted ? done() : stop?.addEventListener("abort", done);
+    });
   }
 }

@@ -32,3 +32,16 @@ fn the_table_of_errors_has_no_unknown_code() {
         assert!(is_code, "{documented}");
     }
 }
+
+#[test]
+fn the_embedded_example_builds_from_the_lines_in_the_document() {
+    let nodes = include_str!("../docs/nodes.md");
+    let (_, rest) = nodes.split_once("```toml\n").unwrap();
+    let (manifest, _) = rest.split_once("```").unwrap();
+    let example = include_str!("../examples/embed.rs");
+    for name in ["peer_registry", "tokio"] {
+        assert!(example.contains(&format!("{name}::")), "{name}");
+        let line = format!("\n{} = ", name.replace('_', "-"));
+        assert!(manifest.contains(&line), "{line}");
+    }
+}

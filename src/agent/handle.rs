@@ -12,7 +12,7 @@ use super::peer_list::PeerList;
 use super::registration::{RegistrationLoop, RegistryState, within_limits};
 use super::tasks::Tasks;
 use crate::clock::Timer;
-use crate::protocol::{Limits, RegisterRequest};
+use crate::protocol::{Limits, ListedPeer, PeerId, RegisterRequest};
 
 /// A running agent: it keeps the node registered for as long as this handle, or a clone of it,
 /// lives.
@@ -58,14 +58,20 @@ pub(crate) struct Parts {
     pub(crate) first_events: Vec<Event>,
 }
 
+/// The channel of the events and its first reader, for whom these events wait already.
+fn first_events(waiting: Vec<Event>) -> (broadcast::Sender<Event>, broadcast::Receiver<Event>) {
+    let (events, first) = broadcast::channel(events::CAPACITY);
+    for event in waiting {
+        // Does not fail: the first reader is there.
+        let _ = events.send(event);
+    }
+    (events, first)
+}
+
 impl Agent {
     /// Starts the tasks.
     pub(crate) fn start(parts: Parts) -> Self {
-        let (events, first) = broadcast::channel(events::CAPACITY);
-        for event in parts.first_events {
-            // The first reader is there.
-            let _ = events.send(event);
-        }
+        let (events, first) = first_events(parts.first_events);
         let timer = parts.timer;
         let finder = Arc::new(parts.finder);
         let network_changes = watch::Sender::new(());
@@ -102,7 +108,7 @@ impl Agent {
                 timer: Arc::clone(&timer),
                 events: events.clone(),
                 wake: wake.subscribe(),
-                network_changes: network_changes.subscribe(),
+                network_changes: network_changes.clone(),
             };
             let name = "the search for peers".to_owned();
             tasks.spawn(name, events.clone(), fallback.run(timer.now_ms()));
@@ -172,8 +178,8 @@ impl Agent {
     /// then tries registries again that were unreachable, and looks for peers if the node has too few
     /// connections.
     ///
-    /// While it looks for peers, the agent notices by itself within ten seconds when the machine's
-    /// addresses change.
+    /// With a function for its connections ([`AgentBuilder::connections`](super::AgentBuilder::connections)),
+    /// the agent notices by itself within ten seconds when the machine's addresses change.
     pub fn network_changed(&self) {
         self.inner.network_changes.send_replace(());
     }
@@ -183,6 +189,12 @@ impl Agent {
     /// last good list, marked with its age.
     pub async fn peers(&self) -> PeerList {
         self.inner.finder.find().await
+    }
+
+    /// Looks up one active peer at all registries, e.g. to connect to a peer whose id is known. Returns
+    /// the newest entry; `None` if no registry lists the peer.
+    pub async fn peer(&self, peer_id: &PeerId) -> Option<ListedPeer> {
+        self.inner.finder.find_one(peer_id).await
     }
 
     /// Stops the agent and waits until all its tasks have ended. A request in flight is cancelled.

@@ -41,6 +41,8 @@ mod peer_list;
 mod registration;
 mod tasks;
 
+/// The crate of the keys that [`Identity`] takes.
+pub use ::libp2p_identity;
 /// The crate of the HTTP client that [`Transport::with_client`] takes.
 pub use ::reqwest;
 pub use builder::AgentBuilder;

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use cid::Cid;
@@ -97,6 +98,22 @@ impl PeerId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// No id: the empty text, which is not a peer id.
+impl Default for PeerId {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+impl FromStr for PeerId {
+    type Err = RequestError;
+
+    /// Parses `text` by the default limits.
+    fn from_str(text: &str) -> Result<Self, RequestError> {
+        Self::parse(text, "peerId", &Limits::default())
     }
 }
 

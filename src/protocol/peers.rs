@@ -14,7 +14,9 @@ use super::{Limits, PeerId, RequestError, TurnOffer};
 /// except a TURN offer that it does not mention.
 ///
 /// `realAddresses` is allowed in the body and dropped unread: what is never read can never leak.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// The default has an empty id, which every registry refuses: the id must be set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
     /// The peer's name.

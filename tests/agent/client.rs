@@ -177,9 +177,7 @@ async fn an_unknown_peer_differs_from_other_errors() {
         "{error}"
     );
 
-    let mut wrong = peer("a");
-    wrong.network_id = Some("x".repeat(65));
-    let error = registry.client.register(&wrong).await.unwrap_err();
+    let error = registry.client.register(&peer("-a")).await.unwrap_err();
     assert_eq!(error.body().unwrap().code, ErrorCode::InvalidField);
     assert!(
         !error.is_peer_not_found() && !error.is_retryable(),
@@ -314,6 +312,9 @@ async fn one_peer_is_read_by_its_id_and_no_other_is_taken_for_it() {
     let response = client.peer(&peer("a").peer_id).await.unwrap();
     assert_eq!(response.peer, listing.peers[0]);
     assert_eq!(proxy.seen(), ["GET /peers/a"]);
+    let agent = time.agent(node(), &proxy.url).start().unwrap();
+    assert!(agent.peer(&peer("a").peer_id).await.is_some());
+    assert_eq!(agent.peer(&peer("b").peer_id).await, None);
     let error = client.peer(&peer("b").peer_id).await.unwrap_err();
     assert!(matches!(error, ClientError::NotARegistry { .. }), "{error}");
 }

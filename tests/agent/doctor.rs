@@ -324,9 +324,7 @@ async fn with_a_registration_it_reports_the_response_of_the_registry() {
         matches!(finding, Finding::AddressRefused { .. }),
         "{finding:?}"
     );
-    announced.addresses.pop();
-    announced.network_id = Some("x".repeat(65));
-    let finding = register(&announced).await;
+    let finding = register(&peer("-a")).await;
     assert!(
         matches!(finding, Finding::RegistrationRefused { .. }),
         "{finding:?}"

@@ -1,7 +1,7 @@
 //! Registrations that a registry refuses.
 
-use peer_registry::agent::Event;
-use peer_registry::protocol::ErrorCode;
+use peer_registry::agent::{Event, SetupError};
+use peer_registry::protocol::{ErrorCode, RegisterRequest, TurnOffer};
 
 use crate::helpers::*;
 
@@ -113,4 +113,77 @@ async fn a_refusal_with_an_unknown_code_is_a_refusal() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[actix_web::test]
+async fn one_detail_too_much_does_not_cost_the_node_its_place() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let node = node();
+    let mut crowded = RegisterRequest::from(node.clone());
+    let own = crowded.addresses[0].clone();
+    crowded.addresses = vec![own.clone(); 17];
+    crowded.stores = (0..1_030).map(|index| format!("store-{index}")).collect();
+    crowded.version = Some(String::new());
+    crowded.network_id = Some("test\u{202e}net".to_owned());
+    crowded.software_version = Some("x".repeat(1_000));
+    crowded.capabilities = Some(serde_json::json!({ "text": "x".repeat(9_000) }));
+    crowded.server_port = Some(0);
+    crowded.turn_capable = Some(true);
+    crowded.turn = Some(TurnOffer {
+        addresses: vec![],
+        port: 0,
+        capacity: 0,
+    });
+    let agent = time.agent(crowded.clone(), &registry.url).start().unwrap();
+    let mut events = agent.events();
+    time.wait_until_idle(1).await;
+    let reported = present(&mut events).await;
+    let Event::Dropped {
+        registry: None,
+        dropped,
+    } = &reported[0]
+    else {
+        panic!("{reported:?}");
+    };
+    let fields: Vec<_> = dropped
+        .iter()
+        .map(|dropped| dropped.field.as_str())
+        .collect();
+    let expected = [
+        "addresses[16]",
+        "stores",
+        "networkId",
+        "softwareVersion",
+        "capabilities",
+        "turnCapacity",
+        "turnAddresses",
+    ];
+    assert_eq!(fields, expected);
+    assert!(
+        matches!(reported[1], Event::Registered { .. }),
+        "{reported:?}"
+    );
+    assert!(registry.lists(&id_of(&node)).await);
+
+    crowded.addresses = vec!["a b".to_owned(), own];
+    agent.update_registration(crowded);
+    let reported = loop {
+        let reported = present(&mut events).await;
+        if !reported.is_empty() {
+            break reported;
+        }
+        tokio::task::yield_now().await;
+    };
+    let Event::Dropped { dropped, .. } = &reported[0] else {
+        panic!("{reported:?}");
+    };
+    assert_eq!(dropped[0].field, "addresses[0]");
+}
+
+#[actix_web::test]
+async fn a_registration_without_an_id_is_an_error_of_the_setup() {
+    let error = Time::start().agent(RegisterRequest::default(), "http://127.0.0.1:9");
+    let error = error.start().err();
+    assert!(matches!(error, Some(SetupError::NoPeerId)), "{error:?}");
 }

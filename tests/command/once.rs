@@ -58,6 +58,38 @@ async fn a_node_registers_renews_offers_to_relay_and_is_listed() {
 }
 
 #[actix_web::test]
+async fn a_node_announces_quic_and_websocket_and_by_its_id_alone() {
+    let registry = TestRegistry::start().await;
+    let (keeper, node) = (Node::new(), Node::new());
+    let id = keeper.id().await;
+    let by_id = format!("--peer-id={id}");
+    let args = [
+        "register",
+        "--registry",
+        &registry.url,
+        &by_id,
+        "--quic-port=4001",
+        "--websocket-port=4002",
+        "--server-port=8444",
+        "--node-type=1",
+        r#"--capability-list=[[1,"base"]]"#,
+    ];
+    node.done(&args).await;
+    assert!(!node.path("node.key").exists());
+    let peer = registry.get("/peers?includeCapabilities=true").await["peers"][0].clone();
+    assert_eq!(peer["peerId"], id);
+    assert_eq!(peer["capabilityList"], json!([[1, "base"]]));
+    let own = peer["cryptoIPv6"].as_str().unwrap();
+    let addresses = [
+        format!("/ip6/{own}/udp/4001/quic-v1/p2p/{id}"),
+        format!("/ip6/{own}/tcp/4002/ws/p2p/{id}"),
+    ];
+    assert_eq!(peer["addresses"], json!(addresses));
+    let unlike = ["heartbeat", "--registry", &registry.url, "--peer-id=node-1"];
+    node.fails(2, &unlike, &["not a libp2p id"]).await;
+}
+
+#[actix_web::test]
 async fn an_endless_listing_is_cut_and_that_is_reported() {
     let registry = TestRegistry::start().await;
     registry.register_others(&["a"]).await;

@@ -135,10 +135,10 @@ fn the_agent_waits_on_its_timer_only() {
 #[test]
 fn the_decisions_of_the_agent_are_pure() {
     let words = ["clock", "tokio", "async ", "std::fs", "rand::rng()"];
-    for file in ["schedule", "terms", "pauses"] {
+    for file in ["schedule", "outcome", "terms", "pauses", "limits", "report"] {
         assert_never_names(&format!("agent/registration/{file}.rs"), &words);
     }
-    for file in ["diagnosis", "finding", "wording"] {
+    for file in ["diagnosis", "finding", "wording", "advice", "code_advice"] {
         let words = ["crate::clock", "tokio", "async ", "std::fs"];
         assert_never_names(&format!("agent/doctor/{file}.rs"), &words);
     }

@@ -34,9 +34,14 @@ impl RegistryClient {
         registration: &RegisterRequest,
     ) -> Result<RegisterResponse, ClientError> {
         let url = self.endpoint(paths::REGISTER);
-        let response: RegisterResponse = self.post(&url, registration).await?;
+        let mut response: RegisterResponse = self.post(&url, registration).await?;
         let confirmed = &response.peer_id;
         check_confirms(&url, response.success, confirmed, &registration.peer_id)?;
+        response.warning = response.warning.as_deref().map(sanitize::sanitize);
+        for dropped in response.dropped.iter_mut().flatten() {
+            dropped.field = sanitize::sanitize(&dropped.field);
+            dropped.reason = sanitize::sanitize(&dropped.reason);
+        }
         Ok(response)
     }
 
@@ -50,8 +55,9 @@ impl RegistryClient {
         let request = HeartbeatRequest {
             peer_id: peer_id.clone(),
         };
-        let response: HeartbeatResponse = self.post(&url, &request).await?;
+        let mut response: HeartbeatResponse = self.post(&url, &request).await?;
         check_confirms(&url, response.success, &response.peer_id, peer_id)?;
+        response.warning = response.warning.as_deref().map(sanitize::sanitize);
         Ok(response)
     }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{ClientError, SetupError};
-use super::response::{self, shown};
-use super::sanitize;
+use super::response;
+use super::sanitize::{self, shown};
 use super::transport::{Response, Transport};
 use crate::protocol::paths;
 

@@ -5,18 +5,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
-use super::sanitize;
+use super::sanitize::{self, shown};
 use super::transport::Response;
 use crate::protocol::{ErrorBody, ErrorCode, PeerId};
-
-/// The address as errors and events show it: without user and password.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // Fails only for addresses that cannot have a user and a password.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
-}
 
 /// Reads the value out of a 200; anything else is an error.
 pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result<T, ClientError> {

@@ -5,6 +5,8 @@
 
 use std::error::Error;
 
+use reqwest::Url;
+
 use crate::protocol::{ErrorBody, ListedPeer, is_visible};
 
 /// The maximum length of a sentence, in characters.
@@ -33,6 +35,15 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     message
 }
 
+/// The address as errors and events show it: without user and password.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for addresses that cannot have a user and a password.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
 /// Hides what may be a user and a password in an address that is not valid.
 pub(crate) fn without_password(url: &str) -> String {
     let (scheme, rest) = match url.find("://") {
@@ -42,6 +53,7 @@ pub(crate) fn without_password(url: &str) -> String {
     // A password may contain anything, even blanks, slashes and a part of an address.
     match rest.rfind('@') {
         Some(index) => format!("{scheme}***{}", &rest[index..]),
+        None if looks_like_ipv6(rest) => url.to_owned(),
         // What looks like a port may be the part of a password before a comma.
         None => match rest.split_once(':') {
             Some((user, port)) if !port.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -50,6 +62,12 @@ pub(crate) fn without_password(url: &str) -> String {
             _ => url.to_owned(),
         },
     }
+}
+
+/// Whether this is a host like `::1`, perhaps with a port, rather than a user and a password.
+fn looks_like_ipv6(host: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
+    host.contains("::") && host.chars().all(is_digit)
 }
 
 /// The error with all its text made safe to show.
@@ -90,6 +108,7 @@ mod tests {
             ("https://me:secret", "https://me:***"),
             ("127.0.0.1:3000", "127.0.0.1:3000"),
             ("ftp://host:21/a", "ftp://host:21/a"),
+            ("http://::1:3102", "http://::1:3102"),
         ] {
             assert_eq!(without_password(url), shown);
         }

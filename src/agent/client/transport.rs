@@ -8,8 +8,8 @@ use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Request, Url, redirect};
 
 use super::error::{ClientError, SetupError};
-use super::response::shown;
 use super::retry_after;
+use super::sanitize::shown;
 use super::tls_hint::explained;
 use crate::clock::{SystemClock, Timer};
 

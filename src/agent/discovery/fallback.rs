@@ -41,8 +41,8 @@ pub(crate) struct Fallback {
     pub(crate) events: broadcast::Sender<Event>,
     /// Changes when the node has registered.
     pub(crate) wake: watch::Receiver<()>,
-    /// Changes when the node says that the network has changed.
-    pub(crate) network_changes: watch::Receiver<()>,
+    /// Tells all loops that the network has changed. The node may say so, too.
+    pub(crate) network_changes: watch::Sender<()>,
 }
 
 /// A time in which the node has too few connections.
@@ -66,7 +66,7 @@ impl Fallback {
             .await;
         // What happened before does not hurry the first search.
         self.wake.mark_unchanged();
-        self.network_changes.mark_unchanged();
+        let mut network_changes = self.network_changes.subscribe();
         let mut shortage = None;
         let mut network = Network::now();
         loop {
@@ -78,12 +78,15 @@ impl Fallback {
             let is_woken = tokio::select! {
                 biased;
                 Ok(()) = self.wake.changed() => true,
-                Ok(()) = self.network_changes.changed() => true,
+                Ok(()) = network_changes.changed() => true,
                 () = self.timer.sleep_until(wake_ms) => false,
             };
             let network_now = Network::now();
-            let has_moved = std::mem::replace(&mut network, network_now) != network_now;
-            if let (true, Some(shortage)) = (is_woken || has_moved, &mut shortage) {
+            if std::mem::replace(&mut network, network_now) != network_now {
+                // This loop hears it as well, at its next turn.
+                self.network_changes.send_replace(());
+            }
+            if let (true, Some(shortage)) = (is_woken, &mut shortage) {
                 shortage.hurry();
             }
         }

@@ -12,7 +12,7 @@ use crate::agent::client::RegistryClient;
 use crate::agent::client::sanitize::with_causes;
 use crate::agent::peer_list::{PeerList, PeerSource, merge_peers};
 use crate::clock::Timer;
-use crate::protocol::{PeerFilter, PeersQuery, PeersResponse, RegisterRequest};
+use crate::protocol::{ListedPeer, PeerFilter, PeerId, PeersQuery, PeersResponse, RegisterRequest};
 
 /// Asks all registries for peers and keeps the last good list.
 pub(crate) struct PeerFinder {
@@ -85,6 +85,15 @@ impl PeerFinder {
             list.peers.retain(|peer| !connected.contains(&peer.peer_id));
         }
         list
+    }
+
+    /// The newest entry of the peer with this id.
+    pub(crate) async fn find_one(&self, peer_id: &PeerId) -> Option<ListedPeer> {
+        let requests = self.registries.iter().map(|it| it.client.peer(peer_id));
+        let found = join_all(requests).await.into_iter().flatten();
+        found
+            .map(|response| response.peer)
+            .max_by_key(|peer| peer.last_seen)
     }
 
     /// The peers of all registries or of the last good list, without the node itself.

@@ -8,6 +8,9 @@ const CHECK_FIELD: &str =
 const CHECK_SENDER: &str = "check what is between this node and the registry, e.g. a proxy that changes requests, and \
      whether both have about the same version";
 
+const WAIT_BUSY: &str = "wait: the registry is busy, and the node tries again by itself";
+const WAIT_STARTING: &str = "wait: the registry has just been started and still reads its database";
+
 impl ErrorCode {
     /// What the operator of a node can do if a registry answers with this code.
     pub fn advice(self) -> &'static str {
@@ -37,10 +40,8 @@ impl ErrorCode {
             Self::Throttled => {
                 "wait, and check that nothing on this network sends requests all the time"
             }
-            Self::Overloaded => "wait: the registry is busy, and the node tries again by itself",
-            Self::Starting => {
-                "wait: the registry has just been started and still reads its database"
-            }
+            Self::Overloaded => WAIT_BUSY,
+            Self::Starting => WAIT_STARTING,
             Self::StorageUnavailable => {
                 "tell the registry's operator that its database takes no writes; leases stand still \
                  meanwhile"

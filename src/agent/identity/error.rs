@@ -40,6 +40,9 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The text is not a libp2p id that contains its public key.
+    #[error("this is not a libp2p id of an Ed25519 key, like 12D3KooW...")]
+    NoPublicKey,
     /// The bytes are not an Ed25519 key in libp2p's encoding.
     #[error("the key is not an Ed25519 key in libp2p's protobuf encoding")]
     NotAKey,

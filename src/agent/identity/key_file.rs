@@ -1,7 +1,8 @@
 //! The file that keeps the node's key.
 //!
 //! The file has the key in libp2p's protobuf encoding, as raw bytes. rust-libp2p's
-//! `Keypair::to_protobuf_encoding` writes the same, so a node and its agent can share the file.
+//! `Keypair::to_protobuf_encoding` writes the same, so a node and its agent can share the file. A file
+//! with the same as base64 text, as other implementations of libp2p keep it, is read too.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -53,7 +54,7 @@ impl Identity {
 
 /// Gives a complete key the name `path`, unless a file has that name already.
 fn save_new(identity: &Identity, path: &Path) -> io::Result<()> {
-    let bytes = identity.to_protobuf().map_err(io::Error::other)?;
+    let bytes = identity.to_protobuf().ok_or(io::ErrorKind::InvalidData)?;
     let draft = write_draft(path, &bytes, Access::Owner)?;
     draft
         .persist_noclobber(path)
@@ -80,9 +81,10 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     check_private(path, &file.metadata().map_err(failed)?)?;
-    match Identity::from_protobuf(&bytes) {
-        Ok(identity) => Ok(Some(identity)),
-        Err(_) => Err(IdentityError::Damaged {
+    let by_text = || Identity::from_base64(str::from_utf8(&bytes).ok()?).ok();
+    match Identity::from_protobuf(&bytes).ok().or_else(by_text) {
+        Some(identity) => Ok(Some(identity)),
+        None => Err(IdentityError::Damaged {
             path: path.to_owned(),
         }),
     }
@@ -129,6 +131,18 @@ mod tests {
             1,
             "no draft is left"
         );
+    }
+
+    #[test]
+    fn a_key_file_may_be_base64_text() {
+        use base64::Engine;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.key");
+        let identity = Identity::load_or_create(&path).unwrap();
+        let text = base64::engine::general_purpose::STANDARD.encode(fs::read(&path).unwrap());
+        fs::write(&path, text + "\n").unwrap();
+        let again = Identity::load_or_create(&path).unwrap();
+        assert_eq!(again.peer_id(), identity.peer_id());
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! The node's Ed25519 key, and the names that are derived from it.
+//! The node's key, and the names that are derived from it.
 
 use std::net::Ipv6Addr;
 
-use libp2p_identity::{Keypair, PublicKey, ed25519};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use libp2p_identity::{Keypair, PublicKey};
 use sha2::{Digest, Sha256};
 
 use super::error::IdentityError;
@@ -10,19 +13,30 @@ use crate::protocol::PeerId;
 
 /// The first group of every crypto-IPv6 address.
 const FIRST_GROUP: u16 = 0xfd00;
+/// The multihash code of an id that is its public key itself.
+const IDENTITY_HASH: u64 = 0;
+/// js-libp2p writes base64 without padding, kubo with it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
-/// A node's Ed25519 key, its `peerId` and its crypto-IPv6 address.
+/// A node's key, its `peerId` and its crypto-IPv6 address.
+///
+/// The private key is only kept to be saved: the protocol signs nothing. So an identity may also come
+/// from a public key, or from an id that contains it.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    keypair: ed25519::Keypair,
+    /// `None` if only the public key is known.
+    keypair: Option<Keypair>,
     peer_id: PeerId,
     crypto_ipv6: Ipv6Addr,
 }
 
 impl Identity {
-    /// Makes a new identity, which is not saved.
+    /// Makes a new Ed25519 identity, which is not saved.
     pub fn generate() -> Self {
-        Self::from_keypair(ed25519::Keypair::generate())
+        Self::from(&Keypair::generate_ed25519())
     }
 
     /// Reads a key in libp2p's protobuf encoding, e.g. of a node that keeps its key itself.
@@ -30,16 +44,56 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::NotAKey`] if the bytes are not an Ed25519 key in that encoding.
     pub fn from_protobuf(bytes: &[u8]) -> Result<Self, IdentityError> {
-        Keypair::from_protobuf_encoding(bytes)
-            .ok()
-            .and_then(|keypair| keypair.try_into_ed25519().ok())
-            .map(Self::from_keypair)
-            .ok_or(IdentityError::NotAKey)
+        match Keypair::from_protobuf_encoding(bytes) {
+            Ok(keypair) => Ok(Self::from(&keypair)),
+            Err(_) => Err(IdentityError::NotAKey),
+        }
     }
 
-    /// The key in libp2p's protobuf encoding.
-    pub(crate) fn to_protobuf(&self) -> Result<Vec<u8>, libp2p_identity::DecodingError> {
-        Keypair::from(self.keypair.clone()).to_protobuf_encoding()
+    /// Reads a key in libp2p's protobuf encoding as base64, with or without padding: as js-libp2p writes
+    /// it, and as kubo keeps it (`Identity.PrivKey` in its configuration).
+    ///
+    /// # Errors
+    /// [`IdentityError::NotAKey`] if the text is not an Ed25519 key in that encoding.
+    pub fn from_base64(text: &str) -> Result<Self, IdentityError> {
+        let bytes = BASE64
+            .decode(text.trim())
+            .map_err(|_| IdentityError::NotAKey)?;
+        Self::from_protobuf(&bytes)
+    }
+
+    /// The identity of the node with this public key. Nothing is proven by it.
+    pub fn from_public_key(public: &PublicKey) -> Self {
+        let peer_id = public.to_peer_id().to_base58();
+        Self {
+            keypair: None,
+            peer_id: PeerId::from_trusted(&peer_id),
+            crypto_ipv6: crypto_ipv6(public),
+        }
+    }
+
+    /// The identity of the node with this libp2p id, e.g. `12D3KooW...`. Nothing is proven by it.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoPublicKey`] if the text is not such an id, or the id does not contain its
+    /// public key, as those of Ed25519 keys do. [`Registration::of_id`] announces any id.
+    ///
+    /// [`Registration::of_id`]: crate::agent::Registration::of_id
+    pub fn from_peer_id(id: &str) -> Result<Self, IdentityError> {
+        let id: libp2p_identity::PeerId = id.parse().map_err(|_| IdentityError::NoPublicKey)?;
+        let hash = id.as_ref();
+        if hash.code() != IDENTITY_HASH {
+            return Err(IdentityError::NoPublicKey);
+        }
+        match PublicKey::try_decode_protobuf(hash.digest()) {
+            Ok(public) => Ok(Self::from_public_key(&public)),
+            Err(_) => Err(IdentityError::NoPublicKey),
+        }
+    }
+
+    /// The key in libp2p's protobuf encoding; `None` if the private key is not known.
+    pub(crate) fn to_protobuf(&self) -> Option<Vec<u8>> {
+        self.keypair.as_ref()?.to_protobuf_encoding().ok()
     }
 
     /// The node's id: the hash of its public key, in libp2p's base58 form.
@@ -49,7 +103,8 @@ impl Identity {
 
     /// The node's crypto-IPv6 address, which does not reveal where the node is: the first 16 bytes
     /// of SHA-256 over the public key in lowercase hexadecimal, with the first group replaced by
-    /// `fd00`.
+    /// `fd00`. The public key is that of Ed25519 itself; of other kinds of keys it is libp2p's
+    /// protobuf encoding.
     pub fn crypto_ipv6(&self) -> Ipv6Addr {
         self.crypto_ipv6
     }
@@ -60,33 +115,40 @@ impl Identity {
         groups.map(|group| format!("{group:04x}")).join(":")
     }
 
-    /// The multiaddr that lists the node: its crypto-IPv6 address, `port` and its id.
+    /// The multiaddr that lists the node for TCP: its crypto-IPv6 address, `port` and its id.
     pub fn address(&self, port: u16) -> String {
-        format!(
-            "/ip6/{}/tcp/{port}/p2p/{}",
-            self.crypto_ipv6_text(),
-            self.peer_id
-        )
+        self.address_with(&format!("/tcp/{port}"))
     }
 
-    fn from_keypair(keypair: ed25519::Keypair) -> Self {
-        let public = keypair.public();
-        let crypto_ipv6 = crypto_ipv6(&public);
-        let peer_id = PublicKey::from(public).to_peer_id().to_base58();
+    /// The multiaddr that lists the node for any transport, which follows the crypto-IPv6 address, e.g.
+    /// `/udp/4001/quic-v1` or `/tcp/4002/ws`.
+    pub fn address_with(&self, transport: &str) -> String {
+        let (address, id) = (self.crypto_ipv6_text(), &self.peer_id);
+        format!("/ip6/{address}{transport}/p2p/{id}")
+    }
+}
+
+impl From<&Keypair> for Identity {
+    fn from(keypair: &Keypair) -> Self {
         Self {
-            peer_id: PeerId::from_trusted(&peer_id),
-            crypto_ipv6,
-            keypair,
+            keypair: Some(keypair.clone()),
+            ..Self::from_public_key(&keypair.public())
         }
     }
 }
 
-fn crypto_ipv6(public: &ed25519::PublicKey) -> Ipv6Addr {
-    let hex: String = public
-        .to_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+impl From<&PublicKey> for Identity {
+    fn from(public: &PublicKey) -> Self {
+        Self::from_public_key(public)
+    }
+}
+
+fn crypto_ipv6(public: &PublicKey) -> Ipv6Addr {
+    let bytes = match public.clone().try_into_ed25519() {
+        Ok(ed25519) => ed25519.to_bytes().to_vec(),
+        Err(_) => public.encode_protobuf(),
+    };
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let digest = Sha256::digest(hex.as_bytes());
     let mut groups: [u16; 8] =
         std::array::from_fn(|index| u16::from_be_bytes([digest[2 * index], digest[2 * index + 1]]));
@@ -97,6 +159,8 @@ fn crypto_ipv6(public: &ed25519::PublicKey) -> Ipv6Addr {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+
+    use libp2p_identity::ed25519;
 
     use super::*;
 
@@ -123,7 +187,7 @@ mod tests {
             let public = keypair.public().to_bytes().to_vec();
             assert_eq!(public, bytes(&vector["publicKeyHex"]));
 
-            let identity = Identity::from_keypair(keypair);
+            let identity = Identity::from(&Keypair::from(keypair));
             let (id, address) = (&vector["peerId"], &vector["cryptoIPv6"]);
             assert_eq!(identity.peer_id().as_str(), id);
             assert_eq!(&identity.crypto_ipv6_text(), address);
@@ -144,5 +208,39 @@ mod tests {
         let again = Identity::from_protobuf(&identity.to_protobuf().unwrap()).unwrap();
         assert_eq!(again.peer_id(), identity.peer_id());
         assert!(Identity::from_protobuf(b"").is_err());
+    }
+
+    #[test]
+    fn a_key_is_read_from_base64_as_js_libp2p_and_kubo_write_it() {
+        let keypair = Keypair::generate_ed25519();
+        let bytes = keypair.to_protobuf_encoding().unwrap();
+        let padded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        assert!(padded.ends_with('='), "{padded}");
+        let unpadded = padded.trim_end_matches('=');
+        for text in [padded.as_str(), unpadded, &format!("{padded}\n")] {
+            let identity = Identity::from_base64(text).unwrap();
+            let id = keypair.public().to_peer_id().to_base58();
+            assert_eq!(identity.peer_id().as_str(), id);
+        }
+        for text in ["", "not base64", "AAAA"] {
+            assert!(Identity::from_base64(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_and_an_id_give_the_same_names_as_the_key() {
+        let keypair = Keypair::generate_ed25519();
+        let identity = Identity::from(&keypair);
+        let by_key = Identity::from(&keypair.public());
+        let by_id = Identity::from_peer_id(identity.peer_id().as_str()).unwrap();
+        for other in [by_key, by_id] {
+            assert_eq!(other.peer_id(), identity.peer_id());
+            assert_eq!(other.crypto_ipv6(), identity.crypto_ipv6());
+            assert_eq!(other.to_protobuf(), None, "the private key is not known");
+        }
+        let of_rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
+        for id in [of_rsa, "", "node-1"] {
+            assert!(Identity::from_peer_id(id).is_err(), "{id}");
+        }
     }
 }

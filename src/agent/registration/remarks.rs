@@ -1,6 +1,5 @@
 //! What a registry says beside its yes or no, and how often that is reported.
 
-use crate::agent::client::sanitize::sanitize;
 use crate::agent::events::Event;
 use crate::protocol::{DroppedField, HeartbeatResponse, RegisterResponse};
 
@@ -29,12 +28,7 @@ impl Remarks {
         self.digest.clone_from(&response.registration_digest);
         let mut events = Vec::new();
         let dropped = response.dropped.iter().flatten().take(MAX_DROPPED);
-        let dropped: Vec<_> = dropped
-            .map(|dropped| DroppedField {
-                field: sanitize(&dropped.field),
-                reason: sanitize(&dropped.reason),
-            })
-            .collect();
+        let dropped: Vec<_> = dropped.cloned().collect();
         if self.dropped != dropped {
             self.dropped.clone_from(&dropped);
             if !dropped.is_empty() {
@@ -64,7 +58,7 @@ impl Remarks {
     }
 
     fn warning(&mut self, text: Option<&str>, registry: &str) -> Option<Event> {
-        let message = sanitize(text?);
+        let message = text?.to_owned();
         if message.is_empty() || self.warnings.contains(&message) {
             return None;
         }

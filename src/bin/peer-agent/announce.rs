@@ -11,9 +11,17 @@ use crate::settings::{Faults, entries, given};
 /// What the node announces.
 #[derive(Args, Debug)]
 pub(crate) struct AnnounceSettings {
-    /// Port that the node listens on, announced with its crypto-IPv6 address
+    /// TCP port that the node listens on, announced with its crypto-IPv6 address
     #[arg(long, env = "PEER_AGENT_PORT", value_name = "PORT")]
     pub(crate) port: Option<String>,
+
+    /// UDP port on which the node listens for QUIC, announced with its crypto-IPv6 address
+    #[arg(long, env = "PEER_AGENT_QUIC_PORT", value_name = "PORT")]
+    quic_port: Option<String>,
+
+    /// Port on which the node listens for WebSocket, announced with its crypto-IPv6 address
+    #[arg(long, env = "PEER_AGENT_WEBSOCKET_PORT", value_name = "PORT")]
+    websocket_port: Option<String>,
 
     /// Further address to list, e.g. /ip4/203.0.113.7/tcp/4001. It tells everyone where the node
     /// is, and registries with the default address policy refuse it
@@ -49,6 +57,18 @@ pub(crate) struct AnnounceSettings {
     /// Capabilities, a JSON object that registries pass on unchanged
     #[arg(long, env = "PEER_AGENT_CAPABILITIES", value_name = "JSON")]
     capabilities: Option<String>,
+
+    /// Port that the node serves on (serverPort), beside its addresses
+    #[arg(long, env = "PEER_AGENT_SERVER_PORT", value_name = "PORT")]
+    server_port: Option<String>,
+
+    /// Type of the node as Chia's protocol numbers it (nodeType)
+    #[arg(long, env = "PEER_AGENT_NODE_TYPE", value_name = "NUMBER")]
+    node_type: Option<String>,
+
+    /// Capabilities as pairs of a number and a name, e.g. [[1,"base"]] (capabilityList)
+    #[arg(long, env = "PEER_AGENT_CAPABILITY_LIST", value_name = "JSON")]
+    capability_list: Option<String>,
 
     /// Say that the node asks for privacy: true or false
     #[arg(long, env = "PEER_AGENT_PRIVACY_MODE", value_name = "FLAG", num_args = 0..=1,
@@ -93,35 +113,58 @@ pub(crate) struct TurnSettings {
 /// What the node announces, without its identity.
 pub(crate) struct Announcement<'s> {
     settings: &'s AnnounceSettings,
-    port: u16,
+    port: Option<u16>,
+    quic_port: Option<u16>,
+    websocket_port: Option<u16>,
     capabilities: Option<Map<String, Value>>,
+    server_port: Option<u16>,
+    node_type: Option<u16>,
+    capability_list: Option<Vec<(u64, String)>>,
     privacy_mode: bool,
     bootstrap_capable: bool,
     turn: Option<TurnOffer>,
 }
 
 impl AnnounceSettings {
+    /// Whether the settings say how the node can be reached.
+    pub(crate) fn has_port(&self) -> bool {
+        let ports = [&self.port, &self.quic_port, &self.websocket_port];
+        ports.into_iter().any(|port| given(port).is_some())
+    }
+
     pub(crate) fn read(&self, faults: &mut Faults) -> Announcement<'_> {
-        let port = match given(&self.port) {
-            Some(port) => faults.number("PEER_AGENT_PORT", port, 1..=65_535),
-            None => {
-                faults.add(anyhow!(
-                    "no port is given: --port PORT or PEER_AGENT_PORT, the one that the node \
-                     listens on"
-                ));
-                0
-            }
-        };
+        let mut port = |name, text| given(text).map(|port| faults.number(name, port, 1..=65_535));
+        let tcp = port("PEER_AGENT_PORT", &self.port);
+        let quic_port = port("PEER_AGENT_QUIC_PORT", &self.quic_port);
+        let websocket_port = port("PEER_AGENT_WEBSOCKET_PORT", &self.websocket_port);
+        let server_port = port("PEER_AGENT_SERVER_PORT", &self.server_port);
+        if !self.has_port() {
+            faults.add(anyhow!(
+                "no port is given: --port PORT or PEER_AGENT_PORT, the one that the node listens on \
+                 (or --quic-port, --websocket-port)"
+            ));
+        }
+        let node_type = given(&self.node_type)
+            .map(|text| faults.number("PEER_AGENT_NODE_TYPE", text, 0..=65_535));
         let capabilities = given(&self.capabilities);
         let name = "PEER_AGENT_CAPABILITIES";
-        let capabilities = capabilities.and_then(|text| faults.json_object(name, text));
+        let capabilities = capabilities.and_then(|text| faults.json(name, text, "a JSON object"));
+        let name = "PEER_AGENT_CAPABILITY_LIST";
+        let form = "a JSON array of pairs like [1,\"base\"]";
+        let capability_list =
+            given(&self.capability_list).and_then(|text| faults.json(name, text, form));
         let mut flag = |name, text: &Option<String>| {
             let flag = faults.parse(name, given(text), "true or false");
             flag.unwrap_or(false)
         };
         Announcement {
             settings: self,
-            port,
+            port: tcp,
+            quic_port,
+            websocket_port,
+            server_port,
+            node_type,
+            capability_list,
             privacy_mode: flag("PEER_AGENT_PRIVACY_MODE", &self.privacy_mode),
             bootstrap_capable: flag("PEER_AGENT_BOOTSTRAP_CAPABLE", &self.bootstrap_capable),
             capabilities,
@@ -169,10 +212,19 @@ impl Announcement<'_> {
     /// The registration of the node with this identity.
     pub(crate) fn registration(&self, identity: &Identity) -> RegisterRequest {
         let settings = self.settings;
-        let mut registration = Registration::new(identity, self.port)
+        let mut registration = Registration::of(identity)
             .stores(entries(&settings.store))
             .privacy_mode(self.privacy_mode)
             .bootstrap_capable(self.bootstrap_capable);
+        if let Some(port) = self.port {
+            registration = registration.listen(identity, &format!("/tcp/{port}"));
+        }
+        if let Some(port) = self.quic_port {
+            registration = registration.quic(identity, port);
+        }
+        if let Some(port) = self.websocket_port {
+            registration = registration.websocket(identity, port);
+        }
         for address in entries(&settings.reveal_address) {
             registration = registration.reveal_address(address);
         }
@@ -187,6 +239,15 @@ impl Announcement<'_> {
         }
         if let Some(capabilities) = &self.capabilities {
             registration = registration.capabilities(capabilities.clone().into());
+        }
+        if let Some(port) = self.server_port {
+            registration = registration.server_port(port);
+        }
+        if let Some(node_type) = self.node_type {
+            registration = registration.node_type(node_type);
+        }
+        if let Some(list) = &self.capability_list {
+            registration = registration.capability_list(list.clone());
         }
         // The settings are complete: an offer that is not in them is withdrawn.
         match &self.turn {

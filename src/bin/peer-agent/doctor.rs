@@ -1,10 +1,13 @@
 //! `peer-agent doctor`: finds out why a node is not listed.
 
 use clap::Args;
+use log::warn;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
-use peer_registry::protocol::{PeerId, RegisterRequest};
+use peer_registry::agent::within_limits;
+use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
 
 use crate::announce::AnnounceSettings;
+use crate::event_lines::listed;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{Faults, KeySettings, RegistrySettings, given};
@@ -91,13 +94,17 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
 }
 
 fn node(settings: &DoctorSettings, mut faults: Faults) -> Result<Node, Failure> {
-    let announcement = match given(&settings.announce.port) {
-        None if !settings.register => None,
-        _ => Some(settings.announce.read(&mut faults)),
-    };
+    let announcement = (settings.register || settings.announce.has_port())
+        .then(|| settings.announce.read(&mut faults));
     if let (true, Some(announcement)) = (settings.register, &announcement) {
         let identity = settings.key.require_or_make(faults)?;
-        return Ok(Node::Registering(announcement.registration(&identity)));
+        // As `run` does it.
+        let registration = announcement.registration(&identity);
+        let (registration, dropped) = within_limits(registration, &Limits::default());
+        if !dropped.is_empty() {
+            warn!("left out of the registration: {}", listed(&dropped));
+        }
+        return Ok(Node::Registering(registration));
     }
     match settings.key.find() {
         Ok(identity) => {

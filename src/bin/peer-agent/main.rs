@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Arg, CommandFactory, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use log::LevelFilter;
 use tokio::runtime;
@@ -39,6 +39,7 @@ use env_file::EnvFile;
 use failure::Failure;
 use line_writer::{Backlog, LineWriter};
 use reload::Sources;
+use run::RunSettings;
 use settings::given_path;
 
 /// The settings file that is read if it exists.
@@ -223,6 +224,18 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
     Ok(backlog)
 }
 
+/// The settings of `run` as they would be after a restart.
+fn read_again(sources: &Sources) -> anyhow::Result<RunSettings> {
+    if let Some(file) = sources.file() {
+        checked_file(file)?.ok_or_else(|| fault_of(file, &anyhow!("it does not exist")))?;
+    }
+    let matches = sources.read_again(Cli::command())?;
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Run(settings) => Ok(settings),
+        _ => bail!("only run reads its settings again"),
+    }
+}
+
 /// Executes a subcommand on a tokio runtime of one thread.
 fn execute(command: &Command, sources: &Sources) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
@@ -232,7 +245,7 @@ fn execute(command: &Command, sources: &Sources) -> Result<(), Failure> {
         .map_err(Failure::usage)?;
     let result = runtime.block_on(async {
         match command {
-            Command::Run(settings) => run::run(settings, sources).await,
+            Command::Run(settings) => run::run(settings, &|| read_again(sources)).await,
             Command::Peers(settings) => peers::list(settings).await,
             Command::Register(settings) => register::register(settings).await,
             Command::Heartbeat(settings) => register::heartbeat(settings).await,

@@ -1,8 +1,12 @@
 //! `peer-agent register` and `heartbeat`: one request to each registry.
 
 use clap::Args;
+use log::warn;
+use peer_registry::agent::within_limits;
+use peer_registry::protocol::{Limits, RegisterResponse};
 
 use crate::announce::AnnounceSettings;
+use crate::event_lines::listed;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{Faults, KeySettings, RegistrySettings};
@@ -38,20 +42,41 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
     let announcement = settings.announce.read(&mut faults);
     let identity = settings.key.require_or_make(faults)?;
     let registration = announcement.registration(&identity);
+    let (registration, dropped) = within_limits(registration, &Limits::default());
+    if !dropped.is_empty() {
+        warn!("left out of the registration: {}", listed(&dropped));
+    }
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.register(&registration).await {
-            Ok(response) => output::line(&format!(
-                "{} registered with {}{}, peers in all: {}",
-                response.peer_id,
-                client.url(),
-                lease(response.last_seen, response.expires_at),
-                response.total_peers,
-            ))?,
+            Ok(response) => print_registered(client.url(), &response)?,
             Err(error) => errors.push(error),
         }
     }
     Failure::check(errors)
+}
+
+fn print_registered(registry: &str, response: &RegisterResponse) -> Result<(), Failure> {
+    output::line(&format!(
+        "{} registered with {registry}{}, peers in all: {}",
+        response.peer_id,
+        lease(response.last_seen, response.expires_at),
+        response.total_peers,
+    ))?;
+    if let Some(dropped) = response
+        .dropped
+        .as_ref()
+        .filter(|dropped| !dropped.is_empty())
+    {
+        warn!(
+            "{registry} leaves out of the registration: {}",
+            listed(dropped)
+        );
+    }
+    if let Some(warning) = &response.warning {
+        warn!("{registry} warns: {warning}");
+    }
+    Ok(())
 }
 
 pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failure> {

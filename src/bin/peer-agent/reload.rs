@@ -6,15 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::builder::Resettable;
-use clap::{Arg, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches};
 
 use crate::env_file::EnvFile;
-use crate::run::RunSettings;
-use crate::{Cli, Command, checked_file};
 
 /// Where the settings came from at the start.
 #[derive(Debug)]
@@ -36,23 +33,22 @@ impl Sources {
         }
     }
 
-    /// The settings of `run` as they would be after a restart.
-    pub(crate) fn read_again(&self) -> anyhow::Result<RunSettings> {
+    /// The file, if it exists or had settings at the start.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let is_expected = self.file.exists() || !self.from_file.is_empty();
+        is_expected.then_some(&*self.file)
+    }
+
+    /// Reads the file again and parses the flags of the process with it, as a restart would.
+    pub(crate) fn read_again(&self, command: clap::Command) -> anyhow::Result<ArgMatches> {
         let mut values = HashMap::new();
-        match checked_file(&self.file)? {
-            Some(file) => {
-                let settings = file.iter();
-                values.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            }
-            None if self.from_file.is_empty() => {}
-            None => bail!("the settings file {} is gone", self.file.display()),
+        if let Some(file) = self.file() {
+            let file = EnvFile::read(file)?.unwrap_or_default();
+            let settings = file.iter();
+            values.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
-        let command = self.with_file(Cli::command(), &values);
-        let matches = command.try_get_matches_from(env::args_os())?;
-        match Cli::from_arg_matches(&matches)?.command {
-            Command::Run(settings) => Ok(settings),
-            _ => bail!("only run reads its settings again"),
-        }
+        let command = self.with_file(command, &values);
+        Ok(command.try_get_matches_from(env::args_os())?)
     }
 
     /// The command whose settings of the file have these values.

@@ -16,7 +16,6 @@ use crate::event_lines::{json_line, log_event, missed_line};
 use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::line_writer::LineWriter;
-use crate::reload::Sources;
 use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
 use crate::signals::{Request, Signals};
 
@@ -94,7 +93,11 @@ pub(crate) struct RunSettings {
     last_known_good: Option<OsString>,
 }
 
-pub(crate) async fn run(settings: &RunSettings, sources: &Sources) -> Result<(), Failure> {
+/// `read_again` reads the settings as they would be after a restart.
+pub(crate) async fn run(
+    settings: &RunSettings,
+    read_again: &dyn Fn() -> anyhow::Result<RunSettings>,
+) -> Result<(), Failure> {
     // Listens before anything is started, so that no early signal is missed.
     let mut signals = Signals::listen().map_err(Failure::usage)?;
     let (builder, mut announced) = builder(settings)?;
@@ -111,7 +114,7 @@ pub(crate) async fn run(settings: &RunSettings, sources: &Sources) -> Result<(),
                     break;
                 }
                 Request::Reload => {
-                    announced.reload(&agent, settings, sources);
+                    announced.reload(&agent, settings, read_again());
                     // Scripts of network managers send the signal, too.
                     agent.network_changed();
                 }
@@ -145,8 +148,11 @@ struct Announced {
 
 impl Announced {
     /// Reads the settings again and announces what has changed. After a fault they stay as they are.
-    fn reload(&mut self, agent: &Agent, first: &RunSettings, sources: &Sources) {
-        match self.read_again(first, sources) {
+    fn reload(&mut self, agent: &Agent, first: &RunSettings, read: anyhow::Result<RunSettings>) {
+        match read
+            .map_err(Failure::usage)
+            .and_then(|settings| self.change(first, &settings))
+        {
             Ok(true) => {
                 info!("SIGHUP received, announcing the new settings");
                 agent.update_registration(self.registration.clone());
@@ -156,9 +162,8 @@ impl Announced {
         }
     }
 
-    /// Reads the settings again; returns whether there is something new to announce.
-    fn read_again(&mut self, first: &RunSettings, sources: &Sources) -> Result<bool, Failure> {
-        let settings = sources.read_again().map_err(Failure::usage)?;
+    /// Changes to these settings; returns whether there is something new to announce.
+    fn change(&mut self, first: &RunSettings, settings: &RunSettings) -> Result<bool, Failure> {
         let mut faults = Faults::default();
         let announcement = settings.announce.read(&mut faults);
         faults.finish()?;

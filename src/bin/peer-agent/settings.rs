@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use peer_registry::agent::{Identity, IdentityError, RegistryClient, Transport};
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
@@ -63,14 +63,15 @@ impl Faults {
         }
     }
 
-    /// Reads a JSON object; `None` after a fault.
-    pub(crate) fn json_object(&mut self, name: &str, text: &str) -> Option<Map<String, Value>> {
+    /// Reads JSON; `None` after a fault. `form` describes it.
+    pub(crate) fn json<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        text: &str,
+        form: &str,
+    ) -> Option<T> {
         serde_json::from_str(text)
-            .map_err(|error| {
-                self.add(anyhow!(
-                    "{name} must be a JSON object, not {text:?} ({error})"
-                ));
-            })
+            .map_err(|error| self.add(anyhow!("{name} must be {form}, not {text:?} ({error})")))
             .ok()
     }
 
@@ -168,7 +169,7 @@ fn with_authorities(transport: Transport, path: &Path) -> anyhow::Result<Transpo
     transport.with_root_certificate(&pem).with_context(name)
 }
 
-/// The file with the node's identity.
+/// The node's identity: the file with its key, or its id alone.
 #[derive(Args, Debug)]
 pub(crate) struct KeySettings {
     /// File with the node's Ed25519 key, in libp2p's protobuf encoding
@@ -179,6 +180,10 @@ pub(crate) struct KeySettings {
         default_value = DEFAULT_KEY_FILE
     )]
     key_file: OsString,
+
+    /// libp2p id of the node (12D3KooW...), instead of its key: for a node that keeps the key itself
+    #[arg(long, env = "PEER_AGENT_PEER_ID", value_name = "ID")]
+    peer_id: Option<String>,
 }
 
 impl KeySettings {
@@ -192,6 +197,9 @@ impl KeySettings {
 
     /// The identity; `None` if the file does not exist.
     pub(crate) fn find(&self) -> Result<Option<Identity>, IdentityError> {
+        if let Some(id) = given(&self.peer_id) {
+            return Identity::from_peer_id(id.trim()).map(Some);
+        }
         match Identity::load(self.path()) {
             Err(IdentityError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(None)
@@ -216,10 +224,17 @@ impl KeySettings {
     /// Ends the check of the settings and returns the identity. It is made if the file does not exist
     /// and the settings have no fault.
     pub(crate) fn require_or_make(&self, mut faults: Faults) -> Result<Identity, Failure> {
-        if let Err(error) = self.find() {
-            faults.add(error);
-        }
+        let found = match self.find() {
+            Ok(found) => found,
+            Err(error) => {
+                faults.add(error);
+                None
+            }
+        };
         faults.finish()?;
+        if let Some(identity) = found {
+            return Ok(identity);
+        }
         Identity::load_or_create(self.path()).map_err(Failure::usage)
     }
 }
