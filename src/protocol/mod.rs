@@ -131,6 +131,7 @@ mod sessions;
 mod status;
 mod text;
 mod turn;
+mod unique_keys;
 
 pub use cost::{
     AdminResponse, AllocationStats, CostInfo, CostMetrics, CostMode, CostStatsResponse,

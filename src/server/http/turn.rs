@@ -20,7 +20,9 @@ pub(crate) async fn register_turn_server(
     api: web::Data<Api>,
     body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
-    let Announced { request, dropped } = body.request;
+    let Announced {
+        request, dropped, ..
+    } = body.request;
     turn::check_offer(&request.offer, api.address_rules.policy)?;
     let peer_id = request.peer_id.clone();
     let receipt = api.registry.register_turn_server(request).await?;
