@@ -9,6 +9,7 @@ mod browsers;
 mod cost;
 mod coturn;
 mod credentials;
+mod dropped;
 mod faults;
 #[path = "../support/flags.rs"]
 mod flags;
@@ -31,5 +32,6 @@ mod relay_input;
 mod relay_model;
 mod sessions;
 mod settled;
+mod spellings;
 mod status;
 mod turn;

@@ -316,10 +316,10 @@ mod tests {
 
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            select(vec![-1, 0, 1, 10, 65_535, 65_536, i64::MAX]).prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
+            1 => Just(Value::Null),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => select(vec![-1, 0, 1, 10, 65_535, 65_536, i64::MAX]).prop_map(Value::from),
+            1 => any::<f64>().prop_map(Value::from),
             4 => texts().prop_map(Value::from),
         ];
         leaf.prop_recursive(2, 40, 20, |inner| {
@@ -399,7 +399,9 @@ mod tests {
                 check_limits(&admitted.registration, &limits);
                 prop_assert!(!admitted.dropped.contains(SECRET));
                 // No host is in what the peer announced as its addresses, dropped or not.
-                prop_assert!(!body["addresses"].to_string().contains(SECRET), "{body}");
+                let is_named_so = admitted.registration.peer_id.as_str() == SECRET;
+                let announced = body["addresses"].to_string();
+                prop_assert!(is_named_so || !announced.contains(SECRET), "{body}");
                 for address in &admitted.registration.profile.addresses {
                     prop_assert!(address.to_lowercase().starts_with("/ip6/fd00::a"), "{address}");
                 }
