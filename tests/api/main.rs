@@ -13,6 +13,7 @@ mod dropped;
 mod faults;
 #[path = "../support/flags.rs"]
 mod flags;
+mod full;
 mod helpers;
 mod leases;
 mod limits;
