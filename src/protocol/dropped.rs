@@ -19,11 +19,20 @@ pub struct DroppedField {
 pub struct Announced<T> {
     /// What is left.
     pub request: T,
-    /// The entries of `addresses` that cannot be addresses, each with its position in the list.
-    /// They are never listed, but a registry that keeps hosts private must look at them, too.
-    pub odd_addresses: Vec<(usize, Value)>,
+    /// The entries of `addresses` that were left out. A registry that keeps hosts private must look
+    /// at them, too.
+    pub odd_addresses: Vec<OddAddress>,
     /// What was left out.
     pub dropped: DroppedFields,
+}
+
+/// An entry of `addresses` that cannot be an address, e.g. a number, or text with blanks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OddAddress {
+    /// Its position in the list.
+    pub index: usize,
+    /// What the node sent.
+    pub value: Value,
 }
 
 /// The fields that were left out of one announcement: the first ones by name, and how many more.

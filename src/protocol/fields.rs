@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::dropped::DroppedFields;
+use super::dropped::{DroppedFields, OddAddress};
 use super::unique_keys::UniqueKeys;
 use super::{Limits, PeerId, RequestError, is_visible};
 use crate::clock::unix_ms;
@@ -229,7 +229,7 @@ impl<'l> Fields<'l> {
     pub(crate) fn addresses(
         &mut self,
         name: &'static str,
-    ) -> Result<(Vec<String>, Vec<(usize, Value)>), RequestError> {
+    ) -> Result<(Vec<String>, Vec<OddAddress>), RequestError> {
         const MIN_READ: usize = 1024;
         let max = self.limits.addresses.max(MIN_READ);
         let form = format!("an array of at most {max} strings");
@@ -240,9 +240,9 @@ impl<'l> Fields<'l> {
         for (index, item) in items.into_iter().enumerate() {
             match item {
                 Value::String(text) if is_clean_address(&text, bytes) => clean.push(text),
-                other => {
+                value => {
                     self.dropped.add_entry(name, index, &form);
-                    odd.push((index, other));
+                    odd.push(OddAddress { index, value });
                 }
             }
         }

@@ -150,7 +150,7 @@ pub use cost::{
     HealthCostInfo, ModeOverride, ModeStats, SessionStats, SetModeRequest, SetSpendRequest,
     SetTierRequest, SpendSource, Tier,
 };
-pub use dropped::{Announced, DroppedField, DroppedFields};
+pub use dropped::{Announced, DroppedField, DroppedFields, OddAddress};
 pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;

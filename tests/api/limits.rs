@@ -270,15 +270,11 @@ async fn ports_are_1_to_65535() {
         dropped(answer, "serverPort", "1 to 65535");
     }
     for (bad, code) in [(0, "missing_field"), (65_536, "invalid_field")] {
-        let mut offer = offer_with("turnPort", json!(bad));
-        let mut answers = vec![registry.register_turn_server(&offer).await];
-        (offer["addresses"], offer["turnCapable"]) = (json!([]), json!(true));
-        answers.push(registry.register(&offer).await);
-        for answer in answers {
-            let body = answer.refused(400, code);
-            assert_eq!(body["field"], "turnPort");
-            assert!(body["error"].as_str().unwrap().contains("1 to 65535"));
-        }
+        let offer = offer_with("turnPort", json!(bad));
+        let answer = registry.register_turn_server(&offer).await;
+        let body = answer.refused(400, code);
+        assert_eq!(body["field"], "turnPort");
+        assert!(body["error"].as_str().unwrap().contains("1 to 65535"));
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use serde_json::Value;
-
-use crate::protocol::{Announced, DroppedFields, PeerId, RegisterRequest, RequestError};
+use crate::protocol::{
+    Announced, DroppedFields, OddAddress, PeerId, RegisterRequest, RequestError,
+};
 use crate::server::config::{AddressPolicy, PrivateAddresses};
 use crate::server::model::{Profile, Registration};
 use crate::server::policy::hosts::{Host, hosts_in, is_crypto_ipv6};
@@ -89,11 +89,8 @@ pub(crate) fn admit(
 
 /// The addresses, each with its position in the list of the peer, from which `odd_addresses` were
 /// taken out.
-fn with_positions(
-    addresses: Vec<String>,
-    odd_addresses: &[(usize, Value)],
-) -> Vec<(usize, String)> {
-    let odd: BTreeSet<usize> = odd_addresses.iter().map(|(index, _)| *index).collect();
+fn with_positions(addresses: Vec<String>, odd_addresses: &[OddAddress]) -> Vec<(usize, String)> {
+    let odd: BTreeSet<usize> = odd_addresses.iter().map(|odd| odd.index).collect();
     let positions = (0..).filter(|index| !odd.contains(index));
     positions.zip(addresses).collect()
 }
@@ -142,7 +139,7 @@ fn keep_reachable(
 fn keep_crypto_only(
     request: &RegisterRequest,
     addresses: &mut Vec<(usize, String)>,
-    odd_addresses: &[(usize, Value)],
+    odd_addresses: &[OddAddress],
     dropped: &mut DroppedFields,
 ) -> Result<String, RequestError> {
     let (text, own) = match &request.crypto_ipv6 {
@@ -164,7 +161,7 @@ fn keep_crypto_only(
         RequestError::privacy(format!("{ADDRESSES}[{index}]"), &form)
     };
     let is_own = |ip: &Ipv6Addr| *ip == own;
-    for (index, value) in odd_addresses {
+    for OddAddress { index, value } in odd_addresses {
         if mentions_a_host(value, is_own, &request.peer_id) {
             return Err(other_host(*index));
         }
@@ -194,7 +191,7 @@ fn keep_crypto_only(
 /// Takes the crypto-IPv6 from the first address that has one.
 fn crypto_ipv6_of_addresses(
     addresses: &[(usize, String)],
-    odd_addresses: &[(usize, Value)],
+    odd_addresses: &[OddAddress],
     peer_id: &PeerId,
 ) -> Result<(String, Ipv6Addr), RequestError> {
     const FORM: &str =
@@ -208,7 +205,7 @@ fn crypto_ipv6_of_addresses(
         return Ok(found);
     }
     let field = |index: &usize| format!("{ADDRESSES}[{index}]");
-    for (index, value) in odd_addresses {
+    for OddAddress { index, value } in odd_addresses {
         if mentions_a_host(value, is_crypto_ipv6, peer_id) {
             return Err(RequestError::privacy(field(index), FORM));
         }
@@ -228,7 +225,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::protocol::{Limits, RequestBody, is_visible};
