@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::protocol::PeerId;
 
+/// The max size of a hash in an address, in bytes of text: 64 bytes in base 16. To decode a text in base
+/// 58 takes a time that grows with the square of its length.
+const MAX_HASH_BYTES: usize = 160;
+
 /// What an address says about its peer, beside its crypto-IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -42,10 +46,20 @@ pub(crate) fn examine(
             parts.next();
             reveals |= is_first;
         } else {
-            match Protocol::from_str_parts(std::iter::once(name).chain(parts.by_ref())) {
-                Ok(part) => reveals |= is_revealing(&part, is_own, is_first),
-                Err(_) if is_first => return Finding::NoMultiaddr,
-                Err(_) => {
+            let is_slow = matches!(name, "p2p" | "ipfs" | "certhash")
+                && rest
+                    .clone()
+                    .next()
+                    .is_some_and(|value| value.len() > MAX_HASH_BYTES);
+            let part = if is_slow {
+                None
+            } else {
+                Protocol::from_str_parts(std::iter::once(name).chain(parts.by_ref())).ok()
+            };
+            match part {
+                Some(part) => reveals |= is_revealing(&part, is_own, is_first),
+                None if is_first => return Finding::NoMultiaddr,
+                None => {
                     let mut rest = std::iter::once(name).chain(rest);
                     reveals |= rest.any(|part| may_name_a_host(part, is_own, peer_id));
                     return match reveals {
@@ -213,6 +227,8 @@ mod tests {
             "/tcp/4001/p2p/b",
             "/new/fd00:4f07:6435:12b1:1e30:8071:eea8:27ec/1",
             "/new/p2p/own-id.of_the-peer",
+            // A hash of 32 bytes in base 2.
+            &format!("/udp/1/certhash/00001001000100000{}", "0".repeat(256)),
         ] {
             assert_eq!(
                 finding(&format!("/ip6/{OWN}{tail}")),
