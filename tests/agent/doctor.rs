@@ -186,7 +186,7 @@ async fn a_registry_with_a_listing_too_long_to_read_is_still_a_registry() {
         lease_secs: 600,
     };
     let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
-    let padding = " ".repeat(16 * 1024 * 1024 + 1);
+    let padding = " ".repeat(20 * 1024 * 1024 + 1);
     proxy.responds_in_turn([("200 OK", &*health), ("200 OK", &*padding)]);
     let findings = examine(&time.client(&proxy.url), subject).await;
     let last = findings.last().unwrap();
