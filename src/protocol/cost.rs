@@ -165,12 +165,14 @@ impl RequestBody for SetModeRequest {
     fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         const FORM: &str = "normal, warning, throttle, emergency, shutdown or null";
         let mut fields = Fields::parse(body, limits)?;
-        if !fields.names("mode") {
-            return Err(RequestError::missing("mode", FORM));
-        }
-        let Some(mode) = fields.word("mode", FORM)? else {
+        // Elsewhere an empty string counts as null. Here a script whose variable is unset would end
+        // the override.
+        if fields.is_null("mode") {
             return Ok(Self { forced: None });
-        };
+        }
+        let mode = fields
+            .word("mode", FORM)?
+            .ok_or_else(|| RequestError::missing("mode", FORM))?;
         let until = fields
             .time("until")?
             .ok_or_else(|| RequestError::missing("until", Fields::TIME_FORM))?;

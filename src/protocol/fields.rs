@@ -1,13 +1,13 @@
 //! Reads a JSON object field by field, so that each error names its field.
 
-use std::fmt;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::dropped::DroppedFields;
+use super::dropped::{DroppedFields, OddAddress};
+use super::unique_keys::UniqueKeys;
 use super::{Limits, PeerId, RequestError, body_fault, is_visible};
 use crate::clock::unix_ms;
 
@@ -186,9 +186,17 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// Whether the body names a field, even as null.
-    pub(crate) fn names(&self, name: &str) -> bool {
-        self.map.contains_key(name)
+    /// Whether the body has a field that is null.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
+    /// Drops a number that is zero, and says so.
+    pub(crate) fn drop_zero(&mut self, name: &'static str, reason: String) {
+        if self.map.get(name).and_then(Value::as_i64) == Some(0) {
+            self.map.remove(name);
+            self.dropped.add(name, reason);
+        }
     }
 
     pub(crate) fn port(&mut self, name: &'static str) -> Result<Option<u16>, RequestError> {
@@ -207,36 +215,49 @@ impl<'l> Fields<'l> {
         self.number(name, 1, max)
     }
 
-    /// The addresses of a peer: printable text without blanks. Other entries are dropped. The list
-    /// may be longer than a peer may list, because even a surplus address must not leak a host.
-    pub(crate) fn addresses(&mut self, name: &'static str) -> Result<Vec<String>, RequestError> {
-        const MAX_READ: usize = 1024;
-        let form = format!("an array of at most {MAX_READ} strings");
-        let items = self.items(name, MAX_READ, &form)?.unwrap_or_default();
+    /// The addresses of a peer: printable text without blanks. Other entries are dropped, and
+    /// returned apart with their positions. The list may be longer than what a peer may list,
+    /// because a surplus address must not leak a host either.
+    pub(crate) fn addresses(
+        &mut self,
+        name: &'static str,
+    ) -> Result<(Vec<String>, Vec<OddAddress>), RequestError> {
+        const MIN_READ: usize = 1024;
+        let max = self.limits.addresses.max(MIN_READ);
+        let form = format!("an array of at most {max} strings");
+        let items = self.items(name, max, &form)?.unwrap_or_default();
         let bytes = self.limits.address_bytes;
-        Ok(self.clean_entries(
-            name,
-            items,
-            |text| is_clean_address(text, bytes),
-            &address_form(bytes),
-        ))
+        let form = format!("must be a string of {}", address_form(bytes));
+        let (mut clean, mut odd) = (Vec::with_capacity(items.len()), Vec::new());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) if is_clean_address(&text, bytes) => clean.push(text),
+                value => {
+                    self.dropped.add_entry(name, index, &form);
+                    odd.push(OddAddress { index, value });
+                }
+            }
+        }
+        Ok((clean, odd))
     }
 
     /// The addresses of a TURN server: as those of a peer, but an entry that is wrong is an error,
-    /// since others would try to use what is left. Surplus ones are dropped.
+    /// since others would try to use what is left. Empty and surplus ones are dropped.
     pub(crate) fn turn_addresses(
         &mut self,
         name: &'static str,
-    ) -> Result<Option<Vec<String>>, RequestError> {
-        let (count, bytes) = (self.limits.addresses, self.limits.address_bytes);
+    ) -> Result<Vec<String>, RequestError> {
+        let (max, bytes) = (self.limits.addresses, self.limits.address_bytes);
         let form = format!("an array of strings, each of {}", address_form(bytes));
-        let Some(mut items) = self.items(name, usize::MAX, &form)? else {
-            return Ok(None);
-        };
-        self.drop_surplus(name, &mut items, count);
-        let mut addresses = Vec::with_capacity(items.len());
+        let items = self.items(name, usize::MAX, &form)?.unwrap_or_default();
+        let mut addresses = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match item {
+                _ if addresses.len() == max => self.dropped.add_surplus(name, index, max),
+                Value::Null => self.dropped.add_entry(name, index, "is empty"),
+                Value::String(text) if text.is_empty() => {
+                    self.dropped.add_entry(name, index, "is empty");
+                }
                 Value::String(text) if is_clean_address(&text, bytes) => addresses.push(text),
                 _ => {
                     let form = format!("a string of {}", address_form(bytes));
@@ -244,53 +265,35 @@ impl<'l> Fields<'l> {
                 }
             }
         }
-        Ok(Some(addresses))
+        Ok(addresses)
     }
 
     /// A list of store ids, each once. Wrong and surplus entries are dropped.
     pub(crate) fn stores(&mut self, name: &'static str) -> Vec<String> {
-        let (count, bytes) = (self.limits.stores, self.limits.store_bytes);
+        let (max, bytes) = (self.limits.stores, self.limits.store_bytes);
         let items = self.or_drop(|fields| fields.items(name, usize::MAX, "an array of strings"));
-        let form = format!("1 to {bytes} bytes without control or invisible characters");
-        let mut stores = self.clean_entries(
-            name,
-            items.unwrap_or_default(),
-            |text| is_clean_text(text, bytes),
-            &form,
+        let form = format!(
+            "must be a string of 1 to {bytes} bytes without control or invisible characters"
         );
-        let mut seen = std::collections::HashSet::new();
-        stores.retain(|store| seen.insert(store.clone()));
-        self.drop_surplus(name, &mut stores, count);
-        stores
-    }
-
-    /// Keeps the strings that are clean, and drops the other entries.
-    fn clean_entries(
-        &mut self,
-        name: &'static str,
-        items: Vec<Value>,
-        is_clean: impl Fn(&str) -> bool,
-        form: &str,
-    ) -> Vec<String> {
-        let mut texts = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
+        let mut stores = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, item) in items.unwrap_or_default().into_iter().enumerate() {
             match item {
-                Value::String(text) if is_clean(&text) => texts.push(text),
-                _ => {
-                    let reason = format!("{name}[{index}] must be a string of {form}");
-                    self.dropped.add(format!("{name}[{index}]"), reason);
+                Value::String(text) if is_clean_text(&text, bytes) => {
+                    if seen.contains(&text) {
+                        continue;
+                    }
+                    if stores.len() == max {
+                        self.dropped.add_surplus(name, index, max);
+                        continue;
+                    }
+                    seen.insert(text.clone());
+                    stores.push(text);
                 }
+                _ => self.dropped.add_entry(name, index, &form),
             }
         }
-        texts
-    }
-
-    fn drop_surplus<T>(&mut self, name: &'static str, items: &mut Vec<T>, max: usize) {
-        if items.len() > max {
-            let reason = format!("{name} has {} entries, {max} are kept", items.len());
-            self.dropped.add(name, reason);
-            items.truncate(max);
-        }
+        stores
     }
 
     /// A list of at most `max` items, which `form` describes.
@@ -352,78 +355,5 @@ fn is_clean_json(value: &Value) -> bool {
             .iter()
             .all(|(key, value)| is_visible(key) && is_clean_json(value)),
         _ => true,
-    }
-}
-
-/// A JSON value in which no object names a key twice.
-///
-/// Parsers disagree on which of two equal keys counts, so accepting both would let a proxy and
-/// the registry read different requests from the same bytes.
-struct UniqueKeys(Value);
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(UniqueKeysVisitor)
-            .map(UniqueKeys)
-    }
-}
-
-struct UniqueKeysVisitor;
-
-impl<'de> Visitor<'de> for UniqueKeysVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(UniqueKeys(item)) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            let UniqueKeys(value) = access.next_value()?;
-            if map.contains_key(&key) {
-                let shown: String = key.escape_debug().take(64).collect();
-                return Err(A::Error::custom(format!("duplicate key {shown}")));
-            }
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
     }
 }

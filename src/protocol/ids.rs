@@ -1,11 +1,11 @@
 //! Ids of peers.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cid::Cid;
+use cid::{Cid, multibase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Limits, RequestError};
@@ -19,10 +19,9 @@ pub struct PeerId(Arc<str>);
 impl PeerId {
     /// Parses `text` as a peer id. The error names `field` and the allowed form.
     pub fn parse(text: &str, field: &'static str, limits: &Limits) -> Result<Self, RequestError> {
-        if let Some(id) = Self::canonical(text) {
-            Ok(Self(id.into()))
-        } else if Self::is_well_formed(text, limits) {
-            Ok(Self(text.into()))
+        let id = Self::canonical(text).map_or(Cow::Borrowed(text), Cow::Owned);
+        if Self::is_well_formed(&id, limits) {
+            Ok(Self((&*id).into()))
         } else {
             Err(RequestError::invalid(field, &Self::form(limits)))
         }
@@ -39,14 +38,10 @@ impl PeerId {
         field: &'static str,
         limits: &Limits,
     ) -> Result<Self, RequestError> {
-        if let Some(id) = Self::canonical(text) {
-            return Ok(Self(id.into()));
-        }
         let begins_well = text.starts_with(|first: char| first.is_ascii_alphanumeric());
-        if begins_well && Self::is_well_formed(text, limits) {
-            Ok(Self(text.into()))
-        } else {
-            Err(RequestError::invalid(field, &Self::new_form(limits)))
+        match Self::parse(text, field, limits) {
+            Ok(id) if begins_well => Ok(id),
+            _ => Err(RequestError::invalid(field, &Self::new_form(limits))),
         }
     }
 
@@ -63,9 +58,13 @@ impl PeerId {
         if !may_be_cid || !(40..=MAX_CID_CHARS).contains(&text.len()) {
             return None;
         }
-        let cid = Cid::try_from(text).ok()?;
+        // Not `Cid::from_str`, which skips everything before "/ipfs/".
+        let (_, bytes) = multibase::decode(text).ok()?;
+        let cid = Cid::try_from(bytes.as_slice()).ok()?;
         let is_key = cid.version() == cid::Version::V1 && cid.codec() == LIBP2P_KEY;
-        is_key.then(|| bs58::encode(cid.hash().to_bytes()).into_string())
+        // The parser ignores bytes after the hash.
+        let is_whole = cid.to_bytes() == bytes;
+        (is_key && is_whole).then(|| bs58::encode(cid.hash().to_bytes()).into_string())
     }
 
     /// Whether `text` has the form of a peer id.
@@ -212,8 +211,20 @@ mod tests {
             usual,
             "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi",
             "b",
+            &format!("b198.51.100.7/ipfs/{rsa}"),
+            &multibase::encode(Base::Base32Lower, [&cid.to_bytes()[..], b"more"].concat()),
+            &multibase::encode(
+                Base::Base16Lower,
+                [&[1, 0x72, 0x12, 0x20][..], &[7; 31]].concat(),
+            ),
         ] {
             assert_eq!(PeerId::canonical(other), None, "{other}");
         }
+        let short = Limits {
+            peer_id_chars: 50,
+            ..limits
+        };
+        assert!(PeerId::parse(rsa, "peerId", &short).is_ok());
+        assert!(PeerId::parse(&cid.to_string(), "peerId", &short).is_err());
     }
 }

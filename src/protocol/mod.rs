@@ -1,8 +1,8 @@
 //! The wire contract as types, and the rules of the protocol. Shared by the registry and the node's
 //! agent. No I/O.
 //!
-//! Requests are parsed here, not merely checked: a [`RegisterRequest`] that exists has passed every
-//! limit that does not depend on the registry's address policy.
+//! Requests are parsed here, not merely checked: a [`RegisterRequest`] that was parsed has passed every
+//! limit except the number of addresses, since those that nobody may list are taken out first.
 //!
 //! # The rules
 //!
@@ -14,7 +14,8 @@
 //!
 //! - A request body MUST be one JSON object in UTF-8, with `Content-Type: application/json`. It MAY be
 //!   compressed with gzip. A registry MUST refuse an object, at any depth, that names a key twice.
-//! - A registry MUST ignore fields that it does not know, and MUST take `null` as absent.
+//! - A registry MUST ignore fields that it does not know, and MUST take `null` as absent. It SHOULD take
+//!   the empty string as absent, and `1`, `0`, `"true"` and `"false"` as flags, since nodes send them.
 //! - A node MUST ignore response fields that it does not know. It SHOULD work with a response that
 //!   lacks a field which older registries do not send; these fields have a default here.
 //! - A registry MUST NOT rename, retype or remove a field.
@@ -33,6 +34,17 @@
 //! - A registry MUST refuse what [`parse`](RequestBody::parse) refuses. Under the address policy
 //!   `crypto-ipv6` it MUST also refuse, with `privacy_violation`, a registration that names a host
 //!   other than the peer's crypto-IPv6, and MUST NOT store any part of it.
+//! - A registry MUST NOT refuse a registration for a detail that is surplus or unknown to it and harms
+//!   nobody: an address or a store too many, an unknown transport behind the crypto-IPv6, a `version`,
+//!   port or capability of the wrong form. It stores the rest and names the detail in `dropped`. It MUST
+//!   refuse what would make the entry wrong: a wrong `peerId`, `networkId`, `cryptoIPv6` or flag.
+//! - Under the policy `crypto-ipv6`, a host in an address that would be dropped MUST be refused, too.
+//!   `dropped` MUST NOT repeat what the node sent.
+//! - A registry MUST NOT read the TURN fields unless `turnCapable` is true.
+//! - Under the policy `any`, a registry SHOULD drop addresses that lead to no other machine, and those of
+//!   private networks.
+//! - A registry MUST take an id that is spelled as a CIDv1 of a libp2p key for the same peer as its
+//!   base58 form, and MUST store and answer the latter.
 //! - A registry MUST NOT read `realAddresses`.
 //! - A registry MUST NOT answer 200 before the change is committed and synced to disk. After an error
 //!   nothing of the request is stored.
@@ -133,13 +145,14 @@ mod sessions;
 mod status;
 mod text;
 mod turn;
+mod unique_keys;
 
 pub use cost::{
     AdminResponse, AllocationStats, CostInfo, CostMetrics, CostMode, CostStatsResponse,
     HealthCostInfo, ModeOverride, ModeStats, SessionStats, SetModeRequest, SetSpendRequest,
     SetTierRequest, SpendSource, Tier,
 };
-pub use dropped::{Announced, DroppedField, DroppedFields};
+pub use dropped::{Announced, DroppedField, DroppedFields, OddAddress};
 pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;

@@ -67,9 +67,11 @@ impl RequestBody for Announced<RegisterRequest> {
     fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
         let mut fields = Fields::parse(body, limits)?;
         let turn_capable = fields.flag("turnCapable")?;
+        let peer_id = fields.new_peer_id()?;
+        let (addresses, odd_addresses) = fields.addresses("addresses")?;
         let request = RegisterRequest {
-            peer_id: fields.new_peer_id()?,
-            addresses: fields.addresses("addresses")?,
+            peer_id,
+            addresses,
             crypto_ipv6: fields.text("cryptoIPv6")?,
             stores: fields.stores("stores"),
             version: fields.or_drop(|fields| fields.text("version")),
@@ -92,6 +94,7 @@ impl RequestBody for Announced<RegisterRequest> {
         };
         Ok(Self {
             request,
+            odd_addresses,
             dropped: fields.into_dropped(),
         })
     }

@@ -32,18 +32,20 @@ impl TurnOffer {
         limits: &Limits,
     ) -> Result<Option<Self>, RequestError> {
         let addresses = fields.turn_addresses("turnAddresses")?;
-        let port = fields.port("turnPort")?;
-        let max_capacity = i64::from(limits.turn_capacity);
-        let capacity = fields.count("turnCapacity", max_capacity)?;
-        let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) else {
+        if addresses.is_empty() {
             return Ok(None);
-        };
+        }
+        let port = fields
+            .port("turnPort")?
+            .ok_or_else(|| RequestError::missing("turnPort", "a whole number from 1 to 65535"))?;
+        let default = DEFAULT_TURN_CAPACITY.min(limits.turn_capacity);
+        let reason = format!("turnCapacity is 0, which counts as absent: {default} is stored");
+        fields.drop_zero("turnCapacity", reason);
+        let capacity = fields.number("turnCapacity", 1, i64::from(limits.turn_capacity))?;
         Ok(Some(Self {
             addresses,
-            port: port.ok_or_else(|| {
-                RequestError::missing("turnPort", "a whole number from 1 to 65535")
-            })?,
-            capacity: capacity.unwrap_or(DEFAULT_TURN_CAPACITY.min(limits.turn_capacity)),
+            port,
+            capacity: capacity.unwrap_or(default),
         }))
     }
 }
@@ -71,6 +73,7 @@ impl RequestBody for Announced<RegisterTurnServerRequest> {
         })?;
         Ok(Self {
             request: RegisterTurnServerRequest { peer_id, offer },
+            odd_addresses: Vec::new(),
             dropped: fields.into_dropped(),
         })
     }

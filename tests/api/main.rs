@@ -10,9 +10,11 @@ mod browsers;
 mod cost;
 mod coturn;
 mod credentials;
+mod dropped;
 mod faults;
 #[path = "../support/flags.rs"]
 mod flags;
+mod full;
 mod helpers;
 mod leases;
 mod limits;
@@ -33,5 +35,6 @@ mod relay_input;
 mod relay_model;
 mod sessions;
 mod settled;
+mod spellings;
 mod status;
 mod turn;

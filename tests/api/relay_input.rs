@@ -149,6 +149,12 @@ async fn required_fields_that_are_absent_or_null_are_missing_fields() {
         ("/admin/mode", "until"),
     ] {
         let mut body = settled.body_for(path);
+        if field != "peerId" {
+            body[field] = json!("");
+            settled
+                .refuses(path, body.to_string(), "missing_field", field)
+                .await;
+        }
         body[field] = Value::Null;
         settled
             .refuses(path, body.to_string(), "missing_field", field)
@@ -158,10 +164,12 @@ async fn required_fields_that_are_absent_or_null_are_missing_fields() {
             .refuses(path, body.to_string(), "missing_field", field)
             .await;
     }
-    // A null mode lets the budget decide; an absent one is an error.
-    settled
-        .refuses("/admin/mode", "{}".to_owned(), "missing_field", "mode")
-        .await;
+    // A null mode lets the budget decide; an absent or empty one is an error.
+    for body in ["{}", r#"{"mode":""}"#] {
+        settled
+            .refuses("/admin/mode", body.to_owned(), "missing_field", "mode")
+            .await;
+    }
     settled.is_as_it_was().await;
 }
 
@@ -176,17 +184,15 @@ fn wrong_texts() -> Vec<Wrong> {
         json!(true),
         json!([]),
         json!({}),
-        json!(""),
         json!(long),
         json!("a\nb"),
     ];
-    let flags = vec![json!(1), json!("true"), json!([])];
+    let flags = vec![json!(2), json!(-1), json!("yes"), json!(1.0), json!([])];
     let words = vec![
         json!("gold"),
         json!("Free"),
         json!(" free"),
         json!(1),
-        json!(""),
         json!([]),
     ];
     let moments = vec![
@@ -195,10 +201,13 @@ fn wrong_texts() -> Vec<Wrong> {
         json!("2026-01-01T00:00:00"),
         json!("2026-13-01T00:00:00Z"),
         json!(1_767_225_600),
-        json!(""),
         json!(long),
     ];
+    let empty = vec![json!("")];
     vec![
+        ("/allocate-turn", "peerId", empty.clone()),
+        ("/release-turn", "peerId", empty.clone()),
+        ("/report-turn-usage", "peerId", empty),
         ("/allocate-turn", "peerId sessionId storeId", texts.clone()),
         ("/release-turn", "peerId sessionId", texts.clone()),
         ("/report-turn-usage", "peerId", texts),

@@ -13,10 +13,10 @@ use crate::protocol::{
 
 /// The largest listing that is read, in bytes.
 ///
-/// A page of 1000 ordinary peers takes 400 KB. At the limits of the protocol it takes 5 MB (16
-/// addresses of 256 bytes each), and up to twice that where JSON escapes. A longer one would only
+/// A page of 1000 ordinary peers takes 400 KB. At the limits of the protocol it takes 9 MB (16
+/// addresses of 512 bytes each), and up to twice that where JSON escapes. A longer one would only
 /// fill the memory of the node.
-const LISTING_BYTES: usize = 16 * 1024 * 1024;
+const LISTING_BYTES: usize = 20 * 1024 * 1024;
 /// The largest listing that is read, in bytes, if it has the stores or the capabilities of each
 /// peer.
 ///

@@ -21,7 +21,9 @@ pub(crate) async fn register_turn_server(
     http_request: HttpRequest,
     body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
-    let Announced { request, dropped } = body.request;
+    let Announced {
+        request, dropped, ..
+    } = body.request;
     let peer_id = request.peer_id.clone();
     turn::check_offer(&request.offer, api.address_rules.policy)
         .map_err(|error| about(&http_request, peer_id.as_str(), error))?;

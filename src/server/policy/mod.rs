@@ -6,5 +6,6 @@ pub(crate) mod credentials;
 pub(crate) mod hosts;
 pub(crate) mod lease;
 pub(crate) mod privacy;
+pub(crate) mod revealing;
 pub(crate) mod selection;
 pub(crate) mod turn;

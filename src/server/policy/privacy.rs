@@ -1,17 +1,20 @@
 //! Which addresses a peer may announce.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use multiaddr::Protocol;
-
-use crate::protocol::{Announced, DroppedFields, PeerId, RegisterRequest, RequestError};
+use crate::protocol::{
+    Announced, DroppedFields, OddAddress, PeerId, RegisterRequest, RequestError,
+};
 use crate::server::config::{AddressPolicy, PrivateAddresses};
 use crate::server::model::{Profile, Registration};
 use crate::server::policy::hosts::{Host, hosts_in, is_crypto_ipv6};
+use crate::server::policy::revealing::{Finding, examine, mentions_a_host};
 use crate::server::policy::turn;
 
+const ADDRESSES: &str = "addresses";
 const CRYPTO_IPV6_FORM: &str = "an IPv6 address whose first group is fd00";
 
 /// Which addresses the operator lets peers list.
@@ -37,31 +40,27 @@ pub(crate) fn admit(
 ) -> Result<(Registration, DroppedFields), RequestError> {
     let Announced {
         mut request,
+        odd_addresses,
         mut dropped,
     } = announced;
-    for address in &mut request.addresses {
+    let mut addresses = with_positions(std::mem::take(&mut request.addresses), &odd_addresses);
+    for (_, address) in &mut addresses {
         with_canonical_ids(address);
     }
     let crypto_ipv6 = match rules.policy {
-        AddressPolicy::CryptoIpv6 => Some(keep_crypto_only(&mut request, &mut dropped)?),
+        AddressPolicy::CryptoIpv6 => {
+            let text = keep_crypto_only(&request, &mut addresses, &odd_addresses, &mut dropped)?;
+            Some(text)
+        }
         AddressPolicy::Any => {
-            keep_reachable(
-                &mut request.addresses,
-                rules.private_addresses,
-                &mut dropped,
-            );
+            keep_reachable(&mut addresses, rules.private_addresses, &mut dropped);
             request.crypto_ipv6
         }
     };
-    let surplus = request.addresses.len().saturating_sub(rules.max_addresses);
-    if surplus > 0 {
-        let reason = format!(
-            "a peer may list {} addresses, {surplus} more were left out",
-            rules.max_addresses
-        );
-        dropped.add("addresses", reason);
-        request.addresses.truncate(rules.max_addresses);
+    for (index, _) in addresses.iter().skip(rules.max_addresses) {
+        dropped.add_surplus(ADDRESSES, *index, rules.max_addresses);
     }
+    let kept = addresses.into_iter().take(rules.max_addresses);
     if let Some(offer) = &request.turn {
         turn::check_offer(offer, rules.policy)?;
     }
@@ -69,7 +68,7 @@ pub(crate) fn admit(
         peer_id: request.peer_id,
         turn_capable: request.turn_capable,
         profile: Profile {
-            addresses: request.addresses,
+            addresses: kept.map(|(_, address)| address).collect(),
             crypto_ipv6,
             stores: request.stores,
             version: request.version,
@@ -86,6 +85,14 @@ pub(crate) fn admit(
         },
     };
     Ok((registration, dropped))
+}
+
+/// The addresses, each with its position in the list of the peer, from which `odd_addresses` were
+/// taken out.
+fn with_positions(addresses: Vec<String>, odd_addresses: &[OddAddress]) -> Vec<(usize, String)> {
+    let odd: BTreeSet<usize> = odd_addresses.iter().map(|odd| odd.index).collect();
+    let positions = (0..).filter(|index| !odd.contains(index));
+    positions.zip(addresses).collect()
 }
 
 /// Writes the libp2p ids in a multiaddr in their usual form.
@@ -108,88 +115,88 @@ fn with_canonical_ids(address: &mut String) {
 /// Under the policy `any`: drops the addresses that lead to no other machine. Who dials them reaches
 /// itself or a stranger in its own network, whose operator takes it for a scan.
 fn keep_reachable(
-    addresses: &mut Vec<String>,
+    addresses: &mut Vec<(usize, String)>,
     private_addresses: PrivateAddresses,
     dropped: &mut DroppedFields,
 ) {
-    let mut index = 0;
-    addresses.retain(|address| {
-        let field = format!("addresses[{index}]");
-        index += 1;
+    addresses.retain(|(index, address)| {
         let hosts = hosts_in(address);
-        if hosts.iter().any(Host::is_local) {
-            dropped.add(
-                field,
-                "it is loopback, unspecified, link-local or multicast",
-            );
-            return false;
-        }
         let is_private = hosts.iter().any(Host::is_private);
-        if is_private && private_addresses == PrivateAddresses::Drop {
-            let reason = "it is in a private network, and this registry lists none of these";
-            dropped.add(field, reason);
-            return false;
-        }
-        true
+        let reason = if hosts.iter().any(Host::is_local) {
+            "is loopback, unspecified, link-local or multicast"
+        } else if is_private && private_addresses == PrivateAddresses::Drop {
+            "is in a private network, and this registry lists none of these"
+        } else {
+            return true;
+        };
+        dropped.add_entry(ADDRESSES, *index, reason);
+        false
     });
 }
 
-/// Parses a crypto-IPv6; `None` if it is another kind of IPv6 address.
-fn parse_crypto_ipv6(text: &str) -> Result<Option<Ipv6Addr>, RequestError> {
-    let address = Ipv6Addr::from_str(text)
-        .map_err(|_| RequestError::invalid("cryptoIPv6", CRYPTO_IPV6_FORM))?;
-    Ok(is_crypto_ipv6(&address).then_some(address))
-}
-
-/// Holds a request to the policy `crypto-ipv6`. Returns its crypto-IPv6 in the spelling of the peer.
+/// Holds an announcement to the policy `crypto-ipv6`. Returns its crypto-IPv6 in the spelling of the
+/// peer.
 fn keep_crypto_only(
-    request: &mut RegisterRequest,
+    request: &RegisterRequest,
+    addresses: &mut Vec<(usize, String)>,
+    odd_addresses: &[OddAddress],
     dropped: &mut DroppedFields,
 ) -> Result<String, RequestError> {
     let (text, own) = match &request.crypto_ipv6 {
         Some(text) => {
-            let own = parse_crypto_ipv6(text)?
-                .ok_or_else(|| RequestError::privacy("cryptoIPv6", CRYPTO_IPV6_FORM))?;
+            let own = Ipv6Addr::from_str(text)
+                .map_err(|_| RequestError::invalid("cryptoIPv6", CRYPTO_IPV6_FORM))?;
+            if !is_crypto_ipv6(&own) {
+                return Err(RequestError::privacy("cryptoIPv6", CRYPTO_IPV6_FORM));
+            }
             (text.clone(), own)
         }
-        None => crypto_ipv6_of_addresses(request)?,
+        None => crypto_ipv6_of_addresses(addresses, odd_addresses, &request.peer_id)?,
     };
-    let mut kept = Vec::with_capacity(request.addresses.len());
-    let announced = std::mem::take(&mut request.addresses);
-    for (index, address) in announced.into_iter().enumerate() {
-        let field = format!("addresses[{index}]");
-        match examine(&address, &own, &request.peer_id) {
-            Finding::Private => kept.push(address),
+    let other_host = |index: usize| {
+        let form = format!(
+            "a multiaddr that starts with /ip6/{text} and names no other host: this registry lists \
+             crypto-IPv6 addresses only"
+        );
+        RequestError::privacy(format!("{ADDRESSES}[{index}]"), &form)
+    };
+    let is_own = |ip: &Ipv6Addr| *ip == own;
+    for OddAddress { index, value } in odd_addresses {
+        if mentions_a_host(value, is_own, &request.peer_id) {
+            return Err(other_host(*index));
+        }
+    }
+    let mut kept = Vec::with_capacity(addresses.len());
+    for (index, address) in addresses.drain(..) {
+        match examine(&address, is_own, &request.peer_id) {
+            Finding::Private => kept.push((index, address)),
             Finding::Unknown => {
-                dropped.add(
-                    field,
-                    "it goes on with something that is no known multiaddr",
-                );
+                let reason = "goes on with something that is no known multiaddr";
+                dropped.add_entry(ADDRESSES, index, reason);
             }
-            Finding::Revealing => {
-                let form = format!(
-                    "a multiaddr that starts with /ip6/{text} and names no other host: this \
-                     registry lists crypto-IPv6 addresses only"
-                );
-                return Err(RequestError::privacy(field, &form));
-            }
+            Finding::Revealing => return Err(other_host(index)),
             Finding::NoMultiaddr => {
                 let form = format!("a multiaddr that starts with /ip6/{text}");
-                return Err(RequestError::invalid(field, &form));
+                return Err(RequestError::invalid(
+                    format!("{ADDRESSES}[{index}]"),
+                    &form,
+                ));
             }
         }
     }
-    request.addresses = kept;
+    *addresses = kept;
     Ok(text)
 }
 
 /// Takes the crypto-IPv6 from the first address that has one.
-fn crypto_ipv6_of_addresses(request: &RegisterRequest) -> Result<(String, Ipv6Addr), RequestError> {
-    let Some(first) = request.addresses.first() else {
-        let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
-        return Err(RequestError::missing("cryptoIPv6", &form));
-    };
-    let found = request.addresses.iter().find_map(|address| {
+fn crypto_ipv6_of_addresses(
+    addresses: &[(usize, String)],
+    odd_addresses: &[OddAddress],
+    peer_id: &PeerId,
+) -> Result<(String, Ipv6Addr), RequestError> {
+    const FORM: &str =
+        "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
+    let found = addresses.iter().find_map(|(_, address)| {
         let text = address.strip_prefix("/ip6/")?.split('/').next()?;
         let own = Ipv6Addr::from_str(text).ok().filter(is_crypto_ipv6)?;
         Some((text.to_owned(), own))
@@ -197,207 +204,211 @@ fn crypto_ipv6_of_addresses(request: &RegisterRequest) -> Result<(String, Ipv6Ad
     if let Some(found) = found {
         return Ok(found);
     }
-    let form = "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
-    // Any own address will do to find out whether the text is a multiaddr.
-    match examine(first, &Ipv6Addr::UNSPECIFIED, &request.peer_id) {
-        Finding::NoMultiaddr => Err(RequestError::invalid("addresses[0]", form)),
-        _ => Err(RequestError::privacy("addresses[0]", form)),
-    }
-}
-
-/// What an address says about its peer, beside its crypto-IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
-    /// Nothing but a transport.
-    Private,
-    /// It goes on with text that the parser does not know, in which no host was found.
-    Unknown,
-    /// A host, or something that may lead to one.
-    Revealing,
-    /// It is no multiaddr.
-    NoMultiaddr,
-}
-
-/// Examines a multiaddr of a peer with the crypto-IPv6 `own`.
-///
-/// It lists the protocols that are allowed, not those that are forbidden, so that a protocol that is
-/// added to multiaddr later cannot leak by default. The value of `/p2p/` may also be the peer's own
-/// id: it may have a form that libp2p does not know, and is listed anyway.
-fn examine(address: &str, own: &Ipv6Addr, peer_id: &PeerId) -> Finding {
-    let Some(text) = address.strip_prefix('/') else {
-        return Finding::NoMultiaddr;
-    };
-    let mut parts = text.split('/');
-    let mut reveals = false;
-    let mut is_first = true;
-    while let Some(name) = parts.next() {
-        let rest = parts.clone();
-        if name == "p2p" && parts.clone().next() == Some(peer_id.as_str()) {
-            parts.next();
-            reveals |= is_first;
-        } else {
-            match Protocol::from_str_parts(std::iter::once(name).chain(parts.by_ref())) {
-                Ok(part) => reveals |= is_revealing(&part, own, is_first),
-                Err(_) if is_first => return Finding::NoMultiaddr,
-                Err(_) => {
-                    let mut rest = std::iter::once(name).chain(rest);
-                    reveals |= rest.any(|part| may_name_a_host(part, own));
-                    return match reveals {
-                        true => Finding::Revealing,
-                        false => Finding::Unknown,
-                    };
-                }
-            }
+    let field = |index: &usize| format!("{ADDRESSES}[{index}]");
+    for OddAddress { index, value } in odd_addresses {
+        if mentions_a_host(value, is_crypto_ipv6, peer_id) {
+            return Err(RequestError::privacy(field(index), FORM));
         }
-        is_first = false;
     }
-    match reveals {
-        true => Finding::Revealing,
-        false => Finding::Private,
-    }
-}
-
-/// Whether a part of a multiaddr that nobody can parse may name a host.
-fn may_name_a_host(part: &str, own: &Ipv6Addr) -> bool {
-    if part.parse() == Ok(*own) {
-        return false;
-    }
-    part.parse::<IpAddr>().is_ok()
-        || part.contains(['.', ':', '%', '@'])
-        || part.starts_with("dns")
-        || part.starts_with("ip4")
-}
-
-fn is_revealing(part: &Protocol<'_>, own: &Ipv6Addr, is_first: bool) -> bool {
-    match part {
-        Protocol::Ip6(ip) => ip != own,
-        Protocol::Tcp(_)
-        | Protocol::Udp(_)
-        | Protocol::Dccp(_)
-        | Protocol::Sctp(_)
-        | Protocol::Udt
-        | Protocol::Utp
-        | Protocol::Quic
-        | Protocol::QuicV1
-        | Protocol::Tls
-        | Protocol::Noise
-        | Protocol::Http
-        | Protocol::Https
-        | Protocol::WebTransport
-        | Protocol::WebRTC
-        | Protocol::WebRTCDirect
-        | Protocol::P2pWebRtcDirect
-        | Protocol::Certhash(_)
-        | Protocol::P2p(_)
-        | Protocol::P2pCircuit => is_first,
-        Protocol::Ws(path) | Protocol::Wss(path) => is_first || path != "/",
-        _ => true,
-    }
+    let Some((index, first)) = addresses.first() else {
+        let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
+        return Err(RequestError::missing("cryptoIPv6", &form));
+    };
+    Err(match examine(first, is_crypto_ipv6, peer_id) {
+        Finding::NoMultiaddr => RequestError::invalid(field(index), FORM),
+        _ => RequestError::privacy(field(index), FORM),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::protocol::{Limits, RequestBody, is_visible};
 
-    const OWN: &str = "fd00:4f07:6435:12b1:1e30:8071:eea8:27ec";
+    const OWN: &str = "fd00::ab";
 
-    fn finding(address: &str) -> Finding {
-        let own = OWN.parse().unwrap();
-        examine(address, &own, &PeerId::from_trusted("own-id.of_the-peer"))
+    fn admit_json(body: &Value, policy: AddressPolicy, limits: &Limits) -> Option<Admitted> {
+        let rules = AddressRules {
+            policy,
+            private_addresses: PrivateAddresses::Drop,
+            max_addresses: limits.addresses,
+        };
+        let announced = Announced::parse(body.to_string().as_bytes(), limits).ok()?;
+        let (registration, dropped) = admit(announced, rules).ok()?;
+        let dropped = serde_json::to_string(&dropped.into_list()).unwrap();
+        Some(Admitted {
+            registration,
+            dropped,
+        })
     }
 
-    #[test]
-    fn transports_under_the_own_crypto_ipv6_reveal_nothing() {
-        for tail in [
+    struct Admitted {
+        registration: Registration,
+        /// As JSON.
+        dropped: String,
+    }
+
+    const FIELDS: [&str; 20] = [
+        "peerId",
+        "addresses",
+        "addresses",
+        "addresses",
+        "cryptoIPv6",
+        "stores",
+        "version",
+        "privacyMode",
+        "capabilities",
+        "turnCapable",
+        "bootstrapCapable",
+        "turnAddresses",
+        "turnPort",
+        "turnCapacity",
+        "networkId",
+        "softwareVersion",
+        "serverPort",
+        "nodeType",
+        "capabilityList",
+        "realAddresses",
+    ];
+
+    /// A host that must show up nowhere.
+    const SECRET: &str = "198.51.100.7";
+
+    fn texts() -> impl Strategy<Value = String> {
+        let known = select(vec![
             "",
-            "/tcp/4001",
-            "/tcp/4001/ws",
-            "/tcp/4001/tls/ws/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
-            "/udp/4001/quic-v1/webtransport",
-            "/tcp/4001/p2p/own-id.of_the-peer",
-            "/tcp/4001/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit/p2p/own-id.of_the-peer",
-        ] {
-            assert_eq!(
-                finding(&format!("/ip6/{OWN}{tail}")),
-                Finding::Private,
-                "{tail}"
-            );
-        }
-        assert_eq!(
-            finding("/ip6/fd00:4f07:6435:12b1:1e30:8071:EEA8:27EC/tcp/1"),
-            Finding::Private
+            "a",
+            OWN,
+            "true",
+            "203.0.113.20",
+            "fd00:test:1",
+            "/ip6/fd00::ab/tcp/1",
+            "/ip6/fd00::AB/udp/1/new",
+            "/ip6/fd00::ac/tcp/1",
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/198.51.100.7/tcp/1",
+            "/ip6/fd00::ab/tcp/1/new/198.51.100.7",
+            "/ip6/fd00::ab/tcp/1 /ip4/198.51.100.7",
+            "/ip6/fd00::ab/p2p/bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe",
+            "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe",
+        ]);
+        let parts = vec(
+            select(vec![
+                "/", "ip6", "ip4", "tcp", "p2p", "dns4", "new", OWN, SECRET, "1", " ", "\u{200b}",
+                "x", "é",
+            ]),
+            0..40,
         );
+        prop_oneof![
+            4 => known.prop_map(str::to_owned),
+            2 => parts.prop_map(|parts| parts.concat()),
+            1 => any::<String>(),
+        ]
     }
 
-    #[test]
-    fn any_other_host_anywhere_reveals_the_peer() {
-        for address in [
-            "/ip4/198.51.100.7/tcp/4001".to_owned(),
-            "/dns/example.org/tcp/4001".to_owned(),
-            "/dns4/example.org/tcp/4001".to_owned(),
-            "/dns6/example.org/tcp/4001".to_owned(),
-            "/dnsaddr/example.org".to_owned(),
-            "/ip6/2001:db8::1/tcp/4001".to_owned(),
-            "/ip6/fd00::1/tcp/4001".to_owned(),
-            "/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit".to_owned(),
-            "/tcp/4001".to_owned(),
-            "/memory/7".to_owned(),
-            format!(
-                "/ip6/{OWN}/tcp/1/p2p/12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB/p2p-circuit/ip4/198.51.100.7/tcp/1"
-            ),
-            format!("/ip6/{OWN}/tcp/1/tls/sni/example.org/ws"),
-            format!("/ip6/{OWN}/tcp/1/dns4/example.org"),
-            format!("/ip6zone/eth0/ip6/{OWN}/tcp/1"),
-        ] {
-            assert_eq!(finding(&address), Finding::Revealing, "{address}");
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            1 => Just(Value::Null),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => select(vec![-1, 0, 1, 10, 65_535, 65_536, i64::MAX]).prop_map(Value::from),
+            1 => any::<f64>().prop_map(Value::from),
+            4 => texts().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 40, 20, |inner| {
+            prop_oneof![
+                3 => vec(inner.clone(), 0..20).prop_map(Value::from),
+                1 => vec((texts(), inner), 0..4)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// A registration in which a few fields have other values.
+    fn bodies() -> impl Strategy<Value = Value> {
+        vec((select(FIELDS.to_vec()), values()), 0..8).prop_map(|changes| {
+            let mut body = json!({ "peerId": "a", "addresses": [], "cryptoIPv6": OWN });
+            for (field, value) in changes {
+                body[field] = value;
+            }
+            body
+        })
+    }
+
+    fn check_limits(registration: &Registration, limits: &Limits) {
+        let profile = &registration.profile;
+        let is_text = |text: &str, max| (1..=max).contains(&text.len()) && is_visible(text);
+        let are_addresses = |addresses: &[String]| {
+            addresses.len() <= limits.addresses
+                && addresses.iter().all(|address| {
+                    is_text(address, limits.address_bytes) && !address.contains(char::is_whitespace)
+                })
+        };
+        assert!(PeerId::is_well_formed(
+            registration.peer_id.as_str(),
+            limits
+        ));
+        assert!(are_addresses(&profile.addresses));
+        assert!(profile.stores.len() <= limits.stores);
+        let mut stores = profile.stores.iter();
+        assert!(stores.all(|store| is_text(store, limits.store_bytes)));
+        let texts = [
+            &profile.version,
+            &profile.network_id,
+            &profile.software_version,
+            &profile.crypto_ipv6,
+        ];
+        for text in texts.into_iter().flatten() {
+            assert!(is_text(text, limits.string_bytes), "{text:?}");
+        }
+        let jsons = [&profile.capabilities, &profile.capability_list];
+        for json in jsons.into_iter().flatten() {
+            assert!(json.len() <= limits.capabilities_bytes);
+        }
+        assert_ne!(profile.server_port, Some(0));
+        if let Some(turn) = &profile.turn {
+            assert!(!turn.addresses.is_empty() && are_addresses(&turn.addresses));
+            assert!(turn.port > 0 && (1..=limits.turn_capacity).contains(&turn.capacity));
         }
     }
 
-    #[test]
-    fn text_that_is_no_multiaddr_is_an_error() {
-        for address in [
-            "",
-            "x",
-            "198.51.100.7:4001",
-            "/ip6",
-            "/ip6/not-an-address/tcp/1",
-            "/new",
-        ] {
-            assert_eq!(finding(address), Finding::NoMultiaddr, "{address}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_tail_is_told_from_one_that_may_name_a_host() {
-        for tail in [
-            "/udp/4001/some-new-transport",
-            "/tcp/notaport",
-            "/tcp/4001/",
-            "/tcp/4001/p2p/",
-            "/tcp/4001/p2p/b",
-            "/new/fd00:4f07:6435:12b1:1e30:8071:eea8:27ec/1",
-        ] {
-            assert_eq!(
-                finding(&format!("/ip6/{OWN}{tail}")),
-                Finding::Unknown,
-                "{tail}"
-            );
-        }
-        for tail in [
-            "/tcp/4001/p2p/198.51.100.7",
-            "/tcp/4001/p2p/home.example.org",
-            "/new/198.51.100.7",
-            "/new/2001:db8::1",
-            "/new/dns4/home",
-            "/new/ip4/x",
-            "/new/home%2Eexample%2Eorg",
-            "/tcp/70000/dns/home",
-        ] {
-            assert_eq!(
-                finding(&format!("/ip6/{OWN}{tail}")),
-                Finding::Revealing,
-                "{tail}"
-            );
+    proptest! {
+        #[test]
+        fn any_object_is_refused_or_becomes_a_registration_within_all_limits(body in bodies()) {
+            let limits = Limits {
+                addresses: 4,
+                address_bytes: 100,
+                stores: 3,
+                ..Limits::default()
+            };
+            if let Some(admitted) = admit_json(&body, AddressPolicy::Any, &limits) {
+                check_limits(&admitted.registration, &limits);
+                prop_assert!(!admitted.dropped.contains(SECRET));
+                prop_assert!(!admitted.registration.profile.addresses.iter().any(
+                    |address| hosts_in(address).iter().any(|host| host.is_local() || host.is_private())
+                ));
+            }
+            if let Some(admitted) = admit_json(&body, AddressPolicy::CryptoIpv6, &limits) {
+                check_limits(&admitted.registration, &limits);
+                prop_assert!(!admitted.dropped.contains(SECRET));
+                // No host is in what the peer announced as its addresses, dropped or not.
+                let is_named_so = admitted.registration.peer_id.as_str() == SECRET;
+                let announced = body["addresses"].to_string();
+                prop_assert!(is_named_so || !announced.contains(SECRET), "{body}");
+                for address in &admitted.registration.profile.addresses {
+                    prop_assert!(address.to_lowercase().starts_with("/ip6/fd00::a"), "{address}");
+                }
+            }
+            if body["privacyMode"] == true {
+                for policy in [AddressPolicy::Any, AddressPolicy::CryptoIpv6] {
+                    let admitted = admit_json(&body, policy, &limits);
+                    prop_assert!(admitted.is_none_or(|admitted| admitted.registration.profile.privacy_mode));
+                }
+            }
         }
     }
 }
