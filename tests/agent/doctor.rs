@@ -217,7 +217,8 @@ async fn with_a_registration_it_reports_the_response_of_the_registry() {
         matches!(finding, Finding::AddressRefused { .. }),
         "{finding:?}"
     );
-    announced.addresses = vec!["/ip6/fd00::1".to_owned(); 17];
+    announced.addresses.pop();
+    announced.network_id = Some("x".repeat(65));
     let finding = register(&announced).await;
     assert!(
         matches!(finding, Finding::RegistrationRefused { .. }),
