@@ -86,7 +86,7 @@ fn a_query_comes_back_only_as_plain_text() {
 }
 
 #[test]
-fn text_that_nobody_can_see_is_refused() {
+fn text_that_nobody_can_see_is_refused_or_dropped() {
     const SIGNS: [(&str, &str); 8] = [
         ("right-to-left override", "\u{202e}"),
         ("left-to-right isolate", "\u{2066}"),
