@@ -56,8 +56,8 @@ impl Server {
         let progress = Progress::default();
         let shared = listener.try_clone().map_err(cannot_listen)?;
         let refusals = Refusals::default();
-        let starting =
-            Starting::serve(shared, progress.clone(), refusals.clone()).map_err(cannot_listen)?;
+        let starting = Starting::serve(shared, progress.clone(), refusals.clone(), config)
+            .map_err(cannot_listen)?;
         let store = Store::open(&config.database_path).await?;
         for notice in store.notices() {
             warn!("{notice}");

@@ -21,6 +21,7 @@ mod memory;
 mod model;
 mod modes;
 mod names;
+mod one_peer;
 mod operators;
 mod outside_writes;
 mod pages;

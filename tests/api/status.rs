@@ -216,6 +216,8 @@ async fn health_has_every_field_of_the_contract() {
             "activeSessions": 0,
         },
         "rowsSetAside": 0,
+        "leaseSecs": 600,
+        "heartbeatIntervalSecs": 120,
     });
     assert_eq!(health, expected);
 }

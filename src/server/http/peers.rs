@@ -143,10 +143,7 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
         (None, Some(start)) => Extent::Page(start),
         (None, None) => Extent::Page(PageStart::Drawn(caller_of(request))),
     };
-    let include = Include {
-        stores: query.flag("includeStores")?.unwrap_or(false),
-        capabilities: query.flag("includeCapabilities")?.unwrap_or(false),
-    };
+    let include = read_include(&mut query)?;
     let filter = PeerFilter {
         turn_capable: query.flag("turnCapable")?,
         bootstrap_capable: query.flag("bootstrapCapable")?,
@@ -164,6 +161,14 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
             max_bytes: api.http.max_response_bytes,
         },
         known: Vec::new(),
+    })
+}
+
+/// Reads which of the long optional members a response includes.
+pub(crate) fn read_include(query: &mut Query) -> Result<Include, RequestError> {
+    Ok(Include {
+        stores: query.flag("includeStores")?.unwrap_or(false),
+        capabilities: query.flag("includeCapabilities")?.unwrap_or(false),
     })
 }
 

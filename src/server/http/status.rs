@@ -79,7 +79,7 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
                 .as_ref()
                 .map(|status| health_cost_info(&api, &status.cost)),
             rows_set_aside: status.as_ref().map_or(0, |status| status.rows_set_aside),
-            lease_secs: None,
-            heartbeat_interval_secs: None,
+            lease_secs: Some(api.lease_secs),
+            heartbeat_interval_secs: Some(api.heartbeat_interval_secs),
         })
 }

@@ -6,14 +6,14 @@ use actix::{Actor, Addr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::actor::RegistryActor;
-use super::directory::TurnListing;
+use super::directory::{Include, TurnListing};
 use super::error::RegistryError;
 use super::inbox::Inbox;
 use super::messages::{Drain, TakeMutations};
 use super::mutation::{Mutation, SetPeerTier};
 use super::pending::{Operation, Pending};
 use super::pulse::Pulse;
-use super::queries::{ListPeers, Peers, Status};
+use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::relay::SentBytes;
 use super::reply::{Allocation, Receipt, Released, Reported, SettingSaved};
 use super::view::View;
@@ -181,6 +181,17 @@ impl Registry {
         let _permit = self.permit()?;
         self.check()?;
         Ok(self.view.list_peers(query).await)
+    }
+
+    /// Finds an active peer.
+    pub(crate) async fn find_peer(
+        &self,
+        peer_id: &PeerId,
+        include: Include,
+    ) -> Result<FoundPeer, RegistryError> {
+        let _permit = self.permit()?;
+        self.check()?;
+        Ok(self.view.find_peer(peer_id, include).await)
     }
 
     /// Lists active TURN servers with room, `max` at most.

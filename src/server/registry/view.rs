@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::directory::{Bounds, TurnListing};
+use super::directory::{Bounds, Include, TurnListing};
 use super::error::RegistryError;
-use super::queries::{ListPeers, Peers, Status};
+use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::state::{State, Storage};
 use crate::clock::Clock;
+use crate::protocol::PeerId;
 use crate::server::policy::cost::ModeLimits;
 
 /// How long the status waits for the lock before it reports that the registry is stuck.
@@ -81,6 +82,12 @@ impl View {
             total_registered: state.directory.registered(),
             now_ms,
         }
+    }
+
+    pub(crate) async fn find_peer(&self, peer_id: &PeerId, include: Include) -> FoundPeer {
+        let now_ms = self.advance().await;
+        let peer = self.read().directory.find_active(peer_id.as_str(), include);
+        FoundPeer { peer, now_ms }
     }
 
     pub(crate) async fn list_turn_servers(&self, max: usize) -> TurnListing {
