@@ -10,6 +10,7 @@ mod browsers;
 mod cost;
 mod coturn;
 mod credentials;
+mod digests;
 mod faults;
 #[path = "../support/flags.rs"]
 mod flags;

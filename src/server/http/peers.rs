@@ -23,7 +23,7 @@ use crate::protocol::{
 use crate::server::policy::privacy;
 use crate::server::policy::selection::{Extent, PageStart, PeerFilter};
 use crate::server::registry::{
-    Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
+    Bounds, Include, ListPeers, ListedEntry, Membership, Noted, PeerListing, Peers, Renewed,
 };
 
 /// The maximum length of a page with stores while the memory for stores is used up, in bytes.
@@ -38,8 +38,9 @@ pub(crate) async fn register_peer(
     let peer_id = body.request.peer_id.clone();
     let registration = privacy::admit(body.request, api.address_policy)
         .map_err(|error| about(&request, peer_id.as_str(), error))?;
-    let receipt = api.registry.register(registration).await;
-    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let renewed = api.registry.register(registration).await;
+    let Renewed { receipt, noted } =
+        renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     Ok(Json(RegisterResponse {
         success: true,
         peer_id,
@@ -49,8 +50,8 @@ pub(crate) async fn register_peer(
         last_seen: receipt.last_seen_ms,
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
-        registration_digest: None,
-        warning: None,
+        registration_digest: Some(digest_text(&noted)),
+        warning: warning(&noted),
         dropped: None,
     }))
 }
@@ -62,8 +63,9 @@ pub(crate) async fn renew_lease(
     body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let peer_id = body.request.peer_id.clone();
-    let receipt = api.registry.renew(body.request).await;
-    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let renewed = api.registry.renew(body.request).await;
+    let Renewed { receipt, noted } =
+        renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     let response = HeartbeatResponse {
         success: true,
         peer_id,
@@ -73,13 +75,25 @@ pub(crate) async fn renew_lease(
         timestamp: rfc3339(receipt.last_seen_ms),
         expires_at: receipt.expires_at_ms,
         heartbeat_interval_secs: api.heartbeat_interval_secs,
-        registration_digest: None,
-        warning: None,
+        registration_digest: Some(digest_text(&noted)),
+        warning: warning(&noted),
     };
     // Serialized without serde: heartbeats are most of the load.
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .body(response.to_json()))
+}
+
+/// The digest of a registration on the wire.
+pub(crate) fn digest_text(noted: &Noted) -> String {
+    format!("{:016x}", noted.digest)
+}
+
+/// What both of two nodes with one key are told.
+fn warning(noted: &Noted) -> Option<String> {
+    const ALTERNATES: &str = "registrations with this peerId alternate: another node may use the \
+        same key, or this node changes its announcement back and forth";
+    noted.alternates.then(|| ALTERNATES.to_owned())
 }
 
 /// `GET /peers`

@@ -32,6 +32,7 @@ pub(crate) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsRespo
         max_peer_bytes: api.max_memory_bytes as u64,
         outage_credit_secs: counters.outage_credit_ms / 1000,
         log_lines_dropped: log_lines::dropped(),
+        alternating_registrations: counters.alternating_registrations,
         refusals: api
             .refusals
             .counts()

@@ -15,7 +15,7 @@ use super::pending::{Operation, Pending};
 use super::pulse::Pulse;
 use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::relay::SentBytes;
-use super::reply::{Allocation, Receipt, Released, Reported, SettingSaved};
+use super::reply::{Allocation, Released, Renewed, Reported, SettingSaved};
 use super::view::View;
 use crate::clock::Clock;
 use crate::protocol::{
@@ -89,13 +89,13 @@ impl Registry {
     pub(crate) async fn register(
         &self,
         registration: Registration,
-    ) -> Result<Receipt, RegistryError> {
+    ) -> Result<Renewed, RegistryError> {
         self.submit(registration, |it| Mutation::Register(Box::new(it)))
             .await
     }
 
     /// Renews the lease of a peer. Returns once this is on disk.
-    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Receipt, RegistryError> {
+    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Renewed, RegistryError> {
         self.submit(request, Mutation::Renew).await
     }
 
@@ -103,7 +103,7 @@ impl Registry {
     pub(crate) async fn register_turn_server(
         &self,
         request: RegisterTurnServerRequest,
-    ) -> Result<Receipt, RegistryError> {
+    ) -> Result<Renewed, RegistryError> {
         self.submit(request, |it| Mutation::OfferTurn(Box::new(it)))
             .await
     }
