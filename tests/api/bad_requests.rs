@@ -65,7 +65,7 @@ async fn bodies_without_end_are_refused_once_the_limit_is_passed() {
 #[actix_web::test]
 async fn unknown_paths_are_not_found() {
     let settled = Settled::start().await;
-    for path in "/ /nope /peers/ /peers/a /Peers //peers /%00 /register/".split(' ') {
+    for path in "/ /nope /peers/ /peers/a/b /Peers //peers /%00 /register/".split(' ') {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             let error = settled.send(method, path, "x".to_owned()).await;
             let error = error.refused(404, "not_found");
