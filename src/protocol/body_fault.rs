@@ -118,9 +118,11 @@ fn misspelled(text: &str, error: &serde_json::Error) -> String {
 
 /// Names the format of a text that is not meant to be JSON.
 fn other_format(text: &str) -> Option<&'static str> {
-    let is_pair = |name: &str| {
+    // Base64 may end with `=`, but has nothing after it.
+    let is_pair = |(name, value): (&str, &str)| {
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.%+[]".contains(c);
-        !name.is_empty() && name.chars().all(is_name)
+        let has_value = !matches!(value, "" | "=");
+        !name.is_empty() && name.chars().all(is_name) && has_value
     };
     match text {
         _ if text.starts_with('<') => Some("HTML or XML"),
@@ -131,7 +133,7 @@ fn other_format(text: &str) -> Option<&'static str> {
         {
             Some("percent-encoded")
         }
-        _ if text.split_once('=').is_some_and(|(name, _)| is_pair(name)) => Some("form-encoded"),
+        _ if text.split_once('=').is_some_and(is_pair) => Some("form-encoded"),
         _ => None,
     }
 }

@@ -70,9 +70,10 @@
 //! ## What is stored
 //!
 //! - A registry MAY send `registrationDigest` in the responses to registrations and heartbeats. Equal
-//!   texts MUST mean that the same registration is stored, and a node MUST treat the text as opaque.
-//! - If a heartbeat brings another digest than the node's registration, another node has registered
-//!   with its id. A node SHOULD then register again, but at most once in a lease, since two nodes with
+//!   texts MUST mean that the same registration and TURN offer are stored, and a node MUST treat the
+//!   text as opaque.
+//! - If a heartbeat brings another digest than the node's last registration or TURN offer, another node
+//!   has registered with its id. A node SHOULD then register again, but at most once in a lease, since two nodes with
 //!   one key would otherwise replace each other for ever. It SHOULD warn its operator.
 //! - A registry that stores less than was announced MUST name the rest in `dropped`. A node SHOULD show
 //!   it, and any `warning`, to its operator.

@@ -46,6 +46,10 @@ pub struct StatsResponse {
     /// Log lines that were dropped because stderr was not read.
     #[serde(default)]
     pub log_lines_dropped: u64,
+    /// Registrations that another one of the same peer had replaced less than a lease before: two
+    /// nodes may use one key.
+    #[serde(default)]
+    pub alternating_registrations: u64,
     /// Requests refused, by the code in the response; codes that were never sent are left out.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,

@@ -89,6 +89,9 @@ pub struct RegisterTurnServerResponse {
     pub peer_id: PeerId,
     /// Active TURN servers, this one included.
     pub turn_servers: u64,
+    /// A digest of what is stored for the peer, as in the responses to its heartbeats. Opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_digest: Option<String>,
     /// Expired peers that the cleanup before this registration removed.
     pub cleaned_expired_peers: u64,
     /// When the registry responded, RFC 3339.

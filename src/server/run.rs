@@ -64,8 +64,8 @@ impl Server {
         let progress = Progress::default();
         let shared = listeners.share().map_err(cannot_listen)?;
         let refusals = Refusals::default();
-        let starting =
-            Starting::serve(shared, progress.clone(), refusals.clone()).map_err(cannot_listen)?;
+        let starting = Starting::serve(shared, progress.clone(), refusals.clone(), config)
+            .map_err(cannot_listen)?;
         let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");

@@ -10,6 +10,7 @@ mod browsers;
 mod cost;
 mod coturn;
 mod credentials;
+mod digests;
 mod dropped;
 mod faults;
 #[path = "../support/flags.rs"]
@@ -23,6 +24,7 @@ mod memory;
 mod model;
 mod modes;
 mod names;
+mod one_peer;
 mod operators;
 mod outside_writes;
 mod pages;

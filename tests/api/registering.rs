@@ -57,6 +57,7 @@ async fn registration_is_answered_with_every_field_of_the_contract() {
         "lastSeen": START_MS + 600_001,
         "expiresAt": START_MS + 1_200_001,
         "heartbeatIntervalSecs": 120,
+        "registrationDigest": "c4c4e629c5556ad5",
     });
     let answer = registry.register(&peer("a")).await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -80,6 +81,7 @@ async fn heartbeat_is_answered_with_every_field_of_the_contract() {
         "timestamp": "2026-01-01T00:10:00.001Z",
         "expiresAt": START_MS + 1_200_001,
         "heartbeatIntervalSecs": 120,
+        "registrationDigest": "c4c4e629c5556ad5",
     });
     assert_eq!(registry.heartbeat("a").await.ok(), expected);
 }

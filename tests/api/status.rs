@@ -48,7 +48,8 @@ async fn stats_of_a_new_registry_are_zero_in_every_field() {
         "peerBytes": 0,
         "maxPeerBytes": registry.config.lease.max_memory_bytes,
         "outageCreditSecs": 0,
-        "logLinesDropped": 0, "refusals": {},
+        "logLinesDropped": 0, "alternatingRegistrations": 0,
+        "refusals": {},
     });
     assert_eq!(registry.stats().await.ok(), expected);
 }
@@ -95,7 +96,8 @@ async fn stats_count_what_happened_in_every_field() {
         "peerBytes": stats["peerBytes"],
         "maxPeerBytes": registry.config.lease.max_memory_bytes,
         "outageCreditSecs": 0,
-        "logLinesDropped": 0, "refusals": {"peer_not_found": 3},
+        "logLinesDropped": 0, "alternatingRegistrations": 0,
+        "refusals": {"peer_not_found": 3},
     });
     assert_eq!(stats, expected);
     let peer_bytes = stats["peerBytes"].as_u64().unwrap();
@@ -218,6 +220,8 @@ async fn health_has_every_field_of_the_contract() {
         "rowsSetAside": 0,
         // Measured once a second.
         "walBytes": health["walBytes"].as_u64().unwrap(),
+        "leaseSecs": 600,
+        "heartbeatIntervalSecs": 120,
     });
     assert_eq!(health, expected);
 }

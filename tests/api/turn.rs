@@ -56,6 +56,7 @@ async fn turn_registration_is_answered_with_every_field_of_the_contract() {
         "success": true,
         "peerId": "a",
         "turnServers": 2,
+        "registrationDigest": "fef7aa9a4bc0f558",
         "cleanedExpiredPeers": 1,
         "timestamp": "2026-01-01T00:10:00.001Z",
     });

@@ -157,7 +157,12 @@ async fn changes_of_the_listing_are_logged_at_info_and_heartbeats_are_not() {
     }
     let all = lines.join("\n");
     assert!(!all.contains("heartbeat peer="), "{all}");
-    assert!(!all.contains("nobody"), "{all}");
+    let about = lines.iter().filter(|line| line.contains("nobody"));
+    let about: Vec<_> = about.collect();
+    assert!(
+        about.len() == 1 && about[0].contains("code=peer_not_found"),
+        "{all}"
+    );
     assert!(!all.contains("DEBUG"), "{all}");
 }
 

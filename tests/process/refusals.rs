@@ -1,6 +1,8 @@
 //! The log says what is refused, why, and how often, at a bounded rate.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::child::{Registry, folder, peer};
 
@@ -61,4 +63,38 @@ async fn a_refused_body_names_its_peer_in_the_log() {
     let line = registry.line("code=invalid_field").await;
     assert!(line.contains("peer=\"odd-port\""), "{line}");
     assert!(!registry.lines().iter().any(|line| line.contains("forged")));
+}
+
+/// Sends `input` to the registry; returns what it sends until it closes.
+async fn raw(registry: &Registry, input: &[u8]) -> String {
+    let mut stream = TcpStream::connect(registry.addr).await.unwrap();
+    stream.write_all(input).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn input_that_is_not_http_is_told_in_the_log() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    registry.register(&peer("a")).await;
+    let body = "{\"peerId\":\"a\"}";
+    let head = "POST /heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let good = format!(
+        "{head}Content-Length: {}\r\nConnection: close\r\n",
+        body.len()
+    );
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let answer = raw(&registry, format!("{good}{expect}\r\n{body}").as_bytes()).await;
+        assert!(answer.contains("HTTP/1.1 200"), "{answer}");
+    }
+    let not_http = "not well-formed HTTP";
+    let is_told = || registry.lines().iter().any(|line| line.contains(not_http));
+    assert!(!is_told(), "a good request was taken for a bad one");
+    let hello = b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03\r\n\r\n";
+    let answer = raw(&registry, hello).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let line = registry.line(not_http).await;
+    assert!(line.contains("1 connections"), "{line}");
 }

@@ -47,6 +47,10 @@ async fn while_it_starts_it_says_so_and_then_serves_at_the_same_place() {
     let health: Value = response.json().await.unwrap();
     assert_eq!(health["status"], "starting", "{health}");
     assert_eq!(health["service"], "peer-registry");
+    assert_eq!(
+        (&health["leaseSecs"], &health["heartbeatIntervalSecs"]),
+        (&600.into(), &120.into())
+    );
     assert!(
         health["loadedRows"].is_u64() && health["totalRows"].is_u64(),
         "{health}"
@@ -68,6 +72,9 @@ async fn while_it_starts_it_says_so_and_then_serves_at_the_same_place() {
     };
     let listing = soon("a listing", served).await;
     assert_eq!(listing["total"], 1, "{listing}");
+    // What was refused before counts too.
+    let stats: Value = get(&url, "/stats").await.json().await.unwrap();
+    assert!(stats["refusals"]["starting"].as_u64() >= Some(1), "{stats}");
     drop(child);
 }
 

@@ -68,6 +68,7 @@ fn what_is_no_json_is_named() {
         ("<!doctype html>", "HTML"),
         ("%7B%22peerId%22%3A%22a%22%7D", "percent-encoded"),
         ("hello", "begins with \"hello\""),
+        ("e30=", "begins with \"e30=\""),
         ("\u{a0}{}", "begins with \"\\u{a0}{}\""),
         (" \n\t", "empty"),
         ("", "empty"),

@@ -133,7 +133,7 @@ const LIST_CRYPTO_IPV6: &str =
     "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all";
 const OPEN_LOCALLY: &str = "open the page from this machine, or reach the registry by its own name";
 const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
-     /report-turn-usage, or GET /peers, /turn-servers, /stats, /cost-stats or /health";
+     /report-turn-usage, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health";
 const REGISTER: &str = "register first with POST /register, then send heartbeats";
 const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";

@@ -1,6 +1,6 @@
 //! The HTTP interface.
 //!
-//! - [`routes`] maps the paths to the handlers in [`peers`], [`turn`], [`sessions`], [`cost`] and
+//! - [`routes`] maps the paths to the handlers in [`peers`], [`peer`], [`turn`], [`sessions`], [`cost`] and
 //!   [`status`], which share a [`context`].
 //! - [`serve`] accepts each [`connection`] and passes its requests to the routes.
 //! - [`body`] and [`operator`] read and check parts of a request; [`media_type`] and [`inflate`]
@@ -23,6 +23,7 @@ mod media_type;
 mod no_store;
 mod operator;
 mod origin;
+mod peer;
 mod peers;
 mod refusals;
 mod response;

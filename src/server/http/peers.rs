@@ -23,7 +23,7 @@ use crate::protocol::{
 use crate::server::policy::privacy;
 use crate::server::policy::selection::{Extent, PageStart};
 use crate::server::registry::{
-    Bounds, Include, ListPeers, ListedEntry, Membership, PeerListing, Peers,
+    Bounds, Include, ListPeers, ListedEntry, Membership, Noted, PeerListing, Peers, Renewed,
 };
 
 /// The maximum memory that a listing keeps until it has been sent, in bytes.
@@ -42,8 +42,9 @@ pub(crate) async fn register_peer(
     let peer_id = body.request.request.peer_id.clone();
     let (registration, dropped) = privacy::admit(body.request, api.address_rules)
         .map_err(|error| about(&request, peer_id.as_str(), error))?;
-    let receipt = api.registry.register(registration).await;
-    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let renewed = api.registry.register(registration).await;
+    let Renewed { receipt, noted } =
+        renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     Ok(Json(RegisterResponse {
         success: true,
         peer_id,
@@ -53,8 +54,8 @@ pub(crate) async fn register_peer(
         last_seen: api.wall_time.of(receipt.last_seen_ms),
         expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
-        registration_digest: None,
-        warning: None,
+        registration_digest: Some(digest_text(&noted)),
+        warning: warning(&noted),
         dropped: dropped.into_list(),
     }))
 }
@@ -66,8 +67,9 @@ pub(crate) async fn renew_lease(
     body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let peer_id = body.request.peer_id.clone();
-    let receipt = api.registry.renew(body.request).await;
-    let receipt = receipt.map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let renewed = api.registry.renew(body.request).await;
+    let Renewed { receipt, noted } =
+        renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     let response = HeartbeatResponse {
         success: true,
         peer_id,
@@ -77,13 +79,25 @@ pub(crate) async fn renew_lease(
         timestamp: api.wall_time.text(receipt.last_seen_ms),
         expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
-        registration_digest: None,
-        warning: None,
+        registration_digest: Some(digest_text(&noted)),
+        warning: warning(&noted),
     };
     // Serialized without serde: heartbeats are most of the load.
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .body(response.to_json()))
+}
+
+/// The digest of a registration on the wire.
+pub(crate) fn digest_text(noted: &Noted) -> String {
+    format!("{:016x}", noted.digest)
+}
+
+/// What both of two nodes with one key are told.
+fn warning(noted: &Noted) -> Option<String> {
+    const ALTERNATES: &str = "registrations with this peerId alternate: another node may use the \
+        same key, or this node changes its announcement back and forth";
+    noted.alternates.then(|| ALTERNATES.to_owned())
 }
 
 /// `GET /peers`
@@ -138,6 +152,7 @@ pub(crate) async fn list_peers(
 
 fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestError> {
     let query = PeersQuery::parse(request.query_string(), &api.limits)?;
+    let include = included(&query);
     let reader = caller_of(request);
     let extent = match (query.limit, query.cursor) {
         (Some(count), _) => Extent::Sample(count as usize),
@@ -148,10 +163,7 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
         filter: query.filter,
         reader,
         extent,
-        include: Include {
-            stores: query.include_stores,
-            capabilities: query.include_capabilities,
-        },
+        include,
         bounds: Bounds {
             max_peers: api.http.max_listed,
             max_bytes: api.http.max_response_bytes,
@@ -159,6 +171,14 @@ fn read_query(api: &Api, request: &HttpRequest) -> Result<ListPeers, RequestErro
         },
         known: Vec::new(),
     })
+}
+
+/// Which of the long optional members a response includes.
+pub(crate) fn included(query: &PeersQuery) -> Include {
+    Include {
+        stores: query.include_stores,
+        capabilities: query.include_capabilities,
+    }
 }
 
 /// Reads where the previous page ended from its cursor: a peer id, and after `~` the id where the

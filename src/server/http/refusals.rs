@@ -82,6 +82,15 @@ impl fmt::Display for Example {
     }
 }
 
+/// The message up to where it repeats a part of the body, which may be a secret or a real address.
+fn without_input(message: &str) -> &str {
+    const BEFORE_INPUT: [&str; 2] = ["duplicate key", "it begins with"];
+    let ends = BEFORE_INPUT
+        .iter()
+        .filter_map(|words| Some(message.find(words)? + words.len()));
+    &message[..ends.min().unwrap_or(message.len())]
+}
+
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_TEXT_CHARS).collect()
 }
@@ -110,7 +119,8 @@ impl Refusals {
         if !tally.begin_window(clock::machine_ms()) {
             return;
         }
-        let example = format!("{} error={:?}", example(), shortened(&refusal.message));
+        let message = shortened(without_input(&refusal.message));
+        let example = format!("{} error={message:?}", example());
         log_count(code, tally.take_unlogged(), &example);
         // Logs the rest of this window when it ends, even if no other refusal follows.
         let refusals = self.clone();
@@ -208,6 +218,18 @@ mod tests {
         assert!(!tally.begin_window(59_999));
         assert!(tally.begin_window(60_000));
         assert_eq!(tally.take_unlogged(), 0, "each is logged once");
+    }
+
+    #[test]
+    fn a_message_is_logged_without_the_input_that_it_repeats() {
+        for message in [
+            "it begins with \"198.51\"",
+            "a: duplicate key 198.51.100.7 at line 1",
+        ] {
+            assert!(!without_input(message).contains("198"), "{message}");
+        }
+        let plain = "addresses[0] must be a multiaddr";
+        assert_eq!(without_input(plain), plain);
     }
 
     #[test]

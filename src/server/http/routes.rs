@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
 
 use super::context::Api;
 use super::errors::ApiError;
-use super::{cost, peers, sessions, status, turn};
+use super::{cost, peer, peers, sessions, status, turn};
 use crate::protocol::paths;
 
 /// Configures the application.
@@ -27,6 +27,7 @@ fn routes(app: &mut web::ServiceConfig) {
             turn::register_turn_server,
         ))
         .service(resource(paths::PEERS, "GET, HEAD").route(list_peers))
+        .service(resource(paths::PEER, "GET, HEAD").route(get().to(peer::show_peer)))
         .service(
             resource(paths::TURN_SERVERS, "GET, HEAD").route(get().to(turn::list_turn_servers)),
         )

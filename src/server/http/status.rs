@@ -32,6 +32,7 @@ pub(crate) async fn show_stats(api: web::Data<Api>) -> Result<NoStore<StatsRespo
         max_peer_bytes: api.max_memory_bytes as u64,
         outage_credit_secs: counters.outage_credit_ms / 1000,
         log_lines_dropped: log_lines::dropped(),
+        alternating_registrations: counters.alternating_registrations,
         refusals: api
             .refusals
             .counts()
@@ -81,8 +82,8 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
                 .as_ref()
                 .map(|status| health_cost_info(&api, &status.cost)),
             rows_set_aside: status.as_ref().map_or(0, |status| status.rows_set_aside),
-            lease_secs: None,
-            heartbeat_interval_secs: None,
+            lease_secs: Some(api.lease_secs),
+            heartbeat_interval_secs: Some(api.heartbeat_interval_secs),
             wal_bytes: api.registry.pulse().log_bytes(),
         })
 }

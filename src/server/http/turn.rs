@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
+use super::peers::digest_text;
 use super::refusals::about;
 use super::response::Pieces;
 use crate::protocol::{
@@ -14,6 +15,7 @@ use crate::protocol::{
     TurnServersResponse,
 };
 use crate::server::policy::turn;
+use crate::server::registry::Renewed;
 
 /// `POST /register-turn-server`
 pub(crate) async fn register_turn_server(
@@ -27,12 +29,14 @@ pub(crate) async fn register_turn_server(
     let peer_id = request.peer_id.clone();
     turn::check_offer(&request.offer, api.address_rules.policy)
         .map_err(|error| about(&http_request, peer_id.as_str(), error))?;
-    let receipt = api.registry.register_turn_server(request).await;
-    let receipt = receipt.map_err(|error| about(&http_request, peer_id.as_str(), error))?;
+    let renewed = api.registry.register_turn_server(request).await;
+    let Renewed { receipt, noted } =
+        renewed.map_err(|error| about(&http_request, peer_id.as_str(), error))?;
     Ok(Json(RegisterTurnServerResponse {
         success: true,
         peer_id,
         turn_servers: receipt.turn_servers as u64,
+        registration_digest: Some(digest_text(&noted)),
         cleaned_expired_peers: receipt.cleaned as u64,
         dropped: dropped.into_list(),
         timestamp: api.wall_time.text(receipt.last_seen_ms),

@@ -10,6 +10,8 @@ use crate::protocol::ErrorCode;
 pub(crate) struct Counters {
     /// Registrations accepted, first ones and updates.
     pub registrations: u64,
+    /// Registrations that another one had replaced less than a lease before.
+    pub alternating_registrations: u64,
     /// Heartbeats accepted.
     pub heartbeats: u64,
     /// Heartbeats refused because the peer is not registered.
@@ -32,9 +34,15 @@ impl Counters {
     /// Counts a mutation by the decision on it.
     pub(crate) fn count(&mut self, mutation: &Mutation) {
         let counter = match mutation {
-            Mutation::Register(pending) if pending.decision().is_ok() => &mut self.registrations,
+            Mutation::Register(pending) => {
+                let Ok(announced) = pending.decision() else {
+                    return;
+                };
+                self.alternating_registrations += u64::from(announced.comes_back);
+                &mut self.registrations
+            }
             Mutation::Renew(pending) => match pending.decision() {
-                Ok(()) => &mut self.heartbeats,
+                Ok(_) => &mut self.heartbeats,
                 Err(_) => &mut self.heartbeats_refused,
             },
             Mutation::Allocate(pending) => match pending.decision() {

@@ -6,16 +6,16 @@ use actix::{Actor, Addr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::actor::RegistryActor;
-use super::directory::TurnListing;
+use super::directory::{Include, TurnListing};
 use super::error::RegistryError;
 use super::inbox::Inbox;
 use super::messages::{Drain, TakeMutations};
 use super::mutation::{Mutation, SetPeerTier};
 use super::pending::{Operation, Pending};
 use super::pulse::Pulse;
-use super::queries::{ListPeers, Peers, Status};
+use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::relay::SentBytes;
-use super::reply::{Allocation, Receipt, Released, Reported, SettingSaved};
+use super::reply::{Allocation, Released, Renewed, Reported, SettingSaved};
 use super::view::View;
 use crate::clock::Clock;
 use crate::protocol::{
@@ -89,13 +89,13 @@ impl Registry {
     pub(crate) async fn register(
         &self,
         registration: Registration,
-    ) -> Result<Receipt, RegistryError> {
+    ) -> Result<Renewed, RegistryError> {
         self.submit(registration, |it| Mutation::Register(Box::new(it)))
             .await
     }
 
     /// Renews the lease of a peer. Returns once this is on disk.
-    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Receipt, RegistryError> {
+    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Renewed, RegistryError> {
         self.submit(request, Mutation::Renew).await
     }
 
@@ -103,7 +103,7 @@ impl Registry {
     pub(crate) async fn register_turn_server(
         &self,
         request: RegisterTurnServerRequest,
-    ) -> Result<Receipt, RegistryError> {
+    ) -> Result<Renewed, RegistryError> {
         self.submit(request, |it| Mutation::OfferTurn(Box::new(it)))
             .await
     }
@@ -181,6 +181,17 @@ impl Registry {
         let _permit = self.permit()?;
         self.check()?;
         Ok(self.view.list_peers(query).await)
+    }
+
+    /// Finds an active peer.
+    pub(crate) async fn find_peer(
+        &self,
+        peer_id: &PeerId,
+        include: Include,
+    ) -> Result<FoundPeer, RegistryError> {
+        let _permit = self.permit()?;
+        self.check()?;
+        Ok(self.view.find_peer(peer_id, include).await)
     }
 
     /// Lists active TURN servers with room, `max` at most.

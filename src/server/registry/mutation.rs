@@ -4,7 +4,7 @@ use super::error::RegistryError;
 use super::pending::{Operation, Pending};
 use super::relay::GrantedSession;
 use super::reply::{
-    Allocation, Committed, Receipt, Released, Reported, ReportedUsage, SettingSaved,
+    Allocation, Committed, Noted, Released, Renewed, Reported, ReportedUsage, SettingSaved,
 };
 use crate::protocol::{
     AllocateTurnRequest, HeartbeatRequest, PeerId, RegisterTurnServerRequest, ReleaseTurnRequest,
@@ -40,6 +40,15 @@ pub(crate) enum Registered {
     New,
     Updated,
     Unchanged,
+}
+
+/// The decision on a registration that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) registered: Registered,
+    /// Whether another registration had replaced this one less than a lease ago.
+    pub(crate) comes_back: bool,
+    pub(crate) noted: Noted,
 }
 
 impl Mutation {
@@ -89,29 +98,29 @@ impl Mutation {
 }
 
 impl Operation for Registration {
-    type Decision = Registered;
-    type Reply = Receipt;
+    type Decision = Announced;
+    type Reply = Renewed;
 
-    fn reply(_: Registered, committed: &mut Committed<'_>) -> Receipt {
-        committed.receipt()
+    fn reply(announced: Announced, committed: &mut Committed<'_>) -> Renewed {
+        renewed(announced.noted, committed)
     }
 }
 
 impl Operation for HeartbeatRequest {
-    type Decision = ();
-    type Reply = Receipt;
+    type Decision = Noted;
+    type Reply = Renewed;
 
-    fn reply((): (), committed: &mut Committed<'_>) -> Receipt {
-        committed.receipt()
+    fn reply(noted: Noted, committed: &mut Committed<'_>) -> Renewed {
+        renewed(noted, committed)
     }
 }
 
 impl Operation for RegisterTurnServerRequest {
-    type Decision = ();
-    type Reply = Receipt;
+    type Decision = Noted;
+    type Reply = Renewed;
 
-    fn reply((): (), committed: &mut Committed<'_>) -> Receipt {
-        committed.receipt()
+    fn reply(noted: Noted, committed: &mut Committed<'_>) -> Renewed {
+        renewed(noted, committed)
     }
 }
 
@@ -187,5 +196,12 @@ fn setting_saved(committed: &mut Committed<'_>) -> SettingSaved {
     SettingSaved {
         receipt: committed.receipt(),
         cost: committed.cost(),
+    }
+}
+
+fn renewed(noted: Noted, committed: &mut Committed<'_>) -> Renewed {
+    Renewed {
+        receipt: committed.receipt(),
+        noted,
     }
 }

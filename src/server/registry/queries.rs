@@ -1,7 +1,7 @@
 //! The queries of readers, and their responses.
 
 use super::counters::Counters;
-use super::directory::{Bounds, Include, Membership, PeerListing};
+use super::directory::{Bounds, Include, ListedEntry, Membership, PeerListing};
 use super::relay::CostStatus;
 use crate::protocol::PeerFilter;
 use crate::server::policy::selection::Extent;
@@ -32,6 +32,15 @@ pub(crate) struct Peers {
     pub listing: Option<PeerListing>,
     /// Registered peers, active or not.
     pub total_registered: usize,
+    /// When the directory was read, in Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// The response to a query for one peer.
+#[derive(Debug)]
+pub(crate) struct FoundPeer {
+    /// The peer; `None` if it is unknown, or its lease has run out.
+    pub peer: Option<ListedEntry>,
     /// When the directory was read, in Unix milliseconds.
     pub now_ms: i64,
 }

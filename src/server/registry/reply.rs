@@ -22,6 +22,24 @@ pub(crate) struct Receipt {
     pub cleaned: usize,
 }
 
+/// What a peer is told about its registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// The digest of all that is stored for the peer.
+    pub digest: u64,
+    /// Whether two registrations of the peer have alternated within the last lease.
+    pub alternates: bool,
+}
+
+/// A registration or a renewal that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// The change.
+    pub receipt: Receipt,
+    /// The registration after it.
+    pub noted: Noted,
+}
+
 /// The decision on an allocation. A granted session is on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Allocation {

@@ -222,6 +222,7 @@ impl State {
         BatchContext {
             now_ms,
             cutoff_ms: self.cutoff_ms(now_ms),
+            lease_ms: self.lease.peer_timeout_ms(),
             max_peers: self.lease.max_peers,
             max_bytes: self.lease.max_memory_bytes,
             exceeds_memory: self.exceeds_memory,
@@ -274,8 +275,8 @@ impl State {
             self.counters.last_cleanup_ms = Some(changes.now_ms);
         }
         // The order is that of the transaction: cleanup, registrations, TURN offers, renewals.
-        for row in &changes.registrations {
-            self.directory.put(row);
+        for (row, history) in changes.registrations.iter().zip(&plan.histories) {
+            self.directory.put_registered(row, history.clone());
         }
         for offered in &changes.turn_offers {
             self.directory

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::directory::TurnListing;
+use super::directory::{Include, TurnListing};
 use super::error::RegistryError;
-use super::queries::{ListPeers, Peers, Status};
+use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::recent_readers::RecentReaders;
 use super::state::{State, Storage};
 use crate::clock::Clock;
+use crate::protocol::PeerId;
 use crate::server::policy::cost::ModeLimits;
 use crate::server::policy::selection::{Extent, PageStart};
 
@@ -97,6 +98,12 @@ impl View {
             total_registered: state.directory.registered(),
             now_ms,
         }
+    }
+
+    pub(crate) async fn find_peer(&self, peer_id: &PeerId, include: Include) -> FoundPeer {
+        let now_ms = self.advance().await;
+        let peer = self.read().directory.find_active(peer_id.as_str(), include);
+        FoundPeer { peer, now_ms }
     }
 
     pub(crate) async fn list_turn_servers(&self, max: usize) -> TurnListing {

@@ -30,11 +30,13 @@ pub(crate) enum Reason {
     SlowReader,
     /// It sent a long request while all memory for incomplete requests was in use.
     InputBudget,
+    /// actix-http could not parse what its client sent.
+    NotHttp,
 }
 
 impl Reason {
     /// All reasons, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::AddressCap,
         Self::Evicted,
         Self::NoPlace,
@@ -42,6 +44,7 @@ impl Reason {
         Self::SlowHead,
         Self::SlowReader,
         Self::InputBudget,
+        Self::NotHttp,
     ];
 
     /// A stable name for metrics.
@@ -55,6 +58,7 @@ impl Reason {
             Self::SlowHead => "slow_head",
             Self::SlowReader => "slow_reader",
             Self::InputBudget => "input_budget",
+            Self::NotHttp => "not_http",
         }
     }
 
@@ -73,6 +77,9 @@ impl Reason {
             Self::SlowHead => "closed: a request head did not arrive in time",
             Self::SlowReader => "closed: a response was not received in time",
             Self::InputBudget => "closed: half-received requests use all memory for them",
+            Self::NotHttp => {
+                "closed: what they sent is not well-formed HTTP/1.1 (is it https, or a proxy protocol?)"
+            }
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     /// Whether something was written since the last flush.
     has_unflushed: bool,
     has_large_send_buffer: bool,
+    /// Whether it was counted that actix-http refuses the client's input.
+    is_bad_input_counted: bool,
     /// Until when input is discarded, after a refusal.
     discard_deadline: Option<Instant>,
 }
@@ -83,6 +85,7 @@ impl Connection {
             is_stalled: false,
             has_unflushed: false,
             has_large_send_buffer: false,
+            is_bad_input_counted: false,
             discard_deadline: None,
         }
     }
@@ -233,6 +236,17 @@ impl Connection {
         Poll::Ready(Err(self.abort(io::ErrorKind::TimedOut)))
     }
 
+    /// Counts the connection if actix-http responds to a head that it could not parse. The gate does
+    /// not see such a response, so no other one is under way.
+    fn count_bad_input(&mut self) {
+        let is_head = matches!(self.exchange.deadline(), Some((_, Timeout::Head)));
+        let is_counted = self.is_bad_input_counted || self.discard_deadline.is_some();
+        if is_head && self.exchange.response_deadline().is_none() && !is_counted {
+            self.is_bad_input_counted = true;
+            self.exchange.place().count_closed(Reason::NotHttp);
+        }
+    }
+
     /// Enlarges the kernel's send buffer for a large response, so that fewer writes wait.
     fn enlarge_send_buffer(&mut self) {
         if self.exchange.is_large_response() && !self.has_large_send_buffer {
@@ -293,6 +307,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check_evicted(cx)?;
+        self.count_bad_input();
         self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.finish_write(cx, write)
@@ -304,6 +319,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_evicted(cx)?;
+        self.count_bad_input();
         self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.finish_write(cx, write)

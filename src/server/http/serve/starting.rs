@@ -10,6 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse, paths};
+use crate::server::config::Config;
 use crate::server::http::errors::{ApiError, row_of};
 use crate::server::http::refusals::{Example, Refusals};
 use crate::server::http::routes::{cors, get};
@@ -24,6 +25,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long stopping waits for open requests, in seconds.
 const STOP_TIMEOUT_SECS: u64 = 1;
 
+/// What nodes are told before the registry serves.
+struct Terms {
+    lease_secs: u64,
+    heartbeat_interval_secs: u64,
+}
+
 /// A server that reports the progress of loading until it is stopped or dropped.
 pub(crate) struct Starting(ServerHandle);
 
@@ -33,13 +40,19 @@ impl Starting {
         listeners: impl IntoIterator<Item = TcpListener>,
         progress: Progress,
         refusals: Refusals,
+        config: &Config,
     ) -> io::Result<Self> {
+        let terms = web::Data::new(Terms {
+            lease_secs: config.lease.peer_timeout_secs,
+            heartbeat_interval_secs: config.heartbeat_interval_secs,
+        });
         let progress = web::Data::new(progress);
         let refusals = web::Data::new(refusals);
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(progress.clone())
                 .app_data(refusals.clone())
+                .app_data(terms.clone())
                 .wrap(cors())
                 .route(paths::HEALTH, get().to(show_health))
                 .default_service(web::to(refuse))
@@ -74,7 +87,7 @@ impl Drop for Starting {
 }
 
 /// `GET /health`
-async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
+async fn show_health(progress: web::Data<Progress>, terms: web::Data<Terms>) -> HttpResponse {
     let row = row_of(ErrorCode::Starting);
     let retry_after_secs = row.retry_after_secs().unwrap_or(1);
     let (loaded_rows, total_rows) = progress.rows();
@@ -93,8 +106,8 @@ async fn show_health(progress: web::Data<Progress>) -> HttpResponse {
                 turn_servers: 0,
                 cost_info: None,
                 rows_set_aside: 0,
-                lease_secs: None,
-                heartbeat_interval_secs: None,
+                lease_secs: Some(terms.lease_secs),
+                heartbeat_interval_secs: Some(terms.heartbeat_interval_secs),
                 wal_bytes: 0,
             },
             loaded_rows,

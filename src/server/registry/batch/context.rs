@@ -5,6 +5,8 @@
 pub(crate) struct BatchContext {
     pub now_ms: i64,
     pub cutoff_ms: i64,
+    /// How long a lease lasts, in milliseconds of up-time.
+    pub lease_ms: i64,
     pub max_peers: usize,
     /// The maximum memory of all peers and sessions, in bytes.
     pub max_bytes: usize,

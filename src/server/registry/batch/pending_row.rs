@@ -1,7 +1,10 @@
 //! Rows as they will be after a batch.
 
+use super::context::BatchContext;
 use crate::protocol::TurnOffer;
 use crate::server::model::Profile;
+use crate::server::registry::directory::History;
+use crate::server::registry::reply::Noted;
 
 /// The row of a peer as it will be after the batch.
 pub(crate) struct PendingRow {
@@ -10,6 +13,19 @@ pub(crate) struct PendingRow {
     /// The TURN offer after the batch.
     pub(crate) turn: Option<TurnOffer>,
     pub(crate) change: RowChange,
+    /// The digest of all that is stored for the peer after the batch.
+    pub(crate) digest: u64,
+    pub(crate) history: History,
+}
+
+impl PendingRow {
+    /// What the peer is told about its registration.
+    pub(crate) fn noted(&self, context: &BatchContext) -> Noted {
+        Noted {
+            digest: self.digest,
+            alternates: self.history.alternates(context.now_ms, context.lease_ms),
+        }
+    }
 }
 
 /// Which part of a row is written.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::server::registry::directory::DirectoryPeer;
+use crate::server::registry::directory::{DirectoryPeer, History};
 use crate::server::registry::relay::RelayUpdate;
 use crate::server::storage::{Changes, RelayChanges};
 
@@ -10,6 +10,8 @@ use crate::server::storage::{Changes, RelayChanges};
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub changes: Changes,
+    /// The histories of the peers of `changes.registrations`, in the same order.
+    pub histories: Vec<History>,
     /// The peers of `changes.renewals`.
     pub renewed: Vec<Arc<DirectoryPeer>>,
     /// The part of `changes.relay` that memory does not have yet; `None` if the batch writes no

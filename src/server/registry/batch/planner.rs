@@ -10,10 +10,13 @@ use crate::protocol::{PeerId, RegisterTurnServerRequest};
 use crate::server::model::{Profile, Registration, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::turn;
-use crate::server::registry::directory::{Directory, DirectoryPeer, LeaseKey, turn_bytes};
+use crate::server::registry::directory::{
+    Directory, DirectoryPeer, History, LeaseKey, profile_digest, registration_digest, turn_bytes,
+};
 use crate::server::registry::error::RegistryError;
-use crate::server::registry::mutation::{Mutation, Registered};
+use crate::server::registry::mutation::{Announced, Mutation, Registered};
 use crate::server::registry::relay::{Relay, RelayPlan, RelayPlanner};
+use crate::server::registry::reply::Noted;
 use crate::server::storage::{Cleanup, OfferedTurn};
 
 /// The maximum number of rows that a cleanup removes. A larger cleanup would delay waiting requests
@@ -112,29 +115,30 @@ impl<'d> Planner<'d> {
         }
     }
 
-    pub(crate) fn renew(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
-        if self.renew_if_known(peer_id) {
-            Ok(())
-        } else {
-            Err(RegistryError::UnknownPeer)
+    /// Renews the lease of a peer that is registered or was inserted by this batch.
+    pub(crate) fn renew(&mut self, peer_id: &PeerId) -> Result<Noted, RegistryError> {
+        let peer = self.find(peer_id);
+        if let Some(peer) = peer {
+            self.renewed.push(Arc::clone(peer));
         }
+        // A peer that is new in this batch is not in the directory. Its whole row is written with a
+        // new lease.
+        if let Some(row) = self.rows.get(peer_id) {
+            return Ok(row.noted(&self.context));
+        }
+        let peer = peer.ok_or(RegistryError::UnknownPeer)?;
+        let BatchContext {
+            now_ms, lease_ms, ..
+        } = self.context;
+        Ok(Noted {
+            digest: peer.registration_digest(),
+            alternates: peer.history().alternates(now_ms, lease_ms),
+        })
     }
 
-    /// Renews the lease of a registered peer. Returns whether the peer is registered or was
-    /// inserted by this batch.
-    pub(crate) fn renew_if_known(&mut self, peer_id: &PeerId) -> bool {
-        match self.find(peer_id) {
-            Some(peer) => {
-                self.renewed.push(Arc::clone(peer));
-                true
-            }
-            // The peer is new in this batch, and its whole row is written with a new lease.
-            None => self.rows.contains_key(peer_id),
-        }
-    }
-
-    fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<(), RegistryError> {
+    fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<Noted, RegistryError> {
         let RegisterTurnServerRequest { peer_id, offer } = request;
+        let context = self.context;
         let new_bytes = turn_bytes(offer);
         let before = self.directory.get(peer_id.as_str());
         let old_bytes = before.map_or(0, |peer| peer.turn().map_or(0, turn_bytes));
@@ -152,34 +156,48 @@ impl<'d> Planner<'d> {
             }
             change => *change = RowChange::TurnOffer,
         }
-        Ok(())
+        let profile = match (&row.change, before) {
+            (RowChange::Profile(profile), _) => profile_digest(profile),
+            (_, before) => before.map_or(0, |peer| peer.digest()),
+        };
+        row.digest = registration_digest(profile, true, row.turn.as_ref());
+        Ok(row.noted(&context))
     }
 
-    fn register(&mut self, registration: &Registration) -> Result<Registered, RegistryError> {
+    fn register(&mut self, registration: &Registration) -> Result<Announced, RegistryError> {
         let peer_id = &registration.peer_id;
         let asked = registration.turn_capable;
         let mut profile = Box::new(registration.profile.clone());
-        let directory = self.directory;
+        let (directory, context) = (self.directory, self.context);
         let before = directory.get(peer_id.as_str());
         self.weight += profile.stores.len();
         let Some(row) = self.row(peer_id) else {
-            self.insert(peer_id, profile, asked)?;
-            return Ok(Registered::New);
+            let noted = self.insert(peer_id, profile, asked)?;
+            return Ok(Announced {
+                registered: Registered::New,
+                comes_back: false,
+                noted,
+            });
         };
         turn::apply_to_offer(&mut profile, asked, row.turn.as_ref());
+        let digest = profile_digest(&profile);
         let withdraws = row.turn.is_some() && profile.turn.is_none();
         // The digest does not cover TURN. A row that this batch has already changed always counts
         // as changed, because the directory shows the peer as it was before the batch.
         let is_unchanged = matches!(row.change, RowChange::Lease)
             && before.is_some_and(|peer| {
-                peer.digest() == directory.digest(&profile)
+                peer.digest() == digest
                     && peer.turn() == profile.turn.as_ref()
                     && peer.is_turn_capable() == profile.turn_capable
             });
         if is_unchanged {
-            return Ok(Registered::Unchanged);
+            return Ok(Announced {
+                registered: Registered::Unchanged,
+                comes_back: false,
+                noted: row.noted(&context),
+            });
         }
-        let new_bytes = self.weigh(peer_id, &profile);
+        let new_bytes = self.weigh(peer_id, &profile) + History::BYTES;
         let old_bytes = before.map_or(0, |peer| directory.bytes_of(peer));
         if !self.has_memory(new_bytes, old_bytes) {
             return Err(RegistryError::RegistryFull);
@@ -187,13 +205,22 @@ impl<'d> Planner<'d> {
         self.weight += before.map_or(0, |peer| peer.weight());
         let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
         row.turn = profile.turn.clone();
+        let digest = registration_digest(digest, profile.turn_capable, row.turn.as_ref());
+        let (now_ms, lease_ms) = (context.now_ms, context.lease_ms);
+        let comes_back = row.history.replace(row.digest, digest, now_ms, lease_ms);
+        row.digest = digest;
         row.change = RowChange::Profile(profile);
+        let noted = row.noted(&context);
         // A server that no longer relays leaves its sessions without a relay.
         if withdraws {
             self.weight += SESSION_WEIGHT * self.relay.load(peer_id.as_str());
             self.relay.end_server(peer_id);
         }
-        Ok(Registered::Updated)
+        Ok(Announced {
+            registered: Registered::Updated,
+            comes_back,
+            noted,
+        })
     }
 
     fn insert(
@@ -201,7 +228,7 @@ impl<'d> Planner<'d> {
         peer_id: &PeerId,
         mut profile: Box<Profile>,
         asked: Option<bool>,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Noted, RegistryError> {
         let expired = self
             .directory
             .count_expired()
@@ -219,10 +246,17 @@ impl<'d> Planner<'d> {
             row_id: self.directory.new_row_id(self.inserted),
             registered_at_ms: self.context.now_ms,
             turn: profile.turn.clone(),
+            digest: registration_digest(
+                profile_digest(&profile),
+                profile.turn_capable,
+                profile.turn.as_ref(),
+            ),
+            history: History::default(),
             change: RowChange::Profile(profile),
         };
+        let noted = row.noted(&self.context);
         self.rows.insert(peer_id.clone(), row);
-        Ok(())
+        Ok(noted)
     }
 
     /// Adds the weight of writing a profile to the batch. Returns the memory that its peer takes,
@@ -276,6 +310,8 @@ impl<'d> Planner<'d> {
                 registered_at_ms: peer.registered_at_ms(),
                 turn: peer.turn().cloned(),
                 change: RowChange::Lease,
+                digest: peer.registration_digest(),
+                history: peer.history().clone(),
             };
             self.rows.insert(peer.peer_id().clone(), row);
         }
@@ -294,16 +330,18 @@ impl<'d> Planner<'d> {
         }
         let mut plan = Plan::default();
         let changes = &mut plan.changes;
+        let mut registrations = Vec::new();
         for (peer_id, row) in self.rows {
             match row.change {
                 RowChange::Profile(profile) => {
-                    changes.registrations.push(StoredPeer {
+                    let stored = StoredPeer {
                         row_id: row.row_id,
                         peer_id,
                         registered_at_ms: row.registered_at_ms,
                         last_seen_ms: self.context.now_ms,
                         profile: *profile,
-                    });
+                    };
+                    registrations.push((stored, row.history));
                     continue;
                 }
                 RowChange::TurnOffer => changes.turn_offers.extend(row.turn.map(|offer| {
@@ -321,7 +359,8 @@ impl<'d> Planner<'d> {
         }
         // Rows in the order of their keys are written to neighbouring pages. Renewals hold each row
         // once, since the guard compares their number with the rows that the statement touched.
-        changes.registrations.sort_unstable_by_key(|row| row.row_id);
+        registrations.sort_unstable_by_key(|(row, _)| row.row_id);
+        (changes.registrations, plan.histories) = registrations.into_iter().unzip();
         self.renewed.sort_unstable_by_key(|peer| peer.row_id());
         self.renewed.dedup_by_key(|peer| peer.row_id());
         changes.renewals = self.renewed.iter().map(|peer| peer.row_id()).collect();

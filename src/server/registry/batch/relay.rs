@@ -49,7 +49,8 @@ impl Planner<'_> {
     /// counted for the session, in bytes.
     pub(crate) fn release(&mut self, request: &ReleaseTurnRequest) -> Result<i64, RegistryError> {
         let bytes = self.relay.release(request)?;
-        self.renew_if_known(&request.peer_id);
+        // The peer may have been removed.
+        let _ = self.renew(&request.peer_id);
         Ok(bytes)
     }
 
@@ -61,7 +62,7 @@ impl Planner<'_> {
             accepted += usize::from(self.relay.report(&request.peer_id, usage));
         }
         if accepted > 0 {
-            self.renew_if_known(&request.peer_id);
+            let _ = self.renew(&request.peer_id);
         }
         ReportedUsage::of(request, accepted)
     }

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::history::History;
 use super::peer::DirectoryPeer;
 use super::peer_set;
 use super::registered::Directory;
@@ -45,7 +46,7 @@ impl Filling {
         if directory.get(row.peer_id.as_str()).is_some() {
             return;
         }
-        let peer = directory.peer_of_row(row);
+        let peer = directory.peer_of_row(row, History::default());
         directory.enter(&peer);
         self.min_store_bytes += min_share_of_stores(directory, &peer);
         let key = (row.last_seen_ms, row.row_id);

@@ -196,6 +196,16 @@ impl Directory {
         true
     }
 
+    /// Finds an active peer; call [`expire`](Directory::expire) first.
+    pub(crate) fn find_active(&self, id: &str, include: Include) -> Option<ListedEntry> {
+        let peer = self.get(id).filter(|peer| self.is_active(peer))?;
+        Some(ListedEntry {
+            last_seen_ms: peer.last_seen_ms(),
+            stores: include.stores.then(|| self.stores_json(peer)),
+            peer: Arc::clone(peer),
+        })
+    }
+
     /// The stores of a peer as a JSON array.
     pub(crate) fn stores_json(&self, peer: &DirectoryPeer) -> Box<[u8]> {
         let mut json = Vec::from(b"[");

@@ -5,7 +5,9 @@
 //! ones, each at most once per renewal.
 
 mod compact_text;
+mod digest;
 mod fill;
+mod history;
 mod index;
 mod interner;
 mod listing;
@@ -26,6 +28,8 @@ pub(crate) use listing::{Bounds, ListedEntry, PeerListing, TurnListing};
 pub(crate) use membership::Membership;
 pub(crate) use peer::{DirectoryPeer, Include};
 
+pub(crate) use digest::{profile_digest, registration_digest};
 pub(crate) use fill::Filling;
+pub(crate) use history::History;
 pub(crate) use peer::turn_bytes;
 pub(crate) use registered::{Directory, LeaseKey, MAX_OWN_ROW_ID};

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::digest::registration_digest;
+use super::history::History;
 use super::interner::TextId;
 use super::pool::{ENTRY_BYTES, Pooled};
 use crate::protocol::{PeerId, TurnOffer};
@@ -99,8 +101,9 @@ pub(crate) struct DirectoryPeer {
     pub(crate) last_seen_ms: AtomicI64,
     /// The number of the last comparison with the table in which its row was found.
     pub(crate) sweep: AtomicU32,
-    /// A hash of the profile without TURN, to compare profiles.
+    /// The digest of the profile without TURN.
     pub(crate) digest: u64,
+    pub(crate) history: History,
     /// The JSON members from `peerId` to `cryptoIPv6`.
     pub(crate) head: Box<str>,
     pub(crate) traits: Arc<SharedTraits>,
@@ -125,9 +128,19 @@ impl DirectoryPeer {
         self.registered_at_ms
     }
 
-    /// A hash of the profile without TURN, to compare profiles.
+    /// The digest of the profile without TURN.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// The digest of all that is stored for the peer.
+    pub(crate) fn registration_digest(&self) -> u64 {
+        registration_digest(self.digest, self.is_turn_capable(), self.turn())
+    }
+
+    /// The registrations before the present one.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     /// Whether it announces that it can relay.
@@ -153,7 +166,8 @@ impl DirectoryPeer {
     /// shares.
     pub(crate) fn bytes(&self) -> usize {
         let turn = self.turn.as_deref().map_or(0, turn_bytes);
-        PEER_BYTES + 2 * self.id().len() + self.head.len() + size_of_val(&*self.stores) + turn
+        let stores = size_of_val(&*self.stores);
+        PEER_BYTES + 2 * self.id().len() + self.head.len() + stores + turn + self.history.bytes()
     }
 
     /// The work of adding this peer to the lists or removing it, in changes of sets of peers.
@@ -238,6 +252,7 @@ impl DirectoryPeer {
             last_seen_ms: AtomicI64::new(0),
             sweep: AtomicU32::new(0),
             digest: 0,
+            history: History::default(),
             head: "".into(),
             traits: Arc::new(SharedTraits::new(traits, network, version)),
             stores: Box::default(),

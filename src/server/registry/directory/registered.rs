@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use serde::Serialize;
 
+use super::digest::profile_digest;
+use super::history::History;
 use super::index::Index;
 use super::membership::Membership;
 use super::peer::{DirectoryPeer, capabilities_json, members};
@@ -14,7 +16,7 @@ use super::pool::Pool;
 use super::sharded::ShardedTable;
 use super::turn_servers::TurnServers;
 use crate::protocol::{PeerId, TurnOffer};
-use crate::server::model::{Profile, StoredPeer};
+use crate::server::model::StoredPeer;
 use crate::server::policy::lease;
 use crate::server::policy::selection::Traits;
 
@@ -103,34 +105,6 @@ impl Directory {
     /// The row id for the `nth` new peer of a batch, counted from 1.
     pub(crate) fn new_row_id(&self, nth: usize) -> i64 {
         self.last_row_id + nth as i64
-    }
-
-    /// A hash of a profile without TURN, to compare profiles of the same peer.
-    ///
-    /// It has 64 bits with a random key: two different profiles have the same hash once in 2^64
-    /// updates.
-    pub(crate) fn digest(&self, profile: &Profile) -> u64 {
-        let Profile {
-            addresses,
-            crypto_ipv6,
-            stores,
-            version,
-            privacy_mode,
-            capabilities,
-            capability_list,
-            bootstrap_capable,
-            network_id,
-            software_version,
-            server_port,
-            node_type,
-            turn_capable: _,
-            turn: _,
-        } = profile;
-        self.hasher.hash_one((
-            (addresses, crypto_ipv6, stores, version, privacy_mode),
-            (capabilities, capability_list, bootstrap_capable),
-            (network_id, software_version, server_port, node_type),
-        ))
     }
 
     /// The number of registered peers that were moved to the expired ones.
@@ -223,12 +197,23 @@ impl Directory {
         rows
     }
 
-    /// Adds or replaces the peer of a row.
+    /// Adds or replaces the peer of a row that has registered.
+    pub(crate) fn put_registered(&mut self, row: &StoredPeer, history: History) {
+        let before = self.get(row.peer_id.as_str()).cloned();
+        self.replace(before, row, history);
+    }
+
+    /// Adds or replaces the peer of a row that another program has changed.
     pub(crate) fn put(&mut self, row: &StoredPeer) {
         let before = self.get(row.peer_id.as_str()).cloned();
+        let history = before.as_ref().map(|before| before.history.clone());
+        self.replace(before, row, history.unwrap_or_default());
+    }
+
+    fn replace(&mut self, before: Option<Arc<DirectoryPeer>>, row: &StoredPeer, history: History) {
         // The new peer is made before the old one is removed, so that values that both share are
         // not freed and made again.
-        let peer = self.peer_of_row(row);
+        let peer = self.peer_of_row(row, history);
         if let Some(before) = before {
             self.remove(&before);
         }
@@ -240,11 +225,11 @@ impl Directory {
         self.insert(peer);
     }
 
-    pub(crate) fn peer_of_row(&mut self, row: &StoredPeer) -> Arc<DirectoryPeer> {
+    pub(crate) fn peer_of_row(&mut self, row: &StoredPeer, history: History) -> Arc<DirectoryPeer> {
         if row.row_id < MAX_OWN_ROW_ID {
             self.last_row_id = self.last_row_id.max(row.row_id);
         }
-        Arc::new(self.peer_of(row))
+        Arc::new(self.peer_of(row, history))
     }
 
     /// Replaces the TURN offer of a registered peer.
@@ -265,6 +250,7 @@ impl Directory {
             last_seen_ms: AtomicI64::new(before.last_seen_ms()),
             sweep: AtomicU32::new(self.sweep),
             digest: before.digest,
+            history: before.history.clone(),
             head: before.head.clone(),
             traits: self.index.acquire_traits(traits),
             stores: stores.into(),
@@ -350,7 +336,7 @@ impl Directory {
         self.membership.change();
     }
 
-    pub(crate) fn peer_of(&mut self, row: &StoredPeer) -> DirectoryPeer {
+    pub(crate) fn peer_of(&mut self, row: &StoredPeer, history: History) -> DirectoryPeer {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Head<'r> {
@@ -373,7 +359,8 @@ impl Directory {
             registered_at_ms: row.registered_at_ms,
             last_seen_ms: AtomicI64::new(row.last_seen_ms),
             sweep: AtomicU32::new(self.sweep),
-            digest: self.digest(profile),
+            digest: profile_digest(profile),
+            history,
             head: members(&Head {
                 peer_id: row.peer_id.as_str(),
                 addresses: &profile.addresses,

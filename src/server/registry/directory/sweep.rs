@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::digest::profile_digest;
 use super::peer::DirectoryPeer;
 use super::registered::Directory;
 use crate::server::model::StoredPeer;
@@ -26,7 +27,7 @@ impl Directory {
     pub(crate) fn compare(&mut self, row: &StoredPeer) {
         let sweep = self.sweep;
         let known = self.get(row.peer_id.as_str());
-        if let Some(peer) = known.filter(|peer| self.is_row_of(row, peer)) {
+        if let Some(peer) = known.filter(|peer| is_row_of(row, peer)) {
             peer.sweep.store(sweep, Ordering::Relaxed);
         } else {
             self.put(row);
@@ -52,13 +53,13 @@ impl Directory {
         }
         Some(part + 1)
     }
+}
 
-    fn is_row_of(&self, row: &StoredPeer, peer: &DirectoryPeer) -> bool {
-        peer.row_id == row.row_id
-            && peer.last_seen_ms() == row.last_seen_ms
-            && peer.registered_at_ms == row.registered_at_ms
-            && peer.is_turn_capable() == row.profile.turn_capable
-            && peer.turn() == row.profile.turn.as_ref()
-            && peer.digest == self.digest(&row.profile)
-    }
+fn is_row_of(row: &StoredPeer, peer: &DirectoryPeer) -> bool {
+    peer.row_id == row.row_id
+        && peer.last_seen_ms() == row.last_seen_ms
+        && peer.registered_at_ms == row.registered_at_ms
+        && peer.is_turn_capable() == row.profile.turn_capable
+        && peer.turn() == row.profile.turn.as_ref()
+        && peer.digest == profile_digest(&row.profile)
 }

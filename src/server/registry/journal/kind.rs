@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Updated,
     RegisteredAgain,
     RegistryFull,
+    Alternates,
     TurnServer,
     Granted,
     Released,
@@ -41,7 +42,11 @@ impl Kind {
             | Self::Cleanup
             | Self::StorageWorks
             | Self::Compared => Level::Info,
-            Self::RegistryFull | Self::CostMode | Self::Reloaded | Self::StoodStill => Level::Warn,
+            Self::RegistryFull
+            | Self::Alternates
+            | Self::CostMode
+            | Self::Reloaded
+            | Self::StoodStill => Level::Warn,
             Self::StorageFails | Self::Constraint => Level::Error,
         }
     }

@@ -8,7 +8,7 @@ use crate::clock::rfc3339;
 use crate::protocol::{PeerId, RegisterTurnServerRequest, SetModeRequest, SetSpendRequest};
 use crate::server::model::Registration;
 use crate::server::registry::error::RegistryError;
-use crate::server::registry::mutation::{Mutation, Registered, SetPeerTier};
+use crate::server::registry::mutation::{Announced, Mutation, Registered, SetPeerTier};
 use crate::server::registry::relay::GrantedSession;
 use crate::server::registry::reply::ReportedUsage;
 
@@ -17,12 +17,12 @@ impl Journal {
     pub(crate) fn mutation(&mut self, now_ms: i64, mutation: &Mutation) {
         match mutation {
             Mutation::Register(it) => match it.decision() {
-                Ok(registered) => self.registered(now_ms, &it.request, *registered),
+                Ok(announced) => self.registered(now_ms, &it.request, *announced),
                 Err(error) => self.registration_refused(now_ms, &it.request.peer_id, *error),
             },
             Mutation::Renew(it) => heartbeat(&it.request.peer_id, it.decision().is_ok()),
             Mutation::OfferTurn(it) => match it.decision() {
-                Ok(()) => self.turn_server(now_ms, &it.request),
+                Ok(_) => self.turn_server(now_ms, &it.request),
                 Err(_) => heartbeat(&it.request.peer_id, false),
             },
             Mutation::Allocate(it) => {
@@ -60,9 +60,15 @@ impl Journal {
         }
     }
 
-    fn registered(&mut self, now_ms: i64, registration: &Registration, registered: Registered) {
+    fn registered(&mut self, now_ms: i64, registration: &Registration, announced: Announced) {
         let peer = &registration.peer_id;
-        match registered {
+        if announced.comes_back {
+            let line = format_args!(
+                "registrations of one peer alternate, two nodes may use the same key peer={peer}"
+            );
+            self.log(Kind::Alternates, now_ms, line);
+        }
+        match announced.registered {
             Registered::New => {
                 let profile = &registration.profile;
                 self.log(
