@@ -4,9 +4,10 @@ usage: quickstart.py README.md [FILE...]
 
 All files share one server and one folder, in the order given. The first command of the first file,
 `cargo run --release`, starts the server; the others run one by one, `peer-agent run` until it has
-registered. A JSON block after a command must have the same keys as what the command printed, at every
-depth. A command may print an error response only if the document shows it. Blocks of Rust and
-TypeScript must be the example files, each shown once.
+registered. `peer-registry --listen-addr ADDRESS ...` starts a further server. A JSON block after a
+command must have the same keys as what the command printed, at every depth. A command may print an
+error response only if the document shows it. Blocks of Rust and TypeScript must be the example files,
+each shown once.
 """
 
 import json
@@ -52,15 +53,25 @@ def shape(value):
     return type(value).__name__
 
 
-def wait_for_server(server, deadline):
+def start_server(command, url, folder):
+    server = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    servers.append(server)
+    deadline = time.monotonic() + 300
     while True:
         assert server.poll() is None, f"the server ended with {server.returncode}"
         try:
-            return urllib.request.urlopen(f"{SERVER}/health", timeout=5).status
+            return urllib.request.urlopen(f"{url}/health", timeout=5).status
         except OSError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def stop_servers():
+    for server in servers:
+        os.killpg(server.pid, signal.SIGTERM)
+    codes = [server.wait(timeout=60) for server in servers]
+    assert not any(codes), f"the servers ended with {codes}"
 
 
 def run_until_registered(line, folder):
@@ -78,6 +89,9 @@ def run(line, folder):
     print("$", line)
     if line.startswith("peer-agent run"):
         return run_until_registered(line, folder)
+    if line.startswith("peer-registry --listen-addr "):
+        command = shlex.split(line)
+        return start_server(command, f"http://{command[2]}", folder)
     place = root if line.startswith("cargo ") else folder
     result = subprocess.run(line, shell=True, cwd=place, capture_output=True, text=True)
     assert result.returncode == 0, (line, result.returncode, result.stderr)
@@ -87,11 +101,9 @@ def run(line, folder):
 
 with tempfile.TemporaryDirectory() as folder:
     manifest = os.path.join(root, "Cargo.toml")
-    server = subprocess.Popen(
-        [*shlex.split(START), "--manifest-path", manifest], cwd=folder, start_new_session=True
-    )
+    servers = []
     try:
-        wait_for_server(server, time.monotonic() + 300)
+        start_server([*shlex.split(START), "--manifest-path", manifest], SERVER, folder)
         counts = {name: [0, 0] for name in documents}
         output = None
         for at, (name, kind, text) in enumerate(blocks[1:], start=1):
@@ -103,12 +115,10 @@ with tempfile.TemporaryDirectory() as folder:
                 output = run(line, folder)
                 counts[name][0] += 1
                 is_shown = at + 1 < len(blocks) and '"error":' in blocks[at + 1][2]
-                assert is_shown or '"error":' not in (output or ""), (name, line, output)
+                assert is_shown or '"error":' not in str(output), (name, line, output)
         assert "12D3KooW" in run("sqlite3 peers.db 'select * from active_peers'", folder)
         assert os.path.getsize(os.path.join(folder, "peers-backup.db")) > 0
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        code = server.wait(timeout=60)
-    assert code == 0, f"the server ended with {code}"
+        stop_servers()
     for name, (commands, answers) in counts.items():
         print(f"{name}: {commands} commands, {answers} responses as documented")
