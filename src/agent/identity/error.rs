@@ -32,8 +32,8 @@ pub enum IdentityError {
         /// The key file.
         path: PathBuf,
     },
-    /// Others than the owner may read or write the file.
-    #[error("the key file {path} is open to others (mode {mode:o}): run chmod 600 on it")]
+    /// Others than the owner may write to the file.
+    #[error("others can write to the key file {path} (mode {mode:o}): run chmod 600 on it")]
     TooOpen {
         /// The key file.
         path: PathBuf,

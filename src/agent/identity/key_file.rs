@@ -5,8 +5,10 @@
 //! with the same as base64 text, as other implementations of libp2p keep it, is read too.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+use log::warn;
 
 use super::error::IdentityError;
 use super::keypair::Identity;
@@ -19,8 +21,8 @@ impl Identity {
     /// Reads the key file at `path`.
     ///
     /// # Errors
-    /// [`IdentityError`] if the file does not exist, cannot be read, is not a key, or is open to
-    /// others. It is never replaced.
+    /// [`IdentityError`] if the file does not exist, cannot be read, is not a key, or can be written to
+    /// by others. It is never replaced.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         read_key(path)?.ok_or_else(|| IdentityError::Read {
@@ -32,8 +34,8 @@ impl Identity {
     /// Reads the key file at `path`. If it does not exist, makes it with a new key and mode 0600.
     ///
     /// # Errors
-    /// [`IdentityError`] if the file cannot be read, is not a key, or is open to others (it is never
-    /// replaced), or if it cannot be made.
+    /// [`IdentityError`] if the file cannot be read, is not a key, or can be written to by others (it
+    /// is never replaced), or if it cannot be made.
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         if let Some(identity) = read_key(path)? {
@@ -56,10 +58,31 @@ impl Identity {
 fn save_new(identity: &Identity, path: &Path) -> io::Result<()> {
     let bytes = identity.to_protobuf().ok_or(io::ErrorKind::InvalidData)?;
     let draft = write_draft(path, &bytes, Access::Owner)?;
-    draft
-        .persist_noclobber(path)
-        .map_err(|failed| failed.error)?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(failed.error);
+        }
+        // Some file systems have neither hard links nor renames that replace nothing.
+        Err(_) => write_in_place(path, &bytes)?,
+    }
     sync_folder_of(path)
+}
+
+/// Writes a new file under its final name. A process that is killed meanwhile leaves a damaged file,
+/// which the next start names.
+fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // The file is ours, since it did not exist.
+        fs::remove_file(path)?;
+    }
+    written
 }
 
 /// Reads a key file; `None` if it does not exist.
@@ -80,7 +103,7 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
         .take(MAX_KEY_BYTES)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    check_private(path, &file.metadata().map_err(failed)?)?;
+    check_access(path, &file.metadata().map_err(failed)?)?;
     let by_text = || Identity::from_base64(str::from_utf8(&bytes).ok()?).ok();
     match Identity::from_protobuf(&bytes).ok().or_else(by_text) {
         Some(identity) => Ok(Some(identity)),
@@ -90,11 +113,19 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
     }
 }
 
+/// Refuses a file that others can write to, and warns about one that others can read: secrets that a
+/// container mounts are often readable to its group or to everyone in it.
 #[cfg(unix)]
-fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), IdentityError> {
+fn check_access(path: &Path, metadata: &fs::Metadata) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    if mode & 0o022 == 0 {
+        if mode & 0o044 != 0 {
+            warn!(
+                "others can read the key file {} (mode {mode:03o}); it should have mode 600",
+                path.display()
+            );
+        }
         return Ok(());
     }
     Err(IdentityError::TooOpen {
@@ -104,7 +135,7 @@ fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), IdentityErr
 }
 
 #[cfg(not(unix))]
-fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), IdentityError> {
+fn check_access(_: &Path, _: &fs::Metadata) -> Result<(), IdentityError> {
     Ok(())
 }
 
@@ -204,13 +235,46 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_open_to_others_is_an_error() {
+    fn a_key_file_that_others_can_write_to_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         Identity::load_or_create(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = Identity::load_or_create(&path).unwrap_err();
-        assert!(error.to_string().contains("mode 640"), "{error}");
-        assert_eq!(mode(&path), 0o640);
+        for open in [0o660, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+            let error = Identity::load_or_create(&path).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("mode {open:o}")),
+                "{error}"
+            );
+            assert_eq!(mode(&path), open);
+        }
+    }
+
+    #[test]
+    fn a_key_from_a_mounted_secret_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.key");
+        let identity = Identity::load_or_create(&path).unwrap();
+        for mounted in [0o440, 0o444, 0o644, 0o400] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mounted)).unwrap();
+            let again = Identity::load_or_create(&path).unwrap();
+            assert_eq!(again.peer_id(), identity.peer_id());
+            assert_eq!(mode(&path), mounted);
+        }
+    }
+
+    #[test]
+    fn a_key_written_in_place_is_complete_and_replaces_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.key");
+        let identity = Identity::generate();
+        let bytes = identity.to_protobuf().unwrap();
+        write_in_place(&path, &bytes).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        let again = Identity::load(&path).unwrap();
+        assert_eq!(again.peer_id(), identity.peer_id());
+        let error = write_in_place(&path, b"other").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
     }
 }
