@@ -73,8 +73,8 @@
 //!   texts MUST mean that the same registration and TURN offer are stored, and a node MUST treat the
 //!   text as opaque.
 //! - If a heartbeat brings another digest than the node's last registration or TURN offer, another node
-//!   has registered with its id. A node SHOULD then register again, but at most once in a lease, since two nodes with
-//!   one key would otherwise replace each other for ever. It SHOULD warn its operator.
+//!   has registered with its id. A node SHOULD then register again, but at most once in a lease, since
+//!   two nodes with one key would otherwise replace each other for ever. It SHOULD warn its operator.
 //! - A registry that stores less than was announced MUST name the rest in `dropped`. A node SHOULD show
 //!   it, and any `warning`, to its operator.
 //!
