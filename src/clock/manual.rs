@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "agent")]
-use super::sleepers::{Kind, Sleep, Sleepers, Waiting};
+use super::sleepers::{Kind, Sleepers, Waiting};
 use super::system::Clock;
+#[cfg(feature = "agent")]
+use super::timer::{Sleep, Timer};
 
 /// A clock that stands still until a caller moves it, for tests and simulations.
 #[derive(Debug)]
@@ -47,6 +49,17 @@ impl ManualClock {
         self.now_ms.store(now_ms, Ordering::SeqCst);
         #[cfg(feature = "agent")]
         self.wake_sleepers();
+    }
+}
+
+#[cfg(feature = "agent")]
+impl Timer for ManualClock {
+    fn sleep_until(&self, at_ms: i64) -> Sleep {
+        self.sleep(at_ms, Kind::Plan)
+    }
+
+    fn guard_until(&self, at_ms: i64) -> Sleep {
+        self.sleep(at_ms, Kind::Guard)
     }
 }
 

@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{oneshot, watch};
 
-/// Resolves at its time.
-pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+use super::timer::Sleep;
 
 /// How many sleepers wait on a [`ManualClock`](super::ManualClock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

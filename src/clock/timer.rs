@@ -1,10 +1,12 @@
 //! Waits for a future time.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use super::manual::ManualClock;
-use super::sleepers::{Kind, Sleep};
 use super::system::{Clock, SystemClock};
+
+/// Resolves at its time.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A clock that can also be waited on.
 pub trait Timer: Clock {
@@ -28,22 +30,13 @@ impl Timer for SystemClock {
     }
 }
 
-impl Timer for ManualClock {
-    fn sleep_until(&self, at_ms: i64) -> Sleep {
-        self.sleep(at_ms, Kind::Plan)
-    }
-
-    fn guard_until(&self, at_ms: i64) -> Sleep {
-        self.sleep(at_ms, Kind::Guard)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Context;
 
     use super::super::sleepers::Waiting;
     use super::*;
+    use crate::clock::ManualClock;
 
     fn is_done(sleep: &mut Sleep) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());

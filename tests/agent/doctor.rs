@@ -289,7 +289,7 @@ async fn a_registry_with_a_listing_too_long_to_read_is_still_a_registry() {
         lease_secs: None,
     };
     let health = serde_json::to_string(&registry.client.health().await.unwrap()).unwrap();
-    let padding = " ".repeat(16 * 1024 * 1024 + 1);
+    let padding = " ".repeat(20 * 1024 * 1024 + 1);
     let unknown = (
         "404 Not Found",
         r#"{"code":"not_found","error":"no such path"}"#,

@@ -57,11 +57,11 @@ async fn a_storm_of_refusals_is_logged_once_with_an_example_and_no_secret() {
 async fn a_refused_body_names_its_peer_in_the_log() {
     let folder = folder();
     let registry = Registry::start(folder.path(), &[]).await;
-    let mut body = peer("odd-port");
-    body["serverPort"] = json!("4001\n[2026-01-01T00:00:00Z INFO] forged");
+    let mut body = peer("odd-network");
+    body["networkId"] = json!("main\n[2026-01-01T00:00:00Z INFO] forged");
     assert_eq!(registry.post("/register", &body).await.0, 400);
     let line = registry.line("code=invalid_field").await;
-    assert!(line.contains("peer=\"odd-port\""), "{line}");
+    assert!(line.contains("peer=\"odd-network\""), "{line}");
     assert!(!registry.lines().iter().any(|line| line.contains("forged")));
 }
 

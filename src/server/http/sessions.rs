@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
+use super::allocation_refusals::parts_of;
 use super::body::Body;
 use super::context::Api;
 use super::cost::cost_info;
@@ -14,7 +15,7 @@ use super::no_store::NoStore;
 use super::refusals::{Refused, about};
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
-    CostMode, HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
+    HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
     ReportTurnUsageResponse, SessionLimits,
 };
 use crate::server::policy::allocation::Refusal;
@@ -85,52 +86,24 @@ pub(crate) async fn allocate_turn(
 
 fn refused(api: &Api, refusal: Refusal, cost: &CostStatus) -> AllocationError {
     let code = refusal.code();
+    let parts = parts_of(refusal, cost.mode);
     // Up to a tenth longer at random, so that peers which were refused at the same time do not
     // retry at the same time.
-    let base_secs = refusal.retry_after_secs();
+    let base_secs = parts.retry_after_secs;
     let retry_after = base_secs + rand::random_range(0..=base_secs / 10);
-    let (name, allowed) = refusal.limit();
     AllocationError::Refused(Box::new(AllocationRefusedResponse {
         success: false,
-        error: refusal_text(refusal, cost.mode),
+        error: parts.message,
         code,
         retry_after,
         suggestion: row_of(code).suggestion.unwrap_or_default().to_owned(),
         cost_info: cost_info(api, cost),
         mode: cost.mode,
         limit: HitLimit {
-            name: name.to_owned(),
-            allowed,
+            name: parts.limit.to_owned(),
+            allowed: parts.allowed,
         },
     }))
-}
-
-/// The message for a refused allocation.
-fn refusal_text(refusal: Refusal, mode: CostMode) -> String {
-    match refusal {
-        Refusal::AttemptP2pFirst => format!(
-            "p2pAttempted must be true: in mode {mode} a direct connection must be tried first"
-        ),
-        Refusal::PremiumOnly => format!("only premium peers are relayed in mode {mode}"),
-        Refusal::RenewalsOnly => {
-            format!("only live premium sessions are renewed in mode {mode}")
-        }
-        Refusal::SessionLimit { allowed } => {
-            format!("the peer holds {allowed} TURN sessions, the maximum of its tier")
-        }
-        Refusal::PremiumSessionLimit { allowed } => {
-            format!("{allowed} premium sessions are live, the maximum in mode {mode}")
-        }
-        Refusal::BandwidthShare { allowed_mbps } => format!(
-            "the peer holds {allowed_mbps} Mbit/s, the maximum for a single peer in mode {mode}"
-        ),
-        Refusal::TooOften { allowed } => format!(
-            "the peer was granted {allowed} new TURN sessions in the last minute, the maximum for \
-             one peer"
-        ),
-        Refusal::NoTurnServer => "no TURN server has room".to_owned(),
-        Refusal::Shutdown => format!("nothing is relayed in mode {mode}"),
-    }
 }
 
 impl From<RegistryError> for AllocationError {

@@ -109,34 +109,6 @@ impl Refusal {
             Self::Shutdown => ErrorCode::RelayShutdown,
         }
     }
-
-    /// The limit that was hit, in camelCase, and what it allows.
-    pub(crate) fn limit(self) -> (&'static str, Option<u64>) {
-        match self {
-            Self::AttemptP2pFirst => ("p2pAttempted", None),
-            Self::PremiumOnly => ("leastTier", None),
-            Self::RenewalsOnly => ("newSessions", Some(0)),
-            Self::SessionLimit { allowed } => ("sessionsPerPeer", Some(allowed.into())),
-            Self::PremiumSessionLimit { allowed } => ("premiumSessions", Some(allowed.into())),
-            Self::BandwidthShare { allowed_mbps } => ("bandwidthShareMbps", Some(allowed_mbps)),
-            Self::TooOften { allowed } => ("newSessionsPerMinute", Some(allowed as u64)),
-            Self::NoTurnServer => ("turnServersWithRoom", Some(0)),
-            Self::Shutdown => ("sessions", Some(0)),
-        }
-    }
-
-    /// The minimum time before the next request, in seconds.
-    pub(crate) const fn retry_after_secs(self) -> u64 {
-        match self {
-            Self::AttemptP2pFirst | Self::NoTurnServer => 30,
-            Self::TooOften { .. }
-            | Self::SessionLimit { .. }
-            | Self::PremiumSessionLimit { .. }
-            | Self::BandwidthShare { .. } => 60,
-            Self::PremiumOnly | Self::RenewalsOnly => 600,
-            Self::Shutdown => 3600,
-        }
-    }
 }
 
 /// The tier that applies to a peer: the one that the operator has set, which the peer itself can only
