@@ -5,6 +5,7 @@ mod bad_rows;
 mod child;
 mod containers;
 mod crowds;
+mod damaged_logs;
 mod database;
 mod deaf;
 mod disk;

@@ -28,6 +28,7 @@ mod slot;
 mod store;
 mod turn;
 mod uptime;
+mod wal;
 
 pub(crate) use changes::{Changes, Cleanup, CommitOutcome, OfferedTurn, RelayChanges};
 pub(crate) use error::StorageError;

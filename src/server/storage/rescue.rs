@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::access::{self, Access};
+use super::access::{self, Access, CHECKPOINT_PAGES};
 use super::loaded::Memory;
 use super::lock::{PRIVATE, companions};
 use super::schema::MIGRATIONS;
@@ -68,6 +68,11 @@ where
             .run(&mut *connection)
             .await
             .map_err(sqlx::Error::from)?;
+        // Nobody else knows this log, so SQLite may move it by itself.
+        let checkpoints = format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}");
+        sqlx::query(AssertSqlSafe(checkpoints))
+            .execute(&mut *connection)
+            .await?;
         // Faster; `finish` syncs the file once at the end.
         sqlx::query("PRAGMA synchronous = OFF")
             .execute(&mut *connection)
