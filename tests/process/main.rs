@@ -22,6 +22,7 @@ mod overwritten;
 mod refusals;
 mod relay;
 mod reload;
+mod rescues;
 mod shutdown;
 mod slow_clients;
 mod slow_readers;

@@ -11,6 +11,7 @@ mod error;
 mod file_system;
 mod files;
 mod files_lost;
+mod leftover;
 mod load;
 mod loaded;
 mod lock;
