@@ -89,6 +89,39 @@ async fn a_log_restored_from_a_backup_under_heartbeats_is_noticed() {
 }
 
 #[tokio::test]
+async fn an_index_restored_from_a_backup_under_heartbeats_is_noticed() {
+    let folder = folder();
+    let (registry, mut ids) = start(folder.path()).await;
+    let index = folder.path().join("peers.db-shm");
+    let backup = fs::read(&index).unwrap();
+    registry.register(&peer("later")).await;
+    ids.push("later".to_owned());
+    let renewing = renew_all(&registry, &ids, Duration::from_millis(10));
+    // `cp` would first cut it short, which may end the process.
+    let file = File::options().write(true).open(&index).unwrap();
+    file.write_all_at(&backup, 0).unwrap();
+    assert_rescued(registry, folder.path(), ids).await;
+    renewing.abort();
+}
+
+#[tokio::test]
+async fn an_index_that_was_cut_short_costs_nothing_acknowledged() {
+    let folder = folder();
+    let (mut registry, ids) = start(folder.path()).await;
+    let index = folder.path().join("peers.db-shm");
+    File::create(&index).unwrap();
+    // The system ends a process that reads a part of a file that is gone.
+    let beat = json!({ "peerId": ids[0] });
+    let request = registry
+        .client
+        .post(format!("http://{}/heartbeat", registry.addr));
+    let _ = request.json(&beat).send().await;
+    registry.kill_nine().await;
+    let registry = Registry::start(folder.path(), &[]).await;
+    assert_eq!(registry.listed_ids().await, ids);
+}
+
+#[tokio::test]
 async fn a_stop_after_a_log_was_cut_short_is_a_rescue() {
     let folder = folder();
     let (mut registry, ids) = start(folder.path()).await;
