@@ -99,6 +99,19 @@ impl DatabaseError {
     }
 }
 
+impl RunError {
+    /// Whether a start before an operator's help would serve older data than was saved.
+    pub fn needs_operator(&self) -> bool {
+        let Self::FilesLost(DatabaseError(failure)) = self else {
+            return false;
+        };
+        matches!(
+            failure,
+            DatabaseFailure::FilesLost(FilesLost::Rescued { .. })
+        )
+    }
+}
+
 /// Why a running server failed, or did not end cleanly.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -143,7 +143,7 @@ impl Server {
 
     /// Reports that it is draining, waits for `DRAIN_DELAY_SECS`, stops accepting connections,
     /// finishes the requests under way, writes what waits, and closes the database.
-    pub async fn stop(self) -> Result<(), RunError> {
+    pub async fn stop(mut self) -> Result<(), RunError> {
         self.draining.store(true, Ordering::Relaxed);
         // In this time load balancers learn from `/health` that the server is draining.
         tokio::time::sleep(self.drain_delay).await;
@@ -153,8 +153,11 @@ impl Server {
                 info!("stopped; the database is closed");
                 Ok(())
             }
-            Err(RegistryError::Stopped) => Err(RunError::ActorStopped),
-            Err(_) => Err(RunError::Close),
+            Err(error) => Err(match (self.stopped.try_recv(), error) {
+                (Ok(lost), _) => RunError::FilesLost(DatabaseError::files_lost(lost)),
+                (Err(_), RegistryError::Stopped) => RunError::ActorStopped,
+                (Err(_), _) => RunError::Close,
+            }),
         }
     }
 }

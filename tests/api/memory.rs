@@ -187,6 +187,10 @@ async fn a_start_with_too_little_memory_removes_the_oldest_leases() {
     assert!(renewed.iter().all(|id| listed.contains(id)));
     assert_eq!(registry.stored_ids().await, listed);
     registry.heartbeat(&listed[0]).await.ok();
+    // The others do not fill the memory, so that a new peer finds room.
+    let bytes = peer_bytes(&registry).await;
+    assert!(bytes <= MIB, "{bytes} bytes of 1 MiB");
+    registry.register(&peer("newcomer")).await.ok();
 }
 
 #[actix_web::test]

@@ -41,7 +41,7 @@ fn register_until_refused(server: &mut Server, verdict: &mut Verdict) -> Vec<Str
     verdict.check(ended, "the process goes on as if nothing had happened");
     if let Some(status) = server.has_ended() {
         verdict.check(
-            status.code() == Some(1),
+            status.code() == Some(2),
             format!("the process ended by {status:?}"),
         );
     }

@@ -156,3 +156,42 @@ async fn a_lease_from_the_future_begins_now() {
     let seen = registry.listed().await[0]["lastSeen"].as_i64().unwrap();
     assert!(seen <= answer["lastSeen"].as_i64().unwrap());
 }
+
+#[tokio::test]
+async fn a_trigger_that_refuses_every_new_row_shows_in_health() {
+    let folder = folder();
+    let registry = Registry::start(folder.path(), &[]).await;
+    registry.register(&peer("a")).await;
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON peers BEGIN SELECT RAISE(ABORT, 'no'); END";
+    spoil_schema(folder.path(), refuse).await;
+    for id in ["b", "b", "b", "c", "d"] {
+        let (status, health) = registry.get("/health").await;
+        assert_eq!(
+            (status.as_u16(), &health["status"]),
+            (200, &Value::from("healthy"))
+        );
+        let (status, _) = registry.post("/register", &peer(id)).await;
+        assert_eq!(status.as_u16(), 503);
+    }
+    let (status, health) = registry.get("/health").await;
+    // Peers that are registered keep their places.
+    assert_eq!(
+        (status.as_u16(), &health["status"]),
+        (200, &Value::from("degraded"))
+    );
+    let beat = serde_json::json!({ "peerId": "a" });
+    let (status, _) = registry.post("/heartbeat", &beat).await;
+    assert_eq!(status.as_u16(), 200);
+
+    spoil_schema(folder.path(), "DROP TRIGGER refuse").await;
+    registry.register(&peer("b")).await;
+    let (_, health) = registry.get("/health").await;
+    assert_eq!(health["status"], "healthy");
+}
+
+async fn spoil_schema(folder: &Path, statement: &'static str) {
+    let mut operator = database::open_in(folder).await;
+    database::execute(&mut operator, statement).await;
+    sqlx::Connection::close(operator).await.unwrap();
+}

@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::child::{Registry, folder, peer, turn_server};
 use crate::database;
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
+    "_sqlx_migrations",
     "registry_state",
     "outages",
     "turn_sessions",

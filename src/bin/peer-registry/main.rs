@@ -33,7 +33,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const SUCCEEDED: i32 = 0;
 /// The registry ran and failed.
 const FAILED: i32 = 1;
-/// A setting or the database prevents a start; a person must correct it.
+/// A setting or the database prevents a start, or a rescue file must take the place of the database; a
+/// person must do this.
 const MISCONFIGURED: i32 = 2;
 /// Something that the registry needs is not ready, which may pass by itself: `EX_TEMPFAIL`.
 const NOT_READY: i32 = 75;
@@ -91,6 +92,7 @@ async fn serve(loaded: Loaded) -> i32 {
     });
     match server.run(signals).await {
         Ok(()) => SUCCEEDED,
+        Err(error) if error.needs_operator() => fail(MISCONFIGURED, &error.into()),
         Err(error) => fail(FAILED, &error.into()),
     }
 }

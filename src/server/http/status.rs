@@ -48,12 +48,14 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
         Ok(()) => api.registry.status().await.ok(),
         Err(_) => None,
     };
-    // Without relaying the registry is degraded, but peers still register and are listed.
-    let relays = |status: &Status| status.cost.mode != CostMode::Shutdown;
+    // Without relaying or new registrations the registry is degraded, but peers keep their places
+    // and are listed.
+    let does_all =
+        |status: &Status| status.cost.mode != CostMode::Shutdown && !status.refuses_registrations;
     let (health, can_serve) = match &status {
         _ if api.is_draining() => (HealthStatus::Draining, false),
         Some(status) if status.is_degraded => (HealthStatus::Degraded, false),
-        Some(status) if relays(status) => (HealthStatus::Healthy, true),
+        Some(status) if does_all(status) => (HealthStatus::Healthy, true),
         Some(_) => (HealthStatus::Degraded, true),
         None => (HealthStatus::Degraded, false),
     };

@@ -66,6 +66,8 @@ pub(crate) struct Status {
     pub rows_set_aside: u64,
     /// Whether the last attempt to write to the database failed.
     pub is_degraded: bool,
+    /// Whether the database refuses the registrations of all peers, e.g. by an operator's trigger.
+    pub refuses_registrations: bool,
     /// When the state was read, in Unix milliseconds.
     pub now_ms: i64,
 }

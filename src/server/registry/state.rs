@@ -94,6 +94,8 @@ pub(crate) struct State {
     pub storage: Storage,
     /// The number of rows that were set aside because they could not be read.
     pub quarantined: u64,
+    /// Peers whose registrations the database refused, since it last took one.
+    pub refused_in_a_row: Vec<PeerId>,
     /// Resident memory before the peers were loaded, in bytes.
     resident_bytes_before: usize,
     /// Whether resident memory has grown by much more than the peers account for, for example by
@@ -138,6 +140,7 @@ impl State {
             counters: Counters::default(),
             storage,
             quarantined: 0,
+            refused_in_a_row: Vec::new(),
             resident_bytes_before,
             exceeds_memory: false,
             started_ms: now_ms,

@@ -101,7 +101,8 @@ pub(crate) async fn load(
 ) -> Result<Tables, StorageError> {
     // The limit is a little higher than while the registry runs: a running registry may exceed its
     // budget slightly, and a restart should not remove those peers.
-    let mut filling = Filling::new(max_bytes + (max_bytes / 8).min(MAX_EXCESS_BYTES));
+    let excess_bytes = (max_bytes / 8).min(MAX_EXCESS_BYTES);
+    let mut filling = Filling::new(max_bytes + excess_bytes, max_bytes - excess_bytes / 2);
     let add = |row| filling.add(&row);
     let loaded = store
         .load(now_ms, add, Relay::first_day(now_ms), progress)

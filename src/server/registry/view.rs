@@ -26,6 +26,10 @@ use crate::server::policy::selection::{Extent, PageStart};
 /// How long the status waits for the lock before it reports that the registry is stuck.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// If the database refuses the registrations of this many different peers, and takes none in
+/// between, it refuses everyone.
+pub(crate) const MAX_REFUSED_IN_A_ROW: usize = 3;
+
 /// The pause between two attempts of the status to get the lock.
 const STATUS_PAUSE: Duration = Duration::from_millis(5);
 
@@ -147,6 +151,7 @@ impl View {
             cost: state.relay.status(now_ms),
             rows_set_aside: state.quarantined,
             is_degraded: matches!(state.storage, Storage::Fails { .. }),
+            refuses_registrations: state.refused_in_a_row.len() >= MAX_REFUSED_IN_A_ROW,
             now_ms,
         }
     }

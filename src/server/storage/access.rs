@@ -13,14 +13,14 @@ use sqlx::{ConnectOptions, Sqlite};
 /// How long a write waits for an operator's own write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The length of the write-ahead log, in pages of 4 KiB, at which SQLite moves it into the database
-/// file.
+/// The length of the write-ahead log, in pages of 4 KiB, at which the registry moves it into the
+/// database file. SQLite does not do so by itself, because it would not verify the log before.
 ///
 /// Heartbeats rewrite the same pages again and again. A longer log merges more of these writes
 /// before they reach the file: with half this length, a heartbeat costs 5 % more. But a longer log
 /// takes longer to read after a crash. 8,000 pages are 32 MiB; the registry also moves the log
 /// every tenth of a lease, however short the log is.
-pub(crate) const CHECKPOINT_PAGES: &str = "8000";
+pub(crate) const CHECKPOINT_PAGES: u32 = 8000;
 
 /// Memory for cached pages, per connection; negative values are KiB. It bounds what a large table
 /// costs in memory.
@@ -78,7 +78,7 @@ pub(crate) async fn connect(path: &Path, access: Access) -> Result<Handle, sqlx:
         Access::Full | Access::First => options
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("wal_autocheckpoint", "0")
             // Shrinks the log again after a burst has made it long. In bytes: 64 MiB.
             .pragma("journal_size_limit", "67108864"),
         Access::Alone | Access::Immutable => options,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::lock::{FileId, companions};
 use super::lost::{FileGone, Loss};
-use super::overwritten::{Fault, Log, States};
+use super::overwritten::{Fault, States};
+use super::wal::Log;
 
 /// The ids of the log and of its index. `None` for a file that was not there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +26,9 @@ impl Companions {
 /// How much of the log to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Only its beginning and its end.
-    Ends,
-    /// Everything that is not in the database file yet.
+    /// What is new since the last check.
+    New,
+    /// All of it.
     Whole,
 }
 
@@ -73,9 +74,11 @@ pub(crate) fn check(
             _ => {}
         }
     }
-    let fault = log.and_then(|log| match depth {
-        Depth::Ends => log.look(),
-        Depth::Whole => log.look().or_else(|| log.look_through()),
+    let fault = log.and_then(|log| {
+        if depth == Depth::Whole {
+            log.forget();
+        }
+        log.look()
     });
     if let Some(fault) = fault {
         let [path, _] = companions(real);

@@ -11,6 +11,7 @@ mod error;
 mod file_system;
 mod files;
 mod files_lost;
+mod leftover;
 mod load;
 mod loaded;
 mod lock;
@@ -28,6 +29,7 @@ mod slot;
 mod store;
 mod turn;
 mod uptime;
+mod wal;
 
 pub(crate) use changes::{Changes, Cleanup, CommitOutcome, OfferedTurn, RelayChanges};
 pub(crate) use error::StorageError;

@@ -9,6 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::StorageError;
 use super::access::{self, Access, Handle, READING};
 use super::file_system;
+use super::leftover;
 use super::lock;
 use super::open_error::OpenError;
 use super::schema::{self, MIGRATIONS, Missing};
@@ -49,8 +50,13 @@ async fn open_any(path: &Path) -> Result<Opened, OpenError> {
             false => OpenError::of_io(path, &error),
         })?;
     }
+    if !path.exists() {
+        // Before the lock creates the file.
+        leftover::check(path, path).await?;
+    }
     let file = lock::lock(path)?;
     let real = fs::canonicalize(path).map_err(|error| OpenError::of_io(path, &error))?;
+    leftover::check(path, &real).await?;
     let (connection, access, mut notices) = match open_to_write(path, &real).await {
         Ok((connection, notices)) => (connection, Access::Full, notices),
         // Serving the stored peers is better than not starting.
@@ -90,8 +96,16 @@ async fn open_to_write(path: &Path, real: &Path) -> Result<(Handle, Vec<String>)
         .await
         .map_err(|error| OpenError::of_sqlite(path, &error))?;
     let opened = async {
+        let mut created = Vec::new();
+        // Without a record of the migrations, all of them would be applied again.
+        if schema::lacks_versions(&mut connection)
+            .await
+            .map_err(|error| OpenError::of_sqlite(path, &error))?
+        {
+            created = restore_tables(&mut connection, path).await?;
+        }
         migrate(&mut connection, path).await?;
-        let created = restore_tables(&mut connection, path).await?;
+        created.extend(restore_tables(&mut connection, path).await?);
         let converted = convert(&mut connection).await;
         let is_converted = converted.map_err(|error| OpenError::of_sqlite(path, &error))?;
         Ok((created, is_converted))
@@ -240,14 +254,8 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
             report: report.join("; ").replace('\n', "; "),
         });
     }
-    let is_foreign: bool = sqlx::query_scalar(
-        "SELECT count(*) > 0 AND NOT count(*) FILTER (WHERE name = '_sqlx_migrations')
-         FROM sqlite_schema",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(fault)?;
-    if is_foreign {
+    let lacks_versions = schema::lacks_versions(connection).await.map_err(fault)?;
+    if lacks_versions && !schema::is_ours(connection).await.unwrap_or(false) {
         return Err(OpenError::Foreign {
             path: path.to_owned(),
         });

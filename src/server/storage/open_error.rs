@@ -73,6 +73,18 @@ pub enum OpenError {
         /// The version of the unknown migration.
         version: i64,
     },
+    /// A registry has lost this database and has written a newer one beside it.
+    #[error(
+        "the database {path} (DATABASE_URL) is older than {rescued}, which a peer-registry wrote when \
+         it lost its database: move that file to {path}, remove {path}-wal and {path}-shm, and start \
+         again; or, to start from {path} as it is, move the rescued file to another folder"
+    )]
+    Rescued {
+        /// The database file.
+        path: PathBuf,
+        /// The newer file.
+        rescued: PathBuf,
+    },
     /// The program was built with a SQLite that can lose commits.
     #[error("SQLite {found} is too old: 3.51.3 or later is needed")]
     OldSqlite {

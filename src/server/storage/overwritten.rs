@@ -4,16 +4,13 @@
 //! moves pages from the log into it. `cp` writes into the same file without SQLite's knowledge. No
 //! connection notices, because the index of the log does not change. So the registry numbers the
 //! states of the file: before each move it writes a new number into the header (`user_version`). A
-//! backup has a lower number, and another database has an unrelated one. The log is checked too:
-//! its index says how long it must be, and what its first and last bytes are.
+//! backup has a lower number, and another database has an unrelated one. [`wal`](super::wal) checks the
+//! log.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-
-use super::lock::companions;
 
 /// The first bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -151,170 +148,16 @@ impl States {
     }
 }
 
-/// The write-ahead log and its index.
-///
-/// Drop this only after the connection is closed: when this process closes any handle on the index,
-/// the system drops the locks that SQLite holds on it.
-#[derive(Debug)]
-pub(crate) struct Log {
-    log: File,
-    index: File,
-}
-
-/// The first bytes of the index: its header twice, and how many frames were moved into the file.
-/// Its integers are in native byte order.
-type Index = [u8; 136];
-
-impl Log {
-    pub(crate) fn beside(real: &Path) -> io::Result<Self> {
-        let [log, index] = companions(real);
-        Ok(Self {
-            log: File::open(log)?,
-            index: File::open(index)?,
-        })
-    }
-
-    fn index(&self) -> io::Result<Index> {
-        let mut index = [0; 136];
-        self.index.read_exact_at(&mut index, 0)?;
-        Ok(index)
-    }
-
-    /// Whether no process is moving pages from the log into the file.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.index()
-            .is_ok_and(|index| u32_ne(&index, 96) == u32_ne(&index, 128))
-    }
-
-    /// Compares the first and last bytes of the log with its index.
-    pub(crate) fn look(&self) -> Option<Fault> {
-        let Ok(index) = self.index() else {
-            return None;
-        };
-        if self.holds(&index) {
-            return None;
-        }
-        // Another connection may have written between the two reads; then the index has changed.
-        let is_same = self.index().is_ok_and(|now| now == index);
-        (is_same && !self.holds(&index)).then_some(Fault::OtherLog)
-    }
-
-    /// Reads all frames that are not in the file yet and verifies their checksums, like a start
-    /// after a crash. For 32 MiB this takes tens of milliseconds, as long as moving them.
-    pub(crate) fn look_through(&self) -> Option<Fault> {
-        let Ok(index) = self.index() else {
-            return None;
-        };
-        let is_same = || self.index().is_ok_and(|now| now == index);
-        match self.has_valid_checksums(&index) {
-            Ok(true) | Err(_) => None,
-            Ok(false) => is_same().then_some(Fault::OtherLog),
-        }
-    }
-
-    /// Whether each frame that is only in the log has the right checksums.
-    fn has_valid_checksums(&self, index: &Index) -> io::Result<bool> {
-        let (frames, moved) = (u32_ne(index, 16), u32_ne(index, 96));
-        if !is_written(index) || frames <= moved {
-            return Ok(true);
-        }
-        let is_big_endian = index[13] != 0;
-        let mut sums = match moved {
-            // Checksums are cumulative: start from the ones before the first frame to verify.
-            0 => self.sums_at(LOG_HEAD_BYTES as u64 - 8)?,
-            _ => self.sums_at(frame_at(index, moved) + FRAME_HEAD_BYTES as u64 - 8)?,
-        };
-        let frame_bytes = FRAME_HEAD_BYTES + page_bytes_of(index) as usize;
-        let mut frame = vec![0; frame_bytes];
-        for number in moved + 1..=frames {
-            self.log
-                .read_exact_at(&mut frame, frame_at(index, number))?;
-            // The checksum covers the first 8 bytes of the frame's header and its page.
-            sums = sum_up(sums, &frame[..8], is_big_endian);
-            sums = sum_up(sums, &frame[FRAME_HEAD_BYTES..], is_big_endian);
-            if sums != (u32_be(&frame, 16), u32_be(&frame, 20)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn sums_at(&self, offset: u64) -> io::Result<(u32, u32)> {
-        let mut bytes = [0; 8];
-        self.log.read_exact_at(&mut bytes, offset)?;
-        Ok((u32_be(&bytes, 0), u32_be(&bytes, 4)))
-    }
-
-    /// Whether the log begins and ends as the index says.
-    fn holds(&self, index: &Index) -> bool {
-        let (frames, moved) = (u32_ne(index, 16), u32_ne(index, 96));
-        if !is_written(index) || frames == moved {
-            // Everything in the log is in the file too, so the content of the log does not matter.
-            return true;
-        }
-        let last_at = frame_at(index, frames);
-        let (mut head, mut last) = ([0; LOG_HEAD_BYTES], [0; FRAME_HEAD_BYTES]);
-        let read = self.log.read_exact_at(&mut head, 0);
-        let read = read.and_then(|()| self.log.read_exact_at(&mut last, last_at));
-        let salts = &index[32..40];
-        match read {
-            Ok(()) => {
-                // The magic number of a log (its lowest bit is the byte order), the salts that
-                // change with each reset of the log, and the checksums of the last frame.
-                u32_be(&head, 0) | 1 == 0x377f_0683
-                    && head[16..24] == *salts
-                    && last[8..16] == *salts
-                    && u32_be(&last, 16) == u32_ne(index, 24)
-                    && u32_be(&last, 20) == u32_ne(index, 28)
-            }
-            Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
-        }
-    }
-}
-
-/// Whether the index is consistent: SQLite writes both copies of its header, one after the other.
-fn is_written(index: &Index) -> bool {
-    index[..48] == index[48..96] && index[12] == 1
-}
-
-fn page_bytes_of(index: &Index) -> u64 {
-    page_bytes(u16::from_ne_bytes([index[14], index[15]]))
-}
-
-/// The offset of a frame in the log, in bytes. Frames are numbered from 1.
-fn frame_at(index: &Index, number: u32) -> u64 {
-    LOG_HEAD_BYTES as u64 + u64::from(number - 1) * (page_bytes_of(index) + FRAME_HEAD_BYTES as u64)
-}
-
-/// The length of the log's header.
-const LOG_HEAD_BYTES: usize = 32;
-
-/// The length of a frame's header; the page follows it.
-const FRAME_HEAD_BYTES: usize = 24;
-
-/// SQLite's checksum. The length of `bytes` is a multiple of eight.
-fn sum_up(mut sums: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
-    let word = |bytes: &[u8], offset| match is_big_endian {
-        true => u32_be(bytes, offset),
-        false => u32_be(bytes, offset).swap_bytes(),
-    };
-    for pair in bytes.chunks_exact(8) {
-        sums.0 = sums.0.wrapping_add(word(pair, 0)).wrapping_add(sums.1);
-        sums.1 = sums.1.wrapping_add(word(pair, 4)).wrapping_add(sums.0);
-    }
-    sums
-}
-
 /// 65,536 does not fit into the field, which is then 1.
-fn page_bytes(field: u16) -> u64 {
+pub(crate) fn page_bytes(field: u16) -> u64 {
     if field == 1 { 1 << 16 } else { field.into() }
 }
 
-fn u32_be(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn u32_be(bytes: &[u8], offset: usize) -> u32 {
     u32::from_be_bytes(four(bytes, offset))
 }
 
-fn u32_ne(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn u32_ne(bytes: &[u8], offset: usize) -> u32 {
     u32::from_ne_bytes(four(bytes, offset))
 }
 

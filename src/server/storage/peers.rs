@@ -9,29 +9,21 @@ use crate::server::model::StoredPeer;
 /// The maximum number of rows that one transaction removes.
 pub(crate) const SLICE_ROWS: i64 = 2000;
 
-/// Removes the peers last seen before the cutoff, in several transactions so that none is long.
-/// Returns how many peers were removed.
+/// Removes some of the peers last seen before the cutoff. Returns how many peers were removed.
 pub(crate) async fn expire(
     connection: &mut SqliteConnection,
     cutoff_ms: i64,
 ) -> Result<u64, StorageError> {
-    let mut removed = 0;
-    loop {
-        let slice = sqlx::query(
-            "DELETE FROM peers WHERE id IN (
-                 SELECT id FROM peers WHERE last_seen < ? ORDER BY last_seen, id LIMIT ?
-             )",
-        )
-        .bind(cutoff_ms)
-        .bind(SLICE_ROWS)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-        removed += slice;
-        if slice == 0 {
-            return Ok(removed);
-        }
-    }
+    let removed = sqlx::query(
+        "DELETE FROM peers WHERE id IN (
+             SELECT id FROM peers WHERE last_seen < ? ORDER BY last_seen, id LIMIT ?
+         )",
+    )
+    .bind(cutoff_ms)
+    .bind(SLICE_ROWS)
+    .execute(connection)
+    .await?;
+    Ok(removed.rows_affected())
 }
 
 /// Removes the peers last seen before the cutoff, except the listed rows. The second condition is

@@ -5,15 +5,18 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::access::{self, Access};
+use super::access::{self, Access, CHECKPOINT_PAGES};
 use super::loaded::Memory;
 use super::lock::{PRIVATE, companions};
 use super::schema::MIGRATIONS;
 use super::{StorageError, batch, uptime};
 use crate::clock::rfc3339;
 use crate::server::model::StoredPeer;
+
+/// What the name of a rescue file has after the name of the database.
+pub(crate) const INFIX: &str = ".rescued-";
 
 /// The maximum number of rescue files with the same time stamp. No rescue overwrites another.
 const MAX_RESCUES: u32 = 100;
@@ -38,7 +41,7 @@ pub(crate) async fn copy(
 ) -> Result<PathBuf, StorageError> {
     let target = create(real, now_ms).map_err(sqlx::Error::from)?;
     let copied = sqlx::query("VACUUM INTO ?")
-        .bind(target.to_string_lossy().into_owned())
+        .bind(part_of(&target).to_string_lossy().into_owned())
         .execute(connection)
         .await;
     finish(target, copied.map(drop).map_err(Into::into))
@@ -54,7 +57,7 @@ where
     P: FnMut() -> Option<Vec<StoredPeer>>,
 {
     let target = create(real, known.now_ms).map_err(sqlx::Error::from)?;
-    let written = fill(&target, timeout_ms, known).await;
+    let written = fill(&part_of(&target), timeout_ms, known).await;
     finish(target, written)
 }
 
@@ -68,6 +71,11 @@ where
             .run(&mut *connection)
             .await
             .map_err(sqlx::Error::from)?;
+        // Nobody else knows this log, so SQLite may move it by itself.
+        let checkpoints = format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}");
+        sqlx::query(AssertSqlSafe(checkpoints))
+            .execute(&mut *connection)
+            .await?;
         // Faster; `finish` syncs the file once at the end.
         sqlx::query("PRAGMA synchronous = OFF")
             .execute(&mut *connection)
@@ -97,13 +105,21 @@ where
     Ok(closed?)
 }
 
-/// Syncs the new file. On an error, removes it.
+/// The name of a rescue file until it is complete. Anybody would take an incomplete file with the
+/// final name for a complete one, e.g. after a kill.
+fn part_of(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+/// Syncs the new file and gives it its final name. On an error, removes it.
 fn finish(target: PathBuf, written: Result<(), StorageError>) -> Result<PathBuf, StorageError> {
-    let written = written.and_then(|()| Ok(sync(&target).map_err(sqlx::Error::from)?));
-    if let Err(error) = written {
-        // An operator would take an incomplete file for a complete one.
-        let [log, index] = companions(&target);
-        for path in [&target, &log, &index] {
+    let part = part_of(&target);
+    let named = written.and_then(|()| Ok(sync(&part, &target).map_err(sqlx::Error::from)?));
+    if let Err(error) = named {
+        let [log, index] = companions(&part);
+        for path in [&part, &log, &index] {
             let _ = fs::remove_file(path);
         }
         return Err(error);
@@ -111,7 +127,8 @@ fn finish(target: PathBuf, written: Result<(), StorageError>) -> Result<PathBuf,
     Ok(target)
 }
 
-/// Creates an empty file for a rescue. Other users cannot read it.
+/// Creates an empty file for a rescue, under the name of [`part_of`]. Returns the final name. Other
+/// users cannot read it.
 fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
     let stamp = rfc3339(now_ms)[..19].replace(['-', ':'], "");
     if let Some(folder) = real.parent() {
@@ -119,7 +136,7 @@ fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
     }
     for number in 1..=MAX_RESCUES {
         let mut name = real.as_os_str().to_owned();
-        name.push(format!(".rescued-{stamp}Z"));
+        name.push(format!("{INFIX}{stamp}Z"));
         if number > 1 {
             name.push(format!("-{number}"));
         }
@@ -128,9 +145,10 @@ fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
             .create_new(true)
             .write(true)
             .mode(PRIVATE)
-            .open(&target);
+            .open(part_of(&target));
         match created {
-            Ok(_) => return Ok(target),
+            Ok(_) if !target.exists() => return Ok(target),
+            Ok(_) => fs::remove_file(part_of(&target))?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -138,9 +156,10 @@ fn create(real: &Path, now_ms: i64) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Syncs a new file and its directory entry.
-fn sync(target: &Path) -> io::Result<()> {
-    File::open(target)?.sync_all()?;
+/// Syncs the file `part` and its directory entry, which becomes `target`.
+fn sync(part: &Path, target: &Path) -> io::Result<()> {
+    File::open(part)?.sync_all()?;
+    fs::rename(part, target)?;
     match target.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -1,6 +1,6 @@
 //! Recreates tables that an operator has dropped.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use sqlx::migrate::{Migration, Migrator};
@@ -34,6 +34,28 @@ fn with_unix_lines(migrator: Migrator) -> Migrator {
 /// The only table whose content cannot be rebuilt.
 const PEERS: &str = "peers";
 
+/// The table in which sqlx records the migrations of a database.
+const VERSIONS: &str = "_sqlx_migrations";
+
+/// What all migrations together create.
+#[derive(Debug)]
+struct Schema {
+    /// Tables first.
+    objects: Vec<Object>,
+    /// The content of [`VERSIONS`].
+    versions: Vec<Version>,
+}
+
+/// A migration that was applied.
+#[derive(Debug, sqlx::FromRow)]
+struct Version {
+    version: i64,
+    description: String,
+    success: bool,
+    checksum: Vec<u8>,
+    execution_time: i64,
+}
+
 /// A table, an index or a view, as the migrations create it.
 #[derive(Debug, sqlx::FromRow)]
 struct Object {
@@ -53,6 +75,29 @@ pub(crate) enum Missing {
     Created(Vec<String>),
 }
 
+/// Whether the database has tables, but no record of its migrations.
+pub(crate) async fn lacks_versions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*) > 0 AND NOT count(*) FILTER (WHERE name = ?) FROM sqlite_schema",
+    )
+    .bind(VERSIONS)
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether the tables of a database without a record of its migrations are those of this version:
+/// it has the table `peers`, and no table of ours has another form.
+pub(crate) async fn is_ours(connection: &mut SqliteConnection) -> Result<bool, StorageError> {
+    let query = "SELECT name, sql FROM sqlite_schema WHERE type = 'table'";
+    let found: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
+    let found: HashMap<String, String> = found.into_iter().collect();
+    let is_same = |object: &Object| {
+        let statement = found.get(&object.name);
+        statement.is_none_or(|statement| *statement == object.statement)
+    };
+    Ok(found.contains_key(PEERS) && expected().await?.objects.iter().all(is_same))
+}
+
 /// Creates the missing tables and views, with their indexes.
 pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing, StorageError> {
     let found: HashSet<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema")
@@ -64,7 +109,8 @@ pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing
         return Ok(Missing::Peers);
     }
     let mut created = Vec::new();
-    for object in expected().await? {
+    let schema = expected().await?;
+    for object in &schema.objects {
         let is_missing = match object.kind.as_str() {
             "index" => created.contains(&object.of_table),
             _ => !found.contains(&object.name),
@@ -78,12 +124,35 @@ pub(crate) async fn restore(connection: &mut SqliteConnection) -> Result<Missing
             }
         }
     }
+    if created.iter().any(|name| name == VERSIONS) {
+        put_versions(connection, &schema.versions).await?;
+    }
     Ok(Missing::Created(created))
 }
 
-/// Everything that all migrations together create, tables first.
-async fn expected() -> Result<&'static [Object], StorageError> {
-    static EXPECTED: OnceCell<Vec<Object>> = OnceCell::const_new();
+async fn put_versions(
+    connection: &mut SqliteConnection,
+    versions: &[Version],
+) -> Result<(), StorageError> {
+    for version in versions {
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(version.version)
+        .bind(&version.description)
+        .bind(version.success)
+        .bind(&version.checksum)
+        .bind(version.execution_time)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What all migrations together create.
+async fn expected() -> Result<&'static Schema, StorageError> {
+    static EXPECTED: OnceCell<Schema> = OnceCell::const_new();
     let expected = EXPECTED.get_or_try_init(|| async {
         let options = SqliteConnectOptions::new().in_memory(true);
         let mut memory = options.disable_statement_logging().connect().await?;
@@ -93,15 +162,20 @@ async fn expected() -> Result<&'static [Object], StorageError> {
             .map_err(sqlx::Error::from)?;
         let objects = sqlx::query_as(
             "SELECT type AS kind, name, tbl_name AS of_table, sql AS statement
-             FROM sqlite_schema WHERE sql IS NOT NULL AND name <> '_sqlx_migrations'
+             FROM sqlite_schema WHERE sql IS NOT NULL
              ORDER BY type <> 'table', type",
         )
         .fetch_all(&mut memory)
         .await?;
+        let versions = sqlx::query_as(
+            "SELECT version, description, success, checksum, execution_time FROM _sqlx_migrations",
+        )
+        .fetch_all(&mut memory)
+        .await?;
         memory.close().await?;
-        Ok::<_, StorageError>(objects)
+        Ok::<_, StorageError>(Schema { objects, versions })
     });
-    Ok(expected.await?)
+    expected.await
 }
 
 #[cfg(test)]

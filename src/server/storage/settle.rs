@@ -6,25 +6,21 @@
 //! gets a response that says "nothing was changed", the registry must overwrite these pages. If it
 //! cannot, it must bring the commit to the disk.
 
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
-use super::access::CHECKPOINT_PAGES;
 
 /// Overwrites the pages of the failed transaction in the log. Writes a small transaction with the
 /// number `batch` to do so.
 ///
 /// It does not wait for the disk, which has just failed to sync. If the process is killed, the
-/// operating system still has the new pages. Meanwhile nothing may be moved out of the log: it
-/// would be moved without waiting for the disk, and commits that clients know to be on disk could
+/// operating system still has the new pages. Meanwhile nothing may be moved out of the log
+/// (SQLite does not do so by itself here): it would be moved without waiting for the disk, and commits that clients know to be on disk could
 /// be lost.
 pub(crate) async fn take_back(
     connection: &mut SqliteConnection,
     batch: i64,
 ) -> Result<(), StorageError> {
-    sqlx::query("PRAGMA wal_autocheckpoint = 0")
-        .execute(&mut *connection)
-        .await?;
     sqlx::query("PRAGMA synchronous = OFF")
         .execute(&mut *connection)
         .await?;
@@ -35,10 +31,6 @@ pub(crate) async fn take_back(
     // Restored even if the update failed: closing the connection moves the log into the file, and
     // that must wait for the disk.
     sqlx::query("PRAGMA synchronous = FULL")
-        .execute(&mut *connection)
-        .await?;
-    let restored = format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}");
-    sqlx::query(AssertSqlSafe(restored))
         .execute(connection)
         .await?;
     // Without its row the update writes no page, so nothing was overwritten.

@@ -1,12 +1,14 @@
 //! Holds the one connection while no work uses it.
 
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::access::{self, Access, Handle};
 use super::files::Companions;
 use super::lost::{FileGone, Loss};
-use super::overwritten::{Log, States};
+use super::overwritten::States;
+use super::wal::Log;
 use super::{StorageError, settle};
 
 /// Holds the connection while no work uses it. The connection is kept, because `data_version` is
@@ -54,11 +56,11 @@ impl Slot {
         match settle::stored_batch(&mut connection).await {
             // Each transaction writes a higher number, so a lower one means an older state.
             Ok(Some(batch)) if batch < self.committed => {
-                let _ = connection.close().await;
+                self.connection = Some(connection);
                 Err(self.lose(real, Loss::OtherState))
             }
             Err(error) if error.is_damage() => {
-                let _ = connection.close().await;
+                self.connection = Some(connection);
                 Err(self.lost_if_damaged(real, error))
             }
             // Without the row the last number is unknown. Any other error will also make the caller's
@@ -86,21 +88,53 @@ impl Slot {
         }
     }
 
-    pub(crate) async fn put(&mut self, real: &Path, connection: Handle, is_sound: bool) {
-        if !is_sound {
-            // Closing the last connection deletes the log, and the next connection creates a new
-            // one.
-            self.beside = Companions::default();
-            // A failed close adds nothing to the error that made the connection unsound.
-            let _ = connection.close().await;
-            self.log = None;
+    pub(crate) fn put(&mut self, real: &Path, connection: Handle) {
+        self.connection = Some(connection);
+        self.watch(real);
+    }
+
+    /// Closes a connection whose work has failed. Closing the last connection moves the log into the
+    /// file and deletes it, so the caller checks the log first. If the database is lost, the
+    /// connection stays open.
+    pub(crate) async fn close(&mut self, connection: Handle) {
+        if self.lost.is_some() {
+            self.connection = Some(connection);
             return;
         }
-        self.connection = Some(connection);
-        // The log and its index exist only after the first use of the connection.
+        self.beside = Companions::default();
+        // A failed close adds nothing to the error that made the connection unsound.
+        let _ = connection.close().await;
+        self.log = None;
+    }
+
+    /// Leaves the connection open until the process ends, because closing it would move a damaged
+    /// log into the file.
+    pub(crate) fn abandon(&mut self) {
+        mem::forget(self.connection.take());
+    }
+
+    /// Remembers the log and its index. They exist only after the first use of the connection.
+    pub(crate) fn watch(&mut self, real: &Path) {
         if self.access == Access::Full && !self.beside.is_known() {
             self.beside = Companions::beside(real);
             self.log = Log::beside(real).ok().map(Arc::new);
+        }
+    }
+}
+
+impl Drop for Slot {
+    /// A store that was closed has no connection any more. Otherwise the registry has failed, and
+    /// dropping the connection would move the log into the file.
+    fn drop(&mut self) {
+        if self.connection.is_none() {
+            return;
+        }
+        let is_sound = self.log.as_ref().is_none_or(|log| {
+            log.forget();
+            log.look().is_none()
+        });
+        if self.lost.is_some() || !is_sound {
+            self.abandon();
         }
     }
 }

@@ -44,6 +44,8 @@ struct Inner {
     has_other_names: AtomicBool,
     /// The size of the write-ahead log at the last warning about it; 0 if there was none.
     warned_log_bytes: AtomicU64,
+    is_move_due: AtomicBool,
+    is_moving_log: AtomicBool,
     notices: Vec<String>,
 }
 
@@ -89,6 +91,8 @@ impl Store {
             timeout_ms: AtomicI64::new(0),
             has_other_names: AtomicBool::new(false),
             warned_log_bytes: AtomicU64::new(0),
+            is_move_due: AtomicBool::new(false),
+            is_moving_log: AtomicBool::new(false),
             notices: opened.notices,
         })))
     }
@@ -115,15 +119,22 @@ impl Store {
     ) -> Result<CommitOutcome, StorageError> {
         let mut slot = self.0.slot.lock().await;
         let mut connection = slot.take(&self.0.real).await?;
+        // A commit behind a hole would be lost after a crash.
+        if slot.log.as_ref().is_some_and(|log| !log.has_end())
+            && let Err(gone) = self.inspect(&mut slot, Depth::New).await
+        {
+            slot.connection = Some(connection);
+            return Err(StorageError::Lost(gone));
+        }
         // The version comes from an earlier connection, so it cannot be compared with this one's.
         if version.connection != slot.generation {
-            slot.put(&self.0.real, connection, true).await;
+            self.put(&mut slot, connection, true).await;
             return Ok(CommitOutcome::ChangedOutside);
         }
         let version = version.number;
         if !changes.is_written {
             let outcome = batch::check(&mut connection, version).await;
-            slot.put(&self.0.real, connection, outcome.is_ok()).await;
+            self.put(&mut slot, connection, outcome.is_ok()).await;
             return outcome;
         }
         let number = self.next_batch();
@@ -131,25 +142,25 @@ impl Store {
         let outcome = match outcome {
             // Nothing was changed, and the connection is still good.
             Err(error @ StorageError::Constraint(_)) => {
-                slot.put(&self.0.real, connection, true).await;
+                self.put(&mut slot, connection, true).await;
                 Err(error)
             }
             Err(error) => {
                 // If the files are gone, this connection may be the last that sees the data. Keep
                 // it.
-                if let Err(gone) = self.inspect(&mut slot, Depth::Ends).await {
+                if let Err(gone) = self.inspect(&mut slot, Depth::New).await {
                     slot.connection = Some(connection);
                     Err(StorageError::Lost(gone))
                 } else if error.may_have_committed() {
                     self.settle(&mut slot, connection, number, error).await
                 } else {
                     let error = slot.lost_if_damaged(self.path(), error);
-                    slot.put(&self.0.real, connection, false).await;
+                    self.put(&mut slot, connection, false).await;
                     Err(error)
                 }
             }
             outcome => {
-                slot.put(&self.0.real, connection, true).await;
+                self.put(&mut slot, connection, true).await;
                 outcome
             }
         };
@@ -177,7 +188,7 @@ impl Store {
         error: StorageError,
     ) -> Result<CommitOutcome, StorageError> {
         let taken_back = settle::take_back(&mut connection, self.next_batch()).await;
-        slot.put(&self.0.real, connection, false).await;
+        self.put(slot, connection, false).await;
         if taken_back.is_ok() {
             return Err(error);
         }
@@ -186,10 +197,12 @@ impl Store {
             // This is a new connection. It reads the log like a start does, so it shows whether the
             // commit is in the log.
             let is_committed = settle::last_batch(&mut connection).await? == batch;
-            let is_forced = is_committed && settle::force(&mut connection).await?;
+            slot.watch(&self.0.real);
+            let is_sound = self.inspect(slot, Depth::Whole).await.is_ok();
+            let is_forced = is_committed && is_sound && settle::force(&mut connection).await?;
             // Close it: the next transaction must not rely on the data version of another
             // connection.
-            slot.put(&self.0.real, connection, false).await;
+            self.put(slot, connection, false).await;
             Ok::<_, StorageError>((is_committed, is_forced))
         };
         match truth.await {
@@ -285,17 +298,17 @@ impl Store {
         let mut connection = slot.take(&self.0.real).await?;
         let result = work(&mut connection).await;
         let result = result.map_err(|error| slot.lost_if_damaged(self.path(), error));
-        slot.put(&self.0.real, connection, result.is_ok()).await;
+        self.put(&mut slot, connection, result.is_ok()).await;
         result
     }
 
     /// Moves the write-ahead log into the database file, then closes both and releases the lock.
     ///
     /// # Errors
-    /// If the file is not the one that was opened, nothing is moved into it.
+    /// If the files are lost, nothing is moved. [`Store::give_up`] then rescues the data.
     pub(crate) async fn close(&self) -> Result<(), StorageError> {
         let mut slot = self.0.slot.lock().await;
-        let inspected = self.inspect(&mut slot, Depth::Ends).await;
+        let inspected = self.inspect(&mut slot, Depth::Whole).await;
         slot.is_closed = true;
         inspected.map_err(StorageError::Lost)?;
         let Some(mut connection) = slot.connection.take() else {

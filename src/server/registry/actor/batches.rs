@@ -88,6 +88,9 @@ impl RegistryActor {
         // that the plan relies on.
         state.end_write(true, self.clock.now_ms());
         state.apply(&batch.plan);
+        if !batch.plan.changes.registrations.is_empty() {
+            state.refused_in_a_row.clear();
+        }
         let events = state.take_unlogged(now_ms);
         let receipt = Receipt {
             last_seen_ms: now_ms,

@@ -1,10 +1,13 @@
 //! What the actor does with a batch that was not written.
 
 use super::registry_actor::RegistryActor;
+use crate::protocol::PeerId;
 use crate::server::registry::batch::Batch;
 use crate::server::registry::error::RegistryError;
 use crate::server::registry::journal;
+use crate::server::registry::mutation::Mutation;
 use crate::server::registry::state::Storage;
+use crate::server::registry::view::MAX_REFUSED_IN_A_ROW;
 use crate::server::storage::StorageError;
 
 /// How long the actor waits after the database has refused a cleanup, in milliseconds.
@@ -45,7 +48,19 @@ impl RegistryActor {
         }
         for mutation in batch.mutations {
             self.journal.constraint(now_ms, mutation.peer_id(), error);
+            if let (Mutation::Register(_), Some(id)) = (&mutation, mutation.peer_id()) {
+                self.note_refused(id);
+            }
             mutation.refuse(RegistryError::StorageUnavailable);
+        }
+    }
+
+    /// Notes that the database refuses the registration of a peer. A few different peers without a
+    /// success in between mean that it refuses everyone, although renewals succeed.
+    fn note_refused(&self, id: &PeerId) {
+        let refused = &mut self.view.write().refused_in_a_row;
+        if refused.len() < MAX_REFUSED_IN_A_ROW && !refused.contains(id) {
+            refused.push(id.clone());
         }
     }
 

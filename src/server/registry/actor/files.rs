@@ -56,7 +56,11 @@ impl RegistryActor {
         ctx.spawn(checked);
     }
 
-    fn give_up(&mut self, gone: FileGone, ctx: &mut Context<Self>) {
+    /// Writes what is known to a new file, and stops.
+    pub(crate) fn give_up(&mut self, gone: FileGone, ctx: &mut Context<Self>) {
+        if mem::replace(&mut self.is_rescuing, true) {
+            return;
+        }
         let now_ms = self.clock.now_ms();
         self.is_checking_files = true;
         // The health check must fail at once.

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
@@ -62,6 +62,9 @@ pub(crate) struct RegistryActor {
     /// Dropped with the actor, however it ends. If the files are lost, it sends the reason.
     pub alive: Option<oneshot::Sender<FilesLost>>,
     pub is_checking_files: bool,
+    pub is_rescuing: bool,
+    /// Kept until a rescue has ended, if the files were found lost when they were closed.
+    pub closing: Option<oneshot::Sender<Result<(), StorageError>>>,
 }
 
 impl RegistryActor {
@@ -148,7 +151,7 @@ impl RegistryActor {
                     None => self.plan_and_commit(batch, ctx),
                 }
             }
-            _ => self.finish_drain(),
+            _ => self.finish_drain(ctx),
         }
     }
 
@@ -174,18 +177,28 @@ impl RegistryActor {
     pub(crate) fn end_io(&mut self) {
         self.is_io_under_way = false;
         self.pulse.end_io();
+        if self.store.take_move_due() {
+            self.checkpoint();
+        }
     }
 
     /// Closes the database if the registry is draining. Called when nothing is left to write.
-    fn finish_drain(&mut self) {
+    fn finish_drain(&mut self, ctx: &mut Context<Self>) {
         let Some(drained) = self.drained.take() else {
             return;
         };
         let store = self.store.clone();
-        actix::spawn(async move {
-            // The receiver is gone if the process is being shut down.
-            let _ = drained.send(store.close().await);
+        let closed = async move { store.close().await };
+        let closed = closed.into_actor(self).map(|closed, actor, ctx| {
+            if let Err(StorageError::Lost(gone)) = closed {
+                actor.closing = Some(drained);
+                actor.give_up(gone, ctx);
+            } else {
+                // The receiver is gone if the process is being shut down.
+                let _ = drained.send(closed);
+            }
         });
+        ctx.spawn(closed);
     }
 }
 

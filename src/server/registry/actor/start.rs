@@ -80,6 +80,8 @@ impl RegistryActor {
             drained: None,
             alive: Some(alive),
             is_checking_files: false,
+            is_rescuing: false,
+            closing: None,
         };
         Ok((actor, resumed))
     }

@@ -21,6 +21,9 @@ const KEY_BYTES: usize = 16;
 pub(crate) struct Filling {
     directory: Directory,
     max_bytes: usize,
+    /// The maximum memory if some peers must be removed, in bytes. Lower than `max_bytes`, because
+    /// otherwise no new peer could register until the next start.
+    trimmed_bytes: usize,
     /// The minimum memory that the sets of all stores will take, in bytes. An estimate that is too
     /// high would remove peers that fit; `finish` checks the exact size.
     min_store_bytes: usize,
@@ -29,10 +32,11 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize, trimmed_bytes: usize) -> Self {
         Self {
             directory: Directory::new(),
             max_bytes,
+            trimmed_bytes,
             min_store_bytes: 0,
             removed_to_fit: Vec::new(),
         }
@@ -75,7 +79,13 @@ impl Filling {
         }
         drop(peers);
         // The lists use memory too, and may exceed the limit only now.
-        let removed = self.directory.remove_to_fit(self.max_bytes);
+        let fits = self.removed_to_fit.is_empty() && self.directory.bytes() <= self.max_bytes;
+        let max_bytes = if fits {
+            self.max_bytes
+        } else {
+            self.trimmed_bytes
+        };
+        let removed = self.directory.remove_to_fit(max_bytes);
         self.removed_to_fit.extend(removed);
         (self.directory, self.removed_to_fit)
     }

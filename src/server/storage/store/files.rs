@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use log::{info, warn};
+use sqlx::SqliteConnection;
 
 use super::Store;
 use crate::server::model::StoredPeer;
-use crate::server::storage::access::Access;
+use crate::server::storage::access::{Access, Handle};
 use crate::server::storage::files::{self, Depth};
 use crate::server::storage::lock;
+use crate::server::storage::overwritten::States;
 use crate::server::storage::slot::Slot;
 use crate::server::storage::{FileGone, FilesLost, RescueData, StorageError, rescue, settle};
 
@@ -22,9 +24,10 @@ impl Store {
     /// # Errors
     /// If a file is lost, everything written from now on is lost too; see [`Store::give_up`].
     pub(crate) async fn check_files(&self, log_warning_bytes: u64) -> Result<u64, FileGone> {
+        self.read_ahead(Depth::New).await;
         // Keep the lock: opening a new connection may replace the log and its index.
         let mut slot = self.0.slot.lock().await;
-        let names = self.inspect(&mut slot, Depth::Ends).await?;
+        let names = self.inspect(&mut slot, Depth::New).await?;
         drop(slot);
         if names > 1 && !self.0.has_other_names.swap(true, Ordering::Relaxed) {
             let path = self.path().display();
@@ -59,11 +62,11 @@ impl Store {
 
     /// Checks the files. A loss is final. Returns the number of hard links of the database.
     pub(crate) async fn inspect(&self, slot: &mut Slot, depth: Depth) -> Result<u64, FileGone> {
-        if slot.is_closed {
-            return Ok(1);
-        }
         if let Some(gone) = &slot.lost {
             return Err(gone.clone());
+        }
+        if slot.is_closed {
+            return Ok(1);
         }
         let (inner, beside, log) = (Arc::clone(&self.0), slot.beside, slot.log.clone());
         let mut states = slot.states;
@@ -94,6 +97,16 @@ impl Store {
         }
     }
 
+    /// Verifies frames of the log without the lock, so that commits do not wait for it.
+    async fn read_ahead(&self, depth: Depth) {
+        let log = self.0.slot.lock().await.log.clone();
+        if let Some(log) = log {
+            let read = move || log.read_ahead(depth == Depth::Whole);
+            // Its result is in the log. If it panicked, the next check reads more.
+            let _ = tokio::task::spawn_blocking(read).await;
+        }
+    }
+
     /// Refuses all further work. When this returns, the result of every commit has been reported.
     pub(crate) async fn refuse_work(&self) {
         self.0.slot.lock().await.is_closed = true;
@@ -119,12 +132,16 @@ impl Store {
                 Ok(_) => Err(sqlx::Error::RowNotFound.into()),
                 Err(error) => Err(error),
             };
-            slot.put(real, connection, false).await;
+            slot.connection = Some(connection);
             match copied {
-                Ok(rescued) => return FilesLost::Rescued { gone, rescued },
+                Ok(rescued) => {
+                    slot.abandon();
+                    return FilesLost::Rescued { gone, rescued };
+                }
                 Err(error) => warn!("cannot read the lost database, writing from memory: {error}"),
             }
         }
+        slot.abandon();
         // Writing from memory may take a while. Without the lock, waiting work is refused at once.
         drop(slot);
         match rescue::write(real, self.timeout_ms(), known).await {
@@ -136,44 +153,97 @@ impl Store {
     /// Moves the write-ahead log into the database file as far as readers allow, without waiting
     /// for them. Gives the state of the file a new number.
     pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
+        if self.0.is_moving_log.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A frame may have been damaged after it was verified, so all are verified again.
+        self.read_ahead(Depth::Whole).await;
         let mut slot = self.0.slot.lock().await;
+        let moved = self.move_log(&mut slot, Depth::New).await;
+        self.0.is_moving_log.store(false, Ordering::Relaxed);
+        moved
+    }
+
+    /// Checks the files and moves the log. A loss is remembered in the slot.
+    async fn move_log(&self, slot: &mut Slot, depth: Depth) -> Result<(), StorageError> {
         if slot.access != Access::Full {
             return Ok(());
         }
         let mut connection = slot.take(&self.0.real).await?;
         // If the file was replaced, pages moved into it would make it look like ours. Damaged pages
         // in the log would damage the file.
-        if let Err(gone) = self.inspect(&mut slot, Depth::Whole).await {
+        if let Err(gone) = self.inspect(slot, depth).await {
             slot.connection = Some(connection);
             return Err(StorageError::Lost(gone));
         }
         let mut states = slot.states;
-        let moved = async {
-            let found = if states.has_assigned() {
-                0
-            } else {
-                sqlx::query_scalar("PRAGMA user_version")
-                    .fetch_one(&mut *connection)
-                    .await?
-            };
-            let number = format!("PRAGMA user_version = {}", states.next(found));
-            sqlx::query(sqlx::AssertSqlSafe(number))
-                .execute(&mut *connection)
-                .await?;
-            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-                .fetch_all(&mut *connection)
-                .await?;
-            Ok(())
-        };
-        let moved: Result<(), StorageError> = moved.await;
+        let moved = number_and_move(&mut connection, &mut states).await;
         // Even after an error, because the number may be in the log.
         slot.states = states;
-        let moved = moved.map_err(|error| slot.lost_if_damaged(self.path(), error));
-        slot.put(&self.0.real, connection, moved.is_ok()).await;
-        moved?;
-        self.inspect(&mut slot, Depth::Ends)
-            .await
-            .map_err(StorageError::Lost)?;
-        Ok(())
+        if let Some(log) = &slot.log {
+            log.note_move();
+        }
+        if let Err(error) = moved {
+            let error = slot.lost_if_damaged(self.path(), error);
+            self.retire(slot, connection).await;
+            return Err(error);
+        }
+        slot.put(&self.0.real, connection);
+        // The log may have been damaged while it was moved.
+        let checked = self.inspect(slot, Depth::New).await;
+        checked.map(drop).map_err(StorageError::Lost)
     }
+
+    /// Puts the connection back after its work. If the work failed, closes the connection.
+    pub(crate) async fn put(&self, slot: &mut Slot, connection: Handle, is_sound: bool) {
+        if !is_sound {
+            self.retire(slot, connection).await;
+            return;
+        }
+        slot.put(&self.0.real, connection);
+        let due_moves = slot.log.as_ref().map_or(0, |log| log.due_moves());
+        self.0
+            .is_move_due
+            .fetch_or(due_moves > 0, Ordering::Relaxed);
+        // The owner of the store has not moved the log in time, or this is a start.
+        if due_moves > 1
+            && let Err(error) = self.move_log(slot, Depth::Whole).await
+        {
+            warn!("cannot move the write-ahead log into the database: {error}");
+        }
+    }
+
+    /// Checks the log, then closes a connection whose work has failed.
+    async fn retire(&self, slot: &mut Slot, connection: Handle) {
+        // A loss is remembered in the slot, and the connection is then not closed.
+        let _ = self.inspect(slot, Depth::Whole).await;
+        slot.close(connection).await;
+    }
+
+    /// Whether the log has become so long since the last call that [`Store::checkpoint`] should
+    /// move it.
+    pub(crate) fn take_move_due(&self) -> bool {
+        self.0.is_move_due.swap(false, Ordering::Relaxed)
+    }
+}
+
+async fn number_and_move(
+    connection: &mut SqliteConnection,
+    states: &mut States,
+) -> Result<(), StorageError> {
+    let found = if states.has_assigned() {
+        0
+    } else {
+        sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut *connection)
+            .await?
+    };
+    let number = format!("PRAGMA user_version = {}", states.next(found));
+    sqlx::query(sqlx::AssertSqlSafe(number))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+        .fetch_all(connection)
+        .await?;
+    Ok(())
 }

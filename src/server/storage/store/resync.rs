@@ -107,7 +107,7 @@ impl Store {
         let read = read
             .await
             .map_err(|error| slot.lost_if_damaged(self.path(), error));
-        slot.put(&self.0.real, connection, read.is_ok()).await;
+        self.put(&mut slot, connection, read.is_ok()).await;
         read
     }
 

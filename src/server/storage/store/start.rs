@@ -45,24 +45,30 @@ impl Store {
     }
 
     async fn resume_fully(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
-        self.run(async |connection| {
+        let resume = self.run(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let mut resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
+            let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
             let batch = settle::last_batch(&mut transaction).await?;
             transaction.commit().await?;
             self.0.last_batch.store(batch, Ordering::Relaxed);
-            let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
-            match peers::expire(connection, cutoff_ms).await {
-                Ok(expired) => resumed.expired = expired,
+            Ok(resumed)
+        });
+        let mut resumed = resume.await?;
+        let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
+        // In several transactions, so that the log can be moved into the file in between.
+        loop {
+            let slice = self.run(async |connection| peers::expire(connection, cutoff_ms).await);
+            match slice.await {
+                Ok(0) => return Ok(resumed),
+                Ok(expired) => resumed.expired += expired,
                 // An operator's trigger protects a row. The cleanups will report it too.
                 Err(StorageError::Constraint(error)) => {
                     warn!("cannot remove all peers whose leases have run out: {error}");
+                    return Ok(resumed);
                 }
                 Err(error) => return Err(error),
             }
-            Ok(resumed)
-        })
-        .await
+        }
     }
 
     /// Passes every peer to `each`. Returns the rest, with the traffic since `first_day`.
@@ -108,7 +114,7 @@ impl Store {
         let loaded = loaded.await;
         // If the commit failed, do not leave the transaction open.
         let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
-        slot.put(&self.0.real, connection, loaded.is_ok()).await;
+        self.put(&mut slot, connection, loaded.is_ok()).await;
         loaded
     }
 }

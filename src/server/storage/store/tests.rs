@@ -187,3 +187,52 @@ async fn a_small_database_of_an_earlier_version_is_written_anew_to_shrink() {
     drop(store);
     assert!(open(&folder).await.notices().is_empty());
 }
+
+/// Commits peers, each in a transaction of its own.
+async fn commit_some(store: &Store, count: i64) {
+    let version = load(store).await.version;
+    for row_id in 1..=count {
+        let changes = registration(row_id, &format!("peer-{row_id}"));
+        store.commit(&changes, version).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_work_has_failed_moves_no_damaged_log_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    commit_some(&store, 20).await;
+    let before = std::fs::read(store.path()).unwrap();
+    let log = folder.path().join("peers.db-wal");
+    let log = std::fs::File::options().write(true).open(log).unwrap();
+    log.set_len(log.metadata().unwrap().len() / 2).unwrap();
+    let failed = store.run(async |connection| {
+        sqlx::query("SELECT nothing").execute(connection).await?;
+        Ok(())
+    });
+    assert!(failed.await.is_err());
+    let late = registration(21, "late");
+    let refused = store.commit(&late, DataVersion::default()).await;
+    assert!(matches!(refused, Err(StorageError::Lost(_))));
+    assert!(matches!(store.close().await, Err(StorageError::Lost(_))));
+    drop(store);
+    assert!(before == std::fs::read(folder.path().join("peers.db")).unwrap());
+}
+
+#[tokio::test]
+async fn a_long_log_is_moved_into_the_file_when_it_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let file_bytes = || std::fs::metadata(store.path()).unwrap().len();
+    execute(&store, "CREATE TABLE large (bytes BLOB)").await;
+    assert!(!store.take_move_due());
+    execute(&store, "INSERT INTO large VALUES (zeroblob(40000000))").await;
+    assert!(store.take_move_due());
+    assert!(file_bytes() < 1_000_000);
+    store.checkpoint().await.unwrap();
+    assert!(file_bytes() > 40_000_000);
+    // If nobody moves it in time, the store does.
+    execute(&store, "INSERT INTO large VALUES (zeroblob(80000000))").await;
+    assert!(file_bytes() > 120_000_000);
+    store.close().await.unwrap();
+}
