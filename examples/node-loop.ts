@@ -2,10 +2,16 @@
 export async function stayRegistered(
   registry: string, node: { peerId: string; addresses: string[]; [field: string]: unknown }, stop?: AbortSignal,
 ) {
-  const base = registry.replace(/\/+$/, ""), headers = { "Content-Type": "application/json" };
-  let path = "register", intervalSecs = 120, failures = 0, trouble = "";
-  const say = (text: string) => { // once; texts of others end up in a terminal
-    if (text !== trouble) console.error(`${base}: ${(text || "works again").slice(0, 512).replace(/\p{C}/gu, "?")}`);
+  const url = new URL(registry), headers: Record<string, string> = { "Content-Type": "application/json" };
+  const [user, password] = [url.username, url.password].map(decodeURIComponent);
+  if (user) headers.Authorization = `Basic ${btoa(`${user}:${password}`)}`;
+  url.username = url.password = "";
+  const base = url.href.replace(/\/+$/, "");
+  let path = "register", intervalSecs = 120, failures = 0, trouble = "", noted = "";
+  const print = (text: string) => // texts of others end up in a terminal
+    console.error(`${base}: ${text.slice(0, 512).replace(/\p{C}/gu, "?")}`);
+  const say = (text: string) => { // once
+    if (text !== trouble) print(text || "works again");
     trouble = text;
   };
   while (!stop?.aborted) {
@@ -16,11 +22,14 @@ export async function stayRegistered(
       const response = await fetch(`${base}/${path}`, { method: "POST", headers, body, redirect: "manual", signal });
       const answer = await response.json().catch(() => null) ?? {}; // a proxy's page is no JSON
       const reason = `${response.status} ${answer.code ?? ""} ${answer.error ?? ""}`.trim();
-      if (response.ok && answer.peerId === node.peerId) {
+      if (response.ok && answer.success === true && answer.peerId) { // the id as base58, if it was a CID
         [path, failures] = ["heartbeat", 0];
         intervalSecs = Math.min(Math.max(Number(answer.heartbeatIntervalSecs) || 120, 1), 3600);
         waitSecs = intervalSecs * (0.9 + 0.2 * Math.random()); // nodes started together drift apart
         say("");
+        const dropped = (answer.dropped ?? []).map((part: { reason: string }) => part.reason);
+        const notes = [...dropped, answer.warning].filter(Boolean).join("; ");
+        if (notes && notes !== noted) print(`takes the node, but: ${noted = notes}`);
       } else if (path === "heartbeat" && response.status === 404 && answer.code === "peer_not_found") {
         [path, waitSecs] = ["register", 0]; // at once, but once: then come heartbeats again
       } else if (response.status === 429 || response.status === 503) {

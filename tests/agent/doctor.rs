@@ -331,3 +331,21 @@ async fn with_a_registration_it_reports_the_response_of_the_registry() {
     );
     assert_eq!(finding.verdict(), Verdict::Wrong);
 }
+
+#[actix_web::test]
+async fn a_second_node_with_the_same_key_is_named() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    let one = RegisterRequest::from(node());
+    let other = RegisterRequest {
+        version: Some("other".to_owned()),
+        ..one.clone()
+    };
+    for announced in [&one, &other, &one] {
+        registry.client.register(announced).await.unwrap();
+    }
+    let findings = examine(&registry.client, Subject::Registration(&other)).await;
+    let last = findings.last().unwrap();
+    assert!(matches!(last, Finding::Warned { .. }), "{findings:?}");
+    assert!(last.advice().unwrap().contains("second node"), "{last}");
+}

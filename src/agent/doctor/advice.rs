@@ -30,7 +30,9 @@ const SET_CLOCK: &str = "set this machine's clock, e.g. by NTP; leases do not de
      what is listed do";
 const CHECK_HEARTBEATS: &str = "check that the node is running and sends heartbeats, or run peer-agent beside it; if leases \
      last longer at this registry, say so (--lease-secs)";
-const ANNOUNCE_AGAIN: &str = "restart the node to announce its addresses again; registering (doctor --register) shows \
+const LOOK_FOR_TWIN: &str =
+    "look for a second node that runs with this node's key, and give it a key of its own";
+const ANNOUNCE_AGAIN: &str = "look for a second node with the same key, or restart the node to announce its addresses again; registering (doctor --register) shows \
      whether the registry takes them";
 const SHORTEN_PAGES: &str =
     "tell its operator that its pages are too long (MAX_LISTED); heartbeats do not depend on them";
@@ -75,6 +77,7 @@ impl Finding {
             Self::NotListed { .. } => TRY_REGISTRATION,
             Self::AddressRefused { .. } => HIDE_ADDRESSES,
             Self::Dropped { .. } => ANNOUNCE_LESS,
+            Self::Warned { .. } => LOOK_FOR_TWIN,
             Self::RegistrationRefused { code, .. } => code.advice(),
         })
     }
@@ -145,6 +148,7 @@ mod tests {
             Finding::Redirects { to: reason() },
             Finding::PasswordWanted { has_password: true },
             Finding::Dropped { dropped: vec![] },
+            Finding::Warned { warning: reason() },
             Finding::NoAnswer { reason: reason() },
             Finding::NotARegistry { reason: reason() },
             Finding::ListingTooLong { reason: reason() },

@@ -128,6 +128,11 @@ pub enum Finding {
         /// What it left out, and why.
         dropped: Vec<DroppedField>,
     },
+    /// The registry took the registration and warns of something, e.g. of another node with this key.
+    Warned {
+        /// Its words.
+        warning: String,
+    },
     /// The registry refused the node's registration because of an address.
     AddressRefused {
         /// The reason that the registry gave.
@@ -187,6 +192,7 @@ impl Finding {
             | Self::ListingTooLong { .. }
             | Self::NotListed { .. }
             | Self::Dropped { .. }
+            | Self::Warned { .. }
             | Self::AddressRefused { .. }
             | Self::RegistrationRefused { .. } => Verdict::Wrong,
             Self::NameUnknown { .. }

@@ -7,7 +7,7 @@ use super::diagnosis::{
     spoke_first,
 };
 use super::finding::{Finding, Verdict};
-use crate::agent::client::sanitize::with_causes;
+use crate::agent::client::sanitize::{sanitize, with_causes};
 use crate::agent::client::{ClientError, RegistryClient};
 use crate::clock::unix_ms;
 use crate::protocol::{ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest};
@@ -71,10 +71,11 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
             let result = client.register(announced).await;
             let finding = judge_registration(&result, client.url(), client.has_password());
             findings.push(finding);
-            if let Some(dropped) = result.ok().and_then(|response| response.dropped)
-                && !dropped.is_empty()
-            {
-                findings.push(Finding::Dropped { dropped });
+            if let Ok(response) = result {
+                let dropped = response.dropped.filter(|dropped| !dropped.is_empty());
+                findings.extend(dropped.map(|dropped| Finding::Dropped { dropped }));
+                let warning = response.warning.map(|text| sanitize(&text));
+                findings.extend(warning.map(|warning| Finding::Warned { warning }));
             }
         }
     }

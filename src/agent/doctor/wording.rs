@@ -82,6 +82,7 @@ impl Finding {
                     .iter()
                     .try_for_each(|dropped| write!(f, " {} ({})", dropped.field, dropped.reason))
             }
+            Self::Warned { warning } => write!(f, "the registry warns: {warning}"),
             Self::AddressRefused { message } => {
                 write!(
                     f,

@@ -8,7 +8,7 @@ use super::errors::ApiError;
 use super::peers::included;
 use super::refusals::about;
 use super::response::Pieces;
-use crate::protocol::{Limits, PeerId, PeersQuery};
+use crate::protocol::{Limits, PeerId, PeersQuery, RequestError};
 use crate::server::registry::RegistryError;
 
 /// `GET /peers/{peerId}`
@@ -22,7 +22,8 @@ pub(crate) async fn show_peer(
         peer_id_chars: usize::MAX,
         ..api.limits
     };
-    let peer_id = PeerId::parse(&peer_id, "peerId", &limits)?;
+    let peer_id = PeerId::parse(&peer_id, "peerId", &limits)
+        .map_err(|_| RequestError::invalid("peerId", &PeerId::form(&api.limits)))?;
     let query = PeersQuery::parse(request.query_string(), &api.limits)?;
     let include = included(&query);
     let slot = api.enter_listing(&request).await?;

@@ -284,7 +284,10 @@ fn caller_of(request: &HttpRequest) -> u64 {
     // A proxy most likely has a private address. The last address in the header is the one that
     // the proxy itself added; a client can write anything before it.
     if address.is_some_and(|address| AddressBlock::of(address).is_none()) {
-        let seen = request.headers().get_all("X-Forwarded-For").next_back();
+        let headers = request.headers();
+        let seen = ["X-Forwarded-For", "X-Real-IP", "Forwarded"]
+            .iter()
+            .find_map(|name| headers.get_all(*name).next_back());
         let seen = seen.and_then(|value| value.to_str().ok()?.rsplit(',').next());
         seen.map(str::trim).hash(&mut hasher);
     }

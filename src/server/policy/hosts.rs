@@ -38,6 +38,8 @@ impl Host {
                     || name.ends_with(".localhost")
                     || name.starts_with("localhost.")
                     || name.starts_with("ip6-lo")
+                    // Multicast DNS, RFC 6762.
+                    || name.ends_with(".local")
             }
         }
     }
@@ -48,7 +50,10 @@ impl Host {
         match self {
             Self::Ip(IpAddr::V4(ip)) => is_private_ipv4(*ip),
             Self::Ip(IpAddr::V6(ip)) => {
-                (ip.is_unique_local() && !is_crypto_ipv6(ip))
+                // fec0::/10 had this meaning before (RFC 3879).
+                let is_site_local = ip.segments()[0] & 0xffc0 == 0xfec0;
+                is_site_local
+                    || (ip.is_unique_local() && !is_crypto_ipv6(ip))
                     || embedded_ipv4(*ip).is_some_and(is_private_ipv4)
             }
             Self::Name(_) => false,
@@ -74,7 +79,8 @@ fn is_local_ipv4(ip: Ipv4Addr) -> bool {
         || ip.is_loopback()
         || ip.is_link_local()
         || ip.is_multicast()
-        || ip.is_broadcast()
+        // Reserved, 255.255.255.255 included (RFC 1112, section 4).
+        || ip.octets()[0] >= 240
 }
 
 /// The IPv4 address that an IPv6 address contains, if any: mapped and compatible ones
@@ -136,9 +142,13 @@ pub(crate) fn hosts_of(address: &str) -> Option<Vec<Host>> {
 pub(crate) fn hosts_in(address: &str) -> Vec<Host> {
     if address.starts_with('/') {
         let parts: Vec<&str> = address.split('/').collect();
-        let named = parts.windows(2).filter_map(|pair| match pair[0] {
-            "ip4" | "ip6" | "dns" | "dns4" | "dns6" | "dnsaddr" => host(pair[1]),
-            _ => None,
+        let named = parts.windows(2).filter_map(|pair| {
+            match &*pair[0].to_ascii_lowercase() {
+                "ip4" | "ip6" | "dns" | "dns4" | "dns6" | "dnsaddr" => loose_host(pair[1]),
+                // These lead to another process of the same machine, at most.
+                "unix" | "memory" => Some(Host::Name("localhost".to_owned())),
+                _ => None,
+            }
         });
         return named.collect();
     }
@@ -154,7 +164,38 @@ pub(crate) fn hosts_in(address: &str) -> Vec<Host> {
         None if authority.matches(':').count() > 1 => authority,
         None => authority.split(':').next().unwrap_or_default(),
     };
-    host(name).into_iter().collect()
+    loose_host(name).into_iter().collect()
+}
+
+/// A host in a form that only some programs take: with a zone, in the forms of IPv4 addresses that
+/// `inet_aton` reads, or a wildcard.
+fn loose_host(text: &str) -> Option<Host> {
+    let text = text.split('%').next().unwrap_or_default();
+    if text.is_empty() || text == "*" {
+        return Some(Host::Ip(Ipv4Addr::UNSPECIFIED.into()));
+    }
+    host(text).or_else(|| Some(Host::Ip(loose_ipv4(text)?.into())))
+}
+
+/// Reads one to four numbers, decimal, octal or hexadecimal, of which the last fills the rest.
+fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let number = |text: &str| match text.strip_prefix('0') {
+        None | Some("") => text.parse().ok(),
+        Some(rest) => match rest.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok(),
+            None => u32::from_str_radix(rest, 8).ok(),
+        },
+    };
+    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 0xff) {
+        return None;
+    }
+    let bits = 8 * first.len() as u32;
+    let high = first.iter().fold(0, |high: u32, part| high << 8 | part);
+    let is_small = u64::from(*last) < 1 << (u32::BITS - bits);
+    let address = u64::from(high) << (u32::BITS - bits) | u64::from(*last);
+    is_small.then(|| Ipv4Addr::from_bits(address as u32))
 }
 
 fn host(text: &str) -> Option<Host> {
@@ -195,6 +236,7 @@ mod tests {
             "/ip4/100.64.0.9/tcp/1",
             "/ip6/fd12:3456::1/tcp/4001",
             "/ip6/fc00::1/tcp/4001",
+            "/ip6/fec0::1/tcp/4001",
             "/ip6/::ffff:10.0.0.5/tcp/4001",
         ] {
             assert!(is_private(private), "{private}");
@@ -232,6 +274,20 @@ mod tests {
             "localhost:4001",
             "http://localhost:4001/path",
             "ws://user@127.0.0.1/",
+            "/ip6/fe80::1%eth0/tcp/1",
+            "[fe80::1%25eth0]:4001",
+            "/IP4/127.0.0.1/tcp/1",
+            "/ip4/127.000.000.001/tcp/1",
+            "127.1:4001",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://017700000001/",
+            "/ip4/240.0.0.1/tcp/1",
+            "/unix/tmp/x",
+            "/memory/5",
+            ":4001",
+            "*:4001",
+            "/dns4/printer.local/tcp/1",
         ] {
             assert!(is_local(local), "{local}");
         }
@@ -242,7 +298,9 @@ mod tests {
             "example.org:4001",
             "https://example.org/127.0.0.1",
             "some text",
-            "",
+            "1.2.3.4.5",
+            "203.1:4001",
+            "99999999999",
         ] {
             assert!(!is_local(other), "{other}");
         }
