@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::dropped::{DroppedFields, OddAddress};
+use super::text::{is_clean_json, is_clean_text};
 use super::unique_keys::UniqueKeys;
-use super::{Limits, PeerId, RequestError, body_fault, is_visible};
+use super::{Limits, PeerId, RequestError, body_fault};
 use crate::clock::unix_ms;
 
 /// The fields of a request body that have not been read yet.
@@ -335,25 +336,10 @@ impl<'l> Fields<'l> {
     }
 }
 
-fn is_clean_text(text: &str, max_bytes: usize) -> bool {
-    (1..=max_bytes).contains(&text.len()) && is_visible(text)
-}
-
 fn is_clean_address(text: &str, max_bytes: usize) -> bool {
     is_clean_text(text, max_bytes) && !text.contains(char::is_whitespace)
 }
 
 fn address_form(max_bytes: usize) -> String {
     format!("1 to {max_bytes} bytes of printable text without blanks or invisible characters")
-}
-
-fn is_clean_json(value: &Value) -> bool {
-    match value {
-        Value::String(text) => is_visible(text),
-        Value::Array(items) => items.iter().all(is_clean_json),
-        Value::Object(map) => map
-            .iter()
-            .all(|(key, value)| is_visible(key) && is_clean_json(value)),
-        _ => true,
-    }
 }

@@ -170,6 +170,8 @@ pub use sessions::{
 };
 pub use status::{HealthResponse, HealthStatus, StartingResponse, StatsResponse};
 pub use text::is_visible;
+#[cfg(feature = "agent")]
+pub(crate) use text::{is_clean_json, is_clean_text};
 pub use turn::{
     ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse, TurnOffer,
     TurnServersResponse,

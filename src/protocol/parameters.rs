@@ -133,14 +133,16 @@ fn nearest(given: &str, names: &[&'static str]) -> Option<&'static str> {
     if !(MIN_CHARS..MAX_CHARS).contains(&given.len()) {
         return None;
     }
-    let resembles = |known: &str, edits: usize| {
-        let max_edits = if known.len() > 8 { 2 } else { 1 };
-        known.contains(&given) || given.contains(known) || edits <= max_edits
-    };
     let candidates = names.iter().filter_map(|&name| {
         let known = plain(name);
+        let max_edits = if known.len() > 8 { 2 } else { 1 };
+        let holds = known.contains(&given) || given.contains(&known);
+        // The comparison takes long, and cannot find what differs too much in length.
+        if !holds && known.len().abs_diff(given.len()) > max_edits {
+            return None;
+        }
         let edits = strsim::osa_distance(&given, &known);
-        resembles(&known, edits).then_some((edits, name))
+        (holds || edits <= max_edits).then_some((edits, name))
     });
     candidates.min().map(|(_, name)| name)
 }

@@ -3,6 +3,8 @@
 //! Text from peers is shown to people in terminals, logs and web pages. There, an invisible character
 //! can make two texts look the same, or reverse the text next to it.
 
+use serde_json::Value;
+
 /// Whether every character of `text` is visible: no control, format or other invisible characters.
 ///
 /// Variation selectors pass, since emoji carry them.
@@ -12,6 +14,23 @@ pub fn is_visible(text: &str) -> bool {
         return !text.bytes().any(|byte| byte.is_ascii_control());
     }
     !text.contains(|c: char| c.is_control() || is_invisible(c))
+}
+
+/// Whether `text` is visible and has 1 to `max_bytes` bytes.
+pub(crate) fn is_clean_text(text: &str, max_bytes: usize) -> bool {
+    (1..=max_bytes).contains(&text.len()) && is_visible(text)
+}
+
+/// Whether all keys and strings of `value` are visible.
+pub(crate) fn is_clean_json(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_visible(text),
+        Value::Array(items) => items.iter().all(is_clean_json),
+        Value::Object(map) => map
+            .iter()
+            .all(|(key, value)| is_visible(key) && is_clean_json(value)),
+        _ => true,
+    }
 }
 
 /// Whether `c` is a format character (general category Cf), a separator of lines or paragraphs, or

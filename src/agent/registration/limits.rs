@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::protocol::{DroppedField, Limits, RegisterRequest, TurnOffer, is_visible};
+use crate::protocol::{
+    DroppedField, Limits, RegisterRequest, TurnOffer, is_clean_json, is_clean_text,
+};
 
 /// Returns the registration without what exceeds `limits`, and what was left out.
 ///
@@ -55,7 +57,7 @@ impl Trim<'_> {
         let mut kept = Vec::with_capacity(addresses.len().min(count));
         for (index, address) in addresses.drain(..).enumerate() {
             let field = || format!("{name}[{index}]");
-            if !is_clean(&address, bytes) || address.contains(char::is_whitespace) {
+            if !is_clean_text(&address, bytes) || address.contains(char::is_whitespace) {
                 let form = "printable text without blanks";
                 self.drop(field(), format!("it is not 1 to {bytes} bytes of {form}"));
             } else if kept.len() == count {
@@ -73,7 +75,7 @@ impl Trim<'_> {
         let mut seen = HashSet::new();
         stores.retain(|store| seen.insert(store.clone()));
         let found = stores.len();
-        stores.retain(|store| is_clean(store, bytes));
+        stores.retain(|store| is_clean_text(store, bytes));
         let unclean = found - stores.len();
         if unclean > 0 {
             let reason = format!("{unclean} of {found} are not 1 to {bytes} bytes of visible text");
@@ -90,7 +92,7 @@ impl Trim<'_> {
         let bytes = self.limits.string_bytes;
         match text {
             Some(given) if given.is_empty() => *text = None,
-            Some(given) if !is_clean(given, bytes) => {
+            Some(given) if !is_clean_text(given, bytes) => {
                 self.drop(
                     name,
                     format!("it is not 1 to {bytes} bytes of visible text"),
@@ -136,20 +138,5 @@ impl Trim<'_> {
             return None;
         }
         Some(offer)
-    }
-}
-
-fn is_clean(text: &str, max_bytes: usize) -> bool {
-    (1..=max_bytes).contains(&text.len()) && is_visible(text)
-}
-
-fn is_clean_json(value: &Value) -> bool {
-    match value {
-        Value::String(text) => is_visible(text),
-        Value::Array(items) => items.iter().all(is_clean_json),
-        Value::Object(map) => map
-            .iter()
-            .all(|(key, value)| is_visible(key) && is_clean_json(value)),
-        _ => true,
     }
 }

@@ -231,7 +231,7 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
     Ok((builder, announced))
 }
 
-/// The connections in the node's file; none if it cannot be read.
+/// Returns the connections in the node's file, or an empty list if it cannot be read.
 fn connections(path: &Path) -> Connected {
     match read_connections(path) {
         Ok(connected) => connected,

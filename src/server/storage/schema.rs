@@ -18,8 +18,12 @@ pub(crate) static MIGRATIONS: LazyLock<Migrator> =
     LazyLock::new(|| with_unix_lines(sqlx::migrate!("./migrations")));
 
 fn with_unix_lines(migrator: Migrator) -> Migrator {
+    with_lines(migrator, |sql| sql.replace("\r\n", "\n"))
+}
+
+fn with_lines(migrator: Migrator, change: fn(&str) -> String) -> Migrator {
     let migrations = migrator.iter().map(|migration| {
-        let sql = migration.sql.as_str().replace("\r\n", "\n");
+        let sql = change(migration.sql.as_str());
         Migration::new(
             migration.version,
             migration.description.clone(),
@@ -185,17 +189,10 @@ mod tests {
     #[test]
     fn a_build_from_files_with_other_line_endings_has_the_same_checksums() {
         let built = sqlx::migrate!("./migrations");
-        let windows = built.iter().map(|migration| {
-            let sql = migration.sql.as_str().replace('\n', "\r\n");
-            Migration::new(
-                migration.version,
-                migration.description.clone(),
-                migration.migration_type,
-                AssertSqlSafe(sql).into_sql_str(),
-                migration.no_tx,
-            )
+        let windows = with_lines(sqlx::migrate!("./migrations"), |sql| {
+            sql.replace('\n', "\r\n")
         });
-        let windows = with_unix_lines(Migrator::with_migrations(windows.collect()));
+        let windows = with_unix_lines(windows);
         let checksums = |migrator: &Migrator| {
             let checksums = migrator.iter().map(|migration| migration.checksum.to_vec());
             checksums.collect::<Vec<_>>()

@@ -19,7 +19,7 @@ fn decide_in(
     decide(ask, standing, mode, &TierTable::default())
 }
 
-/// Others hold so much that no share limits the peer.
+/// Others hold enough bandwidth: a quarter of all is more than the peer asks for.
 const BUSY: GrantedCapacity = GrantedCapacity {
     own_sessions: 0,
     own_mbps: 0,
