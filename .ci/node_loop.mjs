@@ -23,7 +23,9 @@ const finish = (code) => {
   rmSync(folder, { recursive: true });
   process.exit(code);
 };
-process.on("uncaughtException", (error) => { console.error(error); finish(1); });
+// The test listens to console.error below; its own fault must be seen all the same.
+const print = console.error;
+process.on("uncaughtException", (error) => { print(error); finish(1); });
 setTimeout(() => { throw new Error("not done in time"); }, 120_000);
 
 /** Starts the server; `line` waits for its next log line that contains `words`. */
@@ -105,7 +107,6 @@ await ended;
 
 console.log("says each trouble in one line, and its end");
 const said = [];
-const print = console.error;
 console.error = (text) => said.push(text);
 const troubles = [
   [401, {}, "fails: 401"], [404, {}, "fails: 404"], [405, {}, "fails: 405"], [413, {}, "fails: 413"],
@@ -121,7 +122,7 @@ for (const [status, headers, words] of troubles) {
     const isWell = ++count > 2; // two requests meet the trouble
     if (isWell) setTimeout(() => enough.abort(), 100);
     response.writeHead(isWell ? 200 : status, headers);
-    response.end(isWell ? JSON.stringify({ peerId }) : "<html>");
+    response.end(isWell ? JSON.stringify({ success: true, peerId }) : "<html>");
   });
   await new Promise((listening) => stranger.listen(0, "127.0.0.1", listening));
   await stayRegistered(`http://127.0.0.1:${stranger.address().port}`, node, enough.signal);
