@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 
 use actix_web::HttpRequest;
 
+use super::address_block::AddressBlock;
 use super::budget::ByteBudget;
 use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
@@ -113,7 +114,10 @@ impl Api {
     /// Waits for a slot to write a listing. If the client stops receiving its response, its
     /// connection releases the slot.
     pub(crate) async fn enter_listing(&self, request: &HttpRequest) -> Result<LaneSlot, ApiError> {
-        let slot = self.listings.enter().await?;
+        let slot = self
+            .listings
+            .enter(AddressBlock::of_client(request))
+            .await?;
         if let Some(exchange) = request.conn_data::<Exchange>() {
             exchange.set_slot(slot.clone());
         }

@@ -8,9 +8,9 @@ use actix_web::http::header::{
 use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::address_block::AddressBlock;
 use super::body::Body;
 use super::compression;
-use super::connection::AddressBlock;
 use super::context::Api;
 use super::errors::ApiError;
 use super::refusals::about;
