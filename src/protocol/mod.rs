@@ -141,6 +141,7 @@ mod parameters;
 pub mod paths;
 mod peers;
 mod peers_query;
+mod receipt;
 mod request;
 mod sessions;
 mod status;
@@ -162,6 +163,7 @@ pub use peers::{
     RegisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
+pub use receipt::Receipt;
 pub use request::RequestBody;
 pub use sessions::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,

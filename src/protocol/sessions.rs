@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::compatible::text_or_number;
 use super::fields::Fields;
+use super::receipt::Receipt;
 use super::request::RequestBody;
 use super::{CostInfo, CostMode, ErrorCode, Limits, PeerId, RequestError, Tier};
 
@@ -89,10 +90,9 @@ pub struct AllocateTurnResponse {
     pub expires_at: i64,
     /// The server as a browser's `RTCPeerConnection` takes it.
     pub ice_servers: Vec<IceServer>,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }
 
 /// What a session may use.
@@ -205,10 +205,9 @@ pub struct ReleaseTurnResponse {
     pub session_id: String,
     /// Bytes that the registry counts for it.
     pub bytes_transferred: i64,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }
 
 /// What a session relayed.
@@ -275,8 +274,7 @@ pub struct ReportTurnUsageResponse {
     pub accepted: u64,
     /// Sessions that are not this server's, or ended more than an hour ago.
     pub unknown: u64,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }

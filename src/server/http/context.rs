@@ -17,10 +17,10 @@ use super::serve::new_connections;
 use super::wall_time::WallTime;
 use super::wrong_tokens::WrongTokens;
 use crate::clock::Clock;
-use crate::protocol::Limits;
+use crate::protocol::{self, Limits};
 use crate::server::config::{Config, CostConfig, HttpConfig, SecretsInUse};
 use crate::server::policy::privacy::AddressRules;
-use crate::server::registry::Registry;
+use crate::server::registry::{Receipt, Registry};
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.
 /// More than one, so that the worker writes one listing while the kernel sends another.
@@ -109,6 +109,14 @@ impl Api {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Returns what the response to a mutation says of it.
+    pub(crate) fn receipt(&self, receipt: &Receipt) -> protocol::Receipt {
+        protocol::Receipt {
+            cleaned_expired_peers: receipt.cleaned as u64,
+            timestamp: self.wall_time.text(receipt.last_seen_ms),
+        }
     }
 
     /// Waits for a slot to write a listing. If the client stops receiving its response, its
