@@ -47,6 +47,7 @@ pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, start
     let lease = &config.lease;
     let credited_secs = started
         .resumed
+        .leases
         .credited
         .map_or(0, |outage| (outage.until_ms - outage.from_ms) / 1000);
     let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
@@ -97,16 +98,16 @@ pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, start
         );
     }
     info!("  credited an outage of {credited_secs} s");
-    if let Some(outage) = started.resumed.credited {
+    if let Some(outage) = started.resumed.leases.credited {
         info!(
             "  the registry was last alive at {}",
             clock::rfc3339(outage.from_ms)
         );
     }
-    if started.resumed.set_back_ms > 0 {
+    if started.resumed.leases.set_back_ms > 0 {
         warn!(
             "the wall clock was set back by {} s since the last run; leases keep their time left",
-            started.resumed.set_back_ms / 1000
+            started.resumed.leases.set_back_ms / 1000
         );
     }
 }

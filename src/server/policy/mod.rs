@@ -9,3 +9,4 @@ pub(crate) mod privacy;
 pub(crate) mod revealing;
 pub(crate) mod selection;
 pub(crate) mod turn;
+pub(crate) mod uptime;
