@@ -1,6 +1,7 @@
 //! Decisions as pure functions: no I/O, no clock, every input a parameter.
 
 pub(crate) mod allocation;
+pub(crate) mod choice;
 pub(crate) mod cost;
 pub(crate) mod credentials;
 pub(crate) mod hosts;
