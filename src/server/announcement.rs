@@ -16,9 +16,9 @@ fn announce_bounds(config: &Config) {
     let (http, sessions) = (&config.http, &config.sessions);
     info!(
         "  at most {} peers in {} MiB, {} requests at a time, {} connections, {} from one address",
-        config.lease.max_peers,
-        config.lease.max_memory_bytes >> 20,
-        http.max_in_flight,
+        config.registry.max_peers,
+        config.registry.max_memory_bytes >> 20,
+        config.registry.max_in_flight,
         http.max_connections,
         http.max_connections_per_address,
     );
@@ -44,7 +44,7 @@ fn announce_bounds(config: &Config) {
 
 /// Logs the settings of the server, and the state that it has loaded.
 pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, started: &Started) {
-    let lease = &config.lease;
+    let lease = &config.registry;
     let credited_secs = started
         .resumed
         .leases

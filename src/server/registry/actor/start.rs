@@ -34,7 +34,7 @@ impl RegistryActor {
     ) -> Result<(Self, Resumed), StorageError> {
         let resident_bytes_before = resident::bytes().unwrap_or(0);
         let now_ms = clock.now_ms();
-        let lease = config.lease;
+        let lease = config.registry;
         let timeout_ms = lease.peer_timeout_ms();
         let decide = |before, now_ms| uptime::resume(before, now_ms, timeout_ms);
         let resumed = store.resume(now_ms, timeout_ms, decide).await?;
@@ -92,7 +92,7 @@ impl RegistryActor {
 
 fn relay_config(config: &Config, sent: SentBytes) -> RelayConfig {
     // Ended sessions take memory, and must not leave too little of it for new peers.
-    let max_ended = config.lease.max_memory_bytes / 8 / SESSION_BYTES;
+    let max_ended = config.registry.max_memory_bytes / 8 / SESSION_BYTES;
     RelayConfig {
         cost: config.cost.clone(),
         sessions: SessionConfig {
