@@ -32,6 +32,10 @@ pub enum ErrorCode {
     InvalidField,
     /// An address would reveal more than the registry's address policy allows.
     PrivacyViolation,
+    /// The id of the peer belongs to a key, and the request does not prove that it holds the key.
+    AuthenticationRequired,
+    /// The proof is of another peer than the one that the request is about.
+    IdentityMismatch,
     /// A web page of another site writes to a registry on localhost.
     ForeignOrigin,
     /// No registration is known for the peer.

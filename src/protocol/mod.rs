@@ -160,7 +160,7 @@ pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
     HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse, RegisterRequest,
-    RegisterResponse,
+    RegisterResponse, UnregisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
 pub use receipt::Receipt;

@@ -135,6 +135,21 @@ pub struct RegisterResponse {
     pub dropped: Option<Vec<DroppedField>>,
 }
 
+/// The response to `DELETE /peers/{peerId}`: on disk, the peer is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnregisterResponse {
+    /// Always true.
+    pub success: bool,
+    /// The peer that left.
+    pub peer_id: PeerId,
+    /// Registered peers that are left.
+    pub total_peers: u64,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+}
+
 /// `POST /heartbeat`: a peer renews its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -287,6 +302,10 @@ pub struct ListedPeer {
     pub privacy_mode: bool,
     /// The network the peer belongs to.
     pub network_id: Option<String>,
+    /// Whether the sender of the registration proved to hold the key of the peer's id. False from a
+    /// registry that does not say.
+    #[serde(default)]
+    pub authenticated: bool,
     /// Store ids; only with `includeStores=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stores: Option<Vec<String>>,

@@ -10,6 +10,8 @@ pub struct PeerFilter {
     pub turn_capable: Option<bool>,
     /// Only peers that help to bootstrap, or only those that do not.
     pub bootstrap_capable: Option<bool>,
+    /// Only peers whose registration is proven, or only the others.
+    pub authenticated: Option<bool>,
     /// Only peers of this network.
     pub network_id: Option<String>,
     /// Only peers that serve this store.
@@ -50,6 +52,7 @@ impl From<PeerFilter> for PeersQuery {
 
 const TURN_CAPABLE: &str = "turnCapable";
 const BOOTSTRAP_CAPABLE: &str = "bootstrapCapable";
+const AUTHENTICATED: &str = "authenticated";
 const NETWORK_ID: &str = "networkId";
 const STORE: &str = "store";
 const VERSION: &str = "version";
@@ -60,9 +63,10 @@ const INCLUDE_STORES: &str = "includeStores";
 const INCLUDE_CAPABILITIES: &str = "includeCapabilities";
 
 /// All parameters.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     TURN_CAPABLE,
     BOOTSTRAP_CAPABLE,
+    AUTHENTICATED,
     NETWORK_ID,
     STORE,
     VERSION,
@@ -105,6 +109,7 @@ impl PeersQuery {
             filter: PeerFilter {
                 turn_capable: parameters.flag(TURN_CAPABLE)?,
                 bootstrap_capable: parameters.flag(BOOTSTRAP_CAPABLE)?,
+                authenticated: parameters.flag(AUTHENTICATED)?,
                 network_id: parameters.text(NETWORK_ID, limits.string_bytes)?,
                 store: parameters.text(STORE, limits.store_bytes)?,
                 version: parameters.text(VERSION, limits.string_bytes)?,
@@ -127,6 +132,7 @@ impl PeersQuery {
             (CURSOR, self.cursor.clone()),
             (TURN_CAPABLE, filter.turn_capable.and_then(flag)),
             (BOOTSTRAP_CAPABLE, filter.bootstrap_capable.and_then(flag)),
+            (AUTHENTICATED, filter.authenticated.and_then(flag)),
             (NETWORK_ID, filter.network_id.clone()),
             (STORE, filter.store.clone()),
             (VERSION, filter.version.clone()),
@@ -155,6 +161,7 @@ mod tests {
             filter: PeerFilter {
                 turn_capable: Some(false),
                 bootstrap_capable: Some(true),
+                authenticated: Some(true),
                 network_id: Some("a&b=c +%".to_owned()),
                 store: Some("s".to_owned()),
                 version: Some("1.0".to_owned()),

@@ -27,6 +27,13 @@ impl ErrorCode {
             Self::PayloadTooLarge => {
                 "announce less, e.g. fewer stores, or use a registry that takes more"
             }
+            Self::AuthenticationRequired => {
+                "prove the key: another node has proven that it holds the key of this id, so run the node \
+                 with the key file that belongs to it"
+            }
+            Self::IdentityMismatch => {
+                "use one key for one node: the request was about another id than the one of the key"
+            }
             Self::ForeignOrigin => {
                 "send requests from the node itself, not from a web page of another site"
             }

@@ -120,6 +120,7 @@ fn query(settings: &PeersSettings, faults: &mut Faults) -> PeersQuery {
     let mut flag = |name, text: &Option<String>| faults.parse(name, text.as_ref(), "true or false");
     PeersQuery {
         filter: PeerFilter {
+            authenticated: None,
             exclude,
             turn_capable: flag("--turn-capable", &settings.turn_capable),
             bootstrap_capable: flag("--bootstrap-capable", &settings.bootstrap_capable),

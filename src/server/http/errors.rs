@@ -49,6 +49,8 @@ pub(crate) enum ApiError {
     ForeignOrigin,
     #[error("the operator's token is required")]
     NotTheOperator,
+    #[error("the proof in the header Authorization is of another peer than peerId")]
+    IdentityMismatch,
     #[error("too many wrong tokens were sent")]
     WrongTokens { retry_after_secs: u64 },
 }
@@ -72,6 +74,10 @@ impl ApiError {
             Self::Request(error) => error.code,
             Self::Registry(RegistryError::UnknownPeer) => ErrorCode::PeerNotFound,
             Self::Registry(RegistryError::UnknownSession) => ErrorCode::SessionNotFound,
+            Self::Registry(RegistryError::AuthenticationRequired) => {
+                ErrorCode::AuthenticationRequired
+            }
+            Self::IdentityMismatch => ErrorCode::IdentityMismatch,
             Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
             Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
             Self::Registry(
@@ -132,8 +138,11 @@ const ALLOCATE: &str = "allocate a session with POST /allocate-turn";
 const LIST_CRYPTO_IPV6: &str =
     "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all";
 const OPEN_LOCALLY: &str = "open the page from this machine, or reach the registry by its own name";
+const OWN_ID: &str = "send the peerId of the key that was proven, or leave the header out";
 const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
-     /report-turn-usage, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health";
+     /report-turn-usage, DELETE /peers/{peerId}, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health";
+const PROVE_KEY: &str =
+    "prove that you hold the key of this peerId, with the scheme libp2p-PeerID (see docs/api.md)";
 const REGISTER: &str = "register first with POST /register, then send heartbeats";
 const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";
@@ -154,6 +163,8 @@ pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
             (StatusCode::BAD_REQUEST, None, "")
         }
         Code::Unauthorized => (StatusCode::UNAUTHORIZED, None, SEND_TOKEN),
+        Code::AuthenticationRequired => (StatusCode::UNAUTHORIZED, None, PROVE_KEY),
+        Code::IdentityMismatch => (StatusCode::FORBIDDEN, None, OWN_ID),
         Code::PrivacyViolation => (StatusCode::FORBIDDEN, None, LIST_CRYPTO_IPV6),
         Code::ForeignOrigin => (StatusCode::FORBIDDEN, None, OPEN_LOCALLY),
         Code::PeerNotFound => (StatusCode::NOT_FOUND, None, REGISTER),

@@ -30,6 +30,7 @@ mod peers;
 mod refusals;
 mod response;
 mod routes;
+mod sender;
 mod serve;
 mod sessions;
 mod status;

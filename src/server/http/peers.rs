@@ -15,11 +15,13 @@ use super::context::Api;
 use super::errors::ApiError;
 use super::refusals::about;
 use super::response::LongBody;
+use super::sender::Sender;
 use crate::clock::rfc3339;
 use crate::protocol::{
     Announced, HeartbeatRequest, HeartbeatResponse, Limits, PeerId, PeersQuery, RegisterRequest,
     RegisterResponse, RequestError,
 };
+use crate::server::model::Proof;
 use crate::server::policy::privacy;
 use crate::server::policy::selection::{Extent, PageStart};
 use crate::server::registry::{
@@ -37,12 +39,15 @@ const SHORT_PAGE_BYTES: usize = 64 << 10;
 pub(crate) async fn register_peer(
     api: web::Data<Api>,
     request: HttpRequest,
+    sender: Sender,
     body: Body<Announced<RegisterRequest>>,
 ) -> Result<Json<RegisterResponse>, ApiError> {
     let peer_id = body.request.request.peer_id.clone();
-    let (registration, dropped) = privacy::admit(body.request, api.address_rules)
+    let proof = sender.proof_of(&peer_id)?;
+    let (mut registration, dropped) = privacy::admit(body.request, api.address_rules)
         .map_err(|error| about(&request, peer_id.as_str(), error))?;
-    let renewed = api.registry.register(registration).await;
+    registration.profile.authenticated = proof == Proof::Proven;
+    let renewed = api.registry.register(registration, proof).await;
     let Renewed { receipt, noted } =
         renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     Ok(Json(RegisterResponse {
@@ -63,10 +68,12 @@ pub(crate) async fn register_peer(
 pub(crate) async fn renew_lease(
     api: web::Data<Api>,
     request: HttpRequest,
+    sender: Sender,
     body: Body<HeartbeatRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let peer_id = body.request.peer_id.clone();
-    let renewed = api.registry.renew(body.request).await;
+    let proof = sender.proof_of(&peer_id)?;
+    let renewed = api.registry.renew(body.request, proof).await;
     let Renewed { receipt, noted } =
         renewed.map_err(|error| about(&request, peer_id.as_str(), error))?;
     let response = HeartbeatResponse {

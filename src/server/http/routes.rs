@@ -27,7 +27,11 @@ fn routes(app: &mut web::ServiceConfig) {
             turn::register_turn_server,
         ))
         .service(resource(paths::PEERS, "GET, HEAD").route(list_peers))
-        .service(resource(paths::PEER, "GET, HEAD").route(get().to(peer::show_peer)))
+        .service(
+            resource(paths::PEER, "GET, HEAD, DELETE")
+                .route(get().to(peer::show_peer))
+                .route(web::delete().to(peer::unregister_peer)),
+        )
         .service(
             resource(paths::TURN_SERVERS, "GET, HEAD").route(get().to(turn::list_turn_servers)),
         )

@@ -13,6 +13,7 @@ use super::cost::cost_info;
 use super::errors::{ApiError, row_of};
 use super::no_store::NoStore;
 use super::refusals::{Refused, about};
+use super::sender::Sender;
 use crate::protocol::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,
     HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
@@ -35,14 +36,16 @@ pub(crate) enum AllocationError {
 pub(crate) async fn allocate_turn(
     api: web::Data<Api>,
     request: HttpRequest,
+    sender: Sender,
     body: Body<AllocateTurnRequest>,
 ) -> Result<NoStore<AllocateTurnResponse>, AllocationError> {
     let peer_id = body.request.peer_id.to_string();
+    let proof = sender.proof_of(&body.request.peer_id)?;
     let Allocation {
         receipt,
         cost,
         result,
-    } = match api.registry.allocate_turn(body.request).await {
+    } = match api.registry.allocate_turn(body.request, proof).await {
         Ok(allocation) => allocation,
         Err(error) => return Err(about(&request, peer_id, error).into()),
     };
@@ -105,6 +108,12 @@ fn refused(api: &Api, refusal: Refusal, cost: &CostStatus) -> AllocationError {
     }))
 }
 
+impl From<ApiError> for AllocationError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
 impl From<RegistryError> for AllocationError {
     fn from(error: RegistryError) -> Self {
         Self::Api(error.into())
@@ -150,11 +159,13 @@ impl ResponseError for AllocationError {
 pub(crate) async fn release_turn(
     api: web::Data<Api>,
     request: HttpRequest,
+    sender: Sender,
     body: Body<ReleaseTurnRequest>,
 ) -> Result<NoStore<ReleaseTurnResponse>, ApiError> {
     let session_id = body.request.session_id.clone();
     let peer_id = body.request.peer_id.to_string();
-    let released = api.registry.release_turn(body.request).await;
+    let proof = sender.proof_of(&body.request.peer_id)?;
+    let released = api.registry.release_turn(body.request, proof).await;
     let released = released.map_err(|error| about(&request, peer_id, error))?;
     let receipt = released.receipt;
     Ok(NoStore(ReleaseTurnResponse {
@@ -168,9 +179,12 @@ pub(crate) async fn release_turn(
 /// `POST /report-turn-usage`
 pub(crate) async fn report_turn_usage(
     api: web::Data<Api>,
+    sender: Sender,
     body: Body<ReportTurnUsageRequest>,
 ) -> Result<NoStore<ReportTurnUsageResponse>, ApiError> {
-    let Reported { receipt, usage } = api.registry.report_turn_usage(body.request).await?;
+    let proof = sender.proof_of(&body.request.peer_id)?;
+    let reported = api.registry.report_turn_usage(body.request, proof).await;
+    let Reported { receipt, usage } = reported?;
     Ok(NoStore(ReportTurnUsageResponse {
         success: true,
         accepted: usage.accepted as u64,

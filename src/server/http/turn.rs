@@ -10,6 +10,7 @@ use super::errors::ApiError;
 use super::peers::digest_text;
 use super::refusals::about;
 use super::response::Pieces;
+use super::sender::Sender;
 use crate::protocol::{
     Announced, ListedTurnServer, RegisterTurnServerRequest, RegisterTurnServerResponse,
     TurnServersResponse,
@@ -21,6 +22,7 @@ use crate::server::registry::Renewed;
 pub(crate) async fn register_turn_server(
     api: web::Data<Api>,
     http_request: HttpRequest,
+    sender: Sender,
     body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
     let Announced {
@@ -29,7 +31,8 @@ pub(crate) async fn register_turn_server(
     let peer_id = request.peer_id.clone();
     turn::check_offer(&request.offer, api.address_rules.policy)
         .map_err(|error| about(&http_request, peer_id.as_str(), error))?;
-    let renewed = api.registry.register_turn_server(request).await;
+    let proof = sender.proof_of(&peer_id)?;
+    let renewed = api.registry.register_turn_server(request, proof).await;
     let Renewed { receipt, noted } =
         renewed.map_err(|error| about(&http_request, peer_id.as_str(), error))?;
     Ok(Json(RegisterTurnServerResponse {

@@ -2,6 +2,7 @@
 //! what relaying costs.
 
 mod bill;
+mod claim;
 mod cost_state;
 mod day_traffic;
 mod outage;
@@ -12,6 +13,7 @@ mod time;
 mod turn_session;
 
 pub(crate) use bill::Bill;
+pub(crate) use claim::{Claim, Proof};
 pub(crate) use cost_state::CostState;
 pub(crate) use day_traffic::DayTraffic;
 pub(crate) use outage::{Outage, ResumedLeases, Uptime};

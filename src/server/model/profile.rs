@@ -33,4 +33,6 @@ pub(crate) struct Profile {
     pub turn_capable: bool,
     /// Its TURN offer.
     pub turn: Option<TurnOffer>,
+    /// Whether the sender proved to hold the key of the peer's id.
+    pub authenticated: bool,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod allocation;
 pub(crate) mod choice;
+pub(crate) mod claim;
 pub(crate) mod cost;
 pub(crate) mod credentials;
 pub(crate) mod hosts;

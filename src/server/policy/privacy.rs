@@ -82,6 +82,7 @@ pub(crate) fn admit(
             node_type: request.node_type,
             turn_capable: false,
             turn: request.turn,
+            authenticated: false,
         },
     };
     Ok((registration, dropped))

@@ -41,6 +41,8 @@ pub(crate) struct Traits {
     pub privacy_mode: bool,
     /// The network it belongs to.
     pub network_id: Option<String>,
+    /// Whether its registration is proven.
+    pub authenticated: bool,
 }
 
 impl Traits {
@@ -51,6 +53,7 @@ impl Traits {
             |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
         is(&filter.turn_capable, self.turn_capable)
             && is(&filter.bootstrap_capable, self.bootstrap_capable)
+            && is(&filter.authenticated, self.authenticated)
             && says(&filter.network_id, &self.network_id)
             && says(&filter.version, &self.version)
     }

@@ -13,6 +13,9 @@ pub(crate) enum RegistryError {
     /// The peer holds no such TURN session.
     #[error("the peer holds no live TURN session of this sessionId")]
     UnknownSession,
+    /// The id of the peer was proven before, and this request proves nothing.
+    #[error("peerId belongs to a key, and this request does not prove that it holds the key")]
+    AuthenticationRequired,
     /// The registry has no room for another peer.
     #[error("the registry is full")]
     RegistryFull,

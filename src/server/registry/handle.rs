@@ -10,12 +10,12 @@ use super::directory::{Include, TurnListing};
 use super::error::RegistryError;
 use super::inbox::Inbox;
 use super::messages::{Drain, TakeMutations};
-use super::mutation::{Mutation, SetPeerTier};
+use super::mutation::{Mutation, SetPeerTier, UnregisterPeer};
 use super::pending::{Operation, Pending};
 use super::pulse::Pulse;
 use super::queries::{FoundPeer, ListPeers, Peers, Status};
 use super::relay::SentBytes;
-use super::reply::{Allocation, Released, Renewed, Reported, SettingSaved};
+use super::reply::{Allocation, Receipt, Released, Renewed, Reported, SettingSaved};
 use super::view::View;
 use crate::clock::Clock;
 use crate::protocol::{
@@ -23,7 +23,7 @@ use crate::protocol::{
     ReportTurnUsageRequest, SetModeRequest, SetSpendRequest, Tier,
 };
 use crate::server::config::Config;
-use crate::server::model::Registration;
+use crate::server::model::{Proof, Registration};
 use crate::server::progress::Progress;
 use crate::server::storage::{FilesLost, Resumed, StorageError, Store};
 
@@ -89,22 +89,28 @@ impl Registry {
     pub(crate) async fn register(
         &self,
         registration: Registration,
+        proof: Proof,
     ) -> Result<Renewed, RegistryError> {
-        self.submit(registration, |it| Mutation::Register(Box::new(it)))
+        self.submit(registration, proof, |it| Mutation::Register(Box::new(it)))
             .await
     }
 
     /// Renews the lease of a peer. Returns once this is on disk.
-    pub(crate) async fn renew(&self, request: HeartbeatRequest) -> Result<Renewed, RegistryError> {
-        self.submit(request, Mutation::Renew).await
+    pub(crate) async fn renew(
+        &self,
+        request: HeartbeatRequest,
+        proof: Proof,
+    ) -> Result<Renewed, RegistryError> {
+        self.submit(request, proof, Mutation::Renew).await
     }
 
     /// Records a peer's offer to relay. Returns once this is on disk.
     pub(crate) async fn register_turn_server(
         &self,
         request: RegisterTurnServerRequest,
+        proof: Proof,
     ) -> Result<Renewed, RegistryError> {
-        self.submit(request, |it| Mutation::OfferTurn(Box::new(it)))
+        self.submit(request, proof, |it| Mutation::OfferTurn(Box::new(it)))
             .await
     }
 
@@ -112,8 +118,9 @@ impl Registry {
     pub(crate) async fn allocate_turn(
         &self,
         request: AllocateTurnRequest,
+        proof: Proof,
     ) -> Result<Allocation, RegistryError> {
-        self.submit(request, |it| Mutation::Allocate(Box::new(it)))
+        self.submit(request, proof, |it| Mutation::Allocate(Box::new(it)))
             .await
     }
 
@@ -121,8 +128,9 @@ impl Registry {
     pub(crate) async fn release_turn(
         &self,
         request: ReleaseTurnRequest,
+        proof: Proof,
     ) -> Result<Released, RegistryError> {
-        self.submit(request, |it| Mutation::Release(Box::new(it)))
+        self.submit(request, proof, |it| Mutation::Release(Box::new(it)))
             .await
     }
 
@@ -130,9 +138,20 @@ impl Registry {
     pub(crate) async fn report_turn_usage(
         &self,
         request: ReportTurnUsageRequest,
+        proof: Proof,
     ) -> Result<Reported, RegistryError> {
-        self.submit(request, |it| Mutation::Report(Box::new(it)))
+        self.submit(request, proof, |it| Mutation::Report(Box::new(it)))
             .await
+    }
+
+    /// Removes a peer, and ends its TURN offer and its sessions. Returns once this is on disk.
+    pub(crate) async fn unregister(
+        &self,
+        peer_id: PeerId,
+        proof: Proof,
+    ) -> Result<Receipt, RegistryError> {
+        let request = UnregisterPeer { peer_id };
+        self.submit(request, proof, Mutation::Unregister).await
     }
 
     /// Saves the tier that the operator gives a peer. Returns once this is on disk.
@@ -142,8 +161,10 @@ impl Registry {
         tier: Tier,
     ) -> Result<SettingSaved, RegistryError> {
         let request = SetPeerTier { peer_id, tier };
-        self.submit(request, |it| Mutation::SetTier(Box::new(it)))
-            .await
+        self.submit(request, Proof::Unproven, |it| {
+            Mutation::SetTier(Box::new(it))
+        })
+        .await
     }
 
     /// Saves the amount of the cloud bill. Returns once this is on disk.
@@ -151,7 +172,7 @@ impl Registry {
         &self,
         bill: SetSpendRequest,
     ) -> Result<SettingSaved, RegistryError> {
-        self.submit(bill, |it| Mutation::SetSpend(Box::new(it)))
+        self.submit(bill, Proof::Unproven, |it| Mutation::SetSpend(Box::new(it)))
             .await
     }
 
@@ -160,16 +181,19 @@ impl Registry {
         &self,
         request: SetModeRequest,
     ) -> Result<SettingSaved, RegistryError> {
-        self.submit(request, |it| Mutation::SetMode(Box::new(it)))
-            .await
+        self.submit(request, Proof::Unproven, |it| {
+            Mutation::SetMode(Box::new(it))
+        })
+        .await
     }
 
     async fn submit<O: Operation>(
         &self,
         request: O,
+        proof: Proof,
         mutation_of: fn(Pending<O>) -> Mutation,
     ) -> Result<O::Reply, RegistryError> {
-        let (pending, reply) = Pending::new(request, self.permit()?);
+        let (pending, reply) = Pending::new(request, proof, self.permit()?);
         if self.inbox.push(mutation_of(pending))? {
             self.addr.do_send(TakeMutations);
         }

@@ -7,6 +7,7 @@
 
 mod actor;
 mod batch;
+mod claims;
 mod counters;
 mod directory;
 mod error;

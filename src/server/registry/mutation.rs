@@ -4,7 +4,7 @@ use super::error::RegistryError;
 use super::pending::{Operation, Pending};
 use super::relay::GrantedSession;
 use super::reply::{
-    Allocation, Committed, Noted, Released, Renewed, Reported, ReportedUsage, SettingSaved,
+    Allocation, Committed, Noted, Receipt, Released, Renewed, Reported, ReportedUsage, SettingSaved,
 };
 use crate::protocol::{
     AllocateTurnRequest, HeartbeatRequest, PeerId, RegisterTurnServerRequest, ReleaseTurnRequest,
@@ -22,6 +22,7 @@ pub(crate) enum Mutation {
     Allocate(Box<Pending<AllocateTurnRequest>>),
     Release(Box<Pending<ReleaseTurnRequest>>),
     Report(Box<Pending<ReportTurnUsageRequest>>),
+    Unregister(Pending<UnregisterPeer>),
     SetTier(Box<Pending<SetPeerTier>>),
     SetSpend(Box<Pending<SetSpendRequest>>),
     SetMode(Box<Pending<SetModeRequest>>),
@@ -32,6 +33,12 @@ pub(crate) enum Mutation {
 pub(crate) struct SetPeerTier {
     pub(crate) peer_id: PeerId,
     pub(crate) tier: Tier,
+}
+
+/// A peer's request to be removed at once.
+#[derive(Clone, Debug)]
+pub(crate) struct UnregisterPeer {
+    pub(crate) peer_id: PeerId,
 }
 
 /// How a registration compares with the peer's previous one.
@@ -61,6 +68,7 @@ impl Mutation {
             Self::Allocate(pending) => Some(&pending.request.peer_id),
             Self::Release(pending) => Some(&pending.request.peer_id),
             Self::Report(pending) => Some(&pending.request.peer_id),
+            Self::Unregister(pending) => Some(&pending.request.peer_id),
             Self::SetTier(pending) => Some(&pending.request.peer_id),
             Self::SetSpend(_) | Self::SetMode(_) => None,
         }
@@ -75,6 +83,7 @@ impl Mutation {
             Self::Allocate(pending) => pending.reply(committed),
             Self::Release(pending) => pending.reply(committed),
             Self::Report(pending) => pending.reply(committed),
+            Self::Unregister(pending) => pending.reply(committed),
             Self::SetTier(pending) => pending.reply(committed),
             Self::SetSpend(pending) => pending.reply(committed),
             Self::SetMode(pending) => pending.reply(committed),
@@ -90,6 +99,7 @@ impl Mutation {
             Self::Allocate(pending) => pending.refuse(error),
             Self::Release(pending) => pending.refuse(error),
             Self::Report(pending) => pending.refuse(error),
+            Self::Unregister(pending) => pending.refuse(error),
             Self::SetTier(pending) => pending.refuse(error),
             Self::SetSpend(pending) => pending.refuse(error),
             Self::SetMode(pending) => pending.refuse(error),
@@ -162,6 +172,15 @@ impl Operation for ReportTurnUsageRequest {
             receipt: committed.receipt(),
             usage,
         }
+    }
+}
+
+impl Operation for UnregisterPeer {
+    type Decision = ();
+    type Reply = Receipt;
+
+    fn reply((): (), committed: &mut Committed<'_>) -> Receipt {
+        committed.receipt()
     }
 }
 

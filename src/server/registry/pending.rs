@@ -4,6 +4,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::error::RegistryError;
 use super::reply::Committed;
+use crate::server::model::Proof;
 
 /// A request that changes the registry.
 pub(crate) trait Operation: Sized {
@@ -23,6 +24,8 @@ pub(crate) trait Operation: Sized {
 #[derive(Debug)]
 pub(crate) struct Pending<O: Operation> {
     pub(crate) request: O,
+    /// Whether the sender proved to hold the key of its peer id.
+    pub(crate) proof: Proof,
     decision: Result<O::Decision, RegistryError>,
     reply: oneshot::Sender<Result<O::Reply, RegistryError>>,
     permit: OwnedSemaphorePermit,
@@ -33,10 +36,15 @@ pub(crate) type ReplyReceiver<O> =
     oneshot::Receiver<Result<<O as Operation>::Reply, RegistryError>>;
 
 impl<O: Operation> Pending<O> {
-    pub(crate) fn new(request: O, permit: OwnedSemaphorePermit) -> (Self, ReplyReceiver<O>) {
+    pub(crate) fn new(
+        request: O,
+        proof: Proof,
+        permit: OwnedSemaphorePermit,
+    ) -> (Self, ReplyReceiver<O>) {
         let (reply, receiver) = oneshot::channel();
         let pending = Self {
             request,
+            proof,
             // The error that is sent if the actor stops before it plans.
             decision: Err(RegistryError::Stopped),
             reply,

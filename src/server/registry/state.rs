@@ -10,9 +10,10 @@ use crate::protocol::{CostMode, PeerId};
 use crate::server::config::RegistryConfig;
 use crate::server::model::Outage;
 use crate::server::policy::lease;
-use crate::server::storage::{DataVersion, Memory};
+use crate::server::storage::{DataVersion, Memory, UnregisteredPeer};
 
-use super::batch::{Batch, BatchContext, Plan};
+use super::batch::{Batch, BatchContext, BatchTables, Plan};
+use super::claims::Claims;
 use super::counters::Counters;
 use super::directory::Directory;
 use super::relay::{CostStatus, Relay, RelayPlan};
@@ -47,6 +48,8 @@ pub(crate) enum Storage {
 pub(crate) struct Changed {
     /// The relay state.
     pub relay: Relay,
+    /// Ids that were proven.
+    pub claims: Claims,
     /// The number of rows in `peers_quarantine`.
     pub quarantined: u64,
     pub max_row_id: i64,
@@ -90,6 +93,7 @@ impl Sign {
 pub(crate) struct State {
     pub directory: Directory,
     pub relay: Relay,
+    pub claims: Claims,
     pub counters: Counters,
     pub storage: Storage,
     /// The number of rows that were set aside because they could not be read.
@@ -128,6 +132,7 @@ impl State {
     pub(crate) fn new(
         directory: Directory,
         relay: Relay,
+        claims: Claims,
         storage: Storage,
         lease: RegistryConfig,
         outages: Vec<Outage>,
@@ -137,6 +142,7 @@ impl State {
         Self {
             directory,
             relay,
+            claims,
             counters: Counters::default(),
             storage,
             quarantined: 0,
@@ -233,6 +239,15 @@ impl State {
         }
     }
 
+    /// The tables on which a batch is planned.
+    pub(crate) fn batch_tables(&self) -> BatchTables<'_> {
+        BatchTables {
+            directory: &self.directory,
+            relay: &self.relay,
+            claims: &self.claims,
+        }
+    }
+
     /// When a lease that is renewed at `last_seen_ms` runs out, in Unix milliseconds.
     pub(crate) fn expires_at_ms(&self, last_seen_ms: i64) -> i64 {
         lease::expires_at_ms(last_seen_ms, self.lease.peer_timeout_ms())
@@ -259,6 +274,7 @@ impl State {
         Memory {
             outages: self.outages.clone(),
             relay: self.relay.rows(),
+            claims: self.claims.rows(),
         }
     }
 
@@ -277,7 +293,7 @@ impl State {
             self.counters.peers_cleaned += cleanup.expected as u64;
             self.counters.last_cleanup_ms = Some(changes.now_ms);
         }
-        // The order is that of the transaction: cleanup, registrations, TURN offers, renewals.
+        // The order is that of the transaction.
         for (row, history) in changes.registrations.iter().zip(&plan.histories) {
             self.directory.put_registered(row, history.clone());
         }
@@ -287,6 +303,15 @@ impl State {
         }
         for peer in &plan.renewed {
             self.directory.renew(peer, changes.now_ms);
+        }
+        for UnregisteredPeer { peer_id, .. } in &changes.unregistered {
+            self.directory.unregister(peer_id);
+        }
+        for claim in &changes.claims {
+            self.claims.put(claim.clone());
+        }
+        for peer_id in &changes.forgotten_claims {
+            self.claims.remove(peer_id);
         }
         if let Some(update) = &plan.relay {
             self.relay.apply(&changes.relay, update);
@@ -303,6 +328,7 @@ impl State {
     pub(crate) fn begin_resync(&mut self, changed: Changed, now_ms: i64, begins_sweep: bool) {
         let Changed {
             relay,
+            claims,
             quarantined,
             max_row_id,
             version,
@@ -312,6 +338,7 @@ impl State {
         if let Some(outage) = credited {
             self.add_outage(outage, now_ms);
         }
+        self.claims = claims;
         // Sessions and traffic are small tables, so they were read as a whole.
         self.relay = relay.follow(&self.relay);
         self.directory.set_loads(self.relay.sessions.loads());

@@ -1,5 +1,6 @@
 //! Reads the tables into memory, and writes planned batches.
 
+use super::claims::Claims;
 use super::directory::{Directory, Filling, MAX_OWN_ROW_ID};
 use super::journal;
 use super::relay::{Relay, SentBytes};
@@ -35,6 +36,7 @@ pub(crate) enum Written {
 pub(crate) struct Tables {
     pub directory: Directory,
     pub relay: Relay,
+    pub claims: Claims,
     pub version: DataVersion,
     /// The number of rows in `peers_quarantine`.
     pub quarantined: u64,
@@ -77,6 +79,7 @@ pub(crate) async fn commit_or_reload(
     let version = loaded.version;
     Ok(Written::Changed(Box::new(Changed {
         relay: relay_config.relay(loaded.relay),
+        claims: Claims::of(loaded.claims),
         quarantined: loaded.quarantined,
         max_row_id,
         version,
@@ -122,6 +125,7 @@ pub(crate) async fn load(
     Ok(Tables {
         directory,
         relay,
+        claims: Claims::of(loaded.claims),
         version: loaded.version,
         quarantined: loaded.quarantined,
         is_whole,

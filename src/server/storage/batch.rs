@@ -12,10 +12,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 use super::{
-    Changes, CommitOutcome, RelayChanges, RelayRows, StorageError, cost, peers, sessions, turn,
-    uptime,
+    Changes, CommitOutcome, RelayChanges, RelayRows, StorageError, claims, cost, peers, sessions,
+    turn, uptime,
 };
-use crate::server::model::StoredPeer;
+use crate::server::model::{Claim, StoredPeer};
 
 /// Fails if another connection has written to the database. SQLite has `RAISE` only in triggers,
 /// but `json_extract` fails on a malformed path and puts the path into its error message.
@@ -118,6 +118,19 @@ pub(crate) async fn put_relay(
     script.execute(connection).await
 }
 
+/// Inserts claims.
+pub(crate) async fn put_claims(
+    connection: &mut SqliteConnection,
+    rows: &[Claim],
+) -> Result<(), StorageError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut script = Script::default();
+    script.put("the claims", claims::PUT, rows, claims::row_of);
+    script.execute(connection).await
+}
+
 /// SQL and its arguments, in order.
 #[derive(Default)]
 struct Script {
@@ -168,6 +181,18 @@ impl Script {
             script.bind(changes.now_ms);
             script.bind_json(&changes.renewals);
             script.expect("the renewals", changes.renewals.len());
+        }
+        if !changes.unregistered.is_empty() {
+            script.add(peers::UNREGISTER);
+            let rows = changes.unregistered.iter().map(|peer| peer.row_id);
+            script.bind_json(&rows.collect::<Vec<_>>());
+            script.expect("unregistering", changes.unregistered.len());
+        }
+        script.put("the claims", claims::PUT, &changes.claims, claims::row_of);
+        if !changes.forgotten_claims.is_empty() {
+            script.add(claims::FORGET);
+            script.bind_json(&changes.forgotten_claims);
+            script.expect("forgetting claims", changes.forgotten_claims.len());
         }
         script.relay(&changes.relay);
         script.add("COMMIT;");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::{PeerId, Tier, TurnOffer};
-use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
+use crate::server::model::{Claim, CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
 /// Everything that one transaction does, in the order of the fields.
 #[derive(Debug, Default)]
@@ -24,6 +24,12 @@ pub(crate) struct Changes {
     pub turn_offers: Vec<OfferedTurn>,
     /// Rows of which only the lease is renewed: ascending, without duplicates.
     pub renewals: Vec<i64>,
+    /// Peers to remove because they have unregistered, without duplicates.
+    pub unregistered: Vec<UnregisteredPeer>,
+    /// Ids that were proven, without duplicates.
+    pub claims: Vec<Claim>,
+    /// Ids whose claims end, without duplicates.
+    pub forgotten_claims: Vec<PeerId>,
     /// Changes to TURN sessions and to the cost.
     pub relay: RelayChanges,
 }
@@ -37,6 +43,15 @@ pub(crate) struct OfferedTurn {
     pub peer_id: PeerId,
     /// The offer.
     pub offer: TurnOffer,
+}
+
+/// A peer that has unregistered.
+#[derive(Clone, Debug)]
+pub(crate) struct UnregisteredPeer {
+    /// The peer's row.
+    pub row_id: i64,
+    /// The peer.
+    pub peer_id: PeerId,
 }
 
 /// What one transaction changes in TURN sessions and in the cost.

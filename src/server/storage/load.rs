@@ -57,6 +57,7 @@ struct Row<'a> {
     stores: Cow<'a, str>,
     capabilities: Option<String>,
     capability_list: Option<String>,
+    authenticated: u8,
 }
 
 impl Row<'_> {
@@ -99,6 +100,7 @@ impl Row<'_> {
                 node_type: self.node_type,
                 turn_capable: self.turn_capable != 0,
                 turn,
+                authenticated: self.authenticated != 0,
             },
         })
     }

@@ -2,7 +2,7 @@
 
 use super::quarantine::FaultyRow;
 use crate::protocol::{PeerId, Tier};
-use crate::server::model::{CostState, DayTraffic, Outage, StoredPeer, TurnSession};
+use crate::server::model::{Claim, CostState, DayTraffic, Outage, StoredPeer, TurnSession};
 
 /// Changes whenever another connection writes to the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) struct DataVersion {
 pub(crate) struct Loaded {
     /// TURN sessions and the cost.
     pub relay: RelayRows,
+    /// Ids that were proven.
+    pub claims: Vec<Claim>,
     /// The version of the data.
     pub version: DataVersion,
     /// Rows that could not be read. If the database can be written, they are now in
@@ -58,4 +60,6 @@ pub(crate) struct Memory {
     pub outages: Vec<Outage>,
     /// TURN sessions and the cost, with the traffic of this month.
     pub relay: RelayRows,
+    /// Ids that were proven.
+    pub claims: Vec<Claim>,
 }

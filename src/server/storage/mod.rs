@@ -6,6 +6,7 @@
 mod access;
 mod batch;
 mod changes;
+mod claims;
 mod cost;
 mod error;
 mod file_system;
@@ -32,7 +33,9 @@ mod turn;
 mod uptime;
 mod wal;
 
-pub(crate) use changes::{Changes, Cleanup, CommitOutcome, OfferedTurn, RelayChanges};
+pub(crate) use changes::{
+    Changes, Cleanup, CommitOutcome, OfferedTurn, RelayChanges, UnregisteredPeer,
+};
 pub(crate) use error::StorageError;
 pub(crate) use files_lost::FilesLost;
 pub(crate) use loaded::{DataVersion, Loaded, Memory, PeerRows, RelayRows};

@@ -63,6 +63,10 @@ pub(crate) async fn max_row_id(
 /// Inserts peers. If a peer exists, overwrites its row except `id` and `registered_at`.
 pub(crate) static REGISTER: LazyLock<String> = LazyLock::new(|| PEERS.upsert());
 
+/// Removes the rows of peers that have unregistered.
+pub(crate) const UNREGISTER: &str = "
+DELETE FROM peers WHERE id IN (SELECT value FROM json_each(?));";
+
 /// Renews the leases of some rows, starting at the given time.
 ///
 /// `OR ROLLBACK`: if one row fails, the whole transaction fails. So SQLite does not need a journal
@@ -95,5 +99,6 @@ pub(crate) fn row_of(peer: &StoredPeer) -> serde_json::Value {
         profile.stores,
         profile.capabilities,
         profile.capability_list,
+        u8::from(profile.authenticated),
     ])
 }

@@ -92,6 +92,7 @@ where
             .await?;
         uptime::put_outages(&mut connection, &known.memory.outages).await?;
         batch::put_relay(&mut connection, known.memory.relay).await?;
+        batch::put_claims(&mut connection, &known.memory.claims).await?;
         let mut peers = known.peers;
         while let Some(peers) = peers() {
             batch::put_peers(&mut connection, &peers).await?;

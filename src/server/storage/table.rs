@@ -57,6 +57,7 @@ pub(crate) const PEERS: Table = Table {
         column("stores"),
         column("capabilities"),
         column("capability_list"),
+        column("authenticated"),
     ],
 };
 

@@ -17,6 +17,7 @@ fn listed(announced: &RegisterRequest) -> ListedPeer {
         bootstrap_capable: false,
         privacy_mode: false,
         network_id: None,
+        authenticated: false,
         stores: None,
         capabilities: None,
         capability_list: None,

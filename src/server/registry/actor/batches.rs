@@ -39,7 +39,7 @@ impl RegistryActor {
         // Planning takes a read lock only, so that readers can list peers meanwhile.
         let (relay_plan, rest) = {
             let state = self.view.read();
-            batch.plan(&state.directory, &state.relay, context)
+            batch.plan(&state.batch_tables(), context)
         };
         self.inbox.put_back(rest);
         // When the database refuses a batch of one mutation, a probe with another peer's row shows

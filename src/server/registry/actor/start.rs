@@ -43,6 +43,7 @@ impl RegistryActor {
         let Tables {
             directory,
             relay,
+            claims,
             version,
             quarantined,
             is_whole,
@@ -57,6 +58,7 @@ impl RegistryActor {
         let mut state = State::new(
             directory,
             relay,
+            claims,
             storage,
             lease,
             outages,

@@ -1,6 +1,18 @@
 //! The limits and times with which a batch is planned.
 
-/// What a batch is planned with, besides the state.
+use crate::server::registry::claims::Claims;
+use crate::server::registry::directory::Directory;
+use crate::server::registry::relay::Relay;
+
+/// The tables on which a batch is planned. They must equal the ones on disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchTables<'t> {
+    pub directory: &'t Directory,
+    pub relay: &'t Relay,
+    pub claims: &'t Claims,
+}
+
+/// What a batch is planned with, besides the tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchContext {
     pub now_ms: i64,

@@ -7,6 +7,7 @@
 //! [`work`] holds the mutations, [`planner`] decides on them in a [`context`], and the [`plan`] is
 //! what the transaction does.
 
+mod claims;
 mod context;
 mod pending_row;
 mod plan;
@@ -14,6 +15,6 @@ mod planner;
 mod relay;
 mod work;
 
-pub(crate) use context::BatchContext;
+pub(crate) use context::{BatchContext, BatchTables};
 pub(crate) use plan::Plan;
 pub(crate) use work::{Batch, Maintenance};

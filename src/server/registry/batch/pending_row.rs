@@ -16,6 +16,8 @@ pub(crate) struct PendingRow {
     /// The digest of all that is stored for the peer after the batch.
     pub(crate) digest: u64,
     pub(crate) history: History,
+    /// Whether its registration is proven.
+    pub(crate) is_authenticated: bool,
 }
 
 impl PendingRow {

@@ -1,9 +1,10 @@
 //! Decides on each mutation of a batch, in order of arrival.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::context::BatchContext;
+use super::claims::ClaimPlanner;
+use super::context::{BatchContext, BatchTables};
 use super::pending_row::{PendingRow, RowChange};
 use super::plan::Plan;
 use crate::protocol::{PeerId, RegisterTurnServerRequest};
@@ -15,9 +16,9 @@ use crate::server::registry::directory::{
 };
 use crate::server::registry::error::RegistryError;
 use crate::server::registry::mutation::{Announced, Mutation, Registered};
-use crate::server::registry::relay::{Relay, RelayPlan, RelayPlanner};
+use crate::server::registry::relay::{RelayPlan, RelayPlanner};
 use crate::server::registry::reply::Noted;
-use crate::server::storage::{Cleanup, OfferedTurn};
+use crate::server::storage::{Cleanup, OfferedTurn, UnregisteredPeer};
 
 /// The maximum number of rows that a cleanup removes. A larger cleanup would delay waiting requests
 /// noticeably, so the next transaction removes the rest.
@@ -52,15 +53,24 @@ pub(crate) struct Planner<'d> {
     /// Peers that registered or sent a TURN offer.
     pub(crate) rows: HashMap<PeerId, PendingRow>,
     inserted: usize,
-    relay_bytes: usize,
+    /// Memory of sessions and claims before the batch, in bytes.
+    other_bytes: usize,
     /// Memory that the batch adds, in bytes.
     pub(crate) added_bytes: usize,
     pub(crate) weight: usize,
     pub(crate) relay: RelayPlanner<'d>,
+    pub(crate) claims: ClaimPlanner<'d>,
+    /// Peers that unregister. Their rows are deleted after everything else is written.
+    unregistered: BTreeMap<PeerId, i64>,
 }
 
 impl<'d> Planner<'d> {
-    pub(crate) fn new(directory: &'d Directory, relay: &'d Relay, context: BatchContext) -> Self {
+    pub(crate) fn new(tables: &BatchTables<'d>, context: BatchContext) -> Self {
+        let BatchTables {
+            directory,
+            relay,
+            claims,
+        } = *tables;
         let max_cleaned = if context.cleans_up { MAX_CLEANED } else { 0 };
         let relay_planner = RelayPlanner::new(relay, context.now_ms);
         // Removing a TURN server also ends its sessions, so they count as part of its weight.
@@ -76,13 +86,15 @@ impl<'d> Planner<'d> {
             expired,
             spared: Vec::new(),
             revived: HashSet::new(),
-            relay_bytes: relay.bytes(),
+            other_bytes: relay.bytes() + claims.bytes(),
             renewed: Vec::new(),
             rows: HashMap::new(),
             inserted: 0,
             added_bytes: 0,
             weight: 0,
             relay: relay_planner,
+            claims: ClaimPlanner::new(claims, context.now_ms, context.max_peers),
+            unregistered: BTreeMap::new(),
         }
     }
 
@@ -91,14 +103,50 @@ impl<'d> Planner<'d> {
         self.weight >= MAX_WEIGHT
     }
 
+    /// Whether the mutation must wait for the next batch, because its peer unregisters in this one.
+    pub(crate) fn must_wait(&self, mutation: &Mutation) -> bool {
+        mutation
+            .peer_id()
+            .is_some_and(|peer_id| self.unregistered.contains_key(peer_id))
+    }
+
     pub(crate) fn decide(&mut self, mutation: &mut Mutation) {
         match mutation {
-            Mutation::Register(it) => it.decide(self.register(&it.request)),
-            Mutation::Renew(it) => it.decide(self.renew(&it.request.peer_id)),
-            Mutation::OfferTurn(it) => it.decide(self.offer_turn(&it.request)),
-            Mutation::Allocate(it) => it.decide(self.allocate(&it.request)),
-            Mutation::Release(it) => it.decide(self.release(&it.request)),
-            Mutation::Report(it) => it.decide(Ok(self.report(&it.request))),
+            Mutation::Register(it) => {
+                let request = &it.request;
+                let decide = |planner: &mut Self| planner.register(request);
+                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
+            }
+            Mutation::Renew(it) => {
+                let peer_id = &it.request.peer_id;
+                let decide = |planner: &mut Self| planner.renew(peer_id);
+                it.decide(self.of_sender(peer_id, it.proof, decide));
+            }
+            Mutation::OfferTurn(it) => {
+                let request = &it.request;
+                let decide = |planner: &mut Self| planner.offer_turn(request);
+                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
+            }
+            Mutation::Allocate(it) => {
+                let request = &it.request;
+                let decide = |planner: &mut Self| planner.allocate(request);
+                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
+            }
+            Mutation::Release(it) => {
+                let request = &it.request;
+                let decide = |planner: &mut Self| planner.release(request);
+                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
+            }
+            Mutation::Report(it) => {
+                let request = &it.request;
+                let decide = |planner: &mut Self| Ok(planner.report(request));
+                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
+            }
+            Mutation::Unregister(it) => {
+                let peer_id = &it.request.peer_id;
+                let decide = |planner: &mut Self| planner.unregister(peer_id);
+                it.decide(self.of_sender(peer_id, it.proof, decide));
+            }
             Mutation::SetTier(it) => {
                 self.relay.set_tier(&it.request.peer_id, it.request.tier);
                 it.decide(Ok(()));
@@ -134,6 +182,24 @@ impl<'d> Planner<'d> {
             digest: peer.registration_digest(),
             alternates: peer.history().alternates(now_ms, lease_ms),
         })
+    }
+
+    /// Removes a peer that is registered or was inserted by this batch.
+    fn unregister(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
+        // The cleanup of this batch must leave the row, which is deleted later.
+        self.renew(peer_id)?;
+        let row_id = match self.directory.get(peer_id.as_str()) {
+            Some(peer) => {
+                self.weight += peer.weight();
+                peer.row_id()
+            }
+            None => self.rows.get(peer_id).map_or(0, |row| row.row_id),
+        };
+        self.weight += SESSION_WEIGHT * self.relay.load(peer_id.as_str());
+        self.relay.end_server(peer_id);
+        self.relay.end_sessions_of(peer_id);
+        self.unregistered.insert(peer_id.clone(), row_id);
+        Ok(())
     }
 
     fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<Noted, RegistryError> {
@@ -179,7 +245,12 @@ impl<'d> Planner<'d> {
                 noted,
             });
         };
-        turn::apply_to_offer(&mut profile, asked, row.turn.as_ref());
+        // Whoever proves the key takes the id over. The offer was made by somebody who did not.
+        let offered_before = match profile.authenticated && !row.is_authenticated {
+            true => None,
+            false => row.turn.as_ref(),
+        };
+        turn::apply_to_offer(&mut profile, asked, offered_before);
         let digest = profile_digest(&profile);
         let withdraws = row.turn.is_some() && profile.turn.is_none();
         // The digest does not cover TURN. A row that this batch has already changed always counts
@@ -209,6 +280,7 @@ impl<'d> Planner<'d> {
         let (now_ms, lease_ms) = (context.now_ms, context.lease_ms);
         let comes_back = row.history.replace(row.digest, digest, now_ms, lease_ms);
         row.digest = digest;
+        row.is_authenticated = profile.authenticated;
         row.change = RowChange::Profile(profile);
         let noted = row.noted(&context);
         // A server that no longer relays leaves its sessions without a relay.
@@ -252,6 +324,7 @@ impl<'d> Planner<'d> {
                 profile.turn.as_ref(),
             ),
             history: History::default(),
+            is_authenticated: profile.authenticated,
             change: RowChange::Profile(profile),
         };
         let noted = row.noted(&self.context);
@@ -270,7 +343,7 @@ impl<'d> Planner<'d> {
     /// Whether there is memory to replace `old_bytes` with `new_bytes`. If there is, reserves it.
     fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
-        let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
+        let taken_bytes = self.directory.bytes() + self.other_bytes + self.added_bytes;
         // The memory of a peer is estimated a little too high. The reserve keeps the estimate from
         // refusing a change of a registered peer.
         let reserve_bytes = match old_bytes {
@@ -312,6 +385,7 @@ impl<'d> Planner<'d> {
                 change: RowChange::Lease,
                 digest: peer.registration_digest(),
                 history: peer.history().clone(),
+                is_authenticated: peer.is_authenticated(),
             };
             self.rows.insert(peer.peer_id().clone(), row);
         }
@@ -320,7 +394,10 @@ impl<'d> Planner<'d> {
 
     /// Whether a mutation of the batch needs a write.
     pub(crate) fn is_needed(&self) -> bool {
-        !self.renewed.is_empty() || !self.rows.is_empty() || !self.relay.is_empty()
+        !self.renewed.is_empty()
+            || !self.rows.is_empty()
+            || !self.relay.is_empty()
+            || !self.claims.is_empty()
     }
 
     pub(crate) fn finish(mut self, cleans_up: bool) -> (Plan, RelayPlan) {
@@ -372,6 +449,15 @@ impl<'d> Planner<'d> {
             expected: self.expired - self.spared.len(),
             spared: self.spared,
         });
+        let (rows, directory) = (&plan.changes.registrations, self.directory);
+        let is_new = |peer_id: &PeerId| rows.iter().any(|row| row.peer_id == *peer_id);
+        let claims = self
+            .claims
+            .finish(|peer_id| directory.get(peer_id.as_str()).is_some() || is_new(peer_id));
+        plan.changes.claims = claims.proven;
+        plan.changes.forgotten_claims = claims.forgotten;
+        let row_of = |(peer_id, row_id)| UnregisteredPeer { row_id, peer_id };
+        plan.changes.unregistered = self.unregistered.into_iter().map(row_of).collect();
         (plan, self.relay.finish())
     }
 

@@ -1,10 +1,9 @@
 //! Mutations and maintenance that share a transaction.
 
-use super::context::BatchContext;
+use super::context::{BatchContext, BatchTables};
 use super::plan::Plan;
 use super::planner::Planner;
 use crate::server::model::Outage;
-use crate::server::registry::directory::Directory;
 use crate::server::registry::mutation::Mutation;
 use crate::server::registry::relay::{Relay, RelayPlan};
 
@@ -29,19 +28,17 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Plans the batch. `directory` and `relay` must equal the tables. Expired peers that the
-    /// directory still holds as active are left to a later cleanup. Returns the relay plan, and the
-    /// mutations that exceed the maximum weight of a batch.
+    /// Plans the batch. Expired peers that the directory still holds as active are left to a later
+    /// cleanup. Returns the relay plan, and the mutations that must wait for the next batch.
     pub(crate) fn plan(
         &mut self,
-        directory: &Directory,
-        relay: &Relay,
+        tables: &BatchTables<'_>,
         context: BatchContext,
     ) -> (RelayPlan, Vec<Mutation>) {
-        let mut planner = Planner::new(directory, relay, context);
+        let mut planner = Planner::new(tables, context);
         let mut planned = 0;
         for mutation in &mut self.mutations {
-            if planner.is_full() {
+            if planner.is_full() || planner.must_wait(mutation) {
                 break;
             }
             planner.decide(mutation);

@@ -27,6 +27,7 @@ pub(crate) fn profile_digest(profile: &Profile) -> u64 {
         node_type,
         turn_capable: _,
         turn: _,
+        authenticated,
     } = profile;
     let mut members = Members::default();
     // A number never changes its meaning.
@@ -42,6 +43,7 @@ pub(crate) fn profile_digest(profile: &Profile) -> u64 {
     members.text(10, software_version.as_deref());
     members.number(11, server_port.map(u64::from));
     members.number(12, node_type.map(u64::from));
+    members.flag(13, *authenticated);
     members.digest()
 }
 
@@ -136,6 +138,7 @@ mod tests {
             node_type: Some(0),
             turn_capable: true,
             turn: None,
+            authenticated: false,
         }
     }
 
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_member_changes_the_digest() {
-        let changes: [fn(&mut Profile); 15] = [
+        let changes: [fn(&mut Profile); 16] = [
             |_| (),
             |it| it.addresses.reverse(),
             |it| it.addresses.truncate(1),
@@ -171,6 +174,7 @@ mod tests {
             |it| it.software_version = None,
             |it| it.server_port = Some(2),
             |it| it.node_type = None,
+            |it| it.authenticated = true,
             // What moves from one member to its neighbour is another value.
             |it| it.addresses = vec!["/ip6/fd00::1/tcp/1b".to_owned()],
         ];

@@ -172,9 +172,12 @@ impl Index {
         let mut flags = [false; FLAGS];
         for turn_capable in [false, true] {
             for bootstrap_capable in [false, true] {
-                flags[flags_of(turn_capable, bootstrap_capable)] =
-                    is(filter.turn_capable, turn_capable)
-                        && is(filter.bootstrap_capable, bootstrap_capable);
+                for authenticated in [false, true] {
+                    flags[flags_of(turn_capable, bootstrap_capable, authenticated)] =
+                        is(filter.turn_capable, turn_capable)
+                            && is(filter.bootstrap_capable, bootstrap_capable)
+                            && is(filter.authenticated, authenticated);
+                }
             }
         }
         Some(Wanted {

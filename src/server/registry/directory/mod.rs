@@ -33,3 +33,4 @@ pub(crate) use fill::Filling;
 pub(crate) use history::History;
 pub(crate) use peer::turn_bytes;
 pub(crate) use registered::{Directory, LeaseKey, MAX_OWN_ROW_ID};
+pub(crate) use sharded::ShardedTable;

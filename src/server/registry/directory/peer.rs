@@ -16,11 +16,14 @@ use crate::server::model::Profile;
 use crate::server::policy::selection::Traits;
 
 /// The number of combinations of the flags that filters use.
-pub(crate) const FLAGS: usize = 4;
+pub(crate) const FLAGS: usize = 8;
 
 /// The index of a combination, below [`FLAGS`].
-pub(crate) fn flags_of(turn_capable: bool, bootstrap_capable: bool) -> usize {
-    usize::from(turn_capable) * 2 + usize::from(bootstrap_capable)
+pub(crate) fn flags_of(turn_capable: bool, bootstrap_capable: bool, authenticated: bool) -> usize {
+    let flags = [turn_capable, bootstrap_capable, authenticated];
+    flags
+        .iter()
+        .fold(0, |index, flag| index * 2 + usize::from(*flag))
 }
 
 /// Traits that many peers share, stored once, with their JSON.
@@ -29,7 +32,7 @@ pub(crate) struct SharedTraits {
     pub(crate) traits: Traits,
     pub(crate) network: Option<TextId>,
     pub(crate) version: Option<TextId>,
-    /// The JSON members of a listed peer from `version` to `networkId`.
+    /// The JSON members of a listed peer from `version` to `authenticated`.
     json: Box<str>,
 }
 
@@ -43,6 +46,7 @@ impl SharedTraits {
             bootstrap_capable: bool,
             privacy_mode: bool,
             network_id: &'t Option<String>,
+            authenticated: bool,
         }
         let json = members(&Members {
             version: &traits.version,
@@ -50,6 +54,7 @@ impl SharedTraits {
             bootstrap_capable: traits.bootstrap_capable,
             privacy_mode: traits.privacy_mode,
             network_id: &traits.network_id,
+            authenticated: traits.authenticated,
         });
         Self {
             traits,
@@ -61,7 +66,12 @@ impl SharedTraits {
 
     /// The index of the peer's combination of flags.
     pub(crate) fn flags(&self) -> usize {
-        flags_of(self.traits.turn_capable, self.traits.bootstrap_capable)
+        let traits = &self.traits;
+        flags_of(
+            traits.turn_capable,
+            traits.bootstrap_capable,
+            traits.authenticated,
+        )
     }
 }
 
@@ -146,6 +156,11 @@ impl DirectoryPeer {
     /// Whether it announces that it can relay.
     pub(crate) fn is_turn_capable(&self) -> bool {
         self.traits.traits.turn_capable
+    }
+
+    /// Whether its registration is proven.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.traits.traits.authenticated
     }
 
     /// Its TURN offer, if it has made one.
@@ -240,10 +255,11 @@ impl DirectoryPeer {
     ) -> Arc<Self> {
         let traits = Traits {
             version: None,
-            turn_capable: flags >= 2,
-            bootstrap_capable: flags % 2 == 1,
+            turn_capable: flags & 4 != 0,
+            bootstrap_capable: flags & 2 != 0,
             privacy_mode: false,
             network_id: None,
+            authenticated: flags & 1 != 0,
         };
         Arc::new(Self {
             row_id: 0,

@@ -335,7 +335,7 @@ mod tests {
             let some = |id| [None, Some(id)];
             for network in some(ids[0]).into_iter().chain([Some(ids[1]), Some(ids[30])]) {
                 for version in some(ids[5]).into_iter().chain([Some(ids[7])]) {
-                    for flags in [[true; FLAGS], [true, false, true, false]] {
+                    for flags in [[true; FLAGS], std::array::from_fn(|index| index % 2 == 0)] {
                         let wanted = Wanted { network, version, flags };
                         let matching = set.matching(&wanted);
                         let mut found: Vec<_> = matching

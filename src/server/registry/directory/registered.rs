@@ -261,6 +261,13 @@ impl Directory {
         self.insert(Arc::new(peer));
     }
 
+    /// Removes a peer that has unregistered.
+    pub(crate) fn unregister(&mut self, peer_id: &PeerId) {
+        if let Some(peer) = self.get(peer_id.as_str()).cloned() {
+            self.remove(&peer);
+        }
+    }
+
     /// Renews the lease of a peer. If the same batch has replaced `peer`, the new peer has the new
     /// lease already, and nothing changes.
     pub(crate) fn renew(&mut self, peer: &DirectoryPeer, now_ms: i64) {
@@ -352,6 +359,7 @@ impl Directory {
             bootstrap_capable: profile.bootstrap_capable,
             privacy_mode: profile.privacy_mode,
             network_id: profile.network_id.clone(),
+            authenticated: profile.authenticated,
         };
         DirectoryPeer {
             row_id: row.row_id,

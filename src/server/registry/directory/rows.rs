@@ -55,6 +55,7 @@ impl Directory {
                 node_type: None,
                 turn_capable: traits.turn_capable,
                 turn: peer.turn().cloned(),
+                authenticated: traits.authenticated,
             },
         }
     }

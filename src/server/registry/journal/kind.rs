@@ -11,6 +11,7 @@ pub(crate) enum Kind {
     Registered,
     Updated,
     RegisteredAgain,
+    Unregistered,
     RegistryFull,
     Alternates,
     TurnServer,
@@ -35,6 +36,7 @@ impl Kind {
             Self::Registered
             | Self::Updated
             | Self::RegisteredAgain
+            | Self::Unregistered
             | Self::TurnServer
             | Self::Granted
             | Self::Released

@@ -20,10 +20,10 @@ impl Journal {
                 Ok(announced) => self.registered(now_ms, &it.request, *announced),
                 Err(error) => self.registration_refused(now_ms, &it.request.peer_id, *error),
             },
-            Mutation::Renew(it) => heartbeat(&it.request.peer_id, it.decision().is_ok()),
+            Mutation::Renew(it) => heartbeat(&it.request.peer_id, it.decision()),
             Mutation::OfferTurn(it) => match it.decision() {
                 Ok(_) => self.turn_server(now_ms, &it.request),
-                Err(_) => heartbeat(&it.request.peer_id, false),
+                refused @ Err(_) => heartbeat(&it.request.peer_id, refused),
             },
             Mutation::Allocate(it) => {
                 let peer = &it.request.peer_id;
@@ -48,6 +48,13 @@ impl Journal {
                 if let Ok(ReportedUsage { accepted, unknown }) = it.decision() {
                     let server = &it.request.peer_id;
                     debug!("TURN usage server={server} accepted={accepted} unknown={unknown}");
+                }
+            }
+            Mutation::Unregister(it) => {
+                if it.decision().is_ok() {
+                    let peer = &it.request.peer_id;
+                    let line = format_args!("unregistered peer={peer}");
+                    self.log(Kind::Unregistered, now_ms, line);
                 }
             }
             Mutation::SetTier(it) => {
@@ -160,10 +167,10 @@ impl Journal {
     }
 }
 
-fn heartbeat(peer: &PeerId, is_known: bool) {
-    if is_known {
-        debug!("heartbeat peer={peer}");
-    } else {
-        debug!("refused an unknown peer={peer}");
+fn heartbeat<T>(peer: &PeerId, decision: &Result<T, RegistryError>) {
+    match decision {
+        Ok(_) => debug!("heartbeat peer={peer}"),
+        Err(RegistryError::UnknownPeer) => debug!("refused an unknown peer={peer}"),
+        Err(error) => debug!("refused a peer={peer} error={error}"),
     }
 }

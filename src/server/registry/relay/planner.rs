@@ -221,6 +221,14 @@ impl<'r> RelayPlanner<'r> {
         }
     }
 
+    /// Ends all sessions that a peer holds.
+    pub(crate) fn end_sessions_of(&mut self, peer_id: &PeerId) {
+        let sessions: Vec<_> = self.live_of_peer(peer_id).cloned().collect();
+        for session in sessions {
+            self.end(session);
+        }
+    }
+
     fn end(&mut self, mut session: TurnSession) -> i64 {
         session.expires_at_ms = self.now_ms;
         self.traffic.add_session(&mut session, self.now_ms);

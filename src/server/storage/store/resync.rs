@@ -12,8 +12,8 @@ use crate::protocol::PeerId;
 use crate::server::storage::access::Access;
 use crate::server::storage::schema::{self, Missing};
 use crate::server::storage::{
-    DataVersion, FileGone, Loaded, Loss, Memory, PeerRows, StorageError, batch, cost, load, peers,
-    quarantine, settle, uptime,
+    DataVersion, FileGone, Loaded, Loss, Memory, PeerRows, StorageError, batch, claims, cost, load,
+    peers, quarantine, settle, uptime,
 };
 
 /// Creates the tables that were dropped and fills them from `memory`.
@@ -31,10 +31,13 @@ pub(crate) async fn mend(
     }
     let is_created = |table: &str| created.iter().any(|name| name == table);
     let is_any_created = |tables: &[&str]| tables.iter().any(|table| is_created(table));
-    if !is_any_created(&[&cost::TABLES[..], &["outages"]].concat()) {
+    if !is_any_created(&[&cost::TABLES[..], &["outages", "claims"]].concat()) {
         return Ok(());
     }
     let memory = memory();
+    if is_created("claims") {
+        batch::put_claims(connection, &memory.claims).await?;
+    }
     if is_created("outages") {
         uptime::put_outages(connection, &memory.outages).await?;
     }
@@ -93,6 +96,7 @@ impl Store {
             tolerate("set aside what cannot be read", moved)?;
             let loaded = Loaded {
                 relay,
+                claims: claims::load(&mut connection).await?,
                 set_aside,
                 quarantined: quarantine::count(&mut connection).await?,
                 version: DataVersion {

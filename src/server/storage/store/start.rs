@@ -10,8 +10,8 @@ use crate::server::model::{ResumedLeases, StoredPeer, Uptime};
 use crate::server::progress::Progress;
 use crate::server::storage::access::Access;
 use crate::server::storage::{
-    DataVersion, FaultyRow, Loaded, RelayRows, Resumed, StorageError, batch, cost, load, peers,
-    quarantine, sessions, settle, uptime,
+    DataVersion, FaultyRow, Loaded, RelayRows, Resumed, StorageError, batch, claims, cost, load,
+    peers, quarantine, sessions, settle, uptime,
 };
 
 impl Store {
@@ -187,6 +187,7 @@ async fn read(
     let mut set_aside = load::load(connection, progress, each).await?;
     Ok(Loaded {
         relay: read_relay(connection, now_ms, first_day, &mut set_aside).await?,
+        claims: claims::load(connection).await?,
         version: DataVersion::default(),
         quarantined: 0,
         set_aside,

@@ -1,0 +1,43 @@
+//! The sender of a request, as far as it has proven its id.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev};
+
+use super::errors::ApiError;
+use crate::protocol::PeerId;
+use crate::server::model::Proof;
+
+/// The peer whose key the sender of a request has proven to hold. The authentication adds it to the
+/// extensions of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct ProvenPeer(pub(crate) PeerId);
+
+/// The sender of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender(Option<PeerId>);
+
+impl Sender {
+    /// Whether the sender has proven to be `peer_id`.
+    ///
+    /// # Errors
+    /// `identity_mismatch` if it has proven to be another peer.
+    pub(crate) fn proof_of(&self, peer_id: &PeerId) -> Result<Proof, ApiError> {
+        match &self.0 {
+            None => Ok(Proof::Unproven),
+            Some(proven) if proven == peer_id => Ok(Proof::Proven),
+            Some(_) => Err(ApiError::IdentityMismatch),
+        }
+    }
+}
+
+impl FromRequest for Sender {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let extensions = request.extensions();
+        let proven = extensions.get::<ProvenPeer>();
+        ready(Ok(Self(proven.map(|ProvenPeer(peer_id)| peer_id.clone()))))
+    }
+}

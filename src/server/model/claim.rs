@@ -1,0 +1,21 @@
+//! Who may write in the name of a peer id.
+
+use crate::protocol::PeerId;
+
+/// Whether the sender of a request proved to hold the key of its peer id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The key was proven.
+    Proven,
+    /// The request proves nothing.
+    Unproven,
+}
+
+/// The memory that an id was proven. From then on, unproven writes in its name are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub peer_id: PeerId,
+    /// When the key was last proven, in Unix milliseconds. A little older than the truth, since not
+    /// every proof is written.
+    pub proven_at_ms: i64,
+}

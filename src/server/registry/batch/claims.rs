@@ -1,0 +1,113 @@
+//! Decides who may write in the name of a peer id, and which ids a batch claims.
+
+use std::collections::BTreeMap;
+
+use super::planner::Planner;
+use crate::protocol::PeerId;
+use crate::server::model::{Claim, Proof};
+use crate::server::policy::claim;
+use crate::server::registry::claims::Claims;
+use crate::server::registry::error::RegistryError;
+
+/// The maximum number of claims that one batch forgets.
+const MAX_FORGOTTEN: usize = 64;
+
+/// The claims of a batch.
+pub(crate) struct ClaimPlanner<'c> {
+    claims: &'c Claims,
+    now_ms: i64,
+    max: usize,
+    /// Ids that this batch claims, or proves again.
+    proven: BTreeMap<PeerId, i64>,
+}
+
+/// What a batch changes in the claims.
+pub(crate) struct ClaimChanges {
+    pub(crate) proven: Vec<Claim>,
+    pub(crate) forgotten: Vec<PeerId>,
+}
+
+impl<'c> ClaimPlanner<'c> {
+    /// `max` is the maximum number of claims of peers that are not registered.
+    pub(crate) fn new(claims: &'c Claims, now_ms: i64, max: usize) -> Self {
+        Self {
+            claims,
+            now_ms,
+            max,
+            proven: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the id was proven, by an earlier mutation of this batch at the latest.
+    pub(crate) fn is_claimed(&self, peer_id: &PeerId) -> bool {
+        self.claims.proven_at_ms(peer_id, self.now_ms).is_some()
+            || self.proven.contains_key(peer_id)
+    }
+
+    fn claim(&mut self, peer_id: &PeerId) {
+        let before_ms = self.claims.proven_at_ms(peer_id, self.now_ms);
+        if before_ms.is_none_or(|before_ms| claim::needs_refresh(before_ms, self.now_ms)) {
+            self.proven.insert(peer_id.clone(), self.now_ms);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty()
+    }
+
+    /// Returns the changes. Forgets claims that have ended and, if there are too many, the oldest
+    /// ones. Those of registered peers stay: `is_registered` says which.
+    pub(crate) fn finish(self, is_registered: impl Fn(&PeerId) -> bool) -> ClaimChanges {
+        let mut proven = self.proven;
+        let mut forgotten = Vec::new();
+        for (proven_at_ms, peer_id) in self.claims.oldest().take(MAX_FORGOTTEN) {
+            let has_ended = !claim::holds(proven_at_ms, self.now_ms);
+            let is_surplus = self.claims.len() - forgotten.len() + proven.len() > self.max;
+            if !has_ended && !is_surplus {
+                break;
+            }
+            if proven.contains_key(peer_id) {
+                continue;
+            }
+            if is_registered(peer_id) && !has_ended {
+                // Moves to the end of the order, so that it is not looked at again soon.
+                proven.insert(peer_id.clone(), self.now_ms);
+            } else {
+                forgotten.push(peer_id.clone());
+            }
+        }
+        let claim_of = |(peer_id, proven_at_ms)| Claim {
+            peer_id,
+            proven_at_ms,
+        };
+        ClaimChanges {
+            proven: proven.into_iter().map(claim_of).collect(),
+            forgotten,
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Decides on a mutation that `peer_id` has sent: refuses it if the id was proven before and is
+    /// not proven now. If it is accepted, a proof claims the id of a registered peer.
+    pub(crate) fn of_sender<T>(
+        &mut self,
+        peer_id: &PeerId,
+        proof: Proof,
+        decide: impl FnOnce(&mut Self) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        if proof == Proof::Unproven && self.claims.is_claimed(peer_id) {
+            return Err(RegistryError::AuthenticationRequired);
+        }
+        let decision = decide(self)?;
+        if proof == Proof::Proven && self.is_registered(peer_id) {
+            self.claims.claim(peer_id);
+        }
+        Ok(decision)
+    }
+
+    /// Whether the peer is registered, or was inserted by this batch.
+    fn is_registered(&self, peer_id: &PeerId) -> bool {
+        self.rows.contains_key(peer_id) || self.directory.get(peer_id.as_str()).is_some()
+    }
+}
