@@ -129,6 +129,8 @@
 //!   or leave out peers that join or leave meanwhile. A cursor MUST stay valid when its peer leaves.
 //! - `cursor` and `limit` exclude each other. A registry MAY return fewer peers than `limit` asks for.
 
+#[cfg(any(feature = "server", feature = "agent"))]
+pub mod authentication;
 mod body_fault;
 mod compatible;
 mod cost;

@@ -6,13 +6,11 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use libp2p_identity::{Keypair, PublicKey};
-use sha2::{Digest, Sha256};
 
 use super::error::IdentityError;
 use crate::protocol::PeerId;
+use crate::protocol::authentication::crypto_ipv6;
 
-/// The first group of every crypto-IPv6 address.
-const FIRST_GROUP: u16 = 0xfd00;
 /// The multihash code of an id that is its public key itself.
 const IDENTITY_HASH: u64 = 0;
 /// js-libp2p writes base64 without padding, kubo with it.
@@ -141,19 +139,6 @@ impl From<&PublicKey> for Identity {
     fn from(public: &PublicKey) -> Self {
         Self::from_public_key(public)
     }
-}
-
-fn crypto_ipv6(public: &PublicKey) -> Ipv6Addr {
-    let bytes = match public.clone().try_into_ed25519() {
-        Ok(ed25519) => ed25519.to_bytes().to_vec(),
-        Err(_) => public.encode_protobuf(),
-    };
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let digest = Sha256::digest(hex.as_bytes());
-    let mut groups: [u16; 8] =
-        std::array::from_fn(|index| u16::from_be_bytes([digest[2 * index], digest[2 * index + 1]]));
-    groups[0] = FIRST_GROUP;
-    groups.into()
 }
 
 #[cfg(test)]
