@@ -18,6 +18,8 @@
 #[cfg(feature = "agent")]
 pub mod agent;
 pub mod clock;
+#[cfg(any(feature = "agent", feature = "server"))]
+mod draft_file;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;

@@ -33,7 +33,6 @@ mod builder;
 mod client;
 mod discovery;
 pub mod doctor;
-mod draft_file;
 mod events;
 mod handle;
 mod identity;

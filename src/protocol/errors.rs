@@ -34,6 +34,10 @@ pub enum ErrorCode {
     PrivacyViolation,
     /// The id of the peer belongs to a key, and the request does not prove that it holds the key.
     AuthenticationRequired,
+    /// The header with the proof is wrong, or has expired.
+    InvalidAuthentication,
+    /// The header with the proof calls the registry by a name that its operator did not declare.
+    UnknownHost,
     /// The proof is of another peer than the one that the request is about.
     IdentityMismatch,
     /// A web page of another site writes to a registry on localhost.

@@ -161,8 +161,8 @@ pub use errors::{ErrorBody, ErrorCode, RequestError};
 pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
-    HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse, RegisterRequest,
-    RegisterResponse, UnregisterResponse,
+    AuthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse,
+    RegisterRequest, RegisterResponse, UnregisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
 pub use receipt::Receipt;

@@ -18,6 +18,10 @@ pub const ALLOCATE_TURN: &str = "/allocate-turn";
 pub const RELEASE_TURN: &str = "/release-turn";
 /// `POST`: reports what TURN sessions have relayed.
 pub const REPORT_TURN_USAGE: &str = "/report-turn-usage";
+/// Any method: proves a key and does nothing else.
+pub const AUTH: &str = "/auth";
+/// `GET`: the protocols of libp2p that the registry speaks over HTTP.
+pub const PROTOCOLS: &str = "/.well-known/libp2p/protocols";
 /// `GET`: what the registry has counted.
 pub const STATS: &str = "/stats";
 /// `GET`: what relaying costs.

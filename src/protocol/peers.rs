@@ -150,6 +150,18 @@ pub struct UnregisterResponse {
     pub receipt: Receipt,
 }
 
+/// The response to `/auth`: the sender holds the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthResponse {
+    /// Always true.
+    pub success: bool,
+    /// The id of the key.
+    pub peer_id: PeerId,
+    /// When the key must be proven again, in Unix milliseconds.
+    pub expires_at: i64,
+}
+
 /// `POST /heartbeat`: a peer renews its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::server::registry_keys::KeysError;
 use crate::server::storage::{FilesLost, OpenError, StorageError};
 
 /// Why the server did not start. Nothing was overwritten.
@@ -29,6 +30,9 @@ pub enum StartError {
     /// The database cannot be used; the message says which file, why, and what to do.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The registry's own keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The database was opened, but could not be read.
     #[error("cannot read the database {path} (DATABASE_URL)")]
     Resume {
@@ -56,6 +60,7 @@ impl StartError {
             }
             Self::Clock { .. } => true,
             Self::Open(error) => error.may_pass(),
+            Self::Keys(_) => false,
             Self::Resume { source, .. } => source.may_pass(),
         }
     }

@@ -16,6 +16,7 @@ mod model;
 mod policy;
 mod progress;
 mod registry;
+mod registry_keys;
 mod resident;
 mod run;
 mod signals;
@@ -25,6 +26,7 @@ mod wall_clock;
 mod watchdog;
 
 pub use error::{DatabaseError, RunError, StartError};
+pub use registry_keys::KeysError;
 pub use run::Server;
 pub use signals::Signals;
 pub use storage::OpenError;

@@ -10,23 +10,28 @@ use log::{info, warn};
 use tokio::sync::oneshot;
 
 use super::announcement::announce;
-use super::config::{Config, SecretsInUse};
+use super::config::{AuthenticationConfig, Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
-use super::http::{self, Api, Refusals, ServerHandle, Starting};
+use super::http::{self, Api, Authentication, Refusals, ServerHandle, Starting};
 use super::listeners::Listeners;
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
+use super::registry_keys::{KeysError, RegistryKeys};
 use super::signals::Signals;
 use super::storage::{FilesLost, OpenError, Store};
 use super::wall_clock;
 use super::watchdog::Watchdog;
 use crate::clock::Clock;
+use crate::protocol::authentication::PublicHosts;
 
 /// The address of a server without one.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// The pause between two attempts to lock the database.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often it is checked whether the keys are old.
+const ROTATION_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A running server.
 pub struct Server {
@@ -71,6 +76,7 @@ impl Server {
             warn!("{notice}");
         }
         let path = store.path().to_owned();
+        let keys = RegistryKeys::beside(&path, clock.now_ms())?;
         let sent = SentBytes::default();
         let (registry, started) =
             Registry::start(store, Arc::clone(&clock), config, sent.clone(), &progress)
@@ -81,10 +87,13 @@ impl Server {
                 })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
+        let authentication = authentication(&config.authentication, &addrs, &keys)?;
+        actix::spawn(rotate(keys, authentication.clone(), Arc::clone(&clock)));
         let api = Api::new(
             registry.clone(),
             Arc::clone(&draining),
             refusals,
+            authentication,
             config,
             clock,
         );
@@ -159,6 +168,32 @@ impl Server {
                 (Err(_), _) => RunError::Close,
             }),
         }
+    }
+}
+
+/// The registry's side of the authentication. By default it has the loopback names of the machine.
+fn authentication(
+    config: &AuthenticationConfig,
+    addrs: &[SocketAddr],
+    keys: &RegistryKeys,
+) -> Result<Authentication, KeysError> {
+    let loopback = || {
+        let names = addrs.iter().map(|addr| PublicHosts::loopback(addr.port()));
+        names.fold(PublicHosts::default(), PublicHosts::and)
+    };
+    let hosts = config.public_hosts.clone().unwrap_or_else(loopback);
+    Ok(Authentication::new(config, hosts, keys.server_keys()?))
+}
+
+/// Replaces the keys that seal tokens when they are old, as long as the server runs.
+async fn rotate(mut keys: RegistryKeys, authentication: Authentication, clock: Arc<dyn Clock>) {
+    loop {
+        if keys.rotate_if_due(clock.now_ms())
+            && let Ok(keys) = keys.server_keys()
+        {
+            authentication.replace_keys(keys);
+        }
+        tokio::time::sleep(ROTATION_INTERVAL).await;
     }
 }
 

@@ -9,7 +9,7 @@ use log::warn;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::client::sanitize::is_printable_peer;
-use crate::agent::draft_file::{Access, write_draft};
+use crate::draft_file::{Access, write_draft};
 use crate::protocol::ListedPeer;
 
 /// The max number of peers that are kept. A node that starts needs no more.

@@ -31,6 +31,13 @@ impl ErrorCode {
                 "prove the key: another node has proven that it holds the key of this id, so run the node \
                  with the key file that belongs to it"
             }
+            Self::InvalidAuthentication => {
+                "check this node's clock and its proxy: the registry did not accept the proof of its key"
+            }
+            Self::UnknownHost => {
+                "use the name by which the registry's operator calls it, or ask the operator to declare \
+                 this one (PUBLIC_HOSTS)"
+            }
             Self::IdentityMismatch => {
                 "use one key for one node: the request was about another id than the one of the key"
             }

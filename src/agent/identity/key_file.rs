@@ -12,7 +12,7 @@ use log::warn;
 
 use super::error::IdentityError;
 use super::keypair::Identity;
-use crate::agent::draft_file::{Access, sync_folder_of, write_draft};
+use crate::draft_file::{Access, sync_folder_of, write_draft};
 
 /// The largest file that is read, in bytes; an Ed25519 key has 68.
 const MAX_KEY_BYTES: u64 = 1024;

@@ -62,6 +62,13 @@ impl PublicHosts {
         Self(names.map(entry).into())
     }
 
+    /// These names and those of `other`.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Whether `host` is one of the names, as a client sent it in the header `Host`.
     ///
     /// An entry with port 443 or 80 also admits a host without a port, since clients leave these ports out.

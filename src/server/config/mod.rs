@@ -6,6 +6,7 @@
 //! the reader, and add a line to `.env.example` and to the table in docs/operating.md.
 
 mod address_policy;
+mod authentication;
 mod cost;
 mod database_path;
 mod declaration;
@@ -23,6 +24,7 @@ mod sessions;
 mod settings;
 
 pub use address_policy::{AddressPolicy, PrivateAddresses};
+pub use authentication::{AuthenticationConfig, AuthenticationPolicy};
 pub use cost::{CostConfig, Thresholds, TierLimits, TierTable};
 pub use declaration::{Setting, SettingGroup};
 pub use http::HttpConfig;

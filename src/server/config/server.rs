@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::address_policy::{AddressPolicy, PrivateAddresses};
+use super::authentication::AuthenticationConfig;
 use super::cost::CostConfig;
 use super::database_path::DatabasePath;
 use super::declaration::{Number, Text};
@@ -74,6 +75,8 @@ pub struct Config {
     /// Whether addresses of private networks are listed under the policy `any`
     /// (`PRIVATE_ADDRESSES`).
     pub private_addresses: PrivateAddresses,
+    /// How peers prove their ids.
+    pub authentication: AuthenticationConfig,
     /// The HTTP interface.
     pub http: HttpConfig,
     /// The limits of a request's parts.
@@ -132,6 +135,7 @@ impl Config {
             wal_warning_bytes: settings.whole(&registry::WAL_WARNING_MB) << 20,
             max_memory_bytes: registry::max_memory_bytes(settings.whole(&registry::MAX_MEMORY_MB)),
         };
+        let authentication = AuthenticationConfig::read(settings);
         let http = HttpConfig::read(settings);
         let limits = limits::read(settings);
         let sessions = SessionConfig::read(settings);
@@ -145,6 +149,7 @@ impl Config {
             heartbeat_interval_secs,
             address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
             private_addresses: private_addresses.unwrap_or(PrivateAddresses::Drop),
+            authentication,
             http,
             limits,
             sessions,

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use actix_web::HttpRequest;
 
 use super::address_block::AddressBlock;
+use super::authentication::Authentication;
 use super::budget::ByteBudget;
 use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
@@ -54,6 +55,7 @@ pub(crate) struct Api {
     pub(crate) http: HttpConfig,
     pub(crate) cost: CostConfig,
     pub(crate) wall_time: WallTime,
+    pub(crate) authentication: Authentication,
     pub(crate) secrets: SecretsInUse,
     pub(crate) max_memory_bytes: usize,
     pub(crate) wrong_tokens: WrongTokens,
@@ -73,6 +75,7 @@ impl Api {
         registry: Registry,
         draining: Arc<AtomicBool>,
         refusals: Refusals,
+        authentication: Authentication,
         config: &Config,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Api {
             http: config.http,
             cost: config.cost.clone(),
             wall_time: WallTime::new(clock),
+            authentication,
             secrets: SecretsInUse::new(config),
             max_memory_bytes: config.registry.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),

@@ -10,6 +10,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::media_type::UnsupportedMedia;
 use super::refusals::Refused;
+use crate::protocol::authentication::InvalidReason;
 use crate::protocol::{ErrorBody, ErrorCode, RequestError};
 use crate::server::registry::RegistryError;
 
@@ -49,6 +50,15 @@ pub(crate) enum ApiError {
     ForeignOrigin,
     #[error("the operator's token is required")]
     NotTheOperator,
+    #[error("the header Authorization is no proof: {0}")]
+    InvalidAuthentication(InvalidReason),
+    #[error(
+        "Host is not a name by which this registry proves itself; its operator can declare it in \
+         PUBLIC_HOSTS"
+    )]
+    UnknownHost,
+    #[error("a handshake: answer the challenge in the header WWW-Authenticate")]
+    Handshake,
     #[error("the proof in the header Authorization is of another peer than peerId")]
     IdentityMismatch,
     #[error("too many wrong tokens were sent")]
@@ -78,6 +88,9 @@ impl ApiError {
                 ErrorCode::AuthenticationRequired
             }
             Self::IdentityMismatch => ErrorCode::IdentityMismatch,
+            Self::InvalidAuthentication(_) => ErrorCode::InvalidAuthentication,
+            Self::UnknownHost => ErrorCode::UnknownHost,
+            Self::Handshake => ErrorCode::AuthenticationRequired,
             Self::Registry(RegistryError::RegistryFull) => ErrorCode::RegistryFull,
             Self::Registry(RegistryError::Overloaded) => ErrorCode::Overloaded,
             Self::Registry(
@@ -143,6 +156,7 @@ const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocat
      /report-turn-usage, DELETE /peers/{peerId}, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health";
 const PROVE_KEY: &str =
     "prove that you hold the key of this peerId, with the scheme libp2p-PeerID (see docs/api.md)";
+const PROVE_AGAIN: &str = "prove the key again, from the challenge in the header WWW-Authenticate";
 const REGISTER: &str = "register first with POST /register, then send heartbeats";
 const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";
@@ -164,6 +178,8 @@ pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
         }
         Code::Unauthorized => (StatusCode::UNAUTHORIZED, None, SEND_TOKEN),
         Code::AuthenticationRequired => (StatusCode::UNAUTHORIZED, None, PROVE_KEY),
+        Code::InvalidAuthentication => (StatusCode::UNAUTHORIZED, None, PROVE_AGAIN),
+        Code::UnknownHost => (StatusCode::BAD_REQUEST, None, ""),
         Code::IdentityMismatch => (StatusCode::FORBIDDEN, None, OWN_ID),
         Code::PrivacyViolation => (StatusCode::FORBIDDEN, None, LIST_CRYPTO_IPV6),
         Code::ForeignOrigin => (StatusCode::FORBIDDEN, None, OPEN_LOCALLY),

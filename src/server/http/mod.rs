@@ -11,6 +11,8 @@
 
 mod address_block;
 mod allocation_refusals;
+mod auth;
+mod authentication;
 mod body;
 mod budget;
 mod compression;
@@ -39,6 +41,7 @@ mod wall_time;
 mod wrong_tokens;
 
 pub(crate) use actix_web::dev::ServerHandle;
+pub(crate) use authentication::Authentication;
 pub(crate) use context::Api;
 pub(crate) use refusals::Refusals;
 pub(crate) use serve::{Starting, serve};

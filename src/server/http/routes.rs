@@ -1,12 +1,13 @@
 //! The paths and their handlers.
 
 use actix_cors::Cors;
-use actix_web::http::header::{ETAG, RETRY_AFTER};
+use actix_web::http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
 
+use super::authentication::AUTHENTICATION_INFO;
 use super::context::Api;
 use super::errors::ApiError;
-use super::{cost, peer, peers, sessions, status, turn};
+use super::{auth, cost, peer, peers, sessions, status, turn};
 use crate::protocol::paths;
 
 /// Configures the application.
@@ -40,6 +41,8 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(post(paths::REPORT_TURN_USAGE, sessions::report_turn_usage))
         .service(resource(paths::COST_STATS, "GET, HEAD").route(get().to(cost::show_cost_stats)))
         .service(resource(paths::STATS, "GET, HEAD").route(get().to(status::show_stats)))
+        .service(web::resource(paths::AUTH).route(web::to(auth::prove)))
+        .service(resource(paths::PROTOCOLS, "GET, HEAD").route(get().to(auth::list_protocols)))
         .service(resource(paths::HEALTH, "GET, HEAD").route(get().to(status::show_health)))
         .default_service(web::to(|| async { ApiError::NoSuchPath.into_response() }));
 }
@@ -82,7 +85,7 @@ pub(crate) fn cors() -> Cors {
         // Preflights allow any method; the resources refuse others than their own with a JSON error.
         .allow_any_method()
         .allow_any_header()
-        .expose_headers([ETAG, RETRY_AFTER])
+        .expose_headers([ETAG, RETRY_AFTER, WWW_AUTHENTICATE, AUTHENTICATION_INFO])
         .send_wildcard()
         // The response is the same for every origin.
         .disable_vary_header()

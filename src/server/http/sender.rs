@@ -6,18 +6,29 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev};
 
 use super::errors::ApiError;
 use crate::protocol::PeerId;
+use crate::protocol::authentication::KeyNames;
 use crate::server::model::Proof;
 
-/// The peer whose key the sender of a request has proven to hold. The authentication adds it to the
+/// The key that the sender of a request has proven to hold. The authentication adds it to the
 /// extensions of the request.
 #[derive(Clone, Debug)]
-pub(crate) struct ProvenPeer(pub(crate) PeerId);
+pub(crate) struct ProvenPeer {
+    /// The ids of the key.
+    pub(crate) names: KeyNames,
+    /// When it must be proven again, in Unix milliseconds.
+    pub(crate) expires_at_ms: i64,
+}
 
 /// The sender of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender(Option<PeerId>);
+pub(crate) struct Sender(Option<ProvenPeer>);
 
 impl Sender {
+    /// What the sender has proven.
+    pub(crate) fn proven(&self) -> Option<&ProvenPeer> {
+        self.0.as_ref()
+    }
+
     /// Whether the sender has proven to be `peer_id`.
     ///
     /// # Errors
@@ -25,7 +36,7 @@ impl Sender {
     pub(crate) fn proof_of(&self, peer_id: &PeerId) -> Result<Proof, ApiError> {
         match &self.0 {
             None => Ok(Proof::Unproven),
-            Some(proven) if proven == peer_id => Ok(Proof::Proven),
+            Some(proven) if proven.names.include(peer_id) => Ok(Proof::Proven),
             Some(_) => Err(ApiError::IdentityMismatch),
         }
     }
@@ -37,7 +48,6 @@ impl FromRequest for Sender {
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let extensions = request.extensions();
-        let proven = extensions.get::<ProvenPeer>();
-        ready(Ok(Self(proven.map(|ProvenPeer(peer_id)| peer_id.clone()))))
+        ready(Ok(Self(extensions.get::<ProvenPeer>().cloned())))
     }
 }

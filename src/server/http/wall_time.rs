@@ -26,7 +26,12 @@ impl WallTime {
         }
     }
 
-    /// The same as text.
+    /// What the wall clock shows now, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.of(self.0.now_ms())
+    }
+
+    /// What the wall clock shows at a time of the registry, as text.
     pub(crate) fn text(&self, registry_ms: i64) -> String {
         rfc3339(self.of(registry_ms))
     }

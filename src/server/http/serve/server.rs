@@ -18,6 +18,7 @@ use rustix::net::sockopt::{
 
 use super::capacity::spare_connections;
 use super::gate;
+use crate::server::http::authentication::authenticate;
 use crate::server::http::connection::{Connection, Exchange, Timeouts};
 use crate::server::http::context::Api;
 use crate::server::http::routes::{app, cors};
@@ -56,7 +57,10 @@ pub(crate) fn serve(
     let timeouts = Timeouts::of(&http);
     let factory = move || {
         let api = api.clone();
+        let authenticating = api.clone();
         let app = App::new()
+            .wrap_fn(move |request, app| authenticate(&authenticating, request, app))
+            // Outside of the authentication, so that web pages can read its responses.
             .wrap(cors())
             .configure(move |config| app(config, api.clone()));
         let app = map_config(app, |()| AppConfig::default());
