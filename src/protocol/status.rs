@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::HealthCostInfo;
+use super::PeerId;
 
 /// The response to `GET /stats`; counters start at zero with the process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +104,10 @@ pub struct HealthResponse {
     /// The size of the database's write-ahead log, in bytes.
     #[serde(default)]
     pub wal_bytes: u64,
+    /// The registry's own peer id, by whose key it proves itself. `None` if it does not authenticate
+    /// peers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_peer_id: Option<PeerId>,
 }
 
 /// The response to `GET /health` while the database is read: always 503.

@@ -10,7 +10,7 @@ use log::{info, warn};
 use tokio::sync::oneshot;
 
 use super::announcement::announce;
-use super::config::{AuthenticationConfig, Config, SecretsInUse};
+use super::config::{Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
 use super::http::{self, Api, Authentication, Refusals, ServerHandle, Starting};
 use super::listeners::Listeners;
@@ -87,7 +87,7 @@ impl Server {
                 })?;
         let watchdog = Watchdog::start(registry.pulse());
         let draining = Arc::new(AtomicBool::new(false));
-        let authentication = authentication(&config.authentication, &addrs, &keys)?;
+        let authentication = authentication(config, &addrs, &keys)?;
         actix::spawn(rotate(keys, authentication.clone(), Arc::clone(&clock)));
         let api = Api::new(
             registry.clone(),
@@ -173,7 +173,7 @@ impl Server {
 
 /// The registry's side of the authentication. By default it has the loopback names of the machine.
 fn authentication(
-    config: &AuthenticationConfig,
+    config: &Config,
     addrs: &[SocketAddr],
     keys: &RegistryKeys,
 ) -> Result<Authentication, KeysError> {
@@ -181,7 +181,11 @@ fn authentication(
         let names = addrs.iter().map(|addr| PublicHosts::loopback(addr.port()));
         names.fold(PublicHosts::default(), PublicHosts::and)
     };
-    let hosts = config.public_hosts.clone().unwrap_or_else(loopback);
+    let hosts = config
+        .authentication
+        .public_hosts
+        .clone()
+        .unwrap_or_else(loopback);
     Ok(Authentication::new(config, hosts, keys.server_keys()?))
 }
 

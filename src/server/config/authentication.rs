@@ -59,8 +59,6 @@ pub enum AuthenticationPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthenticationConfig {
-    /// Which writes need a proof (`AUTHENTICATION`).
-    pub policy: AuthenticationPolicy,
     /// The names by which clients call the registry (`PUBLIC_HOSTS`). A proof is bound to the name, so
     /// that no other server can use it here. `None` means the loopback names of the machine.
     pub public_hosts: Option<PublicHosts>,
@@ -95,16 +93,17 @@ impl FromStr for TypeList {
 }
 
 impl AuthenticationConfig {
-    pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
+    /// Reads the policy and the other settings.
+    pub(crate) fn read(settings: &mut Reader<'_>) -> (AuthenticationPolicy, Self) {
         let policy = settings.parse(&AUTHENTICATION);
         let public_hosts = settings.parse_optional::<HostList>(&PUBLIC_HOSTS);
         let token_ttl_secs = settings.whole(&TOKEN_TTL_SECS);
         let key_types = settings.parse::<TypeList>(&KEY_TYPES);
-        Self {
-            policy: policy.unwrap_or(AuthenticationPolicy::Claim),
+        let config = Self {
             public_hosts: public_hosts.map(|HostList(hosts)| hosts),
             token_ttl_secs,
             key_types: key_types.map_or_else(KeyTypes::default, |TypeList(types)| types),
-        }
+        };
+        (policy.unwrap_or(AuthenticationPolicy::Claim), config)
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the registry itself: leases, and how much it holds.
 
+use super::authentication::AuthenticationPolicy;
 use super::declaration::Number;
 use super::memory;
 
@@ -85,6 +86,8 @@ pub struct RegistryConfig {
     /// Size of the write-ahead log beyond which the server warns, in bytes (`WAL_WARNING_MB`). The log
     /// stays below 64 MiB, unless another process reads an old state of the database.
     pub wal_warning_bytes: u64,
+    /// Which writes need a proof (`AUTHENTICATION`).
+    pub authentication: AuthenticationPolicy,
 }
 
 impl RegistryConfig {

@@ -127,7 +127,9 @@ impl Config {
         let cleanup_interval_secs = settings.whole(&registry::CLEANUP_INTERVAL_SECS);
         let address_policy = settings.parse(&ADDRESS_POLICY);
         let private_addresses = settings.parse(&PRIVATE_ADDRESSES);
+        let (policy, authentication) = AuthenticationConfig::read(settings);
         let registry = RegistryConfig {
+            authentication: policy,
             peer_timeout_secs,
             cleanup_interval_secs,
             max_peers: settings.whole(&registry::MAX_PEERS),
@@ -135,7 +137,6 @@ impl Config {
             wal_warning_bytes: settings.whole(&registry::WAL_WARNING_MB) << 20,
             max_memory_bytes: registry::max_memory_bytes(settings.whole(&registry::MAX_MEMORY_MB)),
         };
-        let authentication = AuthenticationConfig::read(settings);
         let http = HttpConfig::read(settings);
         let limits = limits::read(settings);
         let sessions = SessionConfig::read(settings);

@@ -16,10 +16,11 @@ use super::errors::ApiError;
 use super::refusals::Refused;
 use super::sender::ProvenPeer;
 use crate::protocol::authentication::{
-    CHALLENGE_BYTES, Outcome, Proof, PublicHosts, ServerAuthentication, ServerKeys, ServerSettings,
+    CHALLENGE_BYTES, KeyNames, Outcome, Proof, PublicHosts, ServerAuthentication, ServerKeys,
+    ServerSettings,
 };
-use crate::protocol::{ErrorCode, paths};
-use crate::server::config::{AuthenticationConfig, AuthenticationPolicy};
+use crate::protocol::{ErrorCode, PeerId, paths};
+use crate::server::config::{AuthenticationPolicy, Config};
 use crate::server::registry::RegistryError;
 
 /// How long a client may take to answer a challenge, in milliseconds.
@@ -42,7 +43,9 @@ struct Shared {
 
 impl Authentication {
     /// `hosts` are the names by which clients call the registry.
-    pub(crate) fn new(config: &AuthenticationConfig, hosts: PublicHosts, keys: ServerKeys) -> Self {
+    pub(crate) fn new(config: &Config, hosts: PublicHosts, keys: ServerKeys) -> Self {
+        let policy = config.registry.authentication;
+        let config = &config.authentication;
         let settings = ServerSettings {
             public_hosts: hosts,
             key_types: config.key_types,
@@ -52,7 +55,7 @@ impl Authentication {
         };
         let scheme = ServerAuthentication::new(keys, settings.clone());
         Self(Arc::new(Shared {
-            policy: config.policy,
+            policy,
             settings,
             scheme: RwLock::new(Arc::new(scheme)),
         }))
@@ -74,9 +77,10 @@ impl Authentication {
         Arc::clone(&scheme)
     }
 
-    /// The registry's own peer id.
-    pub(crate) fn peer_id(&self) -> String {
-        self.scheme().public_key().to_peer_id().to_base58()
+    /// The registry's own peer id; `None` if it does not authenticate peers.
+    pub(crate) fn peer_id(&self) -> Option<PeerId> {
+        let key = self.scheme().public_key();
+        self.is_on().then(|| KeyNames::of(&key).peer_id().clone())
     }
 
     /// Whether proofs are read.

@@ -22,8 +22,8 @@ use crate::protocol::{
     RegisterResponse, RequestError,
 };
 use crate::server::model::Proof;
-use crate::server::policy::privacy;
 use crate::server::policy::selection::{Extent, PageStart};
+use crate::server::policy::{identity, privacy};
 use crate::server::registry::{
     Bounds, Include, ListPeers, ListedEntry, Membership, Noted, PeerListing, Peers, Renewed,
 };
@@ -42,10 +42,18 @@ pub(crate) async fn register_peer(
     sender: Sender,
     body: Body<Announced<RegisterRequest>>,
 ) -> Result<Json<RegisterResponse>, ApiError> {
-    let peer_id = body.request.request.peer_id.clone();
+    let mut announced = body.request;
+    let peer_id = announced.request.peer_id.clone();
     let proof = sender.proof_of(&peer_id)?;
-    let (mut registration, dropped) = privacy::admit(body.request, api.address_rules)
-        .map_err(|error| about(&request, peer_id.as_str(), error))?;
+    let bound = match sender.proven() {
+        Some(proven) => {
+            identity::bind_crypto_ipv6(&mut announced.request, proven.names.crypto_ipv6())
+        }
+        None => Ok(()),
+    };
+    let admitted = bound.and_then(|()| privacy::admit(announced, api.address_rules));
+    let (mut registration, dropped) =
+        admitted.map_err(|error| about(&request, peer_id.as_str(), error))?;
     registration.profile.authenticated = proof == Proof::Proven;
     let renewed = api.registry.register(registration, proof).await;
     let Renewed { receipt, noted } =

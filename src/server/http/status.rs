@@ -87,5 +87,6 @@ pub(crate) async fn show_health(api: web::Data<Api>) -> HttpResponse {
             lease_secs: Some(api.lease_secs),
             heartbeat_interval_secs: Some(api.heartbeat_interval_secs),
             wal_bytes: api.registry.pulse().log_bytes(),
+            registry_peer_id: api.authentication.peer_id(),
         })
 }

@@ -6,6 +6,7 @@ pub(crate) mod claim;
 pub(crate) mod cost;
 pub(crate) mod credentials;
 pub(crate) mod hosts;
+pub(crate) mod identity;
 pub(crate) mod lease;
 pub(crate) mod privacy;
 pub(crate) mod revealing;

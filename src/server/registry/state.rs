@@ -7,7 +7,7 @@
 
 use crate::clock;
 use crate::protocol::{CostMode, PeerId};
-use crate::server::config::RegistryConfig;
+use crate::server::config::{AuthenticationPolicy, RegistryConfig};
 use crate::server::model::Outage;
 use crate::server::policy::lease;
 use crate::server::storage::{DataVersion, Memory, UnregisteredPeer};
@@ -132,7 +132,6 @@ impl State {
     pub(crate) fn new(
         directory: Directory,
         relay: Relay,
-        claims: Claims,
         storage: Storage,
         lease: RegistryConfig,
         outages: Vec<Outage>,
@@ -142,7 +141,7 @@ impl State {
         Self {
             directory,
             relay,
-            claims,
+            claims: Claims::default(),
             counters: Counters::default(),
             storage,
             quarantined: 0,
@@ -235,6 +234,7 @@ impl State {
             max_peers: self.lease.max_peers,
             max_bytes: self.lease.max_memory_bytes,
             exceeds_memory: self.exceeds_memory,
+            checks_claims: self.lease.authentication != AuthenticationPolicy::Off,
             cleans_up,
         }
     }

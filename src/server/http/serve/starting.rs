@@ -109,6 +109,7 @@ async fn show_health(progress: web::Data<Progress>, terms: web::Data<Terms>) -> 
                 lease_secs: Some(terms.lease_secs),
                 heartbeat_interval_secs: Some(terms.heartbeat_interval_secs),
                 wal_bytes: 0,
+                registry_peer_id: None,
             },
             loaded_rows,
             total_rows,

@@ -58,13 +58,13 @@ impl RegistryActor {
         let mut state = State::new(
             directory,
             relay,
-            claims,
             storage,
             lease,
             outages,
             resident_bytes_before,
             now_ms,
         );
+        state.claims = claims;
         state.quarantined = quarantined;
         catch_up(&mut state, clock.now_ms());
         let actor = Self {

@@ -24,6 +24,8 @@ pub(crate) struct BatchContext {
     pub max_bytes: usize,
     /// Whether the process uses more memory than the counted peers and sessions explain.
     pub exceeds_memory: bool,
+    /// Whether ids that were proven are protected.
+    pub checks_claims: bool,
     /// Whether the batch may clean up. A cleanup needs a directory that equals the table
     /// everywhere.
     pub cleans_up: bool,
