@@ -46,7 +46,9 @@ pub use ::libp2p_identity;
 /// The crate of the HTTP client that [`Transport::with_client`] takes.
 pub use ::reqwest;
 pub use builder::AgentBuilder;
-pub use client::{ClientError, MAX_RETRY_AFTER, RegistryClient, SetupError, Transport};
+pub use client::{
+    ClientError, MAX_RETRY_AFTER, RefusalCode, RegistryClient, SetupError, Transport,
+};
 pub use discovery::Connected;
 pub use events::{Event, Events};
 pub use handle::Agent;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::refusal_code::RefusalCode;
 use super::sanitize::with_causes;
 use crate::protocol::{ErrorBody, ErrorCode};
 
@@ -10,13 +11,16 @@ use crate::protocol::{ErrorBody, ErrorCode};
 #[non_exhaustive]
 pub enum ClientError {
     /// The registry refused, and gave the reason in the error format of the protocol.
-    #[error("{url} refused with {status} {}: {}", .body.code, .body.error)]
+    #[error("{url} refused with {status} {code}: {}", .body.error)]
     Refused {
         /// The address that was requested, without a password.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The reason that the registry gave.
+        /// The code as the registry sent it.
+        code: RefusalCode,
+        /// The reason that the registry gave. For a code that is unknown here, its `code` is the
+        /// nearest known one by the status.
         body: Box<ErrorBody>,
         /// How long to wait before the next request, if the registry said so.
         retry_after: Option<Duration>,
@@ -112,11 +116,19 @@ impl ClientError {
         }
     }
 
+    /// The code as the registry sent it; `None` if it gave no reason.
+    pub fn code(&self) -> Option<&RefusalCode> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     /// What failed, without the address: two requests with the same value failed for the same reason.
     pub(crate) fn reason(&self) -> String {
         match self {
             // The sentence may contain numbers that change.
-            Self::Refused { status, body, .. } => format!("{status} {}", body.code),
+            Self::Refused { status, code, .. } => format!("{status} {code}"),
             Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
             Self::TooLong { status, .. } => format!("{status} too long"),
             Self::Timeout { .. } => "timeout".to_owned(),

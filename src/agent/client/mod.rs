@@ -2,10 +2,12 @@
 //!
 //! [`RegistryClient`] has a method for each endpoint, in `endpoints` and `sessions`. `transport`
 //! sends requests, `response` decides what a response means, and `sanitize` makes text that a
-//! registry sent fit to be shown. `tls_hint` says what errors of the TLS library mean.
+//! registry sent fit to be shown. `refusal_code` is the code that it
+//! sent. `tls_hint` says what errors of the TLS library mean.
 
 mod endpoints;
 mod error;
+mod refusal_code;
 mod registry_client;
 mod response;
 mod retry_after;
@@ -15,6 +17,7 @@ mod tls_hint;
 mod transport;
 
 pub use error::{ClientError, SetupError};
+pub use refusal_code::RefusalCode;
 pub use registry_client::RegistryClient;
 pub use retry_after::MAX_RETRY_AFTER;
 pub use transport::Transport;

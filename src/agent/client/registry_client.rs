@@ -176,6 +176,12 @@ fn parse(url: &str) -> Result<Url, &'static str> {
     if !host.starts_with('[') && host.matches(':').count() > 1 {
         return Err("an IPv6 address needs brackets, like http://[::1]:3000");
     }
+    if host.starts_with('[') && host.contains('%') {
+        return Err(
+            "an IPv6 address with a zone, like %eth0, cannot be used: give a host name, or another \
+             address of the registry",
+        );
+    }
     let base = Url::parse(url).map_err(|_| FORM)?;
     match (base.query(), base.fragment()) {
         (None, None) => Ok(base),

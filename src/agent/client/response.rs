@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
+use super::refusal_code::RefusalCode;
 use super::sanitize::{self, shown};
 use super::transport::Response;
 use crate::protocol::{ErrorBody, ErrorCode, PeerId};
@@ -20,10 +21,11 @@ pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result
             }
         },
         status => match error_body(status, &response.body) {
-            Some(body) => {
+            Some((code, body)) => {
                 return Err(ClientError::Refused {
                     url: shown(url),
                     status,
+                    code,
                     body: Box::new(sanitize::sanitize_error(body)),
                     retry_after: response.retry_after,
                 });
@@ -46,8 +48,8 @@ pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result
 /// Reads a body in the error format of the protocol.
 ///
 /// A newer registry may send an error code that is unknown here. Then the status decides on the
-/// code, and the sentence names the one that was sent.
-fn error_body(status: u16, json: &[u8]) -> Option<ErrorBody> {
+/// code in the body.
+fn error_body(status: u16, json: &[u8]) -> Option<(RefusalCode, ErrorBody)> {
     #[derive(Deserialize)]
     struct NewerError {
         error: String,
@@ -55,12 +57,12 @@ fn error_body(status: u16, json: &[u8]) -> Option<ErrorBody> {
         suggestion: Option<String>,
         field: Option<String>,
     }
-    if let Ok(body) = serde_json::from_slice(json) {
-        return Some(body);
+    if let Ok(body) = serde_json::from_slice::<ErrorBody>(json) {
+        return Some((body.code.into(), body));
     }
     let newer: NewerError = serde_json::from_slice(json).ok()?;
-    Some(ErrorBody {
-        error: format!("{} ({})", newer.error, newer.code),
+    let body = ErrorBody {
+        error: newer.error,
         code: match status {
             400 => ErrorCode::InvalidField,
             401 | 403 => ErrorCode::Unauthorized,
@@ -70,7 +72,8 @@ fn error_body(status: u16, json: &[u8]) -> Option<ErrorBody> {
         },
         suggestion: newer.suggestion,
         field: newer.field,
-    })
+    };
+    Some((RefusalCode::Newer(sanitize::sanitize(&newer.code)), body))
 }
 
 /// Checks that a 200 confirms the peer of the request: any server may send a 200 with any body.

@@ -1,7 +1,8 @@
 //! What to do about each finding.
 
 use super::finding::{Finding, TlsFault};
-use crate::protocol::{ErrorCode, HealthStatus};
+use crate::agent::client::RefusalCode;
+use crate::protocol::HealthStatus;
 
 const WAIT_FOR_RESTART: &str = "wait: it is being stopped, and leases stand still until it is back";
 const WAIT_FOR_OPERATOR: &str =
@@ -56,7 +57,7 @@ impl Finding {
                 status: HealthStatus::Draining,
             } => WAIT_FOR_RESTART,
             Self::CannotServe { .. } => WAIT_FOR_OPERATOR,
-            Self::Throttled { code, .. } => code.map_or(ASK_LESS, ErrorCode::advice),
+            Self::Throttled { code, .. } => code.as_ref().map_or(ASK_LESS, RefusalCode::advice),
             Self::NameUnknown { .. } => CHECK_NAME,
             Self::NoConnection { .. } => CHECK_PORT,
             Self::TlsFailed { fault, .. } => tls_advice(*fault),
@@ -111,6 +112,7 @@ fn tls_advice(fault: TlsFault) -> &'static str {
 mod tests {
     use super::*;
     use crate::agent::doctor::Verdict;
+    use crate::protocol::ErrorCode;
 
     #[test]
     fn only_good_findings_have_no_advice() {
@@ -169,7 +171,7 @@ mod tests {
             },
             Finding::AddressRefused { message: reason() },
             Finding::RegistrationRefused {
-                code: ErrorCode::InvalidField,
+                code: ErrorCode::InvalidField.into(),
                 message: reason(),
             },
         ];

@@ -3,8 +3,8 @@
 //! Pure: every observation is a parameter.
 
 use super::finding::{Finding, TlsFault};
-use crate::agent::client::ClientError;
 use crate::agent::client::sanitize::{sanitize, with_causes};
+use crate::agent::client::{ClientError, RefusalCode};
 use crate::protocol::{
     ErrorCode, HealthResponse, HealthStatus, ListedPeer, RegisterRequest, RegisterResponse,
 };
@@ -59,14 +59,14 @@ pub(crate) fn judge_failure(
 ) -> Finding {
     let reason = with_causes(error);
     if error.is_throttled() {
-        let code = error.body().map(|body| body.code);
+        let code = error.code().cloned();
         return Finding::Throttled { code, reason };
     }
     if error.status() == Some(401) {
         return Finding::PasswordWanted { has_password };
     }
     match error {
-        ClientError::Refused { body, .. } if body.code == ErrorCode::NotFound => Finding::WrongPath,
+        ClientError::Refused { code, .. } if *code == ErrorCode::NotFound => Finding::WrongPath,
         ClientError::NotARegistry {
             location: Some(to), ..
         } if has_same_host(to, address) => Finding::Redirects { to: to.clone() },
@@ -197,12 +197,12 @@ pub(crate) fn judge_registration(
             lease_ms: response.expires_at.saturating_sub(response.last_seen),
             heartbeat_interval_secs: response.heartbeat_interval_secs,
         },
-        Err(ClientError::Refused { body, .. }) => match body.code {
-            ErrorCode::PrivacyViolation => Finding::AddressRefused {
+        Err(ClientError::Refused { code, body, .. }) => match code {
+            RefusalCode::Known(ErrorCode::PrivacyViolation) => Finding::AddressRefused {
                 message: body.error.clone(),
             },
             code => Finding::RegistrationRefused {
-                code,
+                code: code.clone(),
                 message: body.error.clone(),
             },
         },

@@ -1,6 +1,7 @@
 //! What the doctor finds, and whether it is good or bad for the node.
 
-use crate::protocol::{DroppedField, ErrorCode, HealthStatus};
+use crate::agent::client::RefusalCode;
+use crate::protocol::{DroppedField, HealthStatus};
 
 /// One fact that the doctor found. `Display` writes it as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Finding {
     /// The registry, or a proxy in front of it, asks the node to wait.
     Throttled {
         /// The error code; `None` if a proxy has answered.
-        code: Option<ErrorCode>,
+        code: Option<RefusalCode>,
         /// What the response says.
         reason: String,
     },
@@ -141,7 +142,7 @@ pub enum Finding {
     /// The registry refused the node's registration for another reason.
     RegistrationRefused {
         /// The error code.
-        code: ErrorCode,
+        code: RefusalCode,
         /// The reason that the registry gave.
         message: String,
     },

@@ -3,6 +3,7 @@
 use std::fmt::{self, Formatter};
 
 use super::finding::Finding;
+use crate::agent::client::RefusalCode;
 use crate::protocol::{ErrorCode, HealthStatus};
 
 impl fmt::Display for Finding {
@@ -11,7 +12,7 @@ impl fmt::Display for Finding {
             Self::Serves { version } => write!(f, "a peer-registry {version} answers and serves"),
             Self::CannotServe { status } => f.write_str(cannot_serve(*status)),
             Self::Throttled {
-                code: Some(ErrorCode::RegistryFull),
+                code: Some(RefusalCode::Known(ErrorCode::RegistryFull)),
                 reason,
             } => write!(f, "the registry is full: {reason}"),
             Self::Throttled { reason, .. } => {

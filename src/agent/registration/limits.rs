@@ -4,9 +4,14 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::address_form::{FORM, may_be_address};
+use crate::agent::client::sanitize::sanitize;
 use crate::protocol::{
     DroppedField, Limits, RegisterRequest, TurnOffer, is_clean_json, is_clean_text,
 };
+
+/// The field with the addresses of the node itself. Those of a relay have other forms.
+const ADDRESSES: &str = "addresses";
 
 /// Returns the registration without what exceeds `limits`, and what was left out.
 ///
@@ -21,7 +26,7 @@ pub fn within_limits(
         limits,
         dropped: Vec::new(),
     };
-    trim.addresses("addresses", &mut registration.addresses);
+    trim.addresses(ADDRESSES, &mut registration.addresses);
     trim.stores(&mut registration.stores);
     trim.text("cryptoIPv6", &mut registration.crypto_ipv6);
     trim.text("version", &mut registration.version);
@@ -60,6 +65,8 @@ impl Trim<'_> {
             if !is_clean_text(&address, bytes) || address.contains(char::is_whitespace) {
                 let form = "printable text without blanks";
                 self.drop(field(), format!("it is not 1 to {bytes} bytes of {form}"));
+            } else if name == ADDRESSES && !may_be_address(&address) {
+                self.drop(field(), format!("{} is neither {FORM}", sanitize(&address)));
             } else if kept.len() == count {
                 self.drop(field(), format!("there are more than {count}"));
             } else {
