@@ -5,6 +5,7 @@ mod exec;
 #[path = "../support/flags.rs"]
 mod flags;
 mod helpers;
+mod identity;
 mod once;
 mod run;
 mod settings;

@@ -26,12 +26,12 @@ pub(crate) struct AnnounceSettings {
     #[arg(long, env = "PEER_AGENT_WEBSOCKET_PORT", value_name = "PORT")]
     websocket_port: Option<String>,
 
-    /// Address to list, e.g. /ip4/203.0.113.7/tcp/4001; may be repeated. It tells everyone where the
+    /// Address to list, e.g. /ip4/203.0.113.7/tcp/4001; may be repeated; --address is the same. It tells everyone where the
     /// node is, and registries with the default address policy refuse it. Without a port, only these
     /// addresses are listed
     #[arg(
         long,
-        visible_alias = "address",
+        alias = "address",
         env = "PEER_AGENT_REVEAL_ADDRESS",
         value_name = "ADDRESS",
         value_delimiter = ','

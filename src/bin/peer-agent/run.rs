@@ -167,6 +167,9 @@ impl Announced {
     fn change(&mut self, first: &RunSettings, settings: &RunSettings) -> Result<bool, Failure> {
         let mut faults = Faults::default();
         let announcement = settings.announce.read(&mut faults);
+        // A fault that would not let the command start again is better known now.
+        settings.registries.read(&mut faults)?;
+        settings.looking(&mut faults);
         faults.finish()?;
         if settings.fixed() != first.fixed() {
             warn!("some settings that are not announced have changed; they apply after a restart");
@@ -178,7 +181,25 @@ impl Announced {
     }
 }
 
+/// When the command looks for peers, and for how many.
+struct Looking {
+    after: Duration,
+    enough_peers: usize,
+    sample: u32,
+}
+
 impl RunSettings {
+    fn looking(&self, faults: &mut Faults) -> Looking {
+        let name = "PEER_AGENT_FALLBACK_AFTER_SECS";
+        let after_secs = faults.number(name, &self.fallback_after_secs, 0..=86_400);
+        let enough = &self.enough_peers;
+        Looking {
+            after: Duration::from_secs(after_secs),
+            enough_peers: faults.number("PEER_AGENT_ENOUGH_PEERS", enough, 1..=1_000_000),
+            sample: faults.number("PEER_AGENT_PEER_SAMPLE", &self.peer_sample, 1..=1_000),
+        }
+    }
+
     /// The settings that apply from the start to the end, for a comparison.
     fn fixed(&self) -> String {
         let looking = (
@@ -198,11 +219,7 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
     let announcement = settings.announce.read(&mut faults);
-    let name = "PEER_AGENT_FALLBACK_AFTER_SECS";
-    let after_secs = faults.number(name, &settings.fallback_after_secs, 0..=86_400);
-    let enough = &settings.enough_peers;
-    let enough_peers = faults.number("PEER_AGENT_ENOUGH_PEERS", enough, 1..=1_000_000);
-    let sample = faults.number("PEER_AGENT_PEER_SAMPLE", &settings.peer_sample, 1..=1_000);
+    let looking = settings.looking(&mut faults);
     let is_new = matches!(settings.key.find(), Ok(None));
     let node = settings.key.require_or_make(faults)?;
     if is_new {
@@ -214,9 +231,9 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
     let mut builder = Agent::builder(registration.clone())
         .registries(registries.urls)
         .transport(registries.transport)
-        .fallback_after(Duration::from_secs(after_secs))
-        .enough_peers(enough_peers)
-        .peer_sample(sample);
+        .fallback_after(looking.after)
+        .enough_peers(looking.enough_peers)
+        .peer_sample(looking.sample);
     if let Some(path) = given_path(&settings.last_known_good) {
         builder = builder.last_known_good(path);
     }
