@@ -6,6 +6,9 @@ mod exec;
 mod flags;
 mod helpers;
 mod identity;
+mod networks;
 mod once;
 mod run;
 mod settings;
+#[path = "../support/tls.rs"]
+mod tls;

@@ -2,7 +2,7 @@
 
 use super::error::ClientError;
 use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
-use super::response::{check_confirms, read};
+use super::response::check_confirms;
 use super::sanitize;
 use crate::clock::unix_ms;
 use crate::protocol::{
@@ -152,7 +152,7 @@ impl RegistryClient {
         let response = self.get_raw(&url, SMALL_BODY_BYTES).await?;
         match (response.status, serde_json::from_slice(&response.body)) {
             (503, Ok(health)) => Ok(health),
-            _ => read(&url, response),
+            _ => self.read(&url, response),
         }
     }
 }

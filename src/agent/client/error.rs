@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::explained::Explained;
 use super::refusal_code::RefusalCode;
 use super::sanitize::with_causes;
 use crate::protocol::{ErrorBody, ErrorCode};
@@ -36,6 +37,8 @@ pub enum ClientError {
         reason: String,
         /// Where it redirects to, if it does.
         location: Option<String>,
+        /// The registry's address as the redirect suggests it; `None` if it leads elsewhere.
+        moved_to: Option<String>,
         /// How long to wait before the next request, if the response said so.
         retry_after: Option<Duration>,
     },
@@ -132,7 +135,11 @@ impl ClientError {
             Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
             Self::TooLong { status, .. } => format!("{status} too long"),
             Self::Timeout { .. } => "timeout".to_owned(),
-            Self::Unreachable { source, .. } => with_causes(&**source),
+            Self::Unreachable { source, .. } => match source.downcast_ref::<Explained>() {
+                // The words behind it may contain numbers that change, such as seconds.
+                Some(explained) => explained.meaning().to_owned(),
+                None => with_causes(&**source),
+            },
         }
     }
 

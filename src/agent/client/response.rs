@@ -7,39 +7,42 @@ use serde::de::DeserializeOwned;
 use super::error::ClientError;
 use super::refusal_code::RefusalCode;
 use super::sanitize::{self, shown};
+use super::stranger;
 use super::transport::Response;
 use crate::protocol::{ErrorBody, ErrorCode, PeerId};
 
-/// Reads the value out of a 200; anything else is an error.
-pub(crate) fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result<T, ClientError> {
-    let reason = match response.status {
-        200 => match serde_json::from_slice(&response.body) {
+/// Reads the value out of a 200; anything else is an error. `base` is the registry's address, and
+/// `url` the one that was requested.
+pub(crate) fn read<T: DeserializeOwned>(
+    base: &Url,
+    url: &Url,
+    response: Response,
+) -> Result<T, ClientError> {
+    let mut fault = None;
+    if response.status == 200 {
+        match serde_json::from_slice(&response.body) {
             Ok(value) => return Ok(value),
             // The error message may quote a part of the body.
-            Err(error) => {
-                sanitize::sanitize(&format!("its body is not the expected JSON ({error})"))
-            }
-        },
-        status => match error_body(status, &response.body) {
-            Some((code, body)) => {
-                return Err(ClientError::Refused {
-                    url: shown(url),
-                    status,
-                    code,
-                    body: Box::new(sanitize::sanitize_error(body)),
-                    retry_after: response.retry_after,
-                });
-            }
-            None => match &response.location {
-                Some(location) => format!("it redirects to {}", sanitize::sanitize(location)),
-                None => "its body is not an error of a registry".to_owned(),
-            },
-        },
-    };
+            Err(error) => fault = Some(sanitize::sanitize(&error.to_string())),
+        }
+    } else if let Some((code, body)) = error_body(response.status, &response.body) {
+        return Err(ClientError::Refused {
+            url: shown(url),
+            status: response.status,
+            code,
+            body: Box::new(sanitize::sanitize_error(body)),
+            retry_after: response.retry_after,
+        });
+    }
+    let meaning = stranger::meaning(base, url, &response);
     Err(ClientError::NotARegistry {
         url: shown(url),
         status: response.status,
-        reason,
+        reason: match fault {
+            Some(fault) => format!("{} ({fault})", meaning.reason),
+            None => meaning.reason,
+        },
+        moved_to: meaning.moved_to,
         location: response.location.as_deref().map(sanitize::sanitize),
         retry_after: response.retry_after,
     })
@@ -91,6 +94,7 @@ pub(crate) fn check_confirms(
         status: 200,
         reason: format!("its body does not confirm the peer {requested}"),
         location: None,
+        moved_to: None,
         retry_after: None,
     })
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Request, Url, redirect};
 
 use super::error::{ClientError, SetupError};
+use super::explained::{Way, explained};
+use super::proxies;
 use super::retry_after;
 use super::sanitize::shown;
-use super::tls_hint::explained;
 use crate::clock::{SystemClock, Timer};
 
 /// How long to wait for a response unless [`Transport::with_timeout`] says otherwise.
@@ -121,16 +121,19 @@ impl Transport {
     /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; `None` if there is none, or the client is the
     /// caller's.
     pub(crate) fn proxy_for(&self, url: &Url) -> Option<Url> {
-        if self.is_callers {
-            return None;
+        match self.is_callers {
+            true => None,
+            false => proxies::proxy_for(url),
         }
-        let target = url.as_str().parse().ok()?;
-        // The HTTP client decides in the same way.
-        let proxy = Matcher::from_env().intercept(&target)?;
-        Url::parse(&proxy.uri().to_string()).ok().map(|url| {
-            // What is shown has no password.
-            Url::parse(&shown(&url)).unwrap_or(url)
-        })
+    }
+
+    /// The variable that should name the proxy for `url`, but holds something else; `None` if there is
+    /// none, or the client is the caller's.
+    pub(crate) fn malformed_proxy(&self, url: &Url) -> Option<&'static str> {
+        match self.is_callers {
+            true => None,
+            false => proxies::malformed_variable(url),
+        }
     }
 
     /// A request with the user and the password in `url`, if it has them, in a header.
@@ -190,9 +193,16 @@ impl Transport {
         url: &str,
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
-        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
-            url: url.to_owned(),
-            source: explained(error.without_url()),
+        let target = request.url().clone();
+        let unreachable = |error: reqwest::Error| {
+            let way = Way {
+                proxy: self.proxy_for(&target),
+                malformed_variable: self.malformed_proxy(&target),
+            };
+            ClientError::Unreachable {
+                url: url.to_owned(),
+                source: explained(error.without_url(), &way),
+            }
         };
         let mut incoming = self.http.execute(request).await.map_err(unreachable)?;
         let mut response = self.head(&incoming);

@@ -34,7 +34,27 @@ impl fmt::Display for Finding {
             Self::ProxyFailed { proxy, reason } => {
                 write!(f, "the request through the proxy {proxy} failed: {reason}")
             }
-            Self::Redirects { to } => write!(f, "the server redirects to {to}"),
+            Self::ProxyPasswordWanted { proxy: Some(proxy) } => {
+                write!(f, "the proxy {proxy} wants a user and a password (407)")
+            }
+            Self::ProxyPasswordWanted { .. } => {
+                f.write_str("a proxy wants a user and a password (407)")
+            }
+            Self::ProxyMalformed { variable } => {
+                write!(f, "{variable} does not hold the address of a proxy")
+            }
+            Self::GatewayFailed { status } => write!(
+                f,
+                "a proxy or a web server answers {status}, since the registry behind it does not"
+            ),
+            Self::Redirects {
+                to,
+                address: Some(address),
+            } => write!(
+                f,
+                "the server redirects to {to}, so the registry may be at {address}"
+            ),
+            Self::Redirects { to, .. } => write!(f, "the server redirects to {to}"),
             Self::PasswordWanted { has_password: true } => {
                 f.write_str("the server does not accept the user and the password (401)")
             }
