@@ -15,6 +15,8 @@ const PROXY_PASSWORD: &str = "proxy authorization required";
 pub(crate) const ADD_PROXY_PASSWORD: &str = "the proxy wants a user and a password: write them into its address \
      (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), like http://USER:PASSWORD@HOST:PORT";
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// How a request goes to the registry.
 pub(crate) struct Way {
     /// The proxy that it goes through, without a password.
@@ -27,7 +29,7 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct Explained {
     meaning: String,
-    source: reqwest::Error,
+    source: BoxError,
 }
 
 impl Explained {
@@ -45,12 +47,13 @@ impl fmt::Display for Explained {
 
 impl Error for Explained {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+        Some(&*self.source)
     }
 }
 
 /// The error, with its meaning in front if it is known.
-pub(crate) fn explained(error: reqwest::Error, way: &Way) -> Box<dyn Error + Send + Sync> {
+pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
+    let error = error.into();
     let mut parts = Vec::new();
     if let Some(name) = way.malformed_variable {
         parts.push(format!(
@@ -60,18 +63,18 @@ pub(crate) fn explained(error: reqwest::Error, way: &Way) -> Box<dyn Error + Sen
     if let Some(proxy) = &way.proxy {
         parts.push(format!("the request through the proxy {proxy} failed"));
     }
-    let meaning = if wants_proxy_password(&error) {
+    let meaning = if wants_proxy_password(&*error) {
         Some(ADD_PROXY_PASSWORD)
-    } else if is_other_protocol(&error) {
+    } else if is_other_protocol(&*error) {
         Some(
             "what answers does not speak HTTP: check the port, and write https:// if it speaks TLS",
         )
     } else {
-        TlsFault::of(&error).and_then(TlsFault::meaning)
+        TlsFault::of(&*error).and_then(TlsFault::meaning)
     };
     parts.extend(meaning.map(str::to_owned));
     if parts.is_empty() {
-        return error.into();
+        return error;
     }
     Box::new(Explained {
         meaning: parts.join(": "),
@@ -89,4 +92,62 @@ pub(crate) fn is_other_protocol(error: &(dyn Error + 'static)) -> bool {
     let text = with_causes(error);
     let words = ["unexpected message", "invalid HTTP", "invalid header"];
     words.iter().any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use rustls::CertificateError;
+    use rustls::pki_types::UnixTime;
+
+    use super::*;
+    use crate::agent::client::ClientError;
+
+    const DIRECT: Way = Way {
+        proxy: None,
+        malformed_variable: None,
+    };
+
+    fn failed(error: impl Into<BoxError>, way: &Way) -> ClientError {
+        ClientError::Unreachable {
+            url: "https://r.org".to_owned(),
+            source: explained(error, way),
+        }
+    }
+
+    /// Else the node would hear of it at each retry.
+    #[test]
+    fn a_certificate_that_has_expired_for_longer_is_the_same_reason() {
+        let expired = |secs| {
+            let at = |secs| UnixTime::since_unix_epoch(Duration::from_secs(secs));
+            let error = CertificateError::ExpiredContext {
+                time: at(secs),
+                not_after: at(5),
+            };
+            failed(io::Error::other(rustls::Error::from(error)), &DIRECT)
+        };
+        let (first, later) = (expired(100), expired(160));
+        assert_eq!(first.reason(), later.reason());
+        assert_ne!(with_causes(&first), with_causes(&later));
+        assert!(first.reason().contains("has expired"), "{first:?}");
+    }
+
+    #[test]
+    fn what_is_known_of_the_way_comes_first_and_other_errors_stay_as_they_are() {
+        let plain = failed("connection refused", &DIRECT);
+        assert_eq!(plain.reason(), "connection refused");
+        let way = Way {
+            proxy: Some(Url::parse("http://proxy:3128").unwrap()),
+            malformed_variable: None,
+        };
+        let error = failed(format!("tunnel error: {PROXY_PASSWORD}"), &way);
+        let reason = error.reason();
+        assert!(
+            reason.starts_with("the request through the proxy http://proxy:3128/"),
+            "{reason}"
+        );
+        assert!(reason.contains(ADD_PROXY_PASSWORD), "{reason}");
+    }
 }

@@ -34,10 +34,9 @@ pub(crate) struct KeySettings {
 }
 
 /// What is known of the node.
-#[derive(Clone)]
 pub(crate) enum Node {
     /// Its key, or an id that contains its public key.
-    Keyed(Identity),
+    Keyed(Box<Identity>),
     /// Its id, which does not contain its public key.
     Named(PeerId),
 }
@@ -53,7 +52,7 @@ impl Node {
     /// Reads an id in any spelling.
     fn of_id(text: &str) -> anyhow::Result<Self> {
         if let Ok(identity) = Identity::from_peer_id(text) {
-            return Ok(Self::Keyed(identity));
+            return Ok(Self::Keyed(identity.into()));
         }
         let id = PeerId::parse_new(text, "PEER_AGENT_PEER_ID", &Limits::default())?;
         let looks_like_libp2p = ["12D3KooW", "16Uiu2HA", "Qm"]
@@ -92,7 +91,7 @@ impl KeySettings {
             Err(IdentityError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(None)
             }
-            result => Ok(Some(Node::Keyed(result?))),
+            result => Ok(Some(Node::Keyed(result?.into()))),
         }
     }
 
@@ -124,7 +123,7 @@ impl KeySettings {
             return Ok(node);
         }
         Identity::load_or_create(self.path())
-            .map(Node::Keyed)
+            .map(|identity| Node::Keyed(identity.into()))
             .map_err(Failure::usage)
     }
 }
