@@ -104,10 +104,26 @@ async fn an_address_that_is_garbage_is_left_out_and_named_and_the_rest_is_regist
         let args = [&["register", "--reveal-address=garbage"], &to[..]].concat();
         let ended = node.run(&args).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let named = "addresses[1] (garbage is neither a multiaddr";
+        let named = "addresses[1] is neither a multiaddr";
         assert!(ended.stderr.contains(named), "{ended:?}");
         let peer = registry.get("/peers").await["peers"][0].clone();
         assert_eq!(peer["addresses"].as_array().unwrap().len(), 1);
+
+        let args = [&["doctor", "--reveal-address=garbage"], &to[..]].concat();
+        let ended = node.run(&args).await;
+        assert_eq!(
+            ended.code,
+            Some(1),
+            "what is left out is no good finding: {ended:?}"
+        );
+        assert!(
+            ended.stdout.contains("addresses[1] is neither"),
+            "{ended:?}"
+        );
+        assert!(
+            ended.stdout.contains("the node is registered;"),
+            "{ended:?}"
+        );
 
         let mut running = node.start(&registry, &["--reveal-address=garbage"]);
         running

@@ -97,6 +97,26 @@ async fn each_fault_of_a_certificate_has_its_own_sentence() {
 }
 
 #[actix_web::test]
+async fn http_and_https_at_the_port_of_the_other_say_which_to_write() {
+    let (tls, _) = tls_server(Certified::Good, "").await;
+    let network = Network {
+        flags: at(&tls.replace("https://", "http://")),
+        env: vec![],
+        said: "write https:// if it speaks TLS",
+        advice: "with https://",
+    };
+    network.is_explained().await;
+    let plain = TestRegistry::start().await;
+    let network = Network {
+        flags: at(&plain.url.replace("http://", "https://")),
+        env: vec![],
+        said: "does not speak TLS at this port: write http://",
+        advice: "with http://",
+    };
+    network.is_explained().await;
+}
+
+#[actix_web::test]
 async fn each_response_of_a_stranger_has_its_own_sentence() {
     let page = "Content-Type: text/html\r\n\r\n<html><h1>Hello</h1></html>";
     for (head, said, advice) in [

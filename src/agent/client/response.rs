@@ -23,7 +23,10 @@ pub(crate) fn read<T: DeserializeOwned>(
         match serde_json::from_slice(&response.body) {
             Ok(value) => return Ok(value),
             // The error message may quote a part of the body.
-            Err(error) => fault = Some(sanitize::sanitize(&error.to_string())),
+            Err(error) if !stranger::is_page(&response.body) => {
+                fault = Some(sanitize::sanitize(&error.to_string()));
+            }
+            Err(_) => {}
         }
     } else if let Some((code, body)) = error_body(response.status, &response.body) {
         return Err(ClientError::Refused {

@@ -95,7 +95,8 @@ fn speaks_tls(body: &[u8]) -> bool {
     text.contains("http request") && text.contains("https") || text.contains("ssl-enabled")
 }
 
-fn is_page(body: &[u8]) -> bool {
+/// Whether the body is a web page.
+pub(crate) fn is_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 

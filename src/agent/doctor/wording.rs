@@ -4,7 +4,7 @@ use std::fmt::{self, Formatter};
 
 use super::finding::Finding;
 use crate::agent::client::RefusalCode;
-use crate::protocol::{ErrorCode, HealthStatus};
+use crate::protocol::{DroppedField, ErrorCode, HealthStatus};
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -98,10 +98,9 @@ impl Finding {
                 heartbeat_interval_secs,
             } => write_accepted(f, *lease_ms, *heartbeat_interval_secs),
             Self::Dropped { dropped } => {
-                f.write_str("the registry left out of the registration:")?;
-                dropped
-                    .iter()
-                    .try_for_each(|dropped| write!(f, " {} ({})", dropped.field, dropped.reason))
+                let parts: Vec<_> = dropped.iter().map(DroppedField::to_string).collect();
+                let parts = parts.join(", ");
+                write!(f, "the registry left out of the registration: {parts}")
             }
             Self::Warned { warning } => write!(f, "the registry warns: {warning}"),
             Self::AddressRefused { message } => {

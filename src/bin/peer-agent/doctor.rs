@@ -1,10 +1,9 @@
 //! `peer-agent doctor`: finds out why a node is not listed.
 
 use clap::Args;
-use log::warn;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
 use peer_registry::agent::within_limits;
-use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
+use peer_registry::protocol::{DroppedField, Limits, PeerId, RegisterRequest};
 
 use crate::announce::AnnounceSettings;
 use crate::event_lines::listed;
@@ -60,7 +59,7 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let registries = settings.registries.read(&mut faults)?;
     let lease_secs = given(&settings.lease_secs)
         .map(|secs| faults.number("PEER_AGENT_LEASE_SECS", secs, 1..=86_400));
-    let examined = examined(settings, faults)?;
+    let (examined, dropped) = examined(settings, faults)?;
     let mut verdicts = Vec::new();
     for client in &registries.clients {
         output::line(client.url())?;
@@ -85,6 +84,14 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
         output::line("         to do: name its key file (--key-file), or run peer-agent id")?;
         verdicts.push(Verdict::Wrong);
     }
+    if !dropped.is_empty() {
+        let parts = listed(&dropped);
+        output::line(&format!(
+            "  WRONG  this agent leaves out of the registration: {parts}"
+        ))?;
+        output::line("         to do: correct the settings of what was left out")?;
+        verdicts.push(Verdict::Wrong);
+    }
     if verdicts.contains(&Verdict::Unreachable) {
         Err(Failure::unreachable())
     } else if verdicts.contains(&Verdict::Wrong) {
@@ -94,8 +101,11 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     }
 }
 
-/// Decides what is examined, and leaves out of the registration what `run` leaves out.
-fn examined(settings: &DoctorSettings, mut faults: Faults) -> Result<Examined, Failure> {
+/// Decides what is examined, and leaves out of the registration what `run` leaves out. Returns that, too.
+fn examined(
+    settings: &DoctorSettings,
+    mut faults: Faults,
+) -> Result<(Examined, Vec<DroppedField>), Failure> {
     let announcement = (settings.register || settings.announce.has_address())
         .then(|| settings.announce.read(&mut faults));
     let node = if settings.register {
@@ -110,21 +120,20 @@ fn examined(settings: &DoctorSettings, mut faults: Faults) -> Result<Examined, F
         node
     };
     let Some(node) = node else {
-        return Ok(Examined::Unnamed);
+        return Ok((Examined::Unnamed, Vec::new()));
     };
     let Some(announcement) = announcement else {
-        return Ok(Examined::Named(node.peer_id().clone(), None));
+        let named = Examined::Named(node.peer_id().clone(), None);
+        return Ok((named, Vec::new()));
     };
     let registration = announcement.registration(&node)?;
     let (registration, dropped) = within_limits(registration, &Limits::default());
-    if !dropped.is_empty() {
-        warn!("left out of the registration: {}", listed(&dropped));
-    }
-    Ok(if settings.register {
+    let examined = if settings.register {
         Examined::Registering(registration)
     } else {
         Examined::Named(node.peer_id().clone(), Some(registration))
-    })
+    };
+    Ok((examined, dropped))
 }
 
 impl Examined {

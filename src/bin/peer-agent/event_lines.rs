@@ -124,9 +124,7 @@ fn log_throttle(registry: &str, code: Option<&RefusalCode>, message: &str, retry
 
 /// The dropped fields and the reasons, in one line.
 pub(crate) fn listed(dropped: &[DroppedField]) -> String {
-    let parts = dropped
-        .iter()
-        .map(|dropped| format!("{} ({})", dropped.field, dropped.reason));
+    let parts = dropped.iter().map(DroppedField::to_string);
     parts.collect::<Vec<_>>().join(", ")
 }
 

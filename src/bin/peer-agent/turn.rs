@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use log::warn;
-use peer_registry::protocol::{ListedTurnServer, RegisterTurnServerRequest};
+use peer_registry::agent::within_limits;
+use peer_registry::protocol::{
+    Limits, ListedTurnServer, PeerId, RegisterRequest, RegisterTurnServerRequest, TurnOffer,
+};
 use serde_json::json;
 
 use crate::announce::TurnSettings;
@@ -102,6 +106,7 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
         return faults.finish();
     };
     let node = settings.key.require(faults)?;
+    let offer = offer_within_limits(node.peer_id(), offer)?;
     let request = RegisterTurnServerRequest {
         peer_id: node.peer_id().clone(),
         offer,
@@ -126,4 +131,19 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
         }
     }
     Failure::check(errors)
+}
+
+/// The offer without what no registry takes, as `run` sends it.
+fn offer_within_limits(peer_id: &PeerId, offer: TurnOffer) -> Result<TurnOffer, Failure> {
+    let registration = RegisterRequest {
+        peer_id: peer_id.clone(),
+        turn: Some(offer),
+        ..RegisterRequest::default()
+    };
+    let (registration, dropped) = within_limits(registration, &Limits::default());
+    if !dropped.is_empty() {
+        warn!("left out of the offer: {}", listed(&dropped));
+    }
+    let nothing = || Failure::usage(anyhow!("nothing of the offer is left to send"));
+    registration.turn.ok_or_else(nothing)
 }
