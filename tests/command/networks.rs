@@ -68,6 +68,11 @@ async fn each_fault_of_a_certificate_has_its_own_sentence() {
             "use the name that is in the certificate",
         ),
         (
+            Certified::Namelessly,
+            "needs the registry's name as a subjectAltName",
+            "make another certificate",
+        ),
+        (
             Certified::ByItself,
             "also its own authority",
             "make a certificate authority",
@@ -206,6 +211,18 @@ async fn a_variable_without_the_address_of_a_proxy_is_named() {
         };
         network.is_explained().await;
     }
+    // Behind a firewall, what goes without its proxy gets no response at all.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let mut flags = at(&url);
+    flags.push("--request-timeout-secs=1".to_owned());
+    let network = Network {
+        flags,
+        env: vec![("HTTP_PROXY", "htp://proxy".to_owned())],
+        said: "did not answer within 1 s (HTTP_PROXY does not hold the address of a proxy",
+        advice: "http://HOST:PORT",
+    };
+    network.is_explained().await;
     // It is named as well where the registry is reached without it.
     let registry = TestRegistry::start().await;
     let args = ["doctor", "--registry", &registry.url];
@@ -254,7 +271,7 @@ async fn a_socks_proxy_is_used_and_named_if_it_is_down() {
     let network = Network {
         flags: at("http://registry.invalid:3000"),
         env: vec![("ALL_PROXY", down.replace("http://", "socks5h://"))],
-        said: "the request through the proxy socks5h://127.0.0.1:",
+        said: "the request goes through the proxy socks5h://127.0.0.1:",
         advice: "check the proxy",
     };
     network.is_explained().await;

@@ -18,6 +18,8 @@ pub enum Certified {
     NotYetValid,
     /// It is for another name.
     Wrongly,
+    /// It names no host but in its common name.
+    Namelessly,
     /// It is its own authority.
     ByItself,
 }
@@ -26,11 +28,12 @@ pub enum Certified {
 pub async fn tls_server(certified: Certified, response: &'static str) -> (String, String) {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let mut own = CertificateParams::new(vec![match certified {
-        Certified::Wrongly => "other.example.org".to_owned(),
-        _ => "127.0.0.1".to_owned(),
-    }])
-    .unwrap();
+    let names = match certified {
+        Certified::Namelessly => vec![],
+        Certified::Wrongly => vec!["other.example.org".to_owned()],
+        _ => vec!["127.0.0.1".to_owned()],
+    };
+    let mut own = CertificateParams::new(names).unwrap();
     match certified {
         Certified::Expired => own.not_after = date_time_ymd(2020, 1, 1),
         Certified::NotYetValid => own.not_before = date_time_ymd(4000, 1, 1),

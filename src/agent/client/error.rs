@@ -55,12 +55,14 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// No response came in time.
-    #[error("{url} did not answer within {timeout_secs} s")]
+    #[error("{url} did not answer within {timeout_secs} s{}", in_brackets(.way.as_deref()))]
     Timeout {
         /// The address that was requested, without a password.
         url: String,
         /// How long the client waited, in seconds.
         timeout_secs: f64,
+        /// What is special about the way of the request, e.g. its proxy; `None` if nothing is.
+        way: Option<String>,
     },
     /// The connection could not be opened, or it broke.
     #[error("cannot reach {url}")]
@@ -153,6 +155,10 @@ impl ClientError {
     pub fn is_throttled(&self) -> bool {
         matches!(self.status(), Some(429 | 503))
     }
+}
+
+fn in_brackets(text: Option<&str>) -> String {
+    text.map_or_else(String::new, |text| format!(" ({text})"))
 }
 
 /// Why a client or an agent could not be made.

@@ -25,6 +25,19 @@ pub(crate) struct Way {
     pub(crate) malformed_variable: Option<&'static str>,
 }
 
+impl Way {
+    /// What is special about it; `None` if nothing is.
+    pub(crate) fn special(&self) -> Option<String> {
+        let variable = self.malformed_variable.map(|name| {
+            format!("{name} does not hold the address of a proxy, like http://HOST:PORT")
+        });
+        let proxy = self.proxy.as_ref();
+        let proxy = proxy.map(|proxy| format!("the request goes through the proxy {proxy}"));
+        let parts: Vec<_> = variable.into_iter().chain(proxy).collect();
+        (!parts.is_empty()).then(|| parts.join(": "))
+    }
+}
+
 /// An error with its meaning.
 #[derive(Debug)]
 pub(crate) struct Explained {
@@ -54,15 +67,6 @@ impl Error for Explained {
 /// The error, with its meaning in front if it is known.
 pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
     let error = error.into();
-    let mut parts = Vec::new();
-    if let Some(name) = way.malformed_variable {
-        parts.push(format!(
-            "{name} does not hold the address of a proxy, like http://HOST:PORT"
-        ));
-    }
-    if let Some(proxy) = &way.proxy {
-        parts.push(format!("the request through the proxy {proxy} failed"));
-    }
     let meaning = if wants_proxy_password(&*error) {
         Some(ADD_PROXY_PASSWORD)
     } else if is_other_protocol(&*error) {
@@ -72,7 +76,11 @@ pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
     } else {
         TlsFault::of(&*error).and_then(TlsFault::meaning)
     };
-    parts.extend(meaning.map(str::to_owned));
+    let parts: Vec<_> = way
+        .special()
+        .into_iter()
+        .chain(meaning.map(str::to_owned))
+        .collect();
     if parts.is_empty() {
         return error;
     }
@@ -145,7 +153,7 @@ mod tests {
         let error = failed(format!("tunnel error: {PROXY_PASSWORD}"), &way);
         let reason = error.reason();
         assert!(
-            reason.starts_with("the request through the proxy http://proxy:3128/"),
+            reason.starts_with("the request goes through the proxy http://proxy:3128/"),
             "{reason}"
         );
         assert!(reason.contains(ADD_PROXY_PASSWORD), "{reason}");

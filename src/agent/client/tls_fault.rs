@@ -21,6 +21,10 @@ pub enum TlsFault {
     NotYetValid,
     /// The certificate is for another name.
     WrongName,
+    /// The certificate names no host, e.g. because it has a common name (CN) only.
+    NoName,
+    /// The certificate has the form of X.509 version 1, which TLS libraries no longer read.
+    OldForm,
     /// The server and this program have no version or cipher of TLS in common.
     NothingInCommon,
     /// The server wants a certificate of the client.
@@ -70,6 +74,14 @@ impl TlsFault {
             Self::WrongName => {
                 "its certificate is for another name: use a name that is in the certificate"
             }
+            Self::NoName => {
+                "its certificate names no host: it needs the registry's name as a subjectAltName, a \
+                 common name (CN) is not enough"
+            }
+            Self::OldForm => {
+                "its certificate has the form of X.509 version 1: make one of version 3, with a \
+                 subjectAltName"
+            }
             Self::NothingInCommon => {
                 "the server takes none of the versions of TLS that this program speaks (1.2 and 1.3)"
             }
@@ -87,14 +99,22 @@ fn of_certificate(error: &CertificateError) -> TlsFault {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsFault::NotYetValid
         }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            TlsFault::NoName
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsFault::WrongName
         }
-        CertificateError::UnknownIssuer => TlsFault::UnknownAuthority,
-        // The type of the error inside belongs to a library of the TLS library.
-        CertificateError::Other(error) if format!("{error:?}").contains("CaUsedAsEndEntity") => {
-            TlsFault::OwnAuthority
+        // A bad signature: an authority of the same name has another key, as after it was made anew.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TlsFault::UnknownAuthority
         }
+        // The type of the error inside belongs to a library of the TLS library.
+        CertificateError::Other(error) => match format!("{error:?}") {
+            text if text.contains("CaUsedAsEndEntity") => TlsFault::OwnAuthority,
+            text if text.contains("UnsupportedCertVersion") => TlsFault::OldForm,
+            _ => TlsFault::Other,
+        },
         _ => TlsFault::Other,
     }
 }
@@ -128,6 +148,12 @@ mod tests {
         let error = io::Error::other(io::Error::other(error));
         assert_eq!(TlsFault::of(&error), Some(TlsFault::Expired));
         assert_eq!(TlsFault::of(&io::Error::other("no TLS")), None);
+    }
+
+    #[test]
+    fn an_authority_that_was_made_anew_under_the_same_name_is_an_unknown_one() {
+        let error = rustls::Error::from(CertificateError::BadSignature);
+        assert_eq!(TlsFault::of(&error), Some(TlsFault::UnknownAuthority));
     }
 
     #[test]

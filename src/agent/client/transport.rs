@@ -136,6 +136,13 @@ impl Transport {
         }
     }
 
+    fn way_to(&self, url: &Url) -> Way {
+        Way {
+            proxy: self.proxy_for(url),
+            malformed_variable: self.malformed_proxy(url),
+        }
+    }
+
     /// A request with the user and the password in `url`, if it has them, in a header.
     pub(crate) fn request(&self, method: Method, url: &Url) -> Result<Request, ClientError> {
         let request = self.http.request(method, url.clone()).build();
@@ -165,11 +172,13 @@ impl Transport {
         url: &str,
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
+        let target = request.url().clone();
         match self.in_time(self.send(request, url, max_bytes)).await {
             Some(result) => result,
             None => Err(ClientError::Timeout {
                 url: url.to_owned(),
                 timeout_secs: self.timeout.as_secs_f64(),
+                way: self.way_to(&target).special(),
             }),
         }
     }
@@ -194,15 +203,9 @@ impl Transport {
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
         let target = request.url().clone();
-        let unreachable = |error: reqwest::Error| {
-            let way = Way {
-                proxy: self.proxy_for(&target),
-                malformed_variable: self.malformed_proxy(&target),
-            };
-            ClientError::Unreachable {
-                url: url.to_owned(),
-                source: explained(error.without_url(), &way),
-            }
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            url: url.to_owned(),
+            source: explained(error.without_url(), &self.way_to(&target)),
         };
         let mut incoming = self.http.execute(request).await.map_err(unreachable)?;
         let mut response = self.head(&incoming);

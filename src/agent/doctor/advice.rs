@@ -116,6 +116,9 @@ fn tls_advice(fault: TlsFault) -> &'static str {
         TlsFault::WrongName => {
             "use the name that is in the certificate as the registry's address, or tell its operator"
         }
+        TlsFault::NoName | TlsFault::OldForm => {
+            "tell the registry's operator to make another certificate, see docs/nodes.md"
+        }
         TlsFault::NothingInCommon => {
             "tell the registry's operator to allow TLS 1.2 or 1.3; a proxy in between may also allow only \
              older ones"
