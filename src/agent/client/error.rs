@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::explained::Explained;
+use super::explained;
 use super::refusal_code::RefusalCode;
 use super::sanitize::with_causes;
+use super::tls_fault::TlsFault;
 use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
@@ -137,11 +138,15 @@ impl ClientError {
             Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
             Self::TooLong { status, .. } => format!("{status} too long"),
             Self::Timeout { .. } => "timeout".to_owned(),
-            Self::Unreachable { source, .. } => match source.downcast_ref::<Explained>() {
-                // The words behind it may contain numbers that change, such as seconds.
-                Some(explained) => explained.meaning().to_owned(),
-                None => with_causes(&**source),
-            },
+            Self::Unreachable { source, .. } => with_causes(&**source),
+        }
+    }
+
+    /// What is wrong with TLS; `None` if TLS is not the fault.
+    pub(crate) fn tls_fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Unreachable { source, .. } => explained::tls_fault(&**source),
+            _ => None,
         }
     }
 

@@ -42,13 +42,17 @@ impl Way {
 #[derive(Debug)]
 pub(crate) struct Explained {
     meaning: String,
-    source: BoxError,
+    fault: Option<TlsFault>,
+    /// `None` if its words have a number that changes with each request: each would count as a new
+    /// failure, and be reported.
+    source: Option<BoxError>,
 }
 
-impl Explained {
-    /// The meaning alone. Unlike the words of the libraries it has no numbers that change.
-    pub(crate) fn meaning(&self) -> &str {
-        &self.meaning
+/// What is wrong with TLS; `None` if TLS is not the fault.
+pub(crate) fn tls_fault(error: &(dyn Error + Send + Sync + 'static)) -> Option<TlsFault> {
+    match error.downcast_ref::<Explained>() {
+        Some(explained) => explained.fault,
+        None => TlsFault::of(error),
     }
 }
 
@@ -60,13 +64,15 @@ impl fmt::Display for Explained {
 
 impl Error for Explained {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
+        let source = self.source.as_ref()?;
+        Some(&**source)
     }
 }
 
 /// The error, with its meaning in front if it is known.
 pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
     let error = error.into();
+    let fault = TlsFault::of(&*error);
     let meaning = if wants_proxy_password(&*error) {
         Some(ADD_PROXY_PASSWORD)
     } else if is_other_protocol(&*error) {
@@ -74,7 +80,7 @@ pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
             "what answers does not speak HTTP: check the port, and write https:// if it speaks TLS",
         )
     } else {
-        TlsFault::of(&*error).and_then(TlsFault::meaning)
+        fault.and_then(TlsFault::meaning)
     };
     let parts: Vec<_> = way
         .special()
@@ -86,7 +92,12 @@ pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
     }
     Box::new(Explained {
         meaning: parts.join(": "),
-        source: error,
+        fault,
+        // The seconds since then.
+        source: match fault {
+            Some(TlsFault::Expired | TlsFault::NotYetValid) => None,
+            _ => Some(error),
+        },
     })
 }
 
@@ -125,7 +136,6 @@ mod tests {
         }
     }
 
-    /// Else the node would hear of it at each retry.
     #[test]
     fn a_certificate_that_has_expired_for_longer_is_the_same_reason() {
         let expired = |secs| {
@@ -138,7 +148,8 @@ mod tests {
         };
         let (first, later) = (expired(100), expired(160));
         assert_eq!(first.reason(), later.reason());
-        assert_ne!(with_causes(&first), with_causes(&later));
+        assert_eq!(with_causes(&first), with_causes(&later));
+        assert_eq!(first.tls_fault(), Some(TlsFault::Expired));
         assert!(first.reason().contains("has expired"), "{first:?}");
     }
 

@@ -86,7 +86,7 @@ impl TlsFault {
                 "the server takes none of the versions of TLS that this program speaks (1.2 and 1.3)"
             }
             Self::ClientCertificate => {
-                "the server wants a certificate of the client, which this program has not"
+                "the server wants a certificate of the client, which this program does not have"
             }
             Self::Other => return None,
         })

@@ -95,7 +95,7 @@ pub(crate) fn judge_failure(
         Stage::Name { host, reason } => Finding::NameUnknown { host, reason },
         Stage::Connection { address, reason } => Finding::NoConnection { address, reason },
         Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => Finding::TlsFailed {
-            fault: TlsFault::of(error).unwrap_or(TlsFault::Other),
+            fault: error.tls_fault().unwrap_or(TlsFault::Other),
             reason,
         },
         Stage::Tls | Stage::Exchange => judge_exchange(error, reason),
