@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::compatible::text_or_number;
+use super::compatible::{list_or_text, text_or_number};
 use super::fields::Fields;
 use super::receipt::Receipt;
 use super::request::RequestBody;
@@ -126,7 +126,8 @@ pub struct AllocatedTurnServer {
 /// A server in the form of `RTCIceServer` (W3C WebRTC, section 4.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
-    /// TURN URIs by RFC 7065.
+    /// TURN URIs by RFC 7065. One text is read as a list of one, since WebRTC allows both.
+    #[serde(deserialize_with = "list_or_text")]
     pub urls: Vec<String>,
     /// `<expiry in Unix seconds>:<peerId>`, if the registry signs credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -319,25 +319,71 @@ enum Known {
     Tombstone,
 }
 
+/// The name by which the nodes of the table call the registry: after a restart its port is another one.
+const HOST: &str = "registry.example.org";
+
 #[actix_web::test]
 async fn each_policy_answers_each_proof_for_each_id() {
     use Known::{Claimed, NeverProven, Tombstone};
-    use Shown::{Expired, Foreign, Nothing, Own, Wrong};
     for policy in ["claim", "required", "off"] {
-        for known in [NeverProven, Claimed, Tombstone] {
-            for shown in [Nothing, Wrong, Foreign, Expired, Own] {
-                for path in ["/register", "/heartbeat", "DELETE", "/peers"] {
-                    let (status, code) = outcome(policy, known, shown, path).await;
-                    let expected = expected(policy, known, shown, path);
-                    assert_eq!(
-                        (status, &*code),
-                        expected,
-                        "{policy} {known:?} {shown:?} {path}"
-                    );
+        // A token expires while the registry is down, and no lease does.
+        for (down_secs, all_shown) in [
+            (
+                0,
+                &[Shown::Nothing, Shown::Wrong, Shown::Foreign, Shown::Own][..],
+            ),
+            (DAY_SECS, &[Shown::Expired]),
+        ] {
+            let flags = [&*format!("--public-hosts={HOST}"), "--address-policy=any"];
+            let mut registry = TestRegistry::start_with(&flags).await;
+            let mut other = Prover::calling(255, HOST);
+            other.send(&registry, Method::GET, "/auth", None).await.ok();
+            let mut cells = Vec::new();
+            for known in [NeverProven, Claimed, Tombstone] {
+                for shown in all_shown {
+                    for path in ["/register", "/heartbeat", "DELETE", "/peers"] {
+                        let seed = u8::try_from(cells.len()).unwrap();
+                        let node = known_node(&registry, known, seed).await;
+                        cells.push((known, *shown, path, node));
+                    }
                 }
+            }
+            registry.stop().await;
+            registry.config.registry.authentication = policy.parse().unwrap();
+            registry.advance_secs(down_secs);
+            registry.resume().await;
+            for (known, shown, path, mut node) in cells {
+                let header = match shown {
+                    Shown::Nothing => None,
+                    Shown::Wrong => Some("libp2p-PeerID bearer=\"AAAA\"".to_owned()),
+                    Shown::Foreign => Some(other.header()),
+                    Shown::Expired | Shown::Own => Some(node.header()),
+                };
+                let (status, code) = outcome(&registry, &node, path, header).await;
+                let expected = expected(policy, known, shown, path);
+                assert_eq!(
+                    (status, &*code),
+                    expected,
+                    "{policy} {known:?} {shown:?} {path}"
+                );
             }
         }
     }
+}
+
+/// A node with a token, of which the registry knows `known`.
+async fn known_node(registry: &TestRegistry, known: Known, seed: u8) -> Prover {
+    let mut node = Prover::calling(seed, HOST);
+    node.send(registry, Method::GET, "/auth", None).await.ok();
+    match known {
+        Known::NeverProven => drop(registry.register(&node.registration()).await.ok()),
+        Known::Claimed => drop(node.register(registry).await.ok()),
+        Known::Tombstone => {
+            node.register(registry).await.ok();
+            node.unregister(registry).await.ok();
+        }
+    }
+    node
 }
 
 fn expected(policy: &str, known: Known, shown: Shown, path: &str) -> (u16, &'static str) {
@@ -367,46 +413,18 @@ fn expected(policy: &str, known: Known, shown: Shown, path: &str) -> (u16, &'sta
     (200, "")
 }
 
-async fn outcome(policy: &str, known: Known, shown: Shown, path: &str) -> (u16, String) {
-    // After a restart the port is another one, and the name must stay.
-    let host = "registry.example.org";
-    let flags = [&format!("--public-hosts={host}"), "--address-policy=any"];
-    let mut registry = TestRegistry::start_with(&flags).await;
-    let mut node = Prover::calling(1, host);
-    let mut other = Prover::calling(2, host);
-    for prover in [&mut node, &mut other] {
-        prover
-            .send(&registry, Method::GET, "/auth", None)
-            .await
-            .ok();
-    }
-    match known {
-        Known::NeverProven => drop(registry.register(&node.registration()).await.ok()),
-        Known::Claimed => drop(node.register(&registry).await.ok()),
-        Known::Tombstone => {
-            node.register(&registry).await.ok();
-            node.unregister(&registry).await.ok();
-        }
-    }
-    registry.stop().await;
-    registry.config.registry.authentication = policy.parse().unwrap();
-    if shown == Shown::Expired {
-        // No lease ends while the registry is down, but a token does.
-        registry.advance_secs(DAY_SECS);
-    }
-    registry.resume().await;
-    let header = match shown {
-        Shown::Nothing => None,
-        Shown::Wrong => Some("libp2p-PeerID bearer=\"AAAA\"".to_owned()),
-        Shown::Foreign => Some(other.header()),
-        Shown::Expired | Shown::Own => Some(node.header()),
-    };
+async fn outcome(
+    registry: &TestRegistry,
+    node: &Prover,
+    path: &str,
+    header: Option<String>,
+) -> (u16, String) {
     let (method, target, body) = match path {
         "DELETE" => (Method::DELETE, format!("/peers/{}", node.id), None),
         "/peers" => (Method::GET, path.to_owned(), None),
         _ => (Method::POST, path.to_owned(), Some(node.registration())),
     };
-    let mut request = registry.request(method, &target).header("host", host);
+    let mut request = registry.request(method, &target).header("host", HOST);
     if let Some(header) = header {
         request = request.header("authorization", header);
     }

@@ -68,7 +68,7 @@ async fn heads_other_methods_and_odd_ids_are_answered_in_the_usual_form() {
     let head = registry.request(Method::HEAD, "/peers/nobody");
     assert_eq!(head.send().await.unwrap().status(), 404);
     let answer = registry.post("/peers/a.b-c_d", &json!({})).await;
-    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, DELETE"));
     answer.refused(405, "method_not_allowed");
     for id in ["a%20b", "%FF", "a%2Fb", "%00", "\u{fc}", "a%22b"] {
         let error = registry.get(&format!("/peers/{id}")).await;

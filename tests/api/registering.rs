@@ -104,7 +104,7 @@ async fn every_listed_field_comes_back_as_announced() {
     let registry = TestRegistry::start().await;
     let body = full_peer("a");
     registry.register(&body).await.ok();
-    let mut expected = json!({ "lastSeen": START_MS });
+    let mut expected = json!({ "lastSeen": START_MS, "authenticated": false });
     for field in [
         "peerId",
         "addresses",
@@ -152,6 +152,7 @@ async fn every_announced_field_is_in_the_peer_table() {
         "stores": text("stores"),
         "capabilities": text("capabilities"),
         "capability_list": text("capabilityList"),
+        "authenticated": 0,
     });
     assert_eq!(profile_row(&registry).await, expected);
 }
@@ -171,6 +172,7 @@ async fn fields_not_announced_are_null_false_or_empty_in_a_listing() {
         "bootstrapCapable": false,
         "privacyMode": false,
         "networkId": null,
+        "authenticated": false,
         "stores": [],
         "capabilities": null,
         "capabilityList": null,

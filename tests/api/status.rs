@@ -221,6 +221,8 @@ async fn health_has_every_field_of_the_contract() {
         "walBytes": health["walBytes"].as_u64().unwrap(),
         "leaseSecs": 600,
         "heartbeatIntervalSecs": 120,
+        // Made at the first start.
+        "registryPeerId": health["registryPeerId"].as_str().unwrap(),
     });
     assert_eq!(health, expected);
 }

@@ -115,11 +115,24 @@ fn protocol_and_agent_never_name_the_server() {
         "sqlx",
         "anyhow",
         "env_logger",
-        "std::env",
-        "env::var",
         "stdin",
     ];
     assert_never_names("agent", &words);
+}
+
+/// The part of the agent that may read the environment: the variables that the HTTP client reads by
+/// itself, to say which of them is wrong.
+const AGENT_WITH_ENVIRONMENT: &str = "agent/client/proxies.rs";
+
+#[test]
+fn of_the_agent_only_the_proxies_read_the_environment() {
+    for (path, text) in sources("agent") {
+        let reads = ["std::env", "env::var"]
+            .iter()
+            .any(|word| text.contains(word));
+        let is_exempt = path.ends_with(AGENT_WITH_ENVIRONMENT);
+        assert_eq!(reads, is_exempt, "{}", path.display());
+    }
 }
 
 #[test]
