@@ -1,8 +1,8 @@
 //! The names by which clients call the registry.
 //!
-//! A proof is bound to such a name, so that a server of another name cannot use it here. Therefore only names
-//! are taken that the operator declared: a client that was lured to another name would otherwise prove itself
-//! to whoever passes the request on.
+//! A proof is bound to the name by which the client calls its server. Only names that the operator declared
+//! are admitted: otherwise another server could pass on the requests of its clients with its own name in
+//! `Host`, and use their proofs here.
 
 use std::net::Ipv6Addr;
 

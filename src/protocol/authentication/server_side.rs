@@ -271,7 +271,8 @@ impl ServerAuthentication {
     }
 }
 
-/// A short challenge can be repeated, so that an old signature of the server answers it.
+/// Returns the challenge if it can be random: for one that is used again, an old signature of the server would
+/// do.
 fn long_enough(challenge_server: &str) -> Result<&str, InvalidReason> {
     if challenge_server.len() < MIN_CHALLENGE_CHARS {
         return Err(InvalidReason::ChallengeTooShort);

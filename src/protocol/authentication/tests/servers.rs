@@ -211,7 +211,7 @@ fn a_response_of_a_proxy_ends_no_handshake() {
 }
 
 #[test]
-fn the_client_refuses_challenges_that_it_must_not_answer() {
+fn the_client_refuses_wrong_challenges() {
     let server = server();
     let good = challenge(&server);
     let weak = [&[8, 1, 18, 32, 1][..], &[0; 31]].concat();
