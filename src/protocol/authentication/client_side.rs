@@ -6,7 +6,7 @@ use std::fmt;
 use libp2p_identity::Keypair;
 
 use super::base64url;
-use super::client_fault::ClientFault;
+use super::client_outcome::{ClientFault, NextStep, ResponseHead};
 use super::header::HeaderFault;
 use super::key_types::KeyTypes;
 use super::keys::PeerKey;
@@ -17,31 +17,12 @@ use super::signing::{client_signs, server_signs};
 /// The status with which a server asks for a proof.
 const UNAUTHORIZED: u16 = 401;
 
+/// The status of a server or a proxy that has no time for the client.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// How many proofs a server may refuse, one after the other, before the client gives up. One can be refused
 /// because the server has just changed its keys.
 const MAX_REFUSED_PROOFS: u8 = 2;
-
-/// What a client needs of a response.
-#[derive(Clone, Copy, Debug)]
-pub struct ResponseHead<'a> {
-    /// The HTTP status.
-    pub status: u16,
-    /// The header `WWW-Authenticate`, with several of them joined by commas.
-    pub www_authenticate: Option<&'a str>,
-    /// The header `Authentication-Info`.
-    pub authentication_info: Option<&'a str>,
-}
-
-/// What to do after a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextStep {
-    /// The server has served the request.
-    Done,
-    /// Send the same request again, with [`ClientAuthentication::next_header`].
-    SendAgain,
-    /// The server does not know the scheme. If the status is not 401, it has served the request.
-    NotSupported,
-}
 
 /// A client of one server.
 pub struct ClientAuthentication {
@@ -109,11 +90,9 @@ impl ClientAuthentication {
             State::Proving { header, .. } | State::Bearer { header } => header.clone(),
             State::Start | State::Challenged { .. } => {
                 let challenge_server = base64url::encode(random());
-                let header = Parameters::new()
-                    .with(ParameterName::ChallengeServer, &challenge_server)
-                    .with_bytes(ParameterName::PublicKey, &self.public_key);
+                let header = self.challenge(&challenge_server).to_string();
                 self.state = State::Challenged { challenge_server };
-                header.to_string()
+                header
             }
         }
     }
@@ -130,7 +109,10 @@ impl ClientAuthentication {
     ) -> Result<NextStep, ClientFault> {
         let step = match response.status {
             UNAUTHORIZED => self.receive_challenge(response.www_authenticate, random),
-            _ => self.receive_info(response.authentication_info),
+            status => {
+                self.refused_proofs = 0;
+                self.receive_info(status, response.authentication_info)
+            }
         };
         if step.is_err() {
             self.restart();
@@ -180,9 +162,7 @@ impl ClientAuthentication {
             // The server began the handshake itself.
             _ => {
                 let challenge_server = base64url::encode(random());
-                let header = Parameters::new()
-                    .with(ParameterName::ChallengeServer, &challenge_server)
-                    .with_bytes(ParameterName::PublicKey, &self.public_key);
+                let header = self.challenge(&challenge_server);
                 let header = self.prove(&given, &server, header)?;
                 State::Proving {
                     header,
@@ -194,14 +174,17 @@ impl ClientAuthentication {
         Ok(NextStep::SendAgain)
     }
 
-    /// The server has served the request; it may have sent a token.
-    fn receive_info(&mut self, info: Option<&str>) -> Result<NextStep, ClientFault> {
+    /// The server wants no other proof for this request; it may have sent a token.
+    fn receive_info(&mut self, status: u16, info: Option<&str>) -> Result<NextStep, ClientFault> {
         match std::mem::replace(&mut self.state, State::Start) {
             State::Start => Ok(NextStep::Done),
+            // A server without time for the request has not looked at the header.
+            State::Challenged { .. } if status == TOO_MANY_REQUESTS || status >= 500 => {
+                Ok(NextStep::Done)
+            }
             State::Challenged { .. } => Ok(NextStep::NotSupported),
             bearer @ State::Bearer { .. } => {
                 self.state = bearer;
-                self.refused_proofs = 0;
                 Ok(NextStep::Done)
             }
             State::Proving {
@@ -209,15 +192,18 @@ impl ClientAuthentication {
                 challenge_server,
                 ..
             } => {
-                // Without the header, something between client and server sent the response.
                 let Some(given) = read(info)? else {
-                    return Ok(NextStep::Done);
+                    // An error can come from something between client and server. A success without proof
+                    // does not come from the server.
+                    return match challenge_server {
+                        Some(_) if status < 400 => Err(ClientFault::ServerNotProven),
+                        _ => Ok(NextStep::Done),
+                    };
                 };
                 if let Some(challenge_server) = challenge_server {
                     self.verify_server(&given, &server, &challenge_server)?;
                 }
                 self.pinned = Some(*server);
-                self.refused_proofs = 0;
                 let token = require(&given, ParameterName::Bearer)?;
                 let header = Parameters::new().with(ParameterName::Bearer, token);
                 self.state = State::Bearer {
@@ -253,6 +239,13 @@ impl ClientAuthentication {
             true => Ok(()),
             false => Err(ClientFault::ServerNotProven),
         }
+    }
+
+    /// The challenge for the server.
+    fn challenge(&self, challenge_server: &str) -> Parameters {
+        Parameters::new()
+            .with(ParameterName::ChallengeServer, challenge_server)
+            .with_bytes(ParameterName::PublicKey, &self.public_key)
     }
 
     /// Adds the response to the server's challenge.

@@ -4,6 +4,8 @@
 //! (RFC 9110, 11.6.1). go-libp2p separates parameters by blanks instead of commas in some versions, and the
 //! specification does so in its text; both are read.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::parameters::{ParameterName, Parameters};
@@ -72,14 +74,11 @@ impl<'a> Reader<'a> {
     }
 
     fn read(mut self) -> Result<Option<Parameters>, HeaderFault> {
-        let mut follows_other_name = false;
         loop {
-            let has_comma = self.skip_separators();
+            self.skip_separators();
             if self.rest.is_empty() {
                 return Ok(self.found);
             }
-            let is_token68 = follows_other_name && !has_comma;
-            follows_other_name = false;
             let word = self.word();
             if word.is_empty() {
                 // Not our scheme: `name= "value"` was read up to the blank.
@@ -95,9 +94,9 @@ impl<'a> Reader<'a> {
                 }
                 self.found = Some(Parameters::new());
                 self.scheme = Some(Scheme::Ours);
-            } else if !is_token68 {
+            } else {
+                // The name of another scheme, or its token68.
                 self.scheme = Some(Scheme::Other);
-                follows_other_name = true;
             }
         }
     }
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
         if !value.is_ascii() {
             return Err(HeaderFault::Malformed);
         }
-        match found.insert(name, value) {
+        match found.insert(name, value.into_owned()) {
             true => Ok(()),
             false => Err(HeaderFault::RepeatedParameter(name)),
         }
@@ -132,12 +131,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips blanks and commas. Returns whether there was a comma.
-    fn skip_separators(&mut self) -> bool {
-        let after = self.rest.trim_start_matches([' ', '\t', ',']);
-        let skipped = &self.rest[..self.rest.len() - after.len()];
-        self.rest = after;
-        skipped.contains(',')
+    fn skip_separators(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
     }
 
     fn skip_blanks(&mut self) {
@@ -161,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a value with or without quotes; one without may end with the padding of base64.
-    fn value(&mut self) -> Option<String> {
+    fn value(&mut self) -> Option<Cow<'a, str>> {
         if self.rest.starts_with('"') {
             return self.quoted();
         }
@@ -169,19 +164,24 @@ impl<'a> Reader<'a> {
         let word = self.word();
         self.rest = self.rest.trim_start_matches('=');
         let value = &start[..start.len() - self.rest.len()];
-        (!word.is_empty()).then(|| value.to_owned())
+        (!word.is_empty()).then_some(Cow::Borrowed(value))
     }
 
     /// Reads a quoted string (RFC 9110, 5.6.4). Does nothing if there is none.
-    fn quoted(&mut self) -> Option<String> {
+    fn quoted(&mut self) -> Option<Cow<'a, str>> {
         let inside = self.rest.strip_prefix('"')?;
-        let mut value = String::new();
-        let mut chars = inside.char_indices();
+        let plain_len = inside.bytes().position(ends_plain_text)?;
+        if inside.as_bytes()[plain_len] == b'"' {
+            self.rest = &inside[plain_len + 1..];
+            return Some(Cow::Borrowed(&inside[..plain_len]));
+        }
+        let mut value = inside[..plain_len].to_owned();
+        let mut chars = inside[plain_len..].char_indices();
         while let Some((index, c)) = chars.next() {
             let c = match c {
                 '"' => {
-                    self.rest = &inside[index + 1..];
-                    return Some(value);
+                    self.rest = &inside[plain_len + index + 1..];
+                    return Some(Cow::Owned(value));
                 }
                 '\\' => chars.next()?.1,
                 c => c,
@@ -193,6 +193,11 @@ impl<'a> Reader<'a> {
         }
         None
     }
+}
+
+/// Whether the text of a quoted string cannot be taken as it is from here on.
+fn ends_plain_text(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\') || byte.is_ascii_control()
 }
 
 #[cfg(test)]

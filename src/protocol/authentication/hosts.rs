@@ -1,8 +1,8 @@
 //! The names by which clients call the registry.
 //!
-//! A proof is bound to such a name, so that a server of another name cannot use it here. Therefore only names
-//! are taken that the operator declared: a client that was lured to another name would otherwise prove itself
-//! to whoever passes the request on.
+//! A proof is bound to the name by which the client calls its server. Only names that the operator declared
+//! are admitted: otherwise another server could pass on the requests of its clients with its own name in
+//! `Host`, and use their proofs here.
 
 use std::net::Ipv6Addr;
 
@@ -72,7 +72,7 @@ impl PublicHosts {
     /// Whether `host` is one of the names, as a client sent it in the header `Host`.
     ///
     /// An entry with port 443 or 80 also admits a host without a port, since clients leave these ports out.
-    pub fn admit(&self, host: &str) -> bool {
+    pub fn admits(&self, host: &str) -> bool {
         let Some(host) = Entry::parse(host) else {
             return false;
         };
@@ -189,10 +189,10 @@ mod tests {
         ] {
             let hosts = hosts(&[entry]);
             for host in admitted {
-                assert!(hosts.admit(host), "{entry} admits {host}");
+                assert!(hosts.admits(host), "{entry} admits {host}");
             }
             for host in refused {
-                assert!(!hosts.admit(host), "{entry} refuses {host}");
+                assert!(!hosts.admits(host), "{entry} refuses {host}");
             }
         }
     }
@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn without_names_there_is_none_and_the_loopback_has_three() {
-        assert!(!PublicHosts::default().admit("localhost"));
+        assert!(!PublicHosts::default().admits("localhost"));
         let loopback = PublicHosts::loopback(8080);
         for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
-            assert!(loopback.admit(host), "{host}");
+            assert!(loopback.admits(host), "{host}");
         }
-        assert!(!loopback.admit("localhost:8081"));
-        assert!(!loopback.admit("localhost"));
-        assert!(!loopback.admit("example.com:8080"));
+        assert!(!loopback.admits("localhost:8081"));
+        assert!(!loopback.admits("localhost"));
+        assert!(!loopback.admits("example.com:8080"));
     }
 }

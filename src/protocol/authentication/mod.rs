@@ -21,7 +21,7 @@
 //!   are read; `base64url`: how bytes are written in them
 //! - `signing`: the bytes that each side signs
 //! - `keys`: public keys, of the kinds in `key_types`; `ids`: the names of a key
-//! - feature `agent`: `client_side`, the handshake of a client, with `client_fault`
+//! - feature `agent`: `client_side`, the handshake of a client, with `client_outcome`
 //! - feature `server`: `server_side`, the decision on the header of a request, with `outcome`; `hosts`, the
 //!   names of the server; `server_keys`; `challenge` and `token`, what the server remembers, as `sealed` has it
 
@@ -29,7 +29,7 @@ mod base64url;
 #[cfg(feature = "server")]
 mod challenge;
 #[cfg(feature = "agent")]
-mod client_fault;
+mod client_outcome;
 #[cfg(feature = "agent")]
 mod client_side;
 mod header;
@@ -55,9 +55,9 @@ mod tests;
 mod token;
 
 #[cfg(feature = "agent")]
-pub use client_fault::ClientFault;
+pub use client_outcome::{ClientFault, NextStep, ResponseHead};
 #[cfg(feature = "agent")]
-pub use client_side::{ClientAuthentication, NextStep, ResponseHead};
+pub use client_side::ClientAuthentication;
 pub use header::HeaderFault;
 #[cfg(feature = "server")]
 pub use hosts::{PublicHostFault, PublicHosts};

@@ -80,7 +80,7 @@ impl ServerAuthentication {
             Some(Ok(Some(parameters))) => Ok(parameters),
             Some(Err(fault)) => Err(InvalidReason::from(fault)),
         };
-        if !self.settings.public_hosts.admit(host) {
+        if !self.settings.public_hosts.admits(host) {
             return Outcome::UnknownHost;
         }
         let request = Request { host, now_ms };
@@ -113,7 +113,7 @@ impl ServerAuthentication {
         now_ms: i64,
         random: impl FnOnce() -> [u8; CHALLENGE_BYTES],
     ) -> Option<String> {
-        let is_admitted = self.settings.public_hosts.admit(host);
+        let is_admitted = self.settings.public_hosts.admits(host);
         is_admitted.then(|| self.write_challenge(Request { host, now_ms }, random()))
     }
 
@@ -271,7 +271,8 @@ impl ServerAuthentication {
     }
 }
 
-/// A short challenge can be repeated, so that an old signature of the server answers it.
+/// Returns the challenge if it can be random: for one that is used again, an old signature of the server would
+/// do.
 fn long_enough(challenge_server: &str) -> Result<&str, InvalidReason> {
     if challenge_server.len() < MIN_CHALLENGE_CHARS {
         return Err(InvalidReason::ChallengeTooShort);

@@ -6,7 +6,7 @@ use super::sealed::{Fields, Kind, SealFault, SealingKeys, VERSION, host_hash};
 
 /// What a server remembers of a finished handshake.
 ///
-/// A token is at most 200 characters for the ids of libp2p, so a header with it is far below the limit.
+/// A token has about 200 characters, so a header with it is far below the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     /// The time of the handshake, in Unix milliseconds.

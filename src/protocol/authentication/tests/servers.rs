@@ -77,6 +77,33 @@ fn a_server_that_does_not_sign_is_never_trusted() {
 }
 
 #[test]
+fn a_success_without_the_proof_of_the_server_is_not_taken() {
+    let server = server();
+    for (status, expected) in [
+        (200, Err(ClientFault::ServerNotProven)),
+        (204, Err(ClientFault::ServerNotProven)),
+        (302, Err(ClientFault::ServerNotProven)),
+        (502, Ok(NextStep::Done)),
+    ] {
+        let mut client = client();
+        let www = challenge(&server);
+        let head = ResponseHead {
+            status: 401,
+            www_authenticate: Some(&www),
+            authentication_info: None,
+        };
+        assert_eq!(client.receive(head, random), Ok(NextStep::SendAgain));
+        let head = ResponseHead {
+            status,
+            www_authenticate: None,
+            authentication_info: None,
+        };
+        assert_eq!(client.receive(head, random), expected, "{status}");
+        assert_eq!(client.server_key(), None);
+    }
+}
+
+#[test]
 fn a_changed_key_of_the_server_is_a_fault_until_it_is_trusted() {
     let (mut client, old) = (client(), server());
     converse(&mut client, &old);
@@ -152,6 +179,22 @@ fn servers_that_do_not_know_the_scheme_are_noticed() {
 }
 
 #[test]
+fn an_overloaded_server_is_not_taken_for_one_without_the_scheme() {
+    let (mut client, server) = (client(), server());
+    for status in [429, 500, 503] {
+        client.next_header(random);
+        let head = ResponseHead {
+            status,
+            www_authenticate: None,
+            authentication_info: None,
+        };
+        assert_eq!(client.receive(head, random), Ok(NextStep::Done), "{status}");
+    }
+    converse(&mut client, &server);
+    assert!(client.has_bearer());
+}
+
+#[test]
 fn a_response_of_a_proxy_ends_no_handshake() {
     let (mut client, server) = (client(), server());
     let outcome = send(&server, &client.next_header(random));
@@ -168,7 +211,7 @@ fn a_response_of_a_proxy_ends_no_handshake() {
 }
 
 #[test]
-fn the_client_refuses_challenges_that_it_must_not_answer() {
+fn the_client_refuses_wrong_challenges() {
     let server = server();
     let good = challenge(&server);
     let weak = [&[8, 1, 18, 32, 1][..], &[0; 31]].concat();

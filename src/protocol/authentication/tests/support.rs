@@ -49,7 +49,7 @@ pub(crate) fn client() -> ClientAuthentication {
     ClientAuthentication::new(Keypair::from(keypair(2)), HOST, None)
 }
 
-/// Sends `header` to the server, without what it wants for an answer.
+/// Sends a request with `header` to the server, and returns its decision.
 pub(crate) fn send(server: &ServerAuthentication, header: &str) -> Outcome {
     server.authenticate(Some(header), HOST, NOW_MS, random)
 }

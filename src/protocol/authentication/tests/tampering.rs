@@ -1,6 +1,8 @@
 //! What a server does with headers that an attacker changed.
 
 use libp2p_identity::Keypair;
+use proptest::prelude::*;
+use strum::VariantArray;
 
 use super::support::{
     HOST, NOW_MS, challenge, client, converse, proofs, random, reason, respond, sealing, send,
@@ -253,4 +255,44 @@ fn a_changed_challenge_of_the_client_is_noticed_by_the_client() {
         Err(ClientFault::ServerNotProven)
     );
     assert!(!client.has_bearer());
+}
+
+/// A value as an attacker without a key can make it: of the right form, or of a proof of somebody else.
+fn value_without_key() -> impl Strategy<Value = String> {
+    let [server_initiated, client_initiated, token] =
+        proofs(&server_with(9, sealing(9), KeyTypes::default()));
+    let foreign = [
+        value(&server_initiated, ParameterName::Opaque),
+        value(&server_initiated, ParameterName::Sig),
+        value(&server_initiated, ParameterName::PublicKey),
+        value(&client_initiated, ParameterName::Opaque),
+        value(&token, ParameterName::Bearer),
+        value(&challenge(&server()), ParameterName::Opaque),
+        value(&challenge(&server()), ParameterName::ChallengeClient),
+        value(&challenge(&server()), ParameterName::PublicKey),
+    ];
+    prop_oneof![
+        prop::sample::select(foreign.to_vec()),
+        prop::collection::vec(any::<u8>(), 0..120).prop_map(base64url::encode),
+        "[ -~]{0,60}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn nothing_is_proven_without_a_key(
+        values in prop::collection::vec(
+            (prop::sample::select(ParameterName::VARIANTS), value_without_key()), 0..7),
+        host in prop_oneof![Just(HOST.to_owned()), "\\PC{0,20}"],
+    ) {
+        let header = values.into_iter().fold(Parameters::new(), |all, (name, value)| all.with(name, value));
+        let header = header.to_string();
+        let outcome = server().authenticate(Some(&header), &host, NOW_MS, random);
+        let is_refused = matches!(
+            outcome,
+            Outcome::Challenge { .. } | Outcome::Invalid { .. } | Outcome::UnknownHost
+        );
+        prop_assert!(is_refused, "{}: {:?}", header, outcome);
+    }
 }

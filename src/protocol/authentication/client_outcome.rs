@@ -1,4 +1,4 @@
-//! Why a client of the scheme cannot go on.
+//! What a client gets from a response, and what follows from it.
 
 use thiserror::Error;
 
@@ -6,6 +6,29 @@ use super::header::HeaderFault;
 use super::keys::{KeyFault, PeerKey};
 use super::parameters::ParameterName;
 use super::scheme::MIN_CHALLENGE_CHARS;
+
+/// What a client needs of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `WWW-Authenticate`, with several of them joined by commas.
+    pub www_authenticate: Option<&'a str>,
+    /// The header `Authentication-Info`.
+    pub authentication_info: Option<&'a str>,
+}
+
+/// What to do after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// The response is the one to the request, whatever its status is.
+    Done,
+    /// Send the same request again, with [`ClientAuthentication::next_header`](super::ClientAuthentication::next_header).
+    SendAgain,
+    /// The server does not know the scheme, or not for this request. Unless the status is 401, the response is
+    /// the one to the request.
+    NotSupported,
+}
 
 /// Why a client cannot go on. The next request starts from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
