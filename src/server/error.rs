@@ -22,7 +22,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The process may open too few files.
-    #[error("cannot open the files of the server at HTTP_WORKERS={workers}: {source}")]
+    #[error("cannot open the files of the server (HTTP_WORKERS={workers})")]
     OpenFiles {
         /// The number of HTTP threads.
         workers: usize,

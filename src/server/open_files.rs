@@ -8,10 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The process cannot open as many files as it needs.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{needed} more files must be opened, but after {opened} the system says: {source}; allow more \
-     open files (ulimit -n, LimitNOFILE)"
-)]
+#[error("only {opened} of {needed} files can be opened (ulimit -n, LimitNOFILE)")]
 pub struct TooFewFiles {
     needed: usize,
     opened: usize,

@@ -166,7 +166,8 @@ impl Store {
 
     /// Checks the files and moves the log. A loss is remembered in the slot.
     async fn move_log(&self, slot: &mut Slot, depth: Depth) -> Result<(), StorageError> {
-        if slot.access != Access::Full {
+        // A store that was closed has moved its log already.
+        if slot.access != Access::Full || slot.is_closed {
             return Ok(());
         }
         let mut connection = slot.take(&self.0.real).await?;
