@@ -50,6 +50,22 @@ fn cut_in_half(log: &Path) {
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
 }
 
+/// Waits until the registry has verified a log of at least `bytes`. Health has the length of the log
+/// at the last check.
+async fn checked(registry: &Registry, bytes: u64) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let verified = async {
+        loop {
+            pause.tick().await;
+            let (_, health) = registry.get("/health").await;
+            if health["walBytes"].as_u64() >= Some(bytes) {
+                return;
+            }
+        }
+    };
+    soon("a check of the log", verified).await;
+}
+
 /// Waits for the rescue, and checks that a start from the new file lists `ids`.
 async fn assert_rescued(mut registry: Registry, folder: &Path, mut ids: Vec<String>) {
     let path = soon("a rescue", rescued(&mut registry, folder)).await;
@@ -155,9 +171,8 @@ async fn register_large(client: reqwest::Client, url: String, writer: usize) -> 
 async fn a_frame_damaged_after_it_was_verified_is_noticed_before_it_is_moved_into_the_file() {
     let folder = folder();
     let (registry, mut ids) = start(folder.path()).await;
-    // Longer than the interval of the checks, so that the frame has been verified.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
     let log = folder.path().join("peers.db-wal");
+    checked(&registry, fs::metadata(&log).unwrap().len()).await;
     let file = File::options().write(true).open(&log).unwrap();
     file.write_all_at(&[0xa5; 8], 100).unwrap();
     let before = fs::read(folder.path().join("peers.db")).unwrap();
