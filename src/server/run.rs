@@ -78,14 +78,20 @@ impl Server {
         let progress = Progress::default();
         let shared = listeners.share().map_err(cannot_listen)?;
         let refusals = Refusals::default();
-        let starting = Starting::serve(shared, progress.clone(), refusals.clone(), config)
-            .map_err(cannot_listen)?;
+        let sent = SentBytes::default();
+        let starting = Starting::serve(
+            shared,
+            progress.clone(),
+            refusals.clone(),
+            sent.clone(),
+            config,
+        )
+        .map_err(cannot_listen)?;
         let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");
         }
         let path = store.path().to_owned();
-        let sent = SentBytes::default();
         let (registry, started) =
             Registry::start(store, Arc::clone(&clock), config, sent.clone(), &progress)
                 .await

@@ -25,6 +25,14 @@ pub(crate) fn raise_limit(max_connections: usize, spare: usize) -> usize {
     fitting
 }
 
+/// Like [`raise_limit`], but says nothing: for a server that soon makes room for another one.
+pub(crate) fn raise_limit_quietly(max_connections: usize, spare: usize) -> usize {
+    let allowed = open_files::raise_limit();
+    allowed.map_or(max_connections, |allowed| {
+        fitting(max_connections, allowed, spare)
+    })
+}
+
 fn fitting(max_connections: usize, allowed: usize, spare: usize) -> usize {
     allowed
         .saturating_sub(OTHER_FILES + spare)
