@@ -8,7 +8,7 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
 use super::error::{code, code_of, is_full};
-use super::lock::companions;
+use super::file_names::companions;
 
 /// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
