@@ -42,7 +42,7 @@ impl Secret {
         has_control.then_some("has a control character, such as the end of a line, in a secret")
     }
 
-    /// The secrets in a comma-separated list.
+    /// The secrets in a comma-separated list, each as it stands.
     pub fn split(&self) -> impl Iterator<Item = Self> {
         let parts = self.0.split(',');
         parts
