@@ -8,6 +8,7 @@ mod batch;
 mod changes;
 mod cost;
 mod error;
+mod file_names;
 mod file_system;
 mod files;
 mod files_lost;
