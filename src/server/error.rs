@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::server::open_files::TooFewFiles;
 use crate::server::registry_keys::KeysError;
 use crate::server::storage::{FilesLost, OpenError, StorageError};
 
@@ -20,6 +21,14 @@ pub enum StartError {
         addr: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// The process may open too few files.
+    #[error("cannot open the files of the server (HTTP_WORKERS={workers})")]
+    OpenFiles {
+        /// The number of HTTP threads.
+        workers: usize,
+        /// How many files could be opened.
+        source: TooFewFiles,
     },
     /// The clock shows a time that is not plausible.
     #[error("the clock says {now}, which is implausible: set it to a time from 2020 to 2099")]
@@ -58,7 +67,7 @@ impl StartError {
                         | io::ErrorKind::Interrupted
                 ) || lacks_resource(source)
             }
-            Self::Clock { .. } => true,
+            Self::OpenFiles { .. } | Self::Clock { .. } => true,
             Self::Open(error) => error.may_pass(),
             Self::Keys(_) => false,
             Self::Resume { source, .. } => source.may_pass(),

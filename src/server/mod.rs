@@ -13,6 +13,7 @@ mod http;
 mod listeners;
 pub mod log_lines;
 mod model;
+mod open_files;
 mod policy;
 mod progress;
 mod registry;
@@ -26,6 +27,7 @@ mod wall_clock;
 mod watchdog;
 
 pub use error::{DatabaseError, RunError, StartError};
+pub use open_files::{TooFewFiles, raise_open_files};
 pub use registry_keys::KeysError;
 pub use run::Server;
 pub use signals::Signals;

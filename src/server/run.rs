@@ -1,5 +1,6 @@
 //! A running server: starts the layers, and stops them in order.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use log::{info, warn};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::announcement::announce;
 use super::config::{Config, SecretsInUse};
 use super::error::{DatabaseError, RunError, StartError};
 use super::http::{self, Api, Authentication, Refusals, ServerHandle, Starting};
 use super::listeners::Listeners;
+use super::open_files::raise_open_files;
 use super::progress::Progress;
 use super::registry::{Registry, RegistryError, SentBytes};
 use super::registry_keys::{KeysError, RegistryKeys};
@@ -32,6 +35,11 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often it is checked whether the keys are old.
 const ROTATION_INTERVAL: Duration = Duration::from_secs(3600);
+/// Files that a server opens beside connections: the database, its log, sockets, timers.
+const FILES: usize = 40;
+
+/// Files that each HTTP thread opens beside connections.
+const FILES_PER_WORKER: usize = 4;
 
 /// A running server.
 pub struct Server {
@@ -41,6 +49,8 @@ pub struct Server {
     drain_delay: Duration,
     secrets: SecretsInUse,
     http: ServerHandle,
+    /// Resolves when the HTTP server has ended, or panicked.
+    http_ended: JoinHandle<io::Result<()>>,
     /// Resolves when the actor is gone.
     stopped: oneshot::Receiver<FilesLost>,
     _watchdog: Watchdog,
@@ -55,6 +65,9 @@ impl Server {
     /// # Errors
     /// Says what prevents the start, and names the setting.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let workers = config.http.workers;
+        raise_open_files(FILES + workers * FILES_PER_WORKER)
+            .map_err(|source| StartError::OpenFiles { workers, source })?;
         wall_clock::check(&*clock)?;
         for notice in &config.notices {
             warn!("{notice}");
@@ -69,15 +82,21 @@ impl Server {
         let progress = Progress::default();
         let shared = listeners.share().map_err(cannot_listen)?;
         let refusals = Refusals::default();
-        let starting = Starting::serve(shared, progress.clone(), refusals.clone(), config)
-            .map_err(cannot_listen)?;
+        let sent = SentBytes::default();
+        let starting = Starting::serve(
+            shared,
+            progress.clone(),
+            refusals.clone(),
+            sent.clone(),
+            config,
+        )
+        .map_err(cannot_listen)?;
         let store = open(&config.database_path, config.lock_wait_secs).await?;
         for notice in store.notices() {
             warn!("{notice}");
         }
         let path = store.path().to_owned();
         let keys = RegistryKeys::beside(&path, clock.now_ms())?;
-        let sent = SentBytes::default();
         let (registry, started) =
             Registry::start(store, Arc::clone(&clock), config, sent.clone(), &progress)
                 .await
@@ -101,7 +120,7 @@ impl Server {
         starting.stop().await;
         let http = http::serve(api, listeners, sent).map_err(cannot_listen)?;
         let handle = http.handle();
-        actix::spawn(http);
+        let http_ended = actix::spawn(http);
         // Last, because whoever reads this line may send a request at once.
         announce(config, &addrs, &path, &started);
         Ok(Self {
@@ -111,6 +130,7 @@ impl Server {
             drain_delay: Duration::from_secs(config.http.drain_delay_secs),
             secrets,
             http: handle,
+            http_ended,
             stopped: started.stopped,
             _watchdog: watchdog,
         })
@@ -136,6 +156,14 @@ impl Server {
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
             name = signals.next() => info!("{name} received, stopping"),
+            ended = &mut self.http_ended => {
+                let error = match ended {
+                    Ok(Err(error)) => error,
+                    Ok(Ok(())) => io::Error::other("it ended by itself"),
+                    Err(error) => error.into(),
+                };
+                return Err(RunError::Http(error));
+            }
             lost = &mut self.stopped => {
                 self.http.stop(false).await;
                 return Err(match lost {

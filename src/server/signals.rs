@@ -30,13 +30,15 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen, on the current runtime.
     pub fn listen() -> io::Result<Self> {
+        // First, since a service manager may send it at any time.
+        let hangup = signal(SignalKind::hangup())?;
         let over_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
         tokio::spawn(note_file_size_limit(signal(over_limit)?));
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup,
             user: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,

@@ -49,7 +49,7 @@ async fn with_a_secret_the_credentials_outlast_the_session_and_name_the_peer() {
 
 #[actix_web::test]
 async fn the_first_of_several_secrets_signs() {
-    for secrets in ["new,old", " new , old ", ",new,,old"] {
+    for secrets in ["new,old", ",new,,old"] {
         let server = ice_server(&start(secrets).await).await;
         let username = server["username"].as_str().unwrap();
         assert_eq!(server["credential"], sign("new", username), "{secrets:?}");
@@ -58,7 +58,7 @@ async fn the_first_of_several_secrets_signs() {
 
 #[actix_web::test]
 async fn without_a_secret_there_are_urls_only() {
-    for secrets in ["", " , "] {
+    for secrets in ["", ","] {
         let server = ice_server(&start(secrets).await).await;
         let keys: Vec<_> = server.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["urls"], "{secrets:?}");

@@ -44,6 +44,21 @@ pub fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Command {
     command
 }
 
+/// The binary, to be run in `folder` under limits that a shell sets.
+pub fn limited(folder: &Path, args: &[&str], limits: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{limits} && exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_peer-registry"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    shell
+}
+
 /// What a process that ended by itself left behind.
 #[derive(Debug)]
 pub struct Ended {
@@ -165,17 +180,7 @@ impl Registry {
 
     /// Starts the binary in `folder` under limits that a shell sets, e.g. `ulimit -n 100`.
     pub async fn start_limited(folder: &Path, args: &[&str], limits: &str) -> Self {
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &format!("{limits} && exec \"$0\" \"$@\"")])
-            .arg(env!("CARGO_BIN_EXE_peer-registry"))
-            .args(args)
-            .current_dir(folder)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        Self::start_command(shell).await
+        Self::start_command(limited(folder, args, limits)).await
     }
 
     async fn start_command(mut command: Command) -> Self {

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use serde_json::json;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::child::{Registry, folder, peer, soon};
+use crate::database;
 use crate::files::{rescued, start_from};
 
 const PEERS: usize = 60;
@@ -48,6 +48,22 @@ fn renew_all(registry: &Registry, ids: &[String], pause: Duration) -> JoinHandle
 fn cut_in_half(log: &Path) {
     let file = File::options().write(true).open(log).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
+/// Waits until the registry has verified a log of at least `bytes`. Health has the length of the log
+/// at the last check.
+async fn checked(registry: &Registry, bytes: u64) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let verified = async {
+        loop {
+            pause.tick().await;
+            let (_, health) = registry.get("/health").await;
+            if health["walBytes"].as_u64() >= Some(bytes) {
+                return;
+            }
+        }
+    };
+    soon("a check of the log", verified).await;
 }
 
 /// Waits for the rescue, and checks that a start from the new file lists `ids`.
@@ -136,41 +152,29 @@ async fn a_stop_after_a_log_was_cut_short_is_a_rescue() {
     assert_rescued(registry, folder.path(), ids).await;
 }
 
-/// Registers large peers until the registry refuses one. Returns the ids that it acknowledged.
-async fn register_large(client: reqwest::Client, url: String, writer: usize) -> Vec<String> {
-    let mut ids = Vec::new();
-    for number in 0..1_000 {
-        let id = format!("large-{writer}-{number:03}");
-        let mut body = peer(&id);
-        body["capabilities"] = json!({ "text": "x".repeat(60_000) });
-        match client.post(&url).json(&body).send().await {
-            Ok(response) if response.status() == StatusCode::OK => ids.push(id),
-            _ => return ids,
-        }
-    }
-    panic!("the damage was not noticed");
-}
-
 #[tokio::test]
 async fn a_frame_damaged_after_it_was_verified_is_noticed_before_it_is_moved_into_the_file() {
     let folder = folder();
-    let (registry, mut ids) = start(folder.path()).await;
-    // Longer than the interval of the checks, so that the frame has been verified.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let (registry, ids) = start(folder.path()).await;
     let log = folder.path().join("peers.db-wal");
+    checked(&registry, fs::metadata(&log).unwrap().len()).await;
     let file = File::options().write(true).open(&log).unwrap();
     file.write_all_at(&[0xa5; 8], 100).unwrap();
     let before = fs::read(folder.path().join("peers.db")).unwrap();
-    // Until the log is so long that it is moved into the file.
-    let mut writers = JoinSet::new();
-    for writer in 0..8 {
-        let client = registry.client.clone();
-        let url = format!("http://{}/register", registry.addr);
-        writers.spawn(register_large(client, url, writer));
+    // Makes the log so long that it is moved into the file after the next commit.
+    let mut operator = database::open_in(folder.path()).await;
+    for statement in [
+        "PRAGMA wal_autocheckpoint = 0",
+        "CREATE TABLE filler (bytes BLOB)",
+        "INSERT INTO filler VALUES (zeroblob(40000000))",
+    ] {
+        database::execute(&mut operator, statement).await;
     }
-    let written = soon("a refusal", writers.join_all()).await;
-    ids.extend(written.into_iter().flatten());
+    let renewing = renew_all(&registry, &ids, Duration::from_millis(20));
+    let lost = registry.line("the database is lost").await;
+    assert!(lost.contains("peers.db-wal was"), "{lost}");
     let after = fs::read(folder.path().join("peers.db")).unwrap();
     assert!(before == after, "nothing was moved into the file");
     assert_rescued(registry, folder.path(), ids).await;
+    renewing.abort();
 }

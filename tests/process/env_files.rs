@@ -78,3 +78,41 @@ async fn a_secret_in_the_env_file_loses_no_part_of_itself() {
     .await;
     assert!(!message.contains("operator"), "{message}");
 }
+
+#[tokio::test]
+async fn a_blank_at_the_end_of_a_secret_is_refused_wherever_it_comes_from() {
+    let folder = folder();
+    fs::write(folder.path().join("token"), "token-of-the-operator \n").unwrap();
+    for (name, value) in [
+        ("ADMIN_TOKEN", " token-of-the-operator"),
+        ("ADMIN_TOKEN_FILE", "token"),
+        ("TURN_SHARED_SECRET", "north, old"),
+    ] {
+        let parts = [name, "has a blank at the beginning or the end"];
+        let message = refused(folder.path(), &[], &[(name, value)], &parts).await;
+        assert!(!message.contains("north") && !message.contains("token-of"));
+    }
+    fs::write(folder.path().join(".env"), "TURN_SHARED_SECRET='north '\n").unwrap();
+    refused(folder.path(), &[], &[], &["TURN_SHARED_SECRET", "blank"]).await;
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_a_setting_is_named_and_others_are_left_alone() {
+    let folder = folder();
+    let env = "TURN_SHARED_SECRETS=s3cr3t\nPEER_TIMEOUT=60\nPOSTGRES_PASSWORD=s3cr3t\n";
+    fs::write(folder.path().join(".env"), env).unwrap();
+    let variables = [("MAX_PEER", "5"), ("HOSTNAME", "registry")];
+    let mut registry = Registry::start_with(folder.path(), &[], &variables).await;
+    registry.stop().await;
+    let lines = registry.lines().join("\n");
+    for part in [
+        ".env has TURN_SHARED_SECRETS, which is not a setting and is ignored; perhaps \
+         TURN_SHARED_SECRET is meant",
+        "perhaps PEER_TIMEOUT_SECS is meant",
+        "the environment has MAX_PEER,",
+    ] {
+        assert!(lines.contains(part), "{part} in {lines}");
+    }
+    assert!(!lines.contains("POSTGRES") && !lines.contains("s3cr3t"));
+    assert_eq!(lines.matches("is not a setting").count(), 3, "{lines}");
+}

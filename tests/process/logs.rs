@@ -336,3 +336,19 @@ async fn a_fault_at_the_start_ends_the_process_though_nobody_reads_why() {
         assert_eq!(status.code(), Some(2), "{args:?}");
     }
 }
+
+#[tokio::test]
+async fn a_log_level_that_would_silence_everything_is_info_and_said() {
+    for levels in ["", "\"info\"", "warning", "inof"] {
+        let folder = folder();
+        let env = [("RUST_LOG", levels)];
+        let registry = Registry::start_with(folder.path(), &[], &env).await;
+        let line = registry.line("RUST_LOG is").await;
+        assert!(line.contains("WARN"), "{line}");
+        registry.register(&peer("a")).await;
+        registry.line("registered peer=a").await;
+        let lines = registry.lines();
+        let said = lines.iter().filter(|line| line.contains("RUST_LOG"));
+        assert_eq!(said.count(), 1, "{lines:#?}");
+    }
+}

@@ -106,7 +106,8 @@ async fn a_backup_copied_over_the_database_before_its_log_is_deleted_costs_nothi
     fs::copy(path("vacuumed.db"), path("peers.db")).unwrap();
     fs::remove_file(path("peers.db-wal")).unwrap();
     fs::remove_file(path("peers.db-shm")).unwrap();
-    assert_rescued(registry, folder.path(), "older copy", &["a", "b", "c"]).await;
+    // A check of the files may fall between any two of these steps, so the log may name any of them.
+    assert_rescued(registry, folder.path(), "saved to", &["a", "b", "c"]).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-/* Stands before the C library: fails syncs while the file named by FAIL_SYNC is there, and shifts
- * the wall clock by SHIFT_CLOCK_SECS. */
+/* Stands before the C library: fails syncs while the file named by FAIL_SYNC is there, makes each of
+ * them take SLOW_SYNC_MS, and shifts the wall clock by SHIFT_CLOCK_SECS. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 static int fails(void) {
+    const char *slow = getenv("SLOW_SYNC_MS");
+    if (slow != NULL)
+        usleep(1000 * atol(slow));
     const char *file = getenv("FAIL_SYNC");
     return file != NULL && access(file, F_OK) == 0;
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::child::{Registry, folder, is_cut_off, peer, soon};
 use crate::database;
+use crate::disk::shim;
 use crate::wire::Connection;
 
 /// Checks that everything is in the database file itself, and its log is empty.
@@ -172,5 +173,24 @@ async fn a_second_signal_ends_the_process_at_once() {
         registry.line("second signal").await;
         let registry = Registry::start(folder.path(), &[]).await;
         assert_eq!(registry.listed_ids().await, ["a"]);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_ends_on_a_slow_disk_and_nothing_writes_to_the_closed_database() {
+    let folder = folder();
+    let library = shim(folder.path());
+    // The timer that records signs of life fires each 100 ms.
+    let args = ["--peer-timeout-secs=1", "--heartbeat-interval-secs=1"];
+    for sync_ms in ["40", "40", "40", "40", "150"] {
+        let env = [
+            ("LD_PRELOAD", library.to_str().unwrap()),
+            ("SLOW_SYNC_MS", sync_ms),
+        ];
+        let mut registry = Registry::start_with(folder.path(), &args, &env).await;
+        registry.register(&peer("a")).await;
+        registry.stop().await;
+        let lines = registry.lines().join("\n");
+        assert!(!lines.contains("ERROR"), "{sync_ms} {lines}");
     }
 }

@@ -1,8 +1,14 @@
 //! Responses and signals while the database is read.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::child::{Registry, command, folder, peer, soon};
 use crate::database;
@@ -91,4 +97,41 @@ async fn sigterm_while_it_starts_ends_it_in_order() {
     let status = soon("the end of the process", child.wait()).await.unwrap();
     assert_eq!(status.code(), Some(0));
     drop(operator);
+}
+
+/// Raises this process's limit on open files to its maximum.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+#[tokio::test]
+async fn half_heads_do_not_hide_the_health_of_a_start() {
+    raise_open_files();
+    for half_heads in [256, 2000] {
+        let folder = folder();
+        let (operator, child, url) = held_start(folder.path()).await;
+        get(&url, "/health").await;
+        let addr = url.trim_start_matches("http://");
+        let mut open = Vec::new();
+        for _ in 0..half_heads {
+            let mut half = soon("a connection", TcpStream::connect(addr))
+                .await
+                .unwrap();
+            let _ = half.write_all(b"GET /health HTTP/1.1\r\nHost: t").await;
+            open.push(half);
+        }
+        let asked = Instant::now();
+        let response = get(&url, "/health").await;
+        let waited = asked.elapsed();
+        // It takes milliseconds. The time limit of a head is 5 s.
+        assert!(waited < Duration::from_secs(2), "{half_heads}: {waited:?}");
+        let health: Value = response.json().await.unwrap();
+        assert_eq!(health["status"], "starting", "{half_heads}: {health}");
+        drop((open, operator, child));
+    }
 }

@@ -213,7 +213,7 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
         // Each retry would log the same error twice: here, and as an event of the agent.
         .filter_module("rustls", LevelFilter::Off)
         .filter_module("rustls_platform_verifier", LevelFilter::Off)
-        .parse_filters(&levels)
+        .parse_filters(&levels.filter)
         .format_target(false)
         .write_style(if has_colours {
             WriteStyle::Always
@@ -222,6 +222,9 @@ fn set_up_logger() -> anyhow::Result<Backlog> {
         })
         .target(Target::Pipe(Box::new(stderr)))
         .init();
+    if let Some(notice) = levels.notice {
+        log::warn!("{notice}");
+    }
     Ok(backlog)
 }
 

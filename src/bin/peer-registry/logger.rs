@@ -19,6 +19,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record, error};
 use peer_registry::clock;
 use peer_registry::server::log_lines::{LineLimit, WINDOW_MS};
 
+use crate::log_levels;
 use crate::log_writer::{self, LogWriter};
 
 /// Maximum time that the end of the process waits for lines that are not written yet.
@@ -30,11 +31,12 @@ const MAX_SOURCES: usize = 64;
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
 static LEVELS: RwLock<Option<Filter>> = RwLock::new(None);
 
-/// Sends all lines that are logged from now on to stderr, through a queue.
+/// Sends all lines that are logged from now on to stderr, through a queue. Until
+/// [`set_levels`], the level is the default.
 ///
 /// # Errors
-/// `levels` is not a filter, or the system has no thread or file descriptor left.
-pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
+/// The system has no thread or file descriptor left.
+pub(crate) fn install() -> anyhow::Result<()> {
     let stderr = io::stderr();
     let is_colored = stderr.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // Not through `io::stderr`, whose lock the thread would hold while it is stuck.
@@ -57,7 +59,7 @@ pub(crate) fn install(levels: &str) -> anyhow::Result<()> {
             WriteStyle::Never
         })
         .build();
-    set_levels(levels);
+    set_levels(log_levels::DEFAULT);
     let logger = Logger {
         formatter,
         writer: writer.clone(),

@@ -53,7 +53,7 @@ fn with(mut values: Values, file: &EnvFile, is_wanted: fn(SettingGroup) -> bool)
 }
 
 /// The names of the setting: its own, and that of the file with the secret.
-fn names(setting: &Setting) -> impl Iterator<Item = &'static str> {
+pub(crate) fn names(setting: &Setting) -> impl Iterator<Item = &'static str> {
     let file_name = match setting.group {
         SettingGroup::Secret { file_name } => Some(file_name),
         _ => None,

@@ -30,15 +30,21 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The secret without blanks around it; `None` if nothing is left.
-    pub(crate) fn trimmed(&self) -> Option<Self> {
-        let text = self.0.trim();
-        (!text.is_empty()).then(|| Self(text.to_owned()))
+    /// What is wrong with the secret; `None` if it can be used as it stands.
+    ///
+    /// A blank at an end may be a slip or a part of the secret, and nobody can see it. Removing it would
+    /// change the secret in silence.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        if self.0.trim().len() < self.0.len() {
+            return Some("has a blank at the beginning or the end of a secret; leave it out");
+        }
+        let has_control = self.0.chars().any(char::is_control);
+        has_control.then_some("has a control character, such as the end of a line, in a secret")
     }
 
-    /// The secrets in a comma-separated list.
+    /// The secrets in a comma-separated list, each as it stands.
     pub fn split(&self) -> impl Iterator<Item = Self> {
-        let parts = self.0.split(',').map(str::trim);
+        let parts = self.0.split(',');
         parts
             .filter(|part| !part.is_empty())
             .map(|part| Self(part.to_owned()))

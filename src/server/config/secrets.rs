@@ -34,10 +34,20 @@ pub(crate) struct Secrets {
 impl Secrets {
     pub(crate) fn read(settings: &mut Reader<'_>) -> Self {
         let turn = settings.secret(&TURN_SHARED_SECRET);
-        // A header cannot carry blanks at the ends of a token.
-        let token = settings
-            .secret(&ADMIN_TOKEN)
-            .and_then(|token| token.trimmed());
+        let turn: Vec<_> = turn.iter().flat_map(Secret::split).collect();
+        if let Some(fault) = turn.iter().find_map(Secret::fault) {
+            let SecretText {
+                name, file_name, ..
+            } = TURN_SHARED_SECRET;
+            settings.add_fault(format!("{name}, or the file of {file_name}, {fault}"));
+        }
+        let token = settings.secret(&ADMIN_TOKEN);
+        if let Some(fault) = token.as_ref().and_then(Secret::fault) {
+            let SecretText {
+                name, file_name, ..
+            } = ADMIN_TOKEN;
+            settings.add_fault(format!("{name}, or the file of {file_name}, {fault}"));
+        }
         if let Some(token) = &token
             && !is_hard_to_guess(token)
         {
@@ -48,7 +58,7 @@ impl Secrets {
             ));
         }
         Self {
-            turn: turn.iter().flat_map(Secret::split).collect(),
+            turn,
             admin_token: token,
         }
     }
@@ -100,10 +110,33 @@ mod tests {
             );
             assert!(!fault.contains(easy) || easy == "x", "{fault}");
         }
-        for good in [TOKEN, "aaaaaaaaaaaaaaab", "  token-of-the-operator  "] {
+        for good in [TOKEN, "aaaaaaaaaaaaaaab", "token of the operator"] {
             let secrets = read(&[(ADMIN_TOKEN, good)]).unwrap();
             let token = secrets.admin_token.unwrap();
-            assert_eq!(token.expose(), good.trim().as_bytes());
+            assert_eq!(token.expose(), good.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_blank_at_the_end_of_a_secret_is_refused_and_never_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = file(folder.path(), "token", "token-of-the-operator \n");
+        let lines = file(folder.path(), "lines", "north\nold\n");
+        for (name, value) in [
+            (ADMIN_TOKEN, " token-of-the-operator"),
+            (ADMIN_TOKEN, "token-of-the-operator\u{a0}"),
+            (ADMIN_TOKEN, "                    "),
+            (ADMIN_TOKEN_FILE, &token),
+            (TURN_SHARED_SECRET, "north, old"),
+            (TURN_SHARED_SECRET, "north "),
+            (TURN_SHARED_SECRET, " "),
+            (TURN_SHARED_SECRET_FILE, &lines),
+        ] {
+            let fault = read(&[(name, value)]).unwrap_err();
+            assert!(fault.contains(name), "{fault}");
+            let reason = ["has a blank", "has a control character"];
+            assert!(reason.iter().any(|part| fault.contains(part)), "{fault}");
+            assert!(!fault.contains("north") && !fault.contains("token-of"));
         }
     }
 

@@ -24,6 +24,8 @@ struct Held {
 pub struct Replaced {
     /// Those whose new value is in use.
     pub in_use: Vec<&'static str>,
+    /// Those that had a value and have none any more, so that none is in use.
+    pub removed: Vec<&'static str>,
     /// Those that need a restart.
     pub after_restart: Vec<&'static str>,
 }
@@ -55,12 +57,20 @@ impl SecretsInUse {
         let mut replaced = Replaced::default();
         if held.turn != config.turn_secrets {
             held.turn.clone_from(&config.turn_secrets);
-            replaced.in_use.push(TURN_SHARED_SECRET.name);
+            let names = match held.turn.is_empty() {
+                true => &mut replaced.removed,
+                false => &mut replaced.in_use,
+            };
+            names.push(TURN_SHARED_SECRET.name);
         }
         if held.admin_token != config.admin_token {
             if held.has_admin_paths {
                 held.admin_token.clone_from(&config.admin_token);
-                replaced.in_use.push(ADMIN_TOKEN.name);
+                let names = match held.admin_token {
+                    None => &mut replaced.removed,
+                    Some(_) => &mut replaced.in_use,
+                };
+                names.push(ADMIN_TOKEN.name);
             } else {
                 replaced.after_restart.push(ADMIN_TOKEN.name);
             }

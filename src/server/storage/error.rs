@@ -84,14 +84,16 @@ impl From<sqlx::Error> for StorageError {
 }
 
 impl StorageError {
-    /// Whether a retry may succeed without an operator's help.
+    /// Whether a retry may succeed without an operator's help. The database was opened before, so a file
+    /// that cannot be opened now may be one too many, or on a disk that has just become read-only.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Constraint(_) | Self::Lost(_) => false,
             Self::Full(_) | Self::Unsettled(_) => true,
             Self::Database(error) => {
                 let code = code_of(error);
-                code.is_some_and(|code| [code::IO, code::BUSY].contains(&code))
+                let passing = [code::IO, code::BUSY, code::CANNOT_OPEN, code::READ_ONLY];
+                code.is_some_and(|code| passing.contains(&code))
             }
         }
     }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::lock::{FileId, companions};
+use super::file_names::companions;
+use super::lock::FileId;
 use super::lost::{FileGone, Loss};
 use super::overwritten::{Fault, States};
 use super::wal::Log;

@@ -3,8 +3,9 @@
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::file_names::companions;
 use super::open_error::OpenError;
 
 /// Readable and writable by the owner only, because the database contains the ids of live TURN
@@ -85,15 +86,6 @@ fn open(path: &Path) -> io::Result<File> {
         }
         opened => opened,
     }
-}
-
-/// The paths of the write-ahead log of the database at `real` and of the log's index.
-pub(crate) fn companions(real: &Path) -> [PathBuf; 2] {
-    ["-wal", "-shm"].map(|suffix| {
-        let mut name = real.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    })
 }
 
 /// Removes other users' access to the database, its log and the index. Returns one notice for each

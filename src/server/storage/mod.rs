@@ -9,6 +9,7 @@ mod changes;
 mod claims;
 mod cost;
 mod error;
+mod file_names;
 mod file_system;
 mod files;
 mod files_lost;

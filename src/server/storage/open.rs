@@ -8,6 +8,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::StorageError;
 use super::access::{self, Access, Handle, READING};
+use super::file_names::companions;
 use super::file_system;
 use super::leftover;
 use super::lock;
@@ -166,7 +167,7 @@ async fn open_to_read(path: &Path, real: &Path, error: &OpenError) -> Option<(Ha
         return None;
     }
     for access in READING {
-        let [log, _] = lock::companions(real);
+        let [log, _] = companions(real);
         let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
         // An immutable connection ignores the log, so it would miss the commits in it.
         if access == Access::Immutable && has_log {

@@ -1,11 +1,14 @@
 //! Why a database could not be opened.
 
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
 use super::error::{code, code_of, is_full};
+use super::file_names::companions;
 
 /// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +157,40 @@ impl OpenError {
             },
             Some(code::NOT_A_DATABASE) => Self::Foreign { path },
             Some(code::IO | code::BUSY) => Self::Stalled { path, reason },
+            Some(code::CANNOT_OPEN | code::READ_ONLY) => match cause(&path) {
+                Some(cause) => Self::of_io(&path, &cause),
+                // Nothing prevents it any more.
+                None => Self::Stalled { path, reason },
+            },
             _ if is_full(error) => Self::Stalled { path, reason },
             _ => Self::Unwritable { path, reason },
         }
     }
+}
+
+/// The files that SQLite has open at a time: the database, its log, the index, and a folder.
+const SQLITE_FILES: usize = 4;
+
+/// Why the file system refuses SQLite, which does not say so itself: it has one code for a folder that
+/// forbids writing, for a file system that is read-only, and for too many open files.
+fn cause(path: &Path) -> Option<io::Error> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = real.parent().filter(|folder| *folder != Path::new(""));
+    let folder = parent.unwrap_or(Path::new("."));
+    // The folder and not the files: closing a handle on them would drop SQLite's locks.
+    let handles = (0..SQLITE_FILES).map(|_| File::open(folder));
+    if let Err(error) = handles.collect::<io::Result<Vec<_>>>() {
+        return Some(error);
+    }
+    let [log, index] = companions(&real);
+    for path in [&real, &log, &index] {
+        if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+            let path = path.display();
+            return Some(io::Error::other(format!("{path} is not a regular file")));
+        }
+    }
+    let writable = |path: &Path| access(path, Access::WRITE_OK).map_err(io::Error::from);
+    let refused = [folder, &real, &log, &index].map(|path| writable(path).err());
+    let mut refused = refused.into_iter().flatten();
+    refused.find(|error| error.kind() != ErrorKind::NotFound)
 }

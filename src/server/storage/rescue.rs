@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::access::{self, Access, CHECKPOINT_PAGES};
+use super::file_names::companions;
 use super::loaded::Memory;
-use super::lock::{PRIVATE, companions};
+use super::lock::PRIVATE;
 use super::schema::MIGRATIONS;
 use super::{StorageError, batch, uptime};
 use crate::clock::rfc3339;

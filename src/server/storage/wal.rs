@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::access::CHECKPOINT_PAGES;
-use super::lock::companions;
+use super::file_names::companions;
 use super::overwritten::{Fault, page_bytes, u32_be, u32_ne};
 
 /// The length of the log's header, in bytes.

@@ -11,6 +11,12 @@ pub(crate) fn new_connections(http: &HttpConfig) -> Connections {
     Connections::new(max, http.max_connections_per_address)
 }
 
+/// Like [`new_connections`], for the server of the start.
+pub(crate) fn new_starting_connections(http: &HttpConfig) -> Connections {
+    let max = open_files::raise_limit_quietly(http.max_connections, spare_connections(http));
+    Connections::new(max, http.max_connections_per_address)
+}
+
 /// The maximum number of connections that were accepted but are not in the table: not yet, or no
 /// longer because they were evicted.
 pub(crate) fn spare_connections(http: &HttpConfig) -> usize {

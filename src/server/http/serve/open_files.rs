@@ -1,7 +1,8 @@
 //! The system's limit on open files, which limits the connections.
 
 use log::warn;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::server::open_files;
 
 /// Open files other than connections: the database, its log, sockets, timers.
 const OTHER_FILES: usize = 64;
@@ -9,19 +10,9 @@ const OTHER_FILES: usize = 64;
 /// Raises the limit on open files to the system's maximum. Returns how many connections it allows:
 /// `max_connections`, or fewer if the limit is too low for those and `spare` more.
 pub(crate) fn raise_limit(max_connections: usize, spare: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => raised.current,
-        Err(_) => limit.current,
-    };
-    let Some(allowed) = current else {
+    let Some(allowed) = open_files::raise_limit() else {
         return max_connections;
     };
-    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     let needed = max_connections + spare + OTHER_FILES;
     if allowed >= needed {
         return max_connections;
@@ -32,6 +23,14 @@ pub(crate) fn raise_limit(max_connections: usize, spare: usize) -> usize {
          system allows {allowed} (ulimit -n, LimitNOFILE); {fitting} connections are accepted"
     );
     fitting
+}
+
+/// Like [`raise_limit`], but says nothing: for a server that soon makes room for another one.
+pub(crate) fn raise_limit_quietly(max_connections: usize, spare: usize) -> usize {
+    let allowed = open_files::raise_limit();
+    allowed.map_or(max_connections, |allowed| {
+        fitting(max_connections, allowed, spare)
+    })
 }
 
 fn fitting(max_connections: usize, allowed: usize, spare: usize) -> usize {

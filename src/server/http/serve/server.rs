@@ -1,15 +1,19 @@
 //! Connects the parts of the HTTP server: sockets, the gate and the application.
 
+use std::fmt::Debug;
 use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive, Request};
+use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
-use actix_web::dev::AppConfig;
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use rustix::net::sockopt::{
@@ -18,9 +22,11 @@ use rustix::net::sockopt::{
 
 use super::capacity::spare_connections;
 use super::gate;
+use crate::server::config::HttpConfig;
 use crate::server::http::authentication::authenticate;
-use crate::server::http::connection::{Connection, Exchange, Timeouts};
+use crate::server::http::connection::{Connection, Connections, Exchange, Timeouts};
 use crate::server::http::context::Api;
+use crate::server::http::refusals::Refusals;
 use crate::server::http::routes::{app, cors};
 use crate::server::registry::SentBytes;
 
@@ -37,33 +43,67 @@ const SEND_BUFFER_BYTES: usize = 16 << 10;
 /// The receive buffer of a connection, in bytes, which limits what the kernel holds unread.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
+/// What the connections of a server share.
+pub(crate) struct Sockets {
+    pub(crate) http: HttpConfig,
+    pub(crate) connections: Connections,
+    pub(crate) refusals: Refusals,
+    pub(crate) sent: SentBytes,
+}
+
 /// Starts the server on `listeners`. It runs until its handle stops it.
-///
-/// This replaces `actix_web::HttpServer`, which does not accept another type of socket.
 pub(crate) fn serve(
     api: Api,
     listeners: impl IntoIterator<Item = TcpListener>,
     sent: SentBytes,
 ) -> io::Result<Server> {
-    let http = api.http;
-    let connections = api.connections.clone();
+    let sockets = Sockets {
+        http: api.http,
+        connections: api.connections.clone(),
+        refusals: api.refusals.clone(),
+        sent,
+    };
+    let api = web::Data::new(api);
+    let make_app = move || {
+        let (api, authenticating) = (api.clone(), api.clone());
+        App::new()
+            .wrap_fn(move |request, app| authenticate(&authenticating, request, app))
+            // Outside of the authentication, so that web pages can read its responses.
+            .wrap(cors())
+            .configure(move |config| app(config, api.clone()))
+    };
+    serve_app(make_app, listeners, sockets)
+}
+
+/// Serves the application that `make_app` makes for each worker.
+///
+/// This replaces `actix_web::HttpServer`, which does not accept another type of socket.
+pub(crate) fn serve_app<F, I, S, B>(
+    make_app: F,
+    listeners: impl IntoIterator<Item = TcpListener>,
+    sockets: Sockets,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>> + 'static,
+    S::Error: Into<Response<BoxBody>> + 'static,
+    S::InitError: Debug,
+    B: MessageBody + Unpin + 'static,
+{
+    let Sockets {
+        http,
+        connections,
+        refusals,
+        sent,
+    } = sockets;
     // More than fit in the table, so that a new connection is accepted while an evicted one closes.
     let max_accepted = connections.max() + spare_connections(&http);
-
-    let refusals = api.refusals.clone();
-    let api = web::Data::new(api);
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let timeouts = Timeouts::of(&http);
     let factory = move || {
-        let api = api.clone();
-        let authenticating = api.clone();
-        let app = App::new()
-            .wrap_fn(move |request, app| authenticate(&authenticating, request, app))
-            // Outside of the authentication, so that web pages can read its responses.
-            .wrap(cors())
-            .configure(move |config| app(config, api.clone()));
-        let app = map_config(app, |()| AppConfig::default());
+        let app = map_config(make_app(), |()| AppConfig::default());
         let counted = refusals.clone();
         let gated = apply_fn_factory(app, move |request: Request, app: &_| {
             gate::handle(request, app, &counted)

@@ -2,25 +2,28 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::KeepAlive;
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 
+use super::capacity::new_starting_connections;
+use super::server::{Sockets, serve_app};
 use crate::protocol::{ErrorCode, HealthResponse, HealthStatus, StartingResponse, paths};
-use crate::server::config::Config;
+use crate::server::config::{Config, HttpConfig};
 use crate::server::http::errors::{ApiError, row_of};
-use crate::server::http::refusals::{Example, Refusals};
+use crate::server::http::refusals::Refusals;
 use crate::server::http::routes::{cors, get};
 use crate::server::progress::Progress;
+use crate::server::registry::SentBytes;
 
-/// The maximum number of connections; others wait until the registry serves.
+/// The maximum number of connections. Beyond it the longest idle one is closed for a new one, so that
+/// clients that send half a head do not hide the health.
 const MAX_CONNECTIONS: usize = 256;
 
-/// The time limit for the head of a request to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The maximum time for the head of a request to arrive, and for an idle connection, in seconds.
+const MAX_HEAD_SECS: u64 = 5;
 
 /// How long stopping waits for open requests, in seconds.
 const STOP_TIMEOUT_SECS: u64 = 1;
@@ -40,6 +43,7 @@ impl Starting {
         listeners: impl IntoIterator<Item = TcpListener>,
         progress: Progress,
         refusals: Refusals,
+        sent: SentBytes,
         config: &Config,
     ) -> io::Result<Self> {
         let terms = web::Data::new(Terms {
@@ -47,27 +51,30 @@ impl Starting {
             heartbeat_interval_secs: config.heartbeat_interval_secs,
         });
         let progress = web::Data::new(progress);
-        let refusals = web::Data::new(refusals);
-        let mut server = HttpServer::new(move || {
+        let make_app = move || {
             App::new()
                 .app_data(progress.clone())
-                .app_data(refusals.clone())
                 .app_data(terms.clone())
                 .wrap(cors())
                 .route(paths::HEALTH, get().to(show_health))
                 .default_service(web::to(refuse))
-        })
-        .workers(1)
-        .max_connections(MAX_CONNECTIONS)
-        // Closes each connection, so that the client's next request reaches the real server.
-        .keep_alive(KeepAlive::Disabled)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(STOP_TIMEOUT_SECS)
-        .disable_signals();
-        for listener in listeners {
-            server = server.listen(listener)?;
-        }
-        let server = server.run();
+        };
+        let http = HttpConfig {
+            workers: 1,
+            max_connections: config.http.max_connections.min(MAX_CONNECTIONS),
+            head_timeout_secs: config.http.head_timeout_secs.min(MAX_HEAD_SECS),
+            body_timeout_secs: config.http.body_timeout_secs.min(MAX_HEAD_SECS),
+            keep_alive_secs: config.http.keep_alive_secs.min(MAX_HEAD_SECS),
+            shutdown_timeout_secs: STOP_TIMEOUT_SECS,
+            ..config.http
+        };
+        let sockets = Sockets {
+            connections: new_starting_connections(&http),
+            http,
+            refusals,
+            sent,
+        };
+        let server = serve_app(make_app, listeners, sockets)?;
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Ok(Self(handle))
@@ -117,16 +124,16 @@ async fn show_health(progress: web::Data<Progress>, terms: web::Data<Terms>) -> 
 }
 
 /// Any other path.
-async fn refuse(
-    progress: web::Data<Progress>,
-    refusals: web::Data<Refusals>,
-    request: HttpRequest,
-) -> HttpResponse {
+async fn refuse(progress: web::Data<Progress>) -> HttpResponse {
     let (loaded_rows, total_rows) = progress.rows();
     let error = ApiError::Starting {
         loaded_rows,
         total_rows,
     };
-    refusals.record(&error.refusal(), || Example::of(&request));
-    error.into_response()
+    let mut response = error.into_response();
+    // So that the client's next request reaches the real server.
+    response
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
+    response
 }

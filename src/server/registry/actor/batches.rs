@@ -2,7 +2,7 @@
 
 use actix::{AsyncContext, Context};
 
-use super::registry_actor::RegistryActor;
+use super::registry_actor::{RegistryActor, StopPhase};
 use crate::clock;
 use crate::server::registry::batch::{Batch, Maintenance};
 use crate::server::registry::messages::BatchFinished;
@@ -119,6 +119,7 @@ impl RegistryActor {
         let is_backup = batch.maintenance.contains(&Maintenance::Cleanup);
         self.journal.cleanup(now_ms, cleaned, is_backup);
         if cleanup.before.0 < cleanup.cutoff_ms
+            && self.stop == StopPhase::Serving
             && !self.maintenance.contains(&Maintenance::CleanupRest)
         {
             // The cleanup was limited to keep the transaction short, so another one removes the

@@ -3,7 +3,7 @@
 use actix::{ActorContext, ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use tokio::sync::oneshot;
 
-use super::registry_actor::RegistryActor;
+use super::registry_actor::{RegistryActor, StopPhase};
 use crate::server::registry::batch::Maintenance;
 use crate::server::registry::error::RegistryError;
 use crate::server::registry::journal;
@@ -54,6 +54,7 @@ impl Handler<Drain> for RegistryActor {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (drained, done) = oneshot::channel();
+        self.stop = StopPhase::Draining;
         self.drained = Some(drained);
         // The outage that begins now is computed from the last sign of life, so one is recorded
         // now.

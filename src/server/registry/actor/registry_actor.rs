@@ -36,6 +36,17 @@ const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// its up-time, and no lease would ever run out.
 const FIRST_MARK: Duration = Duration::from_millis(250);
 
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopPhase {
+    /// No stop was asked for.
+    Serving,
+    /// What waits is written. No timer adds anything, or on a slow disk there would be no end.
+    Draining,
+    /// The database is being closed, so nothing more is written.
+    Closing,
+}
+
 /// The owner of the database, the inbox and the state.
 pub(crate) struct RegistryActor {
     pub store: Store,
@@ -58,6 +69,7 @@ pub(crate) struct RegistryActor {
     pub no_cleanup_until_ms: i64,
     pub journal: Journal,
     pub pulse: Arc<Pulse>,
+    pub stop: StopPhase,
     pub drained: Option<oneshot::Sender<Result<(), StorageError>>>,
     /// Dropped with the actor, however it ends. If the files are lost, it sends the reason.
     pub alive: Option<oneshot::Sender<FilesLost>>,
@@ -135,7 +147,7 @@ impl RegistryActor {
     /// Begins the next transaction, or the next step of a comparison with the table, unless one is
     /// under way or nothing waits.
     pub(crate) fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.is_io_under_way {
+        if self.is_io_under_way || self.stop == StopPhase::Closing {
             return;
         }
         let is_resync_next = self.comparison.is_next || !self.has_work() && self.drained.is_none();
@@ -187,6 +199,7 @@ impl RegistryActor {
         let Some(drained) = self.drained.take() else {
             return;
         };
+        self.stop = StopPhase::Closing;
         let store = self.store.clone();
         let closed = async move { store.close().await };
         let closed = closed.into_actor(self).map(|closed, actor, ctx| {
@@ -214,6 +227,9 @@ impl Actor for RegistryActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let cleanup_interval = Duration::from_secs(self.config.cleanup_interval_secs);
         ctx.run_interval(cleanup_interval, |actor, ctx| {
+            if actor.stop != StopPhase::Serving {
+                return;
+            }
             actor.add_maintenance(Maintenance::Cleanup, ctx);
             actor.give_back_pages();
         });
@@ -226,6 +242,9 @@ impl Actor for RegistryActor {
 /// Records after `wait` that the registry is alive, and again after twice that time.
 fn mark_alive(ctx: &mut Context<RegistryActor>, wait: Duration) {
     ctx.run_later(wait, move |actor, ctx| {
+        if actor.stop != StopPhase::Serving {
+            return;
+        }
         actor.add_maintenance(Maintenance::MarkAlive, ctx);
         let longest = Duration::from_secs(actor.config.peer_timeout_secs) / 10;
         if wait >= longest {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::registry_actor::RegistryActor;
+use super::registry_actor::{RegistryActor, StopPhase};
 use crate::clock::{self, Clock};
 use crate::server::config::{Config, SessionConfig};
 use crate::server::policy::uptime;
@@ -82,6 +82,7 @@ impl RegistryActor {
             no_cleanup_until_ms: i64::MIN,
             journal: Journal::default(),
             pulse: Arc::new(Pulse::new(clock::machine_ms())),
+            stop: StopPhase::Serving,
             drained: None,
             alive: Some(alive),
             is_checking_files: false,

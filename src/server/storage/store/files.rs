@@ -11,8 +11,8 @@ use sqlx::SqliteConnection;
 use super::Store;
 use crate::server::model::StoredPeer;
 use crate::server::storage::access::{Access, Handle};
+use crate::server::storage::file_names::companions;
 use crate::server::storage::files::{self, Depth};
-use crate::server::storage::lock;
 use crate::server::storage::overwritten::States;
 use crate::server::storage::slot::Slot;
 use crate::server::storage::{FileGone, FilesLost, RescueData, StorageError, rescue, settle};
@@ -33,7 +33,7 @@ impl Store {
             let path = self.path().display();
             warn!("the database {path} has {names} names (hard links), none of which is a backup");
         }
-        let [log, _] = lock::companions(&self.0.real);
+        let [log, _] = companions(&self.0.real);
         let log_bytes = fs::metadata(&log).map_or(0, |log| log.len());
         self.watch_log(&log, log_bytes, log_warning_bytes);
         Ok(log_bytes)
@@ -166,7 +166,8 @@ impl Store {
 
     /// Checks the files and moves the log. A loss is remembered in the slot.
     async fn move_log(&self, slot: &mut Slot, depth: Depth) -> Result<(), StorageError> {
-        if slot.access != Access::Full {
+        // A store that was closed has moved its log already.
+        if slot.access != Access::Full || slot.is_closed {
             return Ok(());
         }
         let mut connection = slot.take(&self.0.real).await?;
