@@ -301,6 +301,21 @@ async fn a_proof_for_another_host_is_refused_and_the_setting_is_named() {
     Answer::of(request.send().await.unwrap()).await.ok();
 }
 
+#[actix_web::test]
+async fn an_operator_can_keep_turn_sessions_for_proven_peers() {
+    let registry = TestRegistry::start_with(&["--turn-requires-auth=true"]).await;
+    registry.register(&turn_server("relay", 10)).await.ok();
+    registry.register(&peer("old")).await.ok();
+    registry
+        .allocate(&json!({ "peerId": "old", "p2pAttempted": true }))
+        .await
+        .refused(401, "authentication_required");
+    let mut node = Prover::new(&registry, 1);
+    node.register(&registry).await.ok();
+    let ask = json!({ "peerId": node.id, "p2pAttempted": true });
+    node.post(&registry, "/allocate-turn", &ask).await.ok();
+}
+
 /// What a sender shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shown {

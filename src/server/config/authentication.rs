@@ -42,6 +42,14 @@ const KEY_TYPES: Text = Text {
     meaning: "Types of keys that peers may have, comma-separated",
 };
 
+const TURN_REQUIRES_AUTH: Text = Text {
+    name: "TURN_REQUIRES_AUTH",
+    placeholder: "BOOL",
+    default: Some("false"),
+    form: "true or false",
+    meaning: "Whether TURN sessions are for proven peers only",
+};
+
 /// Which writes must prove that they come from the peer that they name, as `AUTHENTICATION` spells
 /// it.
 #[derive(Clone, Copy, Debug, Display, EnumString, PartialEq, Eq)]
@@ -66,6 +74,8 @@ pub struct AuthenticationConfig {
     pub token_ttl_secs: u64,
     /// The types of keys that peers may have (`KEY_TYPES`).
     pub key_types: KeyTypes,
+    /// Whether TURN sessions are for proven peers only (`TURN_REQUIRES_AUTH`).
+    pub turn_requires_proof: bool,
 }
 
 struct HostList(PublicHosts);
@@ -102,6 +112,7 @@ impl AuthenticationConfig {
         let config = Self {
             public_hosts: public_hosts.map(|HostList(hosts)| hosts),
             token_ttl_secs,
+            turn_requires_proof: settings.parse(&TURN_REQUIRES_AUTH).unwrap_or(false),
             key_types: key_types.map_or_else(KeyTypes::default, |TypeList(types)| types),
         };
         (policy.unwrap_or(AuthenticationPolicy::Claim), config)

@@ -19,6 +19,7 @@ use crate::protocol::{
     HitLimit, ReleaseTurnRequest, ReleaseTurnResponse, ReportTurnUsageRequest,
     ReportTurnUsageResponse, SessionLimits,
 };
+use crate::server::model::Proof;
 use crate::server::policy::allocation::Refusal;
 use crate::server::policy::credentials;
 use crate::server::registry::{Allocation, CostStatus, GrantedSession, RegistryError, Reported};
@@ -41,6 +42,9 @@ pub(crate) async fn allocate_turn(
 ) -> Result<NoStore<AllocateTurnResponse>, AllocationError> {
     let peer_id = body.request.peer_id.to_string();
     let proof = sender.proof_of(&body.request.peer_id)?;
+    if api.turn_requires_proof && proof == Proof::Unproven {
+        return Err(RegistryError::AuthenticationRequired.into());
+    }
     let Allocation {
         receipt,
         cost,
