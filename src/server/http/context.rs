@@ -18,7 +18,7 @@ use super::wrong_tokens::WrongTokens;
 use crate::clock::Clock;
 use crate::protocol::Limits;
 use crate::server::config::{Config, CostConfig, HttpConfig, SecretsInUse};
-use crate::server::policy::privacy::AddressRules;
+use crate::server::policy::address_rules::AddressRules;
 use crate::server::registry::Registry;
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.
