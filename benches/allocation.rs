@@ -2,9 +2,9 @@
 //!
 //! Each connection of a closed loop allocates a session and releases it again, so that the number
 //! of live ones stays as it is. The two registries are driven in turn, several times.
-#![allow(clippy::disallowed_methods)] // a benchmark measures time
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
-#[allow(dead_code)] // the other benchmarks use the rest
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
 use std::net::SocketAddr;

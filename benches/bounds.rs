@@ -7,9 +7,9 @@
 //! delays heartbeats. Servers and load generator share the machine, so only ratios mean
 //! anything; each is the median of some rounds.
 //! `cargo bench --bench bounds -- expiry` runs the parts with `expiry` in their names.
-#![allow(clippy::disallowed_methods)] // a benchmark measures time
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
-#[allow(dead_code)] // the other benchmarks use the rest
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
 use std::net::SocketAddr;

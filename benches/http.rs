@@ -3,13 +3,13 @@
 //! Both servers and the load generator share the machine, so only the ratio means anything. Each
 //! load runs on the two in turn, several times; the table shows the round with the median ratio.
 //! `cargo bench --bench http -- turn` runs the loads with `turn` in their names.
-#![allow(clippy::disallowed_methods)] // a benchmark measures time
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 // The allocator of the server's binary, for both servers.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[allow(dead_code)] // the other benchmarks use the rest
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
 use std::net::SocketAddr;

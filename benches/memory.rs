@@ -1,8 +1,11 @@
 //! The memory of the server's process with 100,000 registered peers: the kernel's count of resident
 //! pages (`VmRSS` in `/proc/<pid>/status`), so Linux only.
-#![allow(clippy::disallowed_methods)] // the load generator measures time
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the load generator measures time"
+)]
 
-#[allow(dead_code)] // the other benchmark uses the rest
+#[expect(dead_code, reason = "the other benchmark uses the rest")]
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -1,7 +1,7 @@
 //! How long a start takes with a million registered peers, after a stop in order and after kill -9.
-#![allow(clippy::disallowed_methods)] // the benchmark measures time
+#![expect(clippy::disallowed_methods, reason = "the benchmark measures time")]
 
-#[allow(dead_code)] // the other benchmarks use the rest
+#[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -44,7 +44,8 @@ export async function stayRegistered(
         waitSecs = 540 + 120 * Math.random();
       } else if (response.status === 0 || (response.status >= 300 && response.status < 400)) {
         say(`redirects to ${response.headers.get("Location") ?? "another address"}: use that address`);
-      } else say(response.ok ? "answers, but not as a registry does" : `fails: ${reason}`);
+      } else if (response.status === 401) say(`fails: ${reason}, write USER:PASSWORD@ into the address`);
+      else say(response.ok ? "answers, but not as a registry does" : `fails: ${reason}`);
     } catch (error) {
       const { message, cause } = error as Error;
       if (!stop?.aborted) say(`is not reachable: ${(cause as Error | undefined)?.message || message}`);

@@ -53,7 +53,7 @@ pub fn registry(folder: &std::path::Path, flags: &[&str]) -> Running {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code)] // parsed as the registry parses, and not looked at
+#[expect(dead_code, reason = "parsed as the registry parses, and not looked at")]
 struct Body {
     peer_id: String,
     addresses: Option<Vec<String>>,

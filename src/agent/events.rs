@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::client::RefusalCode;
 use super::peer_list::PeerList;
-use crate::protocol::{DroppedField, ErrorCode};
+use crate::protocol::DroppedField;
 
 /// How many events wait for a slow reader before the oldest are dropped.
 pub(crate) const CAPACITY: usize = 64;
@@ -90,7 +91,7 @@ pub enum Event {
         /// The registry.
         registry: String,
         /// The error code, e.g. `registry_full`; `None` if a proxy has answered.
-        code: Option<ErrorCode>,
+        code: Option<RefusalCode>,
         /// The reason that the registry gave, or what the proxy has answered.
         message: String,
         /// When the next request is sent.
@@ -102,7 +103,7 @@ pub enum Event {
         /// The registry.
         registry: String,
         /// The error code.
-        code: ErrorCode,
+        code: RefusalCode,
         /// The reason that the registry gave.
         message: String,
         /// When the next request is sent unless the registration is updated before.

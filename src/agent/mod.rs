@@ -24,8 +24,8 @@
 //!
 //! [`RegistryClient`] sends single requests, for nodes with their own schedule.
 //!
-//! Settings are parameters: nothing here reads a configuration file. Of the environment only the HTTP
-//! client reads the usual variables, unless the caller passes its own client
+//! Settings are parameters: nothing here reads a configuration file. Of the environment only the usual
+//! variables of HTTP clients are read, unless the caller passes its own client
 //! ([`Transport::with_client`]): `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, and
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR` with certificate authorities to trust.
 
@@ -46,7 +46,9 @@ pub use ::libp2p_identity;
 /// The crate of the HTTP client that [`Transport::with_client`] takes.
 pub use ::reqwest;
 pub use builder::AgentBuilder;
-pub use client::{ClientError, MAX_RETRY_AFTER, RegistryClient, SetupError, Transport};
+pub use client::{
+    ClientError, MAX_RETRY_AFTER, RefusalCode, RegistryClient, SetupError, Transport,
+};
 pub use discovery::Connected;
 pub use events::{Event, Events};
 pub use handle::Agent;

@@ -1,4 +1,5 @@
-//! Reads fields whose type has changed: a text that was a number in earlier registries.
+//! Reads fields that other servers write with another type: a text that was a number in earlier
+//! registries, and a list that may be one text.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
@@ -17,11 +18,40 @@ pub(crate) fn text_or_number<'de, D: Deserializer<'de>>(from: D) -> Result<Strin
     })
 }
 
+/// Reads a list of texts, or one text as a list of one.
+pub(crate) fn list_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::List(list) => list,
+        Either::Text(text) => vec![text],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use crate::protocol::{HealthCostInfo, ModeStats, SessionLimits};
+    use crate::protocol::{HealthCostInfo, IceServer, ModeStats, SessionLimits};
+
+    #[test]
+    fn an_ice_server_of_another_program_has_one_uri_or_a_list() {
+        let uri = "turn:relay.example.org:3478?transport=udp";
+        for urls in [json!(uri), json!([uri])] {
+            let server: IceServer = serde_json::from_value(json!({ "urls": urls })).unwrap();
+            assert_eq!(server.urls, [uri]);
+            assert_eq!(
+                serde_json::to_value(server).unwrap(),
+                json!({ "urls": [uri] })
+            );
+        }
+        let number = json!({ "urls": 1 });
+        assert!(serde_json::from_value::<IceServer>(number).is_err());
+    }
 
     #[test]
     fn an_agent_reads_the_numbers_of_earlier_registries_and_the_words_of_this_one() {

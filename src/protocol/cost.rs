@@ -8,6 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use super::compatible::text_or_number;
 use super::fields::Fields;
+use super::receipt::Receipt;
 use super::request::RequestBody;
 use super::{Limits, RequestError};
 use crate::clock::unix_ms;
@@ -215,10 +216,9 @@ pub struct AdminResponse {
     pub success: bool,
     /// The mode that holds now.
     pub mode: CostMode,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }
 
 /// What the month costs, as in a response to an allocation; in US dollars.

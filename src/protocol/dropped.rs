@@ -1,6 +1,7 @@
 //! What a registry leaves out of what a node announces.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +15,16 @@ pub struct DroppedField {
     pub field: String,
     /// Why it was left out.
     pub reason: String,
+}
+
+/// The reason, after the name of the field if the reason does not have it.
+impl fmt::Display for DroppedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason.contains(&self.field) {
+            true => f.write_str(&self.reason),
+            false => write!(f, "{} ({})", self.field, self.reason),
+        }
+    }
 }
 
 /// An announcement, without the details that were wrong but harm nobody.

@@ -144,6 +144,7 @@ mod parameters;
 pub mod paths;
 mod peers;
 mod peers_query;
+mod receipt;
 mod request;
 mod sessions;
 mod spelling;
@@ -166,6 +167,7 @@ pub use peers::{
     RegisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
+pub use receipt::Receipt;
 pub use request::RequestBody;
 pub use sessions::{
     AllocateTurnRequest, AllocateTurnResponse, AllocatedTurnServer, AllocationRefusedResponse,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::dropped::{Announced, DroppedField};
 use super::fields::Fields;
+use super::receipt::Receipt;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError, TurnOffer};
 
@@ -147,10 +148,9 @@ pub struct RegisterResponse {
     pub peer_id: PeerId,
     /// Registered peers, this one included.
     pub total_peers: u64,
-    /// Expired peers that the cleanup before this registration removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
     /// When the lease was renewed, in Unix milliseconds. Zero from a registry that does not say.
     #[serde(default)]
     pub last_seen: i64,
@@ -209,10 +209,9 @@ pub struct HeartbeatResponse {
     pub last_seen: i64,
     /// Registered peers.
     pub total_peers: u64,
-    /// Expired peers that the cleanup before this heartbeat removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
     /// When the lease runs out unless it is renewed, in Unix milliseconds.
     /// Zero from a registry that does not say.
     #[serde(default)]
@@ -238,13 +237,16 @@ impl HeartbeatResponse {
             peer_id,
             last_seen,
             total_peers,
-            cleaned_expired_peers,
-            timestamp,
+            receipt,
             expires_at,
             heartbeat_interval_secs,
             registration_digest,
             warning,
         } = self;
+        let Receipt {
+            cleaned_expired_peers,
+            timestamp,
+        } = receipt;
         let mut json = String::with_capacity(320 + peer_id.as_str().len());
         // Writing to a String cannot fail; neither an id nor a timestamp needs escaping.
         let _ = write!(
@@ -344,8 +346,10 @@ mod tests {
             peer_id: PeerId::parse("12D3KooW.-_", "peerId", &Limits::default()).unwrap(),
             last_seen: 1_795_470_772_675,
             total_peers: 10_000,
-            cleaned_expired_peers: 3,
-            timestamp: crate::clock::rfc3339(1_795_470_772_675),
+            receipt: Receipt {
+                cleaned_expired_peers: 3,
+                timestamp: crate::clock::rfc3339(1_795_470_772_675),
+            },
             expires_at: 1_795_471_372_675,
             heartbeat_interval_secs: 120,
             registration_digest: None,

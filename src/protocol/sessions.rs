@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::compatible::text_or_number;
+use super::compatible::{list_or_text, text_or_number};
 use super::fields::Fields;
+use super::receipt::Receipt;
 use super::request::RequestBody;
 use super::{CostInfo, CostMode, ErrorCode, Limits, PeerId, RequestError, Tier};
 
@@ -89,10 +90,9 @@ pub struct AllocateTurnResponse {
     pub expires_at: i64,
     /// The server as a browser's `RTCPeerConnection` takes it.
     pub ice_servers: Vec<IceServer>,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }
 
 /// What a session may use.
@@ -126,7 +126,8 @@ pub struct AllocatedTurnServer {
 /// A server in the form of `RTCIceServer` (W3C WebRTC, section 4.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
-    /// TURN URIs by RFC 7065.
+    /// TURN URIs by RFC 7065. One text is read as a list of one, since WebRTC allows both.
+    #[serde(deserialize_with = "list_or_text")]
     pub urls: Vec<String>,
     /// `<expiry in Unix seconds>:<peerId>`, if the registry signs credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,10 +206,9 @@ pub struct ReleaseTurnResponse {
     pub session_id: String,
     /// Bytes that the registry counts for it.
     pub bytes_transferred: i64,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }
 
 /// What a session relayed.
@@ -275,8 +275,7 @@ pub struct ReportTurnUsageResponse {
     pub accepted: u64,
     /// Sessions that are not this server's, or ended more than an hour ago.
     pub unknown: u64,
-    /// Expired peers that the cleanup before this request removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
 }

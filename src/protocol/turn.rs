@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dropped::{Announced, DroppedField};
 use super::fields::Fields;
+use super::receipt::Receipt;
 use super::request::RequestBody;
 use super::{Limits, PeerId, RequestError};
 
@@ -108,10 +109,9 @@ pub struct RegisterTurnServerResponse {
     /// A digest of what is stored for the peer, as in the responses to its heartbeats. Opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_digest: Option<String>,
-    /// Expired peers that the cleanup before this registration removed.
-    pub cleaned_expired_peers: u64,
-    /// When the registry responded, RFC 3339.
-    pub timestamp: String,
+    /// What the response to every mutation says.
+    #[serde(flatten)]
+    pub receipt: Receipt,
     /// What the registry warns the node of, e.g. that two nodes use its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,

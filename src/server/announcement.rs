@@ -16,9 +16,9 @@ fn announce_bounds(config: &Config) {
     let (http, sessions) = (&config.http, &config.sessions);
     info!(
         "  at most {} peers in {} MiB, {} requests at a time, {} connections, {} from one address",
-        config.lease.max_peers,
-        config.lease.max_memory_bytes >> 20,
-        http.max_in_flight,
+        config.registry.max_peers,
+        config.registry.max_memory_bytes >> 20,
+        config.registry.max_in_flight,
         http.max_connections,
         http.max_connections_per_address,
     );
@@ -44,9 +44,10 @@ fn announce_bounds(config: &Config) {
 
 /// Logs the settings of the server, and the state that it has loaded.
 pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, started: &Started) {
-    let lease = &config.lease;
+    let lease = &config.registry;
     let credited_secs = started
         .resumed
+        .leases
         .credited
         .map_or(0, |outage| (outage.until_ms - outage.from_ms) / 1000);
     let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
@@ -97,16 +98,16 @@ pub(crate) fn announce(config: &Config, addrs: &[SocketAddr], path: &Path, start
         );
     }
     info!("  credited an outage of {credited_secs} s");
-    if let Some(outage) = started.resumed.credited {
+    if let Some(outage) = started.resumed.leases.credited {
         info!(
             "  the registry was last alive at {}",
             clock::rfc3339(outage.from_ms)
         );
     }
-    if started.resumed.set_back_ms > 0 {
+    if started.resumed.leases.set_back_ms > 0 {
         warn!(
             "the wall clock was set back by {} s since the last run; leases keep their time left",
-            started.resumed.set_back_ms / 1000
+            started.resumed.leases.set_back_ms / 1000
         );
     }
 }

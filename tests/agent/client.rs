@@ -324,6 +324,11 @@ fn a_wrong_address_is_refused_with_what_is_wrong() {
     let time = Time::start();
     for (url, part) in [
         ("http://::1:3102", "brackets"),
+        ("http://[fe80::1%25eth0]:3000", "with a zone, like %eth0"),
+        (
+            "http://me:pw@[fe80::1%eth0]:3000",
+            "with a zone, like %eth0",
+        ),
         ("127.0.0.1:3000", "http://"),
         ("registry.example.org", "https://"),
         ("http://r.org/?a", "must not have a ?"),

@@ -244,7 +244,11 @@ async fn what_answers_but_is_not_the_registry_has_its_own_advice() {
     let to = "https://127.0.0.1/health".to_owned();
     let head = format!("301 Moved Permanently\r\nLocation: {to}");
     proxy.responds(&head, "<html>");
-    assert_eq!(look(&time, &proxy.url).await, Finding::Redirects { to });
+    let address = Some("https://127.0.0.1".to_owned());
+    assert_eq!(
+        look(&time, &proxy.url).await,
+        Finding::Redirects { to, address }
+    );
 }
 
 /// A server that sends its banner to everyone and hangs up.

@@ -180,7 +180,10 @@ async fn after_an_empty_list_the_search_goes_on_and_says_that_it_found_nobody() 
 
     registry.register_others(&["a"]).await;
     time.pass(50, 2).await;
-    assert_eq!(names(&mut events).await, ["peers_found"]);
+    let mut later = names(&mut events).await;
+    // The first heartbeat is due in these seconds.
+    later.retain(|name| name != "renewed");
+    assert_eq!(later, ["peers_found"]);
 }
 
 #[actix_web::test]

@@ -242,6 +242,6 @@ async fn a_throttle_says_whether_the_registry_is_full_or_a_proxy_is_busy() {
         .collect();
     assert_eq!(told[0].0, None);
     assert!(told[0].1.contains("answered 503"), "{told:?}");
-    let code = Some(peer_registry::protocol::ErrorCode::RegistryFull);
+    let code = Some(peer_registry::protocol::ErrorCode::RegistryFull.into());
     assert_eq!(told[1], (code, "there is no room".to_owned()));
 }

@@ -180,7 +180,7 @@ async fn a_start_with_too_little_memory_removes_the_oldest_leases() {
         registry.heartbeat(id).await.ok();
     }
     registry.stop().await;
-    registry.config.lease.max_memory_bytes = MIB as usize;
+    registry.config.registry.max_memory_bytes = MIB as usize;
     registry.resume().await;
     let listed = registry.listed_ids().await;
     let kept = listed.len();
@@ -202,7 +202,7 @@ async fn a_start_that_cannot_remove_what_does_not_fit_fails_and_a_later_one_succ
         BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
     registry.execute(refuse).await;
     registry.stop().await;
-    registry.config.lease.max_memory_bytes = MIB as usize;
+    registry.config.registry.max_memory_bytes = MIB as usize;
     registry.resume().await;
     assert_eq!(registry.health().await.status, 503);
     let listed = registry.listed_ids().await;

@@ -208,7 +208,17 @@ impl Node {
     pub fn start_to(&self, registry: &TestRegistry, args: &[&str], stdout: Stdio) -> Running {
         let mut all = vec!["run", "--registry", &registry.url, "--port=4001"];
         all.extend(args);
-        let mut child = self.command(&all, &[]).stdout(stdout).spawn().unwrap();
+        self.spawn(&all, &[], stdout)
+    }
+
+    /// Starts `peer-agent run` with these flags and this environment.
+    pub fn start_in(&self, args: &[&str], env: &[(&str, &str)]) -> Running {
+        let args = [&["run", "--port=4001"], args].concat();
+        self.spawn(&args, env, Stdio::piped())
+    }
+
+    fn spawn(&self, args: &[&str], env: &[(&str, &str)], stdout: Stdio) -> Running {
+        let mut child = self.command(args, env).stdout(stdout).spawn().unwrap();
         Running {
             stdout: child
                 .stdout

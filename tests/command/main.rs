@@ -5,6 +5,10 @@ mod exec;
 #[path = "../support/flags.rs"]
 mod flags;
 mod helpers;
+mod identity;
+mod networks;
 mod once;
 mod run;
 mod settings;
+#[path = "../support/tls.rs"]
+mod tls;

@@ -85,8 +85,6 @@ async fn a_node_announces_quic_and_websocket_and_by_its_id_alone() {
         format!("/ip6/{own}/tcp/4002/ws/p2p/{id}"),
     ];
     assert_eq!(peer["addresses"], json!(addresses));
-    let unlike = ["heartbeat", "--registry", &registry.url, "--peer-id=node-1"];
-    node.fails(2, &unlike, &["not a libp2p id"]).await;
 }
 
 #[actix_web::test]
@@ -214,4 +212,56 @@ async fn the_identity_is_made_once_and_a_damaged_file_stays_unchanged() {
     let nowhere = ["id", "--key-file=nowhere/node.key"];
     node.fails(2, &nowhere, &["cannot make the key file nowhere/node.key"])
         .await;
+}
+
+#[actix_web::test]
+async fn an_offer_beyond_the_limits_is_corrected_and_that_is_said() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let to = ["--registry", &registry.url];
+    node.done(&[&["register", "--port=4001"], &to[..]].concat())
+        .await;
+    let offer = [
+        "turn",
+        "register",
+        "--turn-port=3478",
+        "--turn-capacity=20000",
+    ];
+    let good = [&offer[..], &["--turn-address=relay.example.org"], &to].concat();
+    let ended = node.run(&good).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = "left out of the offer: turnCapacity is not 1 to 10000";
+    assert!(ended.stderr.contains(said), "{ended:?}");
+    assert_eq!(registry.get("/turn-servers").await["total"], 1);
+    let bad = [&offer[..], &["--turn-address=a b"], &to].concat();
+    node.fails(2, &bad, &["nothing of the offer is left"]).await;
+}
+
+#[actix_web::test]
+async fn a_search_that_finds_nobody_says_so() {
+    let registry = TestRegistry::start().await;
+    let args = ["peers", "--registry", &registry.url];
+    let ended = Node::new().run(&args).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("no registry lists such a peer"),
+        "{ended:?}"
+    );
+}
+
+#[actix_web::test]
+async fn the_warning_of_a_registry_is_printed_for_a_heartbeat_and_for_the_doctor() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let to = ["--registry", &registry.url];
+    // Two nodes with the same key, each of which has replaced the other twice.
+    for port in ["--port=1", "--port=2"].repeat(3) {
+        node.done(&[&["register", port], &to[..]].concat()).await;
+    }
+    let ended = node.run(&[&["heartbeat"], &to[..]].concat()).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("warns: "), "{ended:?}");
+    let args = [&["doctor", "--register", "--port=1"], &to[..]].concat();
+    let ended = node.run(&args).await;
+    assert!(ended.stdout.contains("the registry warns: "), "{ended:?}");
 }

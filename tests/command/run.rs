@@ -199,6 +199,24 @@ async fn at_sighup_it_reads_its_file_again_and_announces_what_has_changed() {
     node.write("peer-agent.env", "PEER_AGENT_PORTS=1\n");
     running.signal("HUP");
     running.line("unknown settings: PEER_AGENT_PORTS").await;
+    node.write("peer-agent.env", "PEER_AGENT_PEER_SAMPLE=many\n");
+    running.signal("HUP");
+    running
+        .line("settings stay as they are: PEER_AGENT_PEER_SAMPLE")
+        .await;
+    node.write("peer-agent.env", "no setting at all\n");
+    running.signal("HUP");
+    running
+        .line("settings stay as they are: the settings file")
+        .await;
+    std::fs::remove_file(node.path("peer-agent.env")).unwrap();
+    running.signal("HUP");
+    running.line("peer-agent.env: it does not exist").await;
+    assert_eq!(
+        listed().await["networkId"],
+        "mainnet",
+        "nothing has changed"
+    );
     node.write("peer-agent.env", "PEER_AGENT_NETWORK_ID=mainnet\nPEER_AGENT_PROTOCOL_VERSION=2.0\nPEER_AGENT_PEER_SAMPLE=9\n");
     running.signal("HUP");
     running.line("apply after a restart").await;

@@ -60,16 +60,11 @@ fn storage_names_nothing_above_it() {
     assert_never_names("server/storage", &words);
 }
 
-/// The parts of storage that may name the policy: `uptime` continues the leases in one
-/// transaction, which needs the cutoff between reading and writing.
-const STORAGE_BESIDE_POLICY: [&str; 2] = ["storage/uptime.rs", "storage/store/tests.rs"];
-
 #[test]
-fn of_storage_only_the_uptime_names_the_policy() {
+fn storage_and_policy_are_siblings() {
     for (path, text) in sources("server/storage") {
-        let is_exempt = STORAGE_BESIDE_POLICY
-            .iter()
-            .any(|file| path.ends_with(file));
+        // A test of both continues leases over many starts.
+        let is_exempt = path.ends_with("storage/store/tests.rs");
         let names_policy = text.contains("server::policy");
         assert!(is_exempt || !names_policy, "{}", path.display());
     }
@@ -120,11 +115,24 @@ fn protocol_and_agent_never_name_the_server() {
         "sqlx",
         "anyhow",
         "env_logger",
-        "std::env",
-        "env::var",
         "stdin",
     ];
     assert_never_names("agent", &words);
+}
+
+/// The part of the agent that may read the environment: the variables that the HTTP client reads by
+/// itself, to say which of them is wrong.
+const AGENT_WITH_ENVIRONMENT: &str = "agent/client/proxies.rs";
+
+#[test]
+fn of_the_agent_only_the_proxies_read_the_environment() {
+    for (path, text) in sources("agent") {
+        let reads = ["std::env", "env::var"]
+            .iter()
+            .any(|word| text.contains(word));
+        let is_exempt = path.ends_with(AGENT_WITH_ENVIRONMENT);
+        assert_eq!(reads, is_exempt, "{}", path.display());
+    }
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use super::error::ClientError;
 use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
-use super::response::{check_confirms, read};
+use super::response::check_confirms;
 use super::sanitize;
 use crate::clock::unix_ms;
 use crate::protocol::{
-    HealthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerId, PeerResponse,
-    PeersQuery, PeersResponse, RegisterRequest, RegisterResponse, RegisterTurnServerRequest,
-    RegisterTurnServerResponse, StatsResponse, TurnServersResponse, paths,
+    DroppedField, HealthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerId,
+    PeerResponse, PeersQuery, PeersResponse, RegisterRequest, RegisterResponse,
+    RegisterTurnServerRequest, RegisterTurnServerResponse, StatsResponse, TurnServersResponse,
+    paths,
 };
 
 /// The largest listing that is read, in bytes.
@@ -38,10 +39,7 @@ impl RegistryClient {
         let confirmed = &response.peer_id;
         check_confirms(&url, response.success, confirmed, &registration.peer_id)?;
         response.warning = response.warning.as_deref().map(sanitize::sanitize);
-        for dropped in response.dropped.iter_mut().flatten() {
-            dropped.field = sanitize::sanitize(&dropped.field);
-            dropped.reason = sanitize::sanitize(&dropped.reason);
-        }
+        sanitize_dropped(&mut response.dropped);
         Ok(response)
     }
 
@@ -69,8 +67,10 @@ impl RegistryClient {
         &self,
         request: &RegisterTurnServerRequest,
     ) -> Result<RegisterTurnServerResponse, ClientError> {
-        self.post(&self.endpoint(paths::REGISTER_TURN_SERVER), request)
-            .await
+        let url = self.endpoint(paths::REGISTER_TURN_SERVER);
+        let mut response: RegisterTurnServerResponse = self.post(&url, request).await?;
+        sanitize_dropped(&mut response.dropped);
+        Ok(response)
     }
 
     /// `GET /peers`: lists active peers, without those that have unprintable text.
@@ -152,8 +152,16 @@ impl RegistryClient {
         let response = self.get_raw(&url, SMALL_BODY_BYTES).await?;
         match (response.status, serde_json::from_slice(&response.body)) {
             (503, Ok(health)) => Ok(health),
-            _ => read(&url, response),
+            _ => self.read(&url, response),
         }
+    }
+}
+
+/// Makes what a registry says about dropped fields safe to show.
+fn sanitize_dropped(dropped: &mut Option<Vec<DroppedField>>) {
+    for dropped in dropped.iter_mut().flatten() {
+        dropped.field = sanitize::sanitize(&dropped.field);
+        dropped.reason = sanitize::sanitize(&dropped.reason);
     }
 }
 

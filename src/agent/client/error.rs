@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::explained;
+use super::refusal_code::RefusalCode;
 use super::sanitize::with_causes;
+use super::tls_fault::TlsFault;
 use crate::protocol::{ErrorBody, ErrorCode};
 
 /// Why a request to a registry brought no result.
@@ -10,13 +13,16 @@ use crate::protocol::{ErrorBody, ErrorCode};
 #[non_exhaustive]
 pub enum ClientError {
     /// The registry refused, and gave the reason in the error format of the protocol.
-    #[error("{url} refused with {status} {}: {}", .body.code, .body.error)]
+    #[error("{url} refused with {status} {code}: {}", .body.error)]
     Refused {
         /// The address that was requested, without a password.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The reason that the registry gave.
+        /// The code as the registry sent it.
+        code: RefusalCode,
+        /// The reason that the registry gave. For a code that is unknown here, its `code` is the
+        /// nearest known one by the status.
         body: Box<ErrorBody>,
         /// How long to wait before the next request, if the registry said so.
         retry_after: Option<Duration>,
@@ -32,6 +38,8 @@ pub enum ClientError {
         reason: String,
         /// Where it redirects to, if it does.
         location: Option<String>,
+        /// The registry's address as the redirect suggests it; `None` if it leads elsewhere.
+        moved_to: Option<String>,
         /// How long to wait before the next request, if the response said so.
         retry_after: Option<Duration>,
     },
@@ -48,12 +56,14 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// No response came in time.
-    #[error("{url} did not answer within {timeout_secs} s")]
+    #[error("{url} did not answer within {timeout_secs} s{}", in_brackets(.way.as_deref()))]
     Timeout {
         /// The address that was requested, without a password.
         url: String,
         /// How long the client waited, in seconds.
         timeout_secs: f64,
+        /// What is special about the way of the request, e.g. its proxy; `None` if nothing is.
+        way: Option<String>,
     },
     /// The connection could not be opened, or it broke.
     #[error("cannot reach {url}")]
@@ -112,15 +122,31 @@ impl ClientError {
         }
     }
 
+    /// The code as the registry sent it; `None` if it gave no reason.
+    pub fn code(&self) -> Option<&RefusalCode> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     /// What failed, without the address: two requests with the same value failed for the same reason.
     pub(crate) fn reason(&self) -> String {
         match self {
             // The sentence may contain numbers that change.
-            Self::Refused { status, body, .. } => format!("{status} {}", body.code),
+            Self::Refused { status, code, .. } => format!("{status} {code}"),
             Self::NotARegistry { status, reason, .. } => format!("{status} {reason}"),
             Self::TooLong { status, .. } => format!("{status} too long"),
             Self::Timeout { .. } => "timeout".to_owned(),
             Self::Unreachable { source, .. } => with_causes(&**source),
+        }
+    }
+
+    /// What is wrong with TLS; `None` if TLS is not the fault.
+    pub(crate) fn tls_fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Unreachable { source, .. } => explained::tls_fault(&**source),
+            _ => None,
         }
     }
 
@@ -134,6 +160,10 @@ impl ClientError {
     pub fn is_throttled(&self) -> bool {
         matches!(self.status(), Some(429 | 503))
     }
+}
+
+fn in_brackets(text: Option<&str>) -> String {
+    text.map_or_else(String::new, |text| format!(" ({text})"))
 }
 
 /// Why a client or an agent could not be made.

@@ -2,19 +2,27 @@
 //!
 //! [`RegistryClient`] has a method for each endpoint, in `endpoints` and `sessions`. `transport`
 //! sends requests, `response` decides what a response means, and `sanitize` makes text that a
-//! registry sent fit to be shown. `tls_hint` says what errors of the TLS library mean.
+//! registry sent fit to be shown. `refusal_code` is the code that it
+//! sent. `explained`, `tls_fault` and `proxies` say what the errors of the libraries mean, and
+//! `stranger` what a response means that no registry sends.
 
 mod endpoints;
 mod error;
+pub(crate) mod explained;
+mod proxies;
+mod refusal_code;
 mod registry_client;
 mod response;
 mod retry_after;
 pub(crate) mod sanitize;
 mod sessions;
-mod tls_hint;
+mod stranger;
+mod tls_fault;
 mod transport;
 
 pub use error::{ClientError, SetupError};
+pub use refusal_code::RefusalCode;
 pub use registry_client::RegistryClient;
 pub use retry_after::MAX_RETRY_AFTER;
+pub use tls_fault::TlsFault;
 pub use transport::Transport;

@@ -76,6 +76,11 @@ impl RegistryClient {
         self.transport.proxy_for(&self.base)
     }
 
+    /// The variable that should name the proxy for the registry, but holds something else.
+    pub(crate) fn malformed_proxy(&self) -> Option<&'static str> {
+        self.transport.malformed_proxy(&self.base)
+    }
+
     /// Whether a server at the registry's port speaks TLS, though the address begins with `http`.
     pub(crate) async fn is_tls_port(&self) -> bool {
         let (_, port) = self.host_and_port();
@@ -124,7 +129,16 @@ impl RegistryClient {
         url: &Url,
         max_bytes: usize,
     ) -> Result<T, ClientError> {
-        response::read(url, self.get_raw(url, max_bytes).await?)
+        self.read(url, self.get_raw(url, max_bytes).await?)
+    }
+
+    /// Reads the value out of the response to a request to `url`.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        response: Response,
+    ) -> Result<T, ClientError> {
+        response::read(&self.base, url, response)
     }
 
     /// Sends a GET request and returns the response, whatever its status.
@@ -158,7 +172,7 @@ impl RegistryClient {
             .transport
             .exchange(request, &shown(url), SMALL_BODY_BYTES)
             .await?;
-        response::read(url, response)
+        self.read(url, response)
     }
 }
 
@@ -175,6 +189,12 @@ fn parse(url: &str) -> Result<Url, &'static str> {
     let host = authority.rsplit('@').next().unwrap_or_default();
     if !host.starts_with('[') && host.matches(':').count() > 1 {
         return Err("an IPv6 address needs brackets, like http://[::1]:3000");
+    }
+    if host.starts_with('[') && host.contains('%') {
+        return Err(
+            "an IPv6 address with a zone, like %eth0, cannot be used: give a host name, or another \
+             address of the registry",
+        );
     }
     let base = Url::parse(url).map_err(|_| FORM)?;
     match (base.query(), base.fragment()) {

@@ -64,10 +64,10 @@ pub(crate) fn without_password(url: &str) -> String {
     }
 }
 
-/// Whether this is a host like `::1`, perhaps with a port, rather than a user and a password.
+/// Whether this is a host like `::1` or `[::1]`, perhaps with a port, rather than a user and a password.
 fn looks_like_ipv6(host: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
-    host.contains("::") && host.chars().all(is_digit)
+    host.starts_with('[') || (host.contains("::") && host.chars().all(is_digit))
 }
 
 /// The error with all its text made safe to show.
@@ -109,6 +109,7 @@ mod tests {
             ("127.0.0.1:3000", "127.0.0.1:3000"),
             ("ftp://host:21/a", "ftp://host:21/a"),
             ("http://::1:3102", "http://::1:3102"),
+            ("http://[fe80::1%eth0]:1", "http://[fe80::1%eth0]:1"),
         ] {
             assert_eq!(without_password(url), shown);
         }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Method, Request, Url, redirect};
 
 use super::error::{ClientError, SetupError};
+use super::explained::{Way, explained};
+use super::proxies;
 use super::retry_after;
 use super::sanitize::shown;
-use super::tls_hint::explained;
 use crate::clock::{SystemClock, Timer};
 
 /// How long to wait for a response unless [`Transport::with_timeout`] says otherwise.
@@ -121,16 +121,26 @@ impl Transport {
     /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; `None` if there is none, or the client is the
     /// caller's.
     pub(crate) fn proxy_for(&self, url: &Url) -> Option<Url> {
-        if self.is_callers {
-            return None;
+        match self.is_callers {
+            true => None,
+            false => proxies::proxy_for(url),
         }
-        let target = url.as_str().parse().ok()?;
-        // The HTTP client decides in the same way.
-        let proxy = Matcher::from_env().intercept(&target)?;
-        Url::parse(&proxy.uri().to_string()).ok().map(|url| {
-            // What is shown has no password.
-            Url::parse(&shown(&url)).unwrap_or(url)
-        })
+    }
+
+    /// The variable that should name the proxy for `url`, but holds something else; `None` if there is
+    /// none, or the client is the caller's.
+    pub(crate) fn malformed_proxy(&self, url: &Url) -> Option<&'static str> {
+        match self.is_callers {
+            true => None,
+            false => proxies::malformed_variable(url),
+        }
+    }
+
+    fn way_to(&self, url: &Url) -> Way {
+        Way {
+            proxy: self.proxy_for(url),
+            malformed_variable: self.malformed_proxy(url),
+        }
     }
 
     /// A request with the user and the password in `url`, if it has them, in a header.
@@ -162,11 +172,13 @@ impl Transport {
         url: &str,
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
+        let target = request.url().clone();
         match self.in_time(self.send(request, url, max_bytes)).await {
             Some(result) => result,
             None => Err(ClientError::Timeout {
                 url: url.to_owned(),
                 timeout_secs: self.timeout.as_secs_f64(),
+                way: self.way_to(&target).special(),
             }),
         }
     }
@@ -190,9 +202,10 @@ impl Transport {
         url: &str,
         max_bytes: usize,
     ) -> Result<Response, ClientError> {
+        let target = request.url().clone();
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: url.to_owned(),
-            source: explained(error.without_url()),
+            source: explained(error.without_url(), &self.way_to(&target)),
         };
         let mut incoming = self.http.execute(request).await.map_err(unreachable)?;
         let mut response = self.head(&incoming);

@@ -1,7 +1,8 @@
 //! What to do about each finding.
 
-use super::finding::{Finding, TlsFault};
-use crate::protocol::{ErrorCode, HealthStatus};
+use super::finding::Finding;
+use crate::agent::client::{RefusalCode, TlsFault};
+use crate::protocol::HealthStatus;
 
 const WAIT_FOR_RESTART: &str = "wait: it is being stopped, and leases stand still until it is back";
 const WAIT_FOR_OPERATOR: &str =
@@ -17,8 +18,14 @@ const CHECK_SERVER: &str =
 const CHECK_SCHEME: &str = "check that it is the registry's port, with https:// if it speaks TLS; otherwise tell its operator";
 const CHECK_PROXY: &str = "check the proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or name the registry's host in NO_PROXY; if the \
      proxy shows a certificate of its own, name its authority (--ca-file)";
-const FOLLOW: &str =
-    "write the registry's address as the one that it redirects to, without /health";
+const FOLLOW: &str = "write the registry's address as the one that it redirects to, without /health, if you trust it";
+const CHECK_REDIRECT: &str =
+    "check the host and the path in the registry's address; where it redirects to is no registry";
+const ADD_PROXY_PASSWORD: &str = "write a user and a password into the proxy's address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): \
+     http://USER:PASSWORD@HOST:PORT";
+const CORRECT_PROXY: &str =
+    "write it like http://HOST:PORT, or like socks5h://HOST:PORT for a SOCKS proxy, or unset it";
+const TELL_GATEWAY: &str = "tell the registry's operator; the node tries again by itself";
 const ADD_PASSWORD: &str =
     "write a user and a password into the registry's address: https://USER:PASSWORD@HOST";
 const CHECK_PASSWORD: &str = "check the user and the password in the registry's address; signs like @ : / are written as %40 \
@@ -56,13 +63,17 @@ impl Finding {
                 status: HealthStatus::Draining,
             } => WAIT_FOR_RESTART,
             Self::CannotServe { .. } => WAIT_FOR_OPERATOR,
-            Self::Throttled { code, .. } => code.map_or(ASK_LESS, ErrorCode::advice),
+            Self::Throttled { code, .. } => code.as_ref().map_or(ASK_LESS, RefusalCode::advice),
             Self::NameUnknown { .. } => CHECK_NAME,
             Self::NoConnection { .. } => CHECK_PORT,
             Self::TlsFailed { fault, .. } => tls_advice(*fault),
             Self::SpeaksTls => USE_HTTPS,
             Self::OtherProtocol { .. } => CHECK_SERVER,
             Self::ProxyFailed { .. } => CHECK_PROXY,
+            Self::ProxyPasswordWanted { .. } => ADD_PROXY_PASSWORD,
+            Self::ProxyMalformed { .. } => CORRECT_PROXY,
+            Self::GatewayFailed { .. } => TELL_GATEWAY,
+            Self::Redirects { address: None, .. } => CHECK_REDIRECT,
             Self::Redirects { .. } => FOLLOW,
             Self::PasswordWanted { has_password: true } => CHECK_PASSWORD,
             Self::PasswordWanted { .. } => ADD_PASSWORD,
@@ -96,9 +107,25 @@ fn tls_advice(fault: TlsFault) -> &'static str {
             "name the certificate of the registry's own authority (--ca-file), or install this machine's \
              certificates (ca-certificates); a proxy or a portal may also show one of its own"
         }
-        TlsFault::WrongTime => "set this machine's clock, or tell the registry's operator",
+        TlsFault::Expired => {
+            "tell the registry's operator to renew it, if this machine's clock is right"
+        }
+        TlsFault::NotYetValid => {
+            "set this machine's clock, which may be behind, or tell the registry's operator"
+        }
         TlsFault::WrongName => {
             "use the name that is in the certificate as the registry's address, or tell its operator"
+        }
+        TlsFault::NoName | TlsFault::OldForm => {
+            "tell the registry's operator to make another certificate, see docs/nodes.md"
+        }
+        TlsFault::NothingInCommon => {
+            "tell the registry's operator to allow TLS 1.2 or 1.3; a proxy in between may also allow only \
+             older ones"
+        }
+        TlsFault::ClientCertificate => {
+            "use an HTTP client with a certificate of its own (Transport::with_client), or ask the \
+             registry's operator for an address without"
         }
         TlsFault::Other => {
             "check this machine's clock and certificates (ca-certificates), and whether the registry \
@@ -111,6 +138,7 @@ fn tls_advice(fault: TlsFault) -> &'static str {
 mod tests {
     use super::*;
     use crate::agent::doctor::Verdict;
+    use crate::protocol::ErrorCode;
 
     #[test]
     fn only_good_findings_have_no_advice() {
@@ -145,7 +173,15 @@ mod tests {
                 proxy: reason(),
                 reason: reason(),
             },
-            Finding::Redirects { to: reason() },
+            Finding::Redirects {
+                to: reason(),
+                address: None,
+            },
+            Finding::ProxyPasswordWanted { proxy: None },
+            Finding::ProxyMalformed {
+                variable: "HTTPS_PROXY",
+            },
+            Finding::GatewayFailed { status: 502 },
             Finding::PasswordWanted { has_password: true },
             Finding::Dropped { dropped: vec![] },
             Finding::Warned { warning: reason() },
@@ -169,7 +205,7 @@ mod tests {
             },
             Finding::AddressRefused { message: reason() },
             Finding::RegistrationRefused {
-                code: ErrorCode::InvalidField,
+                code: ErrorCode::InvalidField.into(),
                 message: reason(),
             },
         ];

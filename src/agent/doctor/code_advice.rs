@@ -1,5 +1,6 @@
 //! What a node's operator can do about each error code.
 
+use crate::agent::client::RefusalCode;
 use crate::protocol::ErrorCode;
 
 const ASK_OPERATOR: &str = "tell the registry's operator; the node tries again by itself";
@@ -75,6 +76,18 @@ impl ErrorCode {
                 "connect without a relay: the registry's budget for relaying is used up"
             }
             Self::Internal => ASK_OPERATOR,
+        }
+    }
+}
+
+impl RefusalCode {
+    /// What the operator of a node can do if a registry answers with this code.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Known(code) => code.advice(),
+            Self::Newer(_) => {
+                "do what the registry says; a newer version of this program may know more about it"
+            }
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Pure: every observation is a parameter.
 
-use super::finding::{Finding, TlsFault};
-use crate::agent::client::ClientError;
+use super::finding::Finding;
+use crate::agent::client::explained::{is_other_protocol, wants_proxy_password};
 use crate::agent::client::sanitize::{sanitize, with_causes};
+use crate::agent::client::{ClientError, RefusalCode, TlsFault};
 use crate::protocol::{
     ErrorCode, HealthResponse, HealthStatus, ListedPeer, RegisterRequest, RegisterResponse,
 };
@@ -58,41 +59,68 @@ pub(crate) fn judge_failure(
     has_password: bool,
 ) -> Finding {
     let reason = with_causes(error);
-    if error.is_throttled() {
-        let code = error.body().map(|body| body.code);
-        return Finding::Throttled { code, reason };
-    }
-    if error.status() == Some(401) {
-        return Finding::PasswordWanted { has_password };
-    }
     match error {
-        ClientError::Refused { body, .. } if body.code == ErrorCode::NotFound => Finding::WrongPath,
-        ClientError::NotARegistry {
-            location: Some(to), ..
-        } if has_same_host(to, address) => Finding::Redirects { to: to.clone() },
-        _ => match stage {
-            Stage::TlsPort => Finding::SpeaksTls,
-            Stage::Proxy { address: proxy } => Finding::ProxyFailed { proxy, reason },
-            Stage::Name { host, reason } => Finding::NameUnknown { host, reason },
-            Stage::Connection { address, reason } => Finding::NoConnection { address, reason },
-            Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => Finding::TlsFailed {
-                fault: tls_fault(&reason),
+        _ if is_throttle(error) => {
+            return Finding::Throttled {
+                code: error.code().cloned(),
                 reason,
-            },
-            Stage::Tls | Stage::Exchange => judge_exchange(error, reason),
-        },
+            };
+        }
+        _ if error.status() == Some(401) => return Finding::PasswordWanted { has_password },
+        _ if error.status() == Some(407) || wants_proxy_password(error) => {
+            let proxy = match stage {
+                Stage::Proxy { address } => Some(address),
+                _ => None,
+            };
+            return Finding::ProxyPasswordWanted { proxy };
+        }
+        ClientError::Refused { code, .. } if *code == ErrorCode::NotFound => {
+            return Finding::WrongPath;
+        }
+        ClientError::NotARegistry {
+            location: Some(to),
+            moved_to,
+            ..
+        } if moved_to.is_some() || has_same_host(to, address) => {
+            return Finding::Redirects {
+                to: to.clone(),
+                address: moved_to.clone(),
+            };
+        }
+        _ => {}
     }
+    match stage {
+        Stage::TlsPort => Finding::SpeaksTls,
+        Stage::Proxy { address: proxy } => Finding::ProxyFailed { proxy, reason },
+        Stage::Name { host, reason } => Finding::NameUnknown { host, reason },
+        Stage::Connection { address, reason } => Finding::NoConnection { address, reason },
+        Stage::Tls if matches!(error, ClientError::Unreachable { .. }) => Finding::TlsFailed {
+            fault: error.tls_fault().unwrap_or(TlsFault::Other),
+            reason,
+        },
+        Stage::Tls | Stage::Exchange => judge_exchange(error, reason),
+    }
+}
+
+/// Whether a registry, or a proxy, asks the node to wait. A page with 503 says that a proxy does not
+/// reach the registry.
+fn is_throttle(error: &ClientError) -> bool {
+    error.is_throttled() && (error.code().is_some() || error.status() == Some(429))
 }
 
 /// Judges the failure of an exchange on an open connection.
 fn judge_exchange(error: &ClientError, reason: String) -> Finding {
     match error {
-        ClientError::Unreachable { .. } if is_other_protocol(&reason) => {
+        ClientError::Unreachable { .. } if is_other_protocol(error) => {
             Finding::OtherProtocol { reason }
         }
         ClientError::Timeout { .. } | ClientError::Unreachable { .. } => {
             Finding::NoAnswer { reason }
         }
+        ClientError::NotARegistry {
+            status: status @ 500..=599,
+            ..
+        } => Finding::GatewayFailed { status: *status },
         // Only a listing is long, and the caller handles that.
         ClientError::Refused { .. }
         | ClientError::NotARegistry { .. }
@@ -103,26 +131,6 @@ fn judge_exchange(error: &ClientError, reason: String) -> Finding {
 /// Whether the server sent something before it had a request, as servers of other protocols do.
 pub(crate) fn spoke_first(error: &ClientError) -> bool {
     with_causes(error).contains("unexpected message")
-}
-
-/// Whether the HTTP library could not read what came: it came unasked, or is not HTTP.
-fn is_other_protocol(reason: &str) -> bool {
-    let words = ["unexpected message", "invalid HTTP", "invalid header"];
-    words.iter().any(|words| reason.contains(words))
-}
-
-/// What the words of the TLS library mean.
-fn tls_fault(reason: &str) -> TlsFault {
-    let words = [
-        ("corrupt message", TlsFault::PlainServer),
-        ("CaUsedAsEndEntity", TlsFault::OwnAuthority),
-        ("UnknownIssuer", TlsFault::UnknownAuthority),
-        ("Expired", TlsFault::WrongTime),
-        ("NotValidYet", TlsFault::WrongTime),
-        ("NotValidForName", TlsFault::WrongName),
-    ];
-    let known = words.iter().find(|(words, _)| reason.contains(words));
-    known.map_or(TlsFault::Other, |(_, fault)| *fault)
 }
 
 /// Whether two addresses have the same host; a redirect to a path stays there too.
@@ -197,12 +205,12 @@ pub(crate) fn judge_registration(
             lease_ms: response.expires_at.saturating_sub(response.last_seen),
             heartbeat_interval_secs: response.heartbeat_interval_secs,
         },
-        Err(ClientError::Refused { body, .. }) => match body.code {
-            ErrorCode::PrivacyViolation => Finding::AddressRefused {
+        Err(ClientError::Refused { code, body, .. }) => match code {
+            RefusalCode::Known(ErrorCode::PrivacyViolation) => Finding::AddressRefused {
                 message: body.error.clone(),
             },
             code => Finding::RegistrationRefused {
-                code,
+                code: code.clone(),
                 message: body.error.clone(),
             },
         },

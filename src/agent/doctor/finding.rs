@@ -1,6 +1,7 @@
 //! What the doctor finds, and whether it is good or bad for the node.
 
-use crate::protocol::{DroppedField, ErrorCode, HealthStatus};
+use crate::agent::client::{RefusalCode, TlsFault};
+use crate::protocol::{DroppedField, HealthStatus};
 
 /// One fact that the doctor found. `Display` writes it as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Finding {
     /// The registry, or a proxy in front of it, asks the node to wait.
     Throttled {
         /// The error code; `None` if a proxy has answered.
-        code: Option<ErrorCode>,
+        code: Option<RefusalCode>,
         /// What the response says.
         reason: String,
     },
@@ -58,10 +59,27 @@ pub enum Finding {
         /// What went wrong.
         reason: String,
     },
-    /// The server redirects to another address of the same host.
+    /// A proxy wants a user and a password.
+    ProxyPasswordWanted {
+        /// The address of the proxy, without a password; `None` if none is set.
+        proxy: Option<String>,
+    },
+    /// A variable of the environment should hold the address of a proxy, but holds something else.
+    ProxyMalformed {
+        /// The name of the variable.
+        variable: &'static str,
+    },
+    /// A proxy or a web server answers for a registry that it does not reach.
+    GatewayFailed {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server redirects to another address.
     Redirects {
         /// That address.
         to: String,
+        /// The address of the registry that follows from it; `None` if none does.
+        address: Option<String>,
     },
     /// The server wants a user and a password.
     PasswordWanted {
@@ -141,28 +159,10 @@ pub enum Finding {
     /// The registry refused the node's registration for another reason.
     RegistrationRefused {
         /// The error code.
-        code: ErrorCode,
+        code: RefusalCode,
         /// The reason that the registry gave.
         message: String,
     },
-}
-
-/// What is wrong with a connection that should use TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TlsFault {
-    /// The server does not speak TLS.
-    PlainServer,
-    /// The certificate is self-signed and its own authority.
-    OwnAuthority,
-    /// The certificate comes from an unknown authority.
-    UnknownAuthority,
-    /// The certificate has expired or is not valid yet, by this machine's clock.
-    WrongTime,
-    /// The certificate is for another name.
-    WrongName,
-    /// Something else.
-    Other,
 }
 
 /// Whether a [`Finding`] is good or bad for the node.
@@ -189,6 +189,7 @@ impl Finding {
             | Self::ClockDiffers { .. }
             | Self::LeaseNearlyOut { .. }
             | Self::ListedOtherwise { .. }
+            | Self::ProxyMalformed { .. }
             | Self::ListingTooLong { .. }
             | Self::NotListed { .. }
             | Self::Dropped { .. }
@@ -201,6 +202,8 @@ impl Finding {
             | Self::SpeaksTls
             | Self::OtherProtocol { .. }
             | Self::ProxyFailed { .. }
+            | Self::ProxyPasswordWanted { .. }
+            | Self::GatewayFailed { .. }
             | Self::Redirects { .. }
             | Self::PasswordWanted { .. }
             | Self::NoAnswer { .. }

@@ -11,5 +11,6 @@ mod finding;
 mod probe;
 mod wording;
 
-pub use finding::{Finding, TlsFault, Verdict};
+pub use super::client::TlsFault;
+pub use finding::{Finding, Verdict};
 pub use probe::{Subject, examine};

@@ -33,15 +33,23 @@ pub enum Subject<'a> {
 
 /// Examines a registry as this node sees it. Good findings are returned as well as bad ones.
 ///
-/// If the registry cannot be reached, that is the only finding.
+/// If the registry cannot be reached, that is the last finding.
 pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Finding> {
+    let malformed = client.malformed_proxy();
+    let malformed = malformed.map(|variable| Finding::ProxyMalformed { variable });
+    let mut findings: Vec<_> = malformed.into_iter().collect();
     let requested_ms = client.now_ms();
     let health = match client.health().await {
         Ok(health) => health,
-        Err(error) => return vec![failure(client, &error).await],
+        Err(error) => {
+            findings.push(failure(client, &error).await);
+            return findings;
+        }
     };
-    let mut findings = vec![judge_health(&health)];
-    if findings[0].verdict() == Verdict::Unreachable {
+    let finding = judge_health(&health);
+    let is_registry = finding.verdict() != Verdict::Unreachable;
+    findings.push(finding);
+    if !is_registry {
         return findings;
     }
     if let Some(registry_ms) = health.timestamp.as_deref().and_then(unix_ms) {

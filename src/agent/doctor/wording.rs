@@ -3,7 +3,8 @@
 use std::fmt::{self, Formatter};
 
 use super::finding::Finding;
-use crate::protocol::{ErrorCode, HealthStatus};
+use crate::agent::client::RefusalCode;
+use crate::protocol::{DroppedField, ErrorCode, HealthStatus};
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -11,7 +12,7 @@ impl fmt::Display for Finding {
             Self::Serves { version } => write!(f, "a peer-registry {version} answers and serves"),
             Self::CannotServe { status } => f.write_str(cannot_serve(*status)),
             Self::Throttled {
-                code: Some(ErrorCode::RegistryFull),
+                code: Some(RefusalCode::Known(ErrorCode::RegistryFull)),
                 reason,
             } => write!(f, "the registry is full: {reason}"),
             Self::Throttled { reason, .. } => {
@@ -33,7 +34,27 @@ impl fmt::Display for Finding {
             Self::ProxyFailed { proxy, reason } => {
                 write!(f, "the request through the proxy {proxy} failed: {reason}")
             }
-            Self::Redirects { to } => write!(f, "the server redirects to {to}"),
+            Self::ProxyPasswordWanted { proxy: Some(proxy) } => {
+                write!(f, "the proxy {proxy} wants a user and a password (407)")
+            }
+            Self::ProxyPasswordWanted { .. } => {
+                f.write_str("a proxy wants a user and a password (407)")
+            }
+            Self::ProxyMalformed { variable } => {
+                write!(f, "{variable} does not hold the address of a proxy")
+            }
+            Self::GatewayFailed { status } => write!(
+                f,
+                "a proxy or a web server answers {status}, since the registry behind it does not"
+            ),
+            Self::Redirects {
+                to,
+                address: Some(address),
+            } => write!(
+                f,
+                "the server redirects to {to}, so the registry may be at {address}"
+            ),
+            Self::Redirects { to, .. } => write!(f, "the server redirects to {to}"),
             Self::PasswordWanted { has_password: true } => {
                 f.write_str("the server does not accept the user and the password (401)")
             }
@@ -77,10 +98,9 @@ impl Finding {
                 heartbeat_interval_secs,
             } => write_accepted(f, *lease_ms, *heartbeat_interval_secs),
             Self::Dropped { dropped } => {
-                f.write_str("the registry left out of the registration:")?;
-                dropped
-                    .iter()
-                    .try_for_each(|dropped| write!(f, " {} ({})", dropped.field, dropped.reason))
+                let parts: Vec<_> = dropped.iter().map(DroppedField::to_string).collect();
+                let parts = parts.join(", ");
+                write!(f, "the registry left out of the registration: {parts}")
             }
             Self::Warned { warning } => write!(f, "the registry warns: {warning}"),
             Self::AddressRefused { message } => {

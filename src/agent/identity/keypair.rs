@@ -72,7 +72,8 @@ impl Identity {
         }
     }
 
-    /// The identity of the node with this libp2p id, e.g. `12D3KooW...`. Nothing is proven by it.
+    /// The identity of the node with this libp2p id, e.g. `12D3KooW...`, or its spelling as a CID.
+    /// Nothing is proven by it.
     ///
     /// # Errors
     /// [`IdentityError::NoPublicKey`] if the text is not such an id, or the id does not contain its
@@ -80,6 +81,8 @@ impl Identity {
     ///
     /// [`Registration::of_id`]: crate::agent::Registration::of_id
     pub fn from_peer_id(id: &str) -> Result<Self, IdentityError> {
+        let canonical = PeerId::canonical(id);
+        let id = canonical.as_deref().unwrap_or(id);
         let id: libp2p_identity::PeerId = id.parse().map_err(|_| IdentityError::NoPublicKey)?;
         let hash = id.as_ref();
         if hash.code() != IDENTITY_HASH {

@@ -1,12 +1,18 @@
 //! Leaves out of a registration what no registry takes, so that the rest is not refused with it.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use serde_json::Value;
 
+use super::address_form::{FORM, may_be_address};
+use crate::agent::client::sanitize::sanitize;
 use crate::protocol::{
     DroppedField, Limits, RegisterRequest, TurnOffer, is_clean_json, is_clean_text,
 };
+
+/// The field with the addresses of the node itself. Those of a relay have other forms.
+const ADDRESSES: &str = "addresses";
 
 /// Returns the registration without what exceeds `limits`, and what was left out.
 ///
@@ -21,7 +27,7 @@ pub fn within_limits(
         limits,
         dropped: Vec::new(),
     };
-    trim.addresses("addresses", &mut registration.addresses);
+    trim.addresses(ADDRESSES, &mut registration.addresses);
     trim.stores(&mut registration.stores);
     trim.text("cryptoIPv6", &mut registration.crypto_ipv6);
     trim.text("version", &mut registration.version);
@@ -45,11 +51,11 @@ struct Trim<'l> {
 }
 
 impl Trim<'_> {
-    fn drop(&mut self, field: impl Into<String>, reason: impl Into<String>) {
-        self.dropped.push(DroppedField {
-            field: field.into(),
-            reason: reason.into(),
-        });
+    /// Adds a field. `reason` goes on with the sentence that its name begins.
+    fn drop(&mut self, field: impl Into<String>, reason: impl Display) {
+        let field = field.into();
+        let reason = format!("{field} {reason}");
+        self.dropped.push(DroppedField { field, reason });
     }
 
     fn addresses(&mut self, name: &str, addresses: &mut Vec<String>) {
@@ -59,9 +65,14 @@ impl Trim<'_> {
             let field = || format!("{name}[{index}]");
             if !is_clean_text(&address, bytes) || address.contains(char::is_whitespace) {
                 let form = "printable text without blanks";
-                self.drop(field(), format!("it is not 1 to {bytes} bytes of {form}"));
+                self.drop(field(), format!("is not 1 to {bytes} bytes of {form}"));
+            } else if name == ADDRESSES && !may_be_address(&address) {
+                self.drop(
+                    field(),
+                    format!("is neither {FORM}: {}", sanitize(&address)),
+                );
             } else if kept.len() == count {
-                self.drop(field(), format!("there are more than {count}"));
+                self.drop(field(), format!("is beyond the {count} that are kept"));
             } else {
                 kept.push(address);
             }
@@ -78,11 +89,13 @@ impl Trim<'_> {
         stores.retain(|store| is_clean_text(store, bytes));
         let unclean = found - stores.len();
         if unclean > 0 {
-            let reason = format!("{unclean} of {found} are not 1 to {bytes} bytes of visible text");
+            let reason = format!(
+                "include {unclean} of {found} that are not 1 to {bytes} bytes of visible text"
+            );
             self.drop("stores", reason);
         }
         if stores.len() > count {
-            self.drop("stores", format!("there are more than {count}"));
+            self.drop("stores", format!("are more than the {count} that are kept"));
             stores.truncate(count);
         }
     }
@@ -93,10 +106,7 @@ impl Trim<'_> {
         match text {
             Some(given) if given.is_empty() => *text = None,
             Some(given) if !is_clean_text(given, bytes) => {
-                self.drop(
-                    name,
-                    format!("it is not 1 to {bytes} bytes of visible text"),
-                );
+                self.drop(name, format!("is not 1 to {bytes} bytes of visible text"));
                 *text = None;
             }
             _ => {}
@@ -119,7 +129,7 @@ impl Trim<'_> {
         };
         self.drop(
             name,
-            format!("it is not {kind} of at most {bytes} bytes of JSON with visible text"),
+            format!("is not {kind} of at most {bytes} bytes of JSON with visible text"),
         );
         *value = None;
     }
@@ -129,12 +139,15 @@ impl Trim<'_> {
         self.addresses("turnAddresses", &mut offer.addresses);
         let max = self.limits.turn_capacity;
         if offer.capacity == 0 || offer.capacity > max {
-            let reason = format!("it is not 1 to {max}: the nearest of them is sent");
+            let reason = format!("is not 1 to {max}: the nearest of them is sent");
             self.drop("turnCapacity", reason);
             offer.capacity = offer.capacity.clamp(1, max.max(1));
         }
         if offer.addresses.is_empty() || offer.port == 0 {
-            self.drop("turnAddresses", "a TURN offer needs an address and a port");
+            self.drop(
+                "turnAddresses",
+                "or turnPort has nothing left: a TURN offer needs an address and a port",
+            );
             return None;
         }
         Some(offer)

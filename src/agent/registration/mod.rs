@@ -3,6 +3,7 @@
 //! `schedule`, `pauses` and `terms` decide when to ask for what, by the `outcome` of each request,
 //! and are pure; `registration_loop` does what they decide, one loop for each registry.
 
+mod address_form;
 mod announcement;
 mod limits;
 mod outcome;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::terms::Terms;
-use crate::protocol::ErrorCode;
+use crate::agent::client::RefusalCode;
 
 /// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub(crate) enum Outcome {
     Throttled {
         retry_after: Option<Duration>,
         /// The code that the registry gave; `None` if it was a proxy.
-        code: Option<ErrorCode>,
+        code: Option<RefusalCode>,
     },
     /// The registry refuses this registration.
-    Refused { code: ErrorCode, message: String },
+    Refused { code: RefusalCode, message: String },
     /// There is no response, or one that no registry sends.
     Failed { reason: String },
 }

@@ -187,10 +187,10 @@ fn outcome_of(error: &ClientError) -> Outcome {
         _ if error.is_peer_not_found() => Outcome::PeerNotFound,
         _ if error.is_throttled() => Outcome::Throttled {
             retry_after: error.retry_after(),
-            code: error.body().map(|body| body.code),
+            code: error.code().cloned(),
         },
-        ClientError::Refused { body, .. } if !error.is_retryable() => Outcome::Refused {
-            code: body.code,
+        ClientError::Refused { code, body, .. } if !error.is_retryable() => Outcome::Refused {
+            code: code.clone(),
             message: body.error.clone(),
         },
         _ => Outcome::Failed {

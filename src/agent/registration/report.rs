@@ -20,6 +20,7 @@ pub(crate) fn event_of(
     let lease_until_ms = schedule.lease_until_ms().unwrap_or(retry_at_ms);
     let heartbeat_interval_ms = schedule.interval_ms();
     let body = error.and_then(ClientError::body);
+    let code = || error.and_then(ClientError::code).cloned();
     let reason = || error.map_or_else(String::new, |error| with_causes(error));
     match notice {
         Notice::Registered => Event::Registered {
@@ -39,13 +40,13 @@ pub(crate) fn event_of(
         Notice::Lost => Event::Lost { registry },
         Notice::Throttled => Event::Throttled {
             registry,
-            code: body.map(|body| body.code),
+            code: code(),
             message: body.map_or_else(reason, |body| body.error.clone()),
             retry_at_ms,
         },
         Notice::Refused => Event::Refused {
             registry,
-            code: body.map_or(ErrorCode::Internal, |body| body.code),
+            code: code().unwrap_or(ErrorCode::Internal.into()),
             message: body.map_or_else(String::new, |body| body.error.clone()),
             retry_at_ms,
         },

@@ -8,7 +8,7 @@ use super::outcome::{Notice, Outcome};
 use super::pauses::{around, backoff_ms, spread_ms};
 use super::terms::{DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, Terms};
 use crate::agent::client::MAX_RETRY_AFTER;
-use crate::protocol::ErrorCode;
+use crate::agent::client::RefusalCode;
 
 /// How long a throttled node waits if the response does not say, in milliseconds.
 const THROTTLED_MS: i64 = 5_000;
@@ -45,8 +45,8 @@ enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Trouble {
     Unreachable { reason: String },
-    Throttled { code: Option<ErrorCode> },
-    Refused { code: ErrorCode, message: String },
+    Throttled { code: Option<RefusalCode> },
+    Refused { code: RefusalCode, message: String },
 }
 
 /// The decisions for one registry.

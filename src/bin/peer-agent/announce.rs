@@ -2,16 +2,19 @@
 
 use anyhow::anyhow;
 use clap::Args;
-use peer_registry::agent::{Identity, Registration};
+use peer_registry::agent::Registration;
 use peer_registry::protocol::{RegisterRequest, TurnOffer};
 use serde_json::{Map, Value};
 
+use crate::failure::Failure;
+use crate::node::Node;
 use crate::settings::{Faults, entries, given};
 
 /// What the node announces.
 #[derive(Args, Debug)]
 pub(crate) struct AnnounceSettings {
-    /// TCP port that the node listens on, announced with its crypto-IPv6 address
+    /// TCP port that the node listens on, announced with its crypto-IPv6 address. Without this port
+    /// and the two below, only the addresses of --address are announced
     #[arg(long, env = "PEER_AGENT_PORT", value_name = "PORT")]
     pub(crate) port: Option<String>,
 
@@ -23,10 +26,12 @@ pub(crate) struct AnnounceSettings {
     #[arg(long, env = "PEER_AGENT_WEBSOCKET_PORT", value_name = "PORT")]
     websocket_port: Option<String>,
 
-    /// Further address to list, e.g. /ip4/203.0.113.7/tcp/4001. It tells everyone where the node
-    /// is, and registries with the default address policy refuse it
+    /// Address to list, e.g. /ip4/203.0.113.7/tcp/4001; may be repeated; --address is the same. It tells everyone where the
+    /// node is, and registries with the default address policy refuse it. Without a port, only these
+    /// addresses are listed
     #[arg(
         long,
+        alias = "address",
         env = "PEER_AGENT_REVEAL_ADDRESS",
         value_name = "ADDRESS",
         value_delimiter = ','
@@ -127,9 +132,10 @@ pub(crate) struct Announcement<'s> {
 
 impl AnnounceSettings {
     /// Whether the settings say how the node can be reached.
-    pub(crate) fn has_port(&self) -> bool {
+    pub(crate) fn has_address(&self) -> bool {
         let ports = [&self.port, &self.quic_port, &self.websocket_port];
-        ports.into_iter().any(|port| given(port).is_some())
+        let has_port = ports.into_iter().any(|port| given(port).is_some());
+        has_port || !entries(&self.reveal_address).is_empty()
     }
 
     pub(crate) fn read(&self, faults: &mut Faults) -> Announcement<'_> {
@@ -138,10 +144,10 @@ impl AnnounceSettings {
         let quic_port = port("PEER_AGENT_QUIC_PORT", &self.quic_port);
         let websocket_port = port("PEER_AGENT_WEBSOCKET_PORT", &self.websocket_port);
         let server_port = port("PEER_AGENT_SERVER_PORT", &self.server_port);
-        if !self.has_port() {
+        if !self.has_address() {
             faults.add(anyhow!(
                 "no port is given: --port PORT or PEER_AGENT_PORT, the one that the node listens on \
-                 (or --quic-port, --websocket-port)"
+                 (or --quic-port, --websocket-port), or its whole address with --address ADDRESS"
             ));
         }
         let node_type = given(&self.node_type)
@@ -209,22 +215,15 @@ impl TurnSettings {
 }
 
 impl Announcement<'_> {
-    /// The registration of the node with this identity.
-    pub(crate) fn registration(&self, identity: &Identity) -> RegisterRequest {
+    /// The registration of this node. Fails if a port is given for a node whose crypto-IPv6 is not
+    /// known.
+    pub(crate) fn registration(&self, node: &Node) -> Result<RegisterRequest, Failure> {
         let settings = self.settings;
-        let mut registration = Registration::of(identity)
+        let mut registration = self
+            .listening(node)?
             .stores(entries(&settings.store))
             .privacy_mode(self.privacy_mode)
             .bootstrap_capable(self.bootstrap_capable);
-        if let Some(port) = self.port {
-            registration = registration.listen(identity, &format!("/tcp/{port}"));
-        }
-        if let Some(port) = self.quic_port {
-            registration = registration.quic(identity, port);
-        }
-        if let Some(port) = self.websocket_port {
-            registration = registration.websocket(identity, port);
-        }
         for address in entries(&settings.reveal_address) {
             registration = registration.reveal_address(address);
         }
@@ -250,10 +249,39 @@ impl Announcement<'_> {
             registration = registration.capability_list(list.clone());
         }
         // The settings are complete: an offer that is not in them is withdrawn.
-        match &self.turn {
+        Ok(match &self.turn {
             Some(offer) => registration.turn(offer.clone()),
             None => registration.without_turn(),
         }
-        .into()
+        .into())
+    }
+
+    /// The registration with the addresses of the ports.
+    fn listening(&self, node: &Node) -> Result<Registration, Failure> {
+        let has_port = [self.port, self.quic_port, self.websocket_port]
+            .iter()
+            .any(Option::is_some);
+        let identity = match node {
+            Node::Keyed(identity) => identity,
+            Node::Named(peer_id) if has_port => {
+                return Err(Failure::usage(anyhow!(
+                    "the id {peer_id} does not contain its public key, so its crypto-IPv6 is not known: \
+                     announce whole addresses (--address) instead of a port, or name the key file \
+                     (--key-file)"
+                )));
+            }
+            Node::Named(peer_id) => return Ok(Registration::of_id(peer_id.clone())),
+        };
+        let mut registration = Registration::of(identity);
+        if let Some(port) = self.port {
+            registration = registration.listen(identity, &format!("/tcp/{port}"));
+        }
+        if let Some(port) = self.quic_port {
+            registration = registration.quic(identity, port);
+        }
+        if let Some(port) = self.websocket_port {
+            registration = registration.websocket(identity, port);
+        }
+        Ok(registration)
     }
 }

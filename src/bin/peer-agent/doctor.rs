@@ -1,16 +1,16 @@
 //! `peer-agent doctor`: finds out why a node is not listed.
 
 use clap::Args;
-use log::warn;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
 use peer_registry::agent::within_limits;
-use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
+use peer_registry::protocol::{DroppedField, Limits, PeerId, RegisterRequest};
 
 use crate::announce::AnnounceSettings;
 use crate::event_lines::listed;
 use crate::failure::Failure;
+use crate::node::KeySettings;
 use crate::output;
-use crate::settings::{Faults, KeySettings, RegistrySettings, given};
+use crate::settings::{Faults, RegistrySettings, given};
 
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
@@ -45,10 +45,10 @@ pub(crate) struct DoctorSettings {
 }
 
 /// What is known of the node, which decides what can be examined.
-enum Node {
+enum Examined {
     /// It has no identity yet.
     Unnamed,
-    /// It has an identity. What it announces is `None` if no port is given.
+    /// Its id is known. What it announces is `None` if neither a port nor an address is given.
     Named(PeerId, Option<RegisterRequest>),
     /// It is to be registered.
     Registering(RegisterRequest),
@@ -59,11 +59,11 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let registries = settings.registries.read(&mut faults)?;
     let lease_secs = given(&settings.lease_secs)
         .map(|secs| faults.number("PEER_AGENT_LEASE_SECS", secs, 1..=86_400));
-    let node = node(settings, faults)?;
+    let (examined, dropped) = examined(settings, faults)?;
     let mut verdicts = Vec::new();
     for client in &registries.clients {
         output::line(client.url())?;
-        let findings = doctor::examine(client, node.subject(lease_secs)).await;
+        let findings = doctor::examine(client, examined.subject(lease_secs)).await;
         for finding in findings {
             let mark = match finding.verdict() {
                 Verdict::Fine => "ok   ",
@@ -76,12 +76,20 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
             verdicts.push(finding.verdict());
         }
     }
-    if matches!(node, Node::Unnamed) {
+    if matches!(examined, Examined::Unnamed) {
         let path = settings.key.path().display();
         output::line(&format!(
             "  WRONG  this node has no identity: there is no file {path}"
         ))?;
         output::line("         to do: name its key file (--key-file), or run peer-agent id")?;
+        verdicts.push(Verdict::Wrong);
+    }
+    if !dropped.is_empty() {
+        let parts = listed(&dropped);
+        output::line(&format!(
+            "  WRONG  this agent leaves out of the registration: {parts}"
+        ))?;
+        output::line("         to do: correct the settings of what was left out")?;
         verdicts.push(Verdict::Wrong);
     }
     if verdicts.contains(&Verdict::Unreachable) {
@@ -93,36 +101,42 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     }
 }
 
-fn node(settings: &DoctorSettings, mut faults: Faults) -> Result<Node, Failure> {
-    let announcement = (settings.register || settings.announce.has_port())
+/// Decides what is examined, and leaves out of the registration what `run` leaves out. Returns that, too.
+fn examined(
+    settings: &DoctorSettings,
+    mut faults: Faults,
+) -> Result<(Examined, Vec<DroppedField>), Failure> {
+    let announcement = (settings.register || settings.announce.has_address())
         .then(|| settings.announce.read(&mut faults));
-    if let (true, Some(announcement)) = (settings.register, &announcement) {
-        let identity = settings.key.require_or_make(faults)?;
-        // As `run` does it.
-        let registration = announcement.registration(&identity);
-        let (registration, dropped) = within_limits(registration, &Limits::default());
-        if !dropped.is_empty() {
-            warn!("left out of the registration: {}", listed(&dropped));
-        }
-        return Ok(Node::Registering(registration));
-    }
-    match settings.key.find() {
-        Ok(identity) => {
-            faults.finish()?;
-            Ok(identity.map_or(Node::Unnamed, |identity| {
-                let announced =
-                    announcement.map(|announcement| announcement.registration(&identity));
-                Node::Named(identity.peer_id().clone(), announced)
-            }))
-        }
-        Err(error) => {
+    let node = if settings.register {
+        Some(settings.key.require_or_make(faults)?)
+    } else {
+        let found = settings.key.find();
+        let node = found.unwrap_or_else(|error| {
             faults.add(error);
-            Err(faults.into())
-        }
-    }
+            None
+        });
+        faults.finish()?;
+        node
+    };
+    let Some(node) = node else {
+        return Ok((Examined::Unnamed, Vec::new()));
+    };
+    let Some(announcement) = announcement else {
+        let named = Examined::Named(node.peer_id().clone(), None);
+        return Ok((named, Vec::new()));
+    };
+    let registration = announcement.registration(&node)?;
+    let (registration, dropped) = within_limits(registration, &Limits::default());
+    let examined = if settings.register {
+        Examined::Registering(registration)
+    } else {
+        Examined::Named(node.peer_id().clone(), Some(registration))
+    };
+    Ok((examined, dropped))
 }
 
-impl Node {
+impl Examined {
     fn subject(&self, lease_secs: Option<u32>) -> Subject<'_> {
         match self {
             Self::Unnamed => Subject::Registry,

@@ -1,7 +1,7 @@
 //! The events of the agent as lines: of JSON for programs, of the log for people.
 
 use log::{debug, info, warn};
-use peer_registry::agent::{Event, PeerList, PeerSource};
+use peer_registry::agent::{Event, PeerList, PeerSource, RefusalCode};
 use peer_registry::clock::rfc3339;
 use peer_registry::protocol::{DroppedField, ErrorCode};
 
@@ -90,7 +90,7 @@ fn log_trouble(event: &Event) {
             code,
             message,
             retry_at_ms,
-        } => log_throttle(registry, *code, message, *retry_at_ms),
+        } => log_throttle(registry, code.as_ref(), message, *retry_at_ms),
         Event::Refused {
             registry,
             code,
@@ -109,10 +109,10 @@ fn log_trouble(event: &Event) {
     }
 }
 
-fn log_throttle(registry: &str, code: Option<ErrorCode>, message: &str, retry_at_ms: i64) {
+fn log_throttle(registry: &str, code: Option<&RefusalCode>, message: &str, retry_at_ms: i64) {
     let next = rfc3339(retry_at_ms);
     match code {
-        Some(ErrorCode::RegistryFull) => {
+        Some(RefusalCode::Known(ErrorCode::RegistryFull)) => {
             warn!("{registry} is full (registry_full): {message}; next try at {next}");
         }
         Some(code) => {
@@ -124,9 +124,7 @@ fn log_throttle(registry: &str, code: Option<ErrorCode>, message: &str, retry_at
 
 /// The dropped fields and the reasons, in one line.
 pub(crate) fn listed(dropped: &[DroppedField]) -> String {
-    let parts = dropped
-        .iter()
-        .map(|dropped| format!("{} ({})", dropped.field, dropped.reason));
+    let parts = dropped.iter().map(DroppedField::to_string);
     parts.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,11 +1,13 @@
 //! `peer-agent id`: shows the node's identity.
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::node::{KeySettings, Node};
 use crate::output;
-use crate::settings::{Faults, KeySettings};
+use crate::settings::Faults;
 
 /// Shows the node's identity, and makes it if there is none yet.
 ///
@@ -21,7 +23,15 @@ pub(crate) struct IdSettings {
 }
 
 pub(crate) fn show(settings: &IdSettings) -> Result<(), Failure> {
-    let identity = settings.key.require_or_make(Faults::default())?;
+    let identity = match settings.key.require_or_make(Faults::default())? {
+        Node::Keyed(identity) => identity,
+        Node::Named(peer_id) => {
+            return Err(Failure::usage(anyhow!(
+                "the id {peer_id} does not contain its public key, so its crypto-IPv6 is not known: name the \
+                 key file (--key-file)"
+            )));
+        }
+    };
     let (peer_id, crypto_ipv6) = (identity.peer_id(), identity.crypto_ipv6_text());
     if settings.json {
         let json = json!({ "peerId": peer_id, "cryptoIPv6": crypto_ipv6 });

@@ -12,6 +12,7 @@ mod id;
 mod line_writer;
 #[path = "../shared/log_levels.rs"]
 mod log_levels;
+mod node;
 mod output;
 mod peers;
 mod register;

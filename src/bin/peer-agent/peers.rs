@@ -104,6 +104,9 @@ pub(crate) async fn list(settings: &PeersSettings) -> Result<(), Failure> {
             failures: notes.iter().map(|note| format!("{note:#}")).collect(),
         })?);
     }
+    if peers.is_empty() {
+        print_error(&anyhow!("no registry lists such a peer"));
+    }
     let rows: Vec<_> = peers.iter().map(|peer| row(peer, now_ms)).collect();
     let titles = ["PEER ID", "ADDRESS", "NETWORK", "VERSION", "SEEN", "OFFERS"];
     Ok(output::table(titles, &rows)?)

@@ -8,8 +8,9 @@ use peer_registry::protocol::{Limits, RegisterResponse};
 use crate::announce::AnnounceSettings;
 use crate::event_lines::listed;
 use crate::failure::Failure;
+use crate::node::KeySettings;
 use crate::output;
-use crate::settings::{Faults, KeySettings, RegistrySettings};
+use crate::settings::{Faults, RegistrySettings};
 
 /// Registers the node once with each registry, and replaces what it announced before.
 ///
@@ -40,8 +41,8 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
     let announcement = settings.announce.read(&mut faults);
-    let identity = settings.key.require_or_make(faults)?;
-    let registration = announcement.registration(&identity);
+    let node = settings.key.require_or_make(faults)?;
+    let registration = announcement.registration(&node)?;
     let (registration, dropped) = within_limits(registration, &Limits::default());
     if !dropped.is_empty() {
         warn!("left out of the registration: {}", listed(&dropped));
@@ -82,16 +83,21 @@ fn print_registered(registry: &str, response: &RegisterResponse) -> Result<(), F
 pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failure> {
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
-    let identity = settings.key.require(faults)?;
+    let node = settings.key.require(faults)?;
     let mut errors = Vec::new();
     for client in &registries.clients {
-        match client.heartbeat(identity.peer_id()).await {
-            Ok(response) => output::line(&format!(
-                "{} renewed with {}{}",
-                response.peer_id,
-                client.url(),
-                lease(response.last_seen, response.expires_at),
-            ))?,
+        match client.heartbeat(node.peer_id()).await {
+            Ok(response) => {
+                output::line(&format!(
+                    "{} renewed with {}{}",
+                    response.peer_id,
+                    client.url(),
+                    lease(response.last_seen, response.expires_at),
+                ))?;
+                if let Some(warning) = &response.warning {
+                    warn!("{} warns: {warning}", client.url());
+                }
+            }
             Err(error) => errors.push(error),
         }
     }

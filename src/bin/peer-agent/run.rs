@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use log::{info, warn};
-use peer_registry::agent::{Agent, AgentBuilder, Connected, Event, Identity};
+use peer_registry::agent::{Agent, AgentBuilder, Connected, Event};
 use peer_registry::protocol::{Limits, PeerId, RegisterRequest};
 
 use crate::announce::AnnounceSettings;
@@ -16,7 +16,8 @@ use crate::event_lines::{json_line, log_event, missed_line};
 use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::line_writer::LineWriter;
-use crate::settings::{Faults, KeySettings, RegistrySettings, given, given_path};
+use crate::node::{KeySettings, Node};
+use crate::settings::{Faults, RegistrySettings, given, given_path};
 use crate::signals::{Request, Signals};
 
 /// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
@@ -142,7 +143,7 @@ pub(crate) async fn run(
 
 /// What is announced, and for which node.
 struct Announced {
-    identity: Identity,
+    node: Node,
     registration: RegisterRequest,
 }
 
@@ -166,18 +167,39 @@ impl Announced {
     fn change(&mut self, first: &RunSettings, settings: &RunSettings) -> Result<bool, Failure> {
         let mut faults = Faults::default();
         let announcement = settings.announce.read(&mut faults);
+        // A fault that would not let the command start again is better known now.
+        settings.registries.read(&mut faults)?;
+        settings.looking(&mut faults);
         faults.finish()?;
         if settings.fixed() != first.fixed() {
             warn!("some settings that are not announced have changed; they apply after a restart");
         }
-        let registration = announcement.registration(&self.identity);
+        let registration = announcement.registration(&self.node)?;
         let is_new = registration != self.registration;
         self.registration = registration;
         Ok(is_new)
     }
 }
 
+/// When the command looks for peers, and for how many.
+struct Looking {
+    after: Duration,
+    enough_peers: usize,
+    sample: u32,
+}
+
 impl RunSettings {
+    fn looking(&self, faults: &mut Faults) -> Looking {
+        let name = "PEER_AGENT_FALLBACK_AFTER_SECS";
+        let after_secs = faults.number(name, &self.fallback_after_secs, 0..=86_400);
+        let enough = &self.enough_peers;
+        Looking {
+            after: Duration::from_secs(after_secs),
+            enough_peers: faults.number("PEER_AGENT_ENOUGH_PEERS", enough, 1..=1_000_000),
+            sample: faults.number("PEER_AGENT_PEER_SAMPLE", &self.peer_sample, 1..=1_000),
+        }
+    }
+
     /// The settings that apply from the start to the end, for a comparison.
     fn fixed(&self) -> String {
         let looking = (
@@ -197,25 +219,21 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
     let mut faults = Faults::default();
     let registries = settings.registries.read(&mut faults)?;
     let announcement = settings.announce.read(&mut faults);
-    let name = "PEER_AGENT_FALLBACK_AFTER_SECS";
-    let after_secs = faults.number(name, &settings.fallback_after_secs, 0..=86_400);
-    let enough = &settings.enough_peers;
-    let enough_peers = faults.number("PEER_AGENT_ENOUGH_PEERS", enough, 1..=1_000_000);
-    let sample = faults.number("PEER_AGENT_PEER_SAMPLE", &settings.peer_sample, 1..=1_000);
+    let looking = settings.looking(&mut faults);
     let is_new = matches!(settings.key.find(), Ok(None));
-    let identity = settings.key.require_or_make(faults)?;
+    let node = settings.key.require_or_make(faults)?;
     if is_new {
         info!("made the key file {}", settings.key.path().display());
     }
-    info!("this node is {}", identity.peer_id());
+    info!("this node is {}", node.peer_id());
 
-    let registration = announcement.registration(&identity);
+    let registration = announcement.registration(&node)?;
     let mut builder = Agent::builder(registration.clone())
         .registries(registries.urls)
         .transport(registries.transport)
-        .fallback_after(Duration::from_secs(after_secs))
-        .enough_peers(enough_peers)
-        .peer_sample(sample);
+        .fallback_after(looking.after)
+        .enough_peers(looking.enough_peers)
+        .peer_sample(looking.sample);
     if let Some(path) = given_path(&settings.last_known_good) {
         builder = builder.last_known_good(path);
     }
@@ -224,11 +242,7 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
     } else if given(&settings.exec).is_some() {
         builder = builder.connected_peers(|| 0);
     }
-    let announced = Announced {
-        identity,
-        registration,
-    };
-    Ok((builder, announced))
+    Ok((builder, Announced { node, registration }))
 }
 
 /// Returns the connections in the node's file, or an empty list if it cannot be read.

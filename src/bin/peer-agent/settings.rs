@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
@@ -11,13 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use peer_registry::agent::{Identity, IdentityError, RegistryClient, Transport};
+use peer_registry::agent::{RegistryClient, Transport};
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
-
-/// The default key file.
-const DEFAULT_KEY_FILE: &str = "node.key";
 
 /// All that is wrong with the settings, to be reported together.
 #[derive(Debug, Default)]
@@ -167,76 +163,6 @@ fn with_authorities(transport: Transport, path: &Path) -> anyhow::Result<Transpo
     let name = || format!("PEER_AGENT_CA_FILE: {}", path.display());
     let pem = fs::read(path).with_context(name)?;
     transport.with_root_certificate(&pem).with_context(name)
-}
-
-/// The node's identity: the file with its key, or its id alone.
-#[derive(Args, Debug)]
-pub(crate) struct KeySettings {
-    /// File with the node's Ed25519 key, in libp2p's protobuf encoding
-    #[arg(
-        long,
-        env = "PEER_AGENT_KEY_FILE",
-        value_name = "FILE",
-        default_value = DEFAULT_KEY_FILE
-    )]
-    key_file: OsString,
-
-    /// libp2p id of the node (12D3KooW...), instead of its key: for a node that keeps the key itself
-    #[arg(long, env = "PEER_AGENT_PEER_ID", value_name = "ID")]
-    peer_id: Option<String>,
-}
-
-impl KeySettings {
-    pub(crate) fn path(&self) -> &Path {
-        if self.key_file.is_empty() {
-            Path::new(DEFAULT_KEY_FILE)
-        } else {
-            Path::new(&self.key_file)
-        }
-    }
-
-    /// The identity; `None` if the file does not exist.
-    pub(crate) fn find(&self) -> Result<Option<Identity>, IdentityError> {
-        if let Some(id) = given(&self.peer_id) {
-            return Identity::from_peer_id(id.trim()).map(Some);
-        }
-        match Identity::load(self.path()) {
-            Err(IdentityError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                Ok(None)
-            }
-            result => result.map(Some),
-        }
-    }
-
-    /// Ends the check of the settings and returns the identity, which must exist.
-    pub(crate) fn require(&self, mut faults: Faults) -> Result<Identity, Failure> {
-        match self.find() {
-            Ok(Some(identity)) => return faults.finish().map(|()| identity),
-            Ok(None) => faults.add(anyhow!(
-                "there is no key file {}: peer-agent id makes one, --key-file names another",
-                self.path().display()
-            )),
-            Err(error) => faults.add(error),
-        }
-        Err(faults.into())
-    }
-
-    /// Ends the check of the settings and returns the identity. It is made if the file does not exist
-    /// and the settings have no fault.
-    pub(crate) fn require_or_make(&self, mut faults: Faults) -> Result<Identity, Failure> {
-        let found = match self.find() {
-            Ok(found) => found,
-            Err(error) => {
-                faults.add(error);
-                None
-            }
-        };
-        faults.finish()?;
-        if let Some(identity) = found {
-            return Ok(identity);
-        }
-        Identity::load_or_create(self.path()).map_err(Failure::usage)
-    }
 }
 
 /// The text of a setting; `None` if it is empty, as after `KEY=` in a file.

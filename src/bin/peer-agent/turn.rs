@@ -2,14 +2,21 @@
 
 use std::collections::HashSet;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use peer_registry::protocol::{ListedTurnServer, RegisterTurnServerRequest};
+use log::warn;
+use peer_registry::agent::within_limits;
+use peer_registry::protocol::{
+    Limits, ListedTurnServer, PeerId, RegisterRequest, RegisterTurnServerRequest, TurnOffer,
+};
 use serde_json::json;
 
 use crate::announce::TurnSettings;
+use crate::event_lines::listed;
 use crate::failure::{Failure, print_error, with_suggestion};
+use crate::node::KeySettings;
 use crate::output;
-use crate::settings::{Faults, KeySettings, RegistrySettings};
+use crate::settings::{Faults, RegistrySettings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TurnCommand {
@@ -98,22 +105,45 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
     let Some(offer) = settings.turn.require(&mut faults) else {
         return faults.finish();
     };
-    let identity = settings.key.require(faults)?;
+    let node = settings.key.require(faults)?;
+    let offer = offer_within_limits(node.peer_id(), offer)?;
     let request = RegisterTurnServerRequest {
-        peer_id: identity.peer_id().clone(),
+        peer_id: node.peer_id().clone(),
         offer,
     };
     let mut errors = Vec::new();
     for client in &registries.clients {
         match client.register_turn_server(&request).await {
-            Ok(response) => output::line(&format!(
-                "{} offers to relay at {}, TURN servers in all: {}",
-                response.peer_id,
-                client.url(),
-                response.turn_servers,
-            ))?,
+            Ok(response) => {
+                output::line(&format!(
+                    "{} offers to relay at {}, TURN servers in all: {}",
+                    response.peer_id,
+                    client.url(),
+                    response.turn_servers,
+                ))?;
+                let dropped = response.dropped.unwrap_or_default();
+                if !dropped.is_empty() {
+                    let registry = client.url();
+                    warn!("{registry} leaves out of the offer: {}", listed(&dropped));
+                }
+            }
             Err(error) => errors.push(error),
         }
     }
     Failure::check(errors)
+}
+
+/// The offer without what no registry takes, as `run` sends it.
+fn offer_within_limits(peer_id: &PeerId, offer: TurnOffer) -> Result<TurnOffer, Failure> {
+    let registration = RegisterRequest {
+        peer_id: peer_id.clone(),
+        turn: Some(offer),
+        ..RegisterRequest::default()
+    };
+    let (registration, dropped) = within_limits(registration, &Limits::default());
+    if !dropped.is_empty() {
+        warn!("left out of the offer: {}", listed(&dropped));
+    }
+    let nothing = || Failure::usage(anyhow!("nothing of the offer is left to send"));
+    registration.turn.ok_or_else(nothing)
 }

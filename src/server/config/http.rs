@@ -34,14 +34,6 @@ const HTTP_WORKERS: Number<usize> = Number {
     meaning: "HTTP threads; 0 is one per core",
 };
 
-const MAX_IN_FLIGHT: Number<usize> = Number {
-    name: "MAX_IN_FLIGHT",
-    unit: "COUNT",
-    default: 4096,
-    range: 1..=MAX_COUNT,
-    meaning: "Requests in the registry at a time; beyond it the response is 503",
-};
-
 const MAX_CONNECTIONS: Number<usize> = Number {
     name: "MAX_CONNECTIONS",
     unit: "COUNT",
@@ -136,9 +128,6 @@ pub struct HttpConfig {
     pub max_listed: usize,
     /// The number of threads that parse requests and write responses (`HTTP_WORKERS`).
     pub workers: usize,
-    /// Maximum number of requests in the registry at a time (`MAX_IN_FLIGHT`). Beyond it the
-    /// response is 503 `overloaded`; a higher value lets requests wait longer instead.
-    pub max_in_flight: usize,
     /// Maximum number of connections at a time (`MAX_CONNECTIONS`). Each takes a file
     /// descriptor, so the limit of the process must be higher (`LimitNOFILE` in a systemd unit).
     pub max_connections: usize,
@@ -182,7 +171,6 @@ impl HttpConfig {
                 0 => cores(),
                 workers => workers,
             },
-            max_in_flight: settings.whole(&MAX_IN_FLIGHT),
             max_connections: settings.whole(&MAX_CONNECTIONS),
             max_connections_per_address: settings.whole(&MAX_CONNECTIONS_PER_ADDRESS),
             max_head_bytes: settings.whole(&MAX_HEAD_BYTES),

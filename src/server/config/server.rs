@@ -8,10 +8,10 @@ use super::cost::CostConfig;
 use super::database_path::DatabasePath;
 use super::declaration::{Number, Text};
 use super::http::HttpConfig;
-use super::lease::{self, LeaseConfig};
 use super::limits;
 use super::listen_addrs;
 use super::reader::{Given, Reader};
+use super::registry::{self, RegistryConfig};
 use super::secret::Secret;
 use super::secrets::Secrets;
 use super::sessions::SessionConfig;
@@ -64,7 +64,7 @@ pub struct Config {
     /// (`LOCK_WAIT_SECS`). In a rolling update the server before this one may still be stopping.
     pub lock_wait_secs: u64,
     /// Leases and the size of the registry.
-    pub lease: LeaseConfig,
+    pub registry: RegistryConfig,
     /// How often nodes are told to send a heartbeat, in seconds (`HEARTBEAT_INTERVAL_SECS`). It is
     /// at most half the timeout, so that one lost heartbeat costs no peer its place. A shorter
     /// interval costs more commits.
@@ -118,18 +118,19 @@ impl Config {
         let listen_addrs = listen_addrs::read(settings);
         let database_path = settings.parse::<DatabasePath>(&DATABASE_URL);
         let lock_wait_secs = settings.whole(&LOCK_WAIT_SECS);
-        let peer_timeout_secs = settings.whole(&lease::PEER_TIMEOUT_SECS);
-        let heartbeat_interval_secs = settings.whole(&lease::HEARTBEAT_INTERVAL_SECS);
+        let peer_timeout_secs = settings.whole(&registry::PEER_TIMEOUT_SECS);
+        let heartbeat_interval_secs = settings.whole(&registry::HEARTBEAT_INTERVAL_SECS);
         check_interval(settings, heartbeat_interval_secs, peer_timeout_secs);
-        let cleanup_interval_secs = settings.whole(&lease::CLEANUP_INTERVAL_SECS);
+        let cleanup_interval_secs = settings.whole(&registry::CLEANUP_INTERVAL_SECS);
         let address_policy = settings.parse(&ADDRESS_POLICY);
         let private_addresses = settings.parse(&PRIVATE_ADDRESSES);
-        let lease = LeaseConfig {
+        let registry = RegistryConfig {
             peer_timeout_secs,
             cleanup_interval_secs,
-            max_peers: settings.whole(&lease::MAX_PEERS),
-            wal_warning_bytes: settings.whole(&lease::WAL_WARNING_MB) << 20,
-            max_memory_bytes: lease::max_memory_bytes(settings.whole(&lease::MAX_MEMORY_MB)),
+            max_peers: settings.whole(&registry::MAX_PEERS),
+            max_in_flight: settings.whole(&registry::MAX_IN_FLIGHT),
+            wal_warning_bytes: settings.whole(&registry::WAL_WARNING_MB) << 20,
+            max_memory_bytes: registry::max_memory_bytes(settings.whole(&registry::MAX_MEMORY_MB)),
         };
         let http = HttpConfig::read(settings);
         let limits = limits::read(settings);
@@ -140,7 +141,7 @@ impl Config {
             listen_addrs,
             database_path: database_path.map(PathBuf::from).unwrap_or_default(),
             lock_wait_secs,
-            lease,
+            registry,
             heartbeat_interval_secs,
             address_policy: address_policy.unwrap_or(AddressPolicy::CryptoIpv6),
             private_addresses: private_addresses.unwrap_or(PrivateAddresses::Drop),

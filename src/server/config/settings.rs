@@ -13,7 +13,7 @@ use super::server::Config;
 /// ```
 /// # use peer_registry::server::config::Settings;
 /// let settings = Settings::from_iter([("LISTEN_ADDR", "[::1]:0"), ("MAX_PEERS", "1000")]);
-/// assert_eq!(settings.check()?.lease.max_peers, 1000);
+/// assert_eq!(settings.check()?.registry.max_peers, 1000);
 /// # Ok::<(), peer_registry::server::config::SettingsError>(())
 /// ```
 #[derive(Clone, Default)]

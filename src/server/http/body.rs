@@ -13,6 +13,7 @@ use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
+use super::address_block::AddressBlock;
 use super::budget::{Charge, SMALL_BYTES};
 use super::connection::Exchange;
 use super::context::Api;
@@ -48,6 +49,7 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
             charge: api.bodies.charge(),
             exchange: request.conn_data::<Exchange>().cloned(),
         };
+        let block = AddressBlock::of_client(request);
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let coding = checked?;
@@ -59,7 +61,7 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
             // handled at once.
             let is_large = bytes.len() > SMALL_BYTES || coding == Coding::Gzip;
             let _slot = match is_large {
-                true => Some(api.large_bodies.enter().await?),
+                true => Some(api.large_bodies.enter(block).await?),
                 false => None,
             };
             if coding == Coding::Gzip {

@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 
 use actix_web::HttpRequest;
 
+use super::address_block::AddressBlock;
 use super::budget::ByteBudget;
 use super::compressor::Compressor;
 use super::connection::{Connections, Exchange};
@@ -16,10 +17,10 @@ use super::serve::new_connections;
 use super::wall_time::WallTime;
 use super::wrong_tokens::WrongTokens;
 use crate::clock::Clock;
-use crate::protocol::Limits;
+use crate::protocol::{self, Limits};
 use crate::server::config::{Config, CostConfig, HttpConfig, SecretsInUse};
 use crate::server::policy::address_rules::AddressRules;
-use crate::server::registry::Registry;
+use crate::server::registry::{Receipt, Registry};
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.
 /// More than one, so that the worker writes one listing while the kernel sends another.
@@ -86,13 +87,13 @@ impl Api {
                 private_addresses: config.private_addresses,
                 max_addresses: config.limits.addresses,
             },
-            lease_secs: config.lease.peer_timeout_secs,
+            lease_secs: config.registry.peer_timeout_secs,
             heartbeat_interval_secs: config.heartbeat_interval_secs,
             http: config.http,
             cost: config.cost.clone(),
             wall_time: WallTime::new(clock),
             secrets: SecretsInUse::new(config),
-            max_memory_bytes: config.lease.max_memory_bytes,
+            max_memory_bytes: config.registry.max_memory_bytes,
             wrong_tokens: WrongTokens::default(),
             refusals,
             connections: new_connections(&config.http),
@@ -110,10 +111,21 @@ impl Api {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Returns what the response to a mutation says of it.
+    pub(crate) fn receipt(&self, receipt: &Receipt) -> protocol::Receipt {
+        protocol::Receipt {
+            cleaned_expired_peers: receipt.cleaned as u64,
+            timestamp: self.wall_time.text(receipt.last_seen_ms),
+        }
+    }
+
     /// Waits for a slot to write a listing. If the client stops receiving its response, its
     /// connection releases the slot.
     pub(crate) async fn enter_listing(&self, request: &HttpRequest) -> Result<LaneSlot, ApiError> {
-        let slot = self.listings.enter().await?;
+        let slot = self
+            .listings
+            .enter(AddressBlock::of_client(request))
+            .await?;
         if let Some(exchange) = request.conn_data::<Exchange>() {
             exchange.set_slot(slot.clone());
         }

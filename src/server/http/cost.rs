@@ -68,8 +68,7 @@ fn saved(api: &Api, saved: SettingSaved) -> NoStore<AdminResponse> {
     NoStore(AdminResponse {
         success: true,
         mode: saved.cost.mode,
-        cleaned_expired_peers: saved.receipt.cleaned as u64,
-        timestamp: api.wall_time.text(saved.receipt.last_seen_ms),
+        receipt: api.receipt(&saved.receipt),
     })
 }
 

@@ -9,6 +9,7 @@
 //! - [`errors`] is the one table from errors to statuses and bodies; [`refusals`] counts and logs
 //!   what is refused.
 
+mod address_block;
 mod allocation_refusals;
 mod body;
 mod budget;

@@ -8,9 +8,9 @@ use actix_web::http::header::{
 use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::address_block::AddressBlock;
 use super::body::Body;
 use super::compression;
-use super::connection::AddressBlock;
 use super::context::Api;
 use super::errors::ApiError;
 use super::refusals::about;
@@ -49,8 +49,7 @@ pub(crate) async fn register_peer(
         success: true,
         peer_id,
         total_peers: receipt.total_peers as u64,
-        cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        receipt: api.receipt(&receipt),
         last_seen: api.wall_time.of(receipt.last_seen_ms),
         expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
@@ -75,8 +74,7 @@ pub(crate) async fn renew_lease(
         peer_id,
         last_seen: api.wall_time.of(receipt.last_seen_ms),
         total_peers: receipt.total_peers as u64,
-        cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        receipt: api.receipt(&receipt),
         expires_at: api.wall_time.of(receipt.expires_at_ms),
         heartbeat_interval_secs: api.heartbeat_interval_secs,
         registration_digest: Some(digest_text(&noted)),

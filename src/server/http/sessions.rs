@@ -79,8 +79,7 @@ pub(crate) async fn allocate_turn(
         },
         expires_at: expires_at_ms,
         ice_servers: vec![credentials],
-        cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        receipt: api.receipt(&receipt),
     }))
 }
 
@@ -162,8 +161,7 @@ pub(crate) async fn release_turn(
         success: true,
         session_id,
         bytes_transferred: released.bytes,
-        cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        receipt: api.receipt(&receipt),
     }))
 }
 
@@ -177,7 +175,6 @@ pub(crate) async fn report_turn_usage(
         success: true,
         accepted: usage.accepted as u64,
         unknown: usage.unknown as u64,
-        cleaned_expired_peers: receipt.cleaned as u64,
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
+        receipt: api.receipt(&receipt),
     }))
 }

@@ -44,10 +44,9 @@ pub(crate) async fn register_turn_server(
         peer_id,
         turn_servers: receipt.turn_servers as u64,
         registration_digest: Some(digest_text(&noted)),
-        cleaned_expired_peers: receipt.cleaned as u64,
+        receipt: api.receipt(&receipt),
         warning: warning(&noted),
         dropped: dropped.into_list(),
-        timestamp: api.wall_time.text(receipt.last_seen_ms),
     }))
 }
 

@@ -14,7 +14,7 @@ mod turn_session;
 pub(crate) use bill::Bill;
 pub(crate) use cost_state::CostState;
 pub(crate) use day_traffic::DayTraffic;
-pub(crate) use outage::Outage;
+pub(crate) use outage::{Outage, ResumedLeases, Uptime};
 pub(crate) use profile::Profile;
 pub(crate) use registration::Registration;
 pub(crate) use stored_peer::StoredPeer;

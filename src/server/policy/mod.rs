@@ -2,6 +2,7 @@
 
 pub(crate) mod address_rules;
 pub(crate) mod allocation;
+pub(crate) mod choice;
 pub(crate) mod cost;
 pub(crate) mod credentials;
 pub(crate) mod hosts;
@@ -10,3 +11,4 @@ pub(crate) mod privacy;
 pub(crate) mod revealing;
 pub(crate) mod selection;
 pub(crate) mod turn;
+pub(crate) mod uptime;

@@ -74,7 +74,7 @@ impl Registry {
             addr: actor.start(),
             inbox,
             view,
-            permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
+            permits: Arc::new(Semaphore::new(config.registry.max_in_flight)),
         };
         let started = Started {
             total_peers,

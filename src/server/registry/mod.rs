@@ -32,4 +32,4 @@ pub(crate) use handle::{Registry, Started};
 pub(crate) use pulse::{Pulse, Stuck};
 pub(crate) use queries::{ListPeers, Peers, Status};
 pub(crate) use relay::{CostStatus, GrantedSession, SentBytes};
-pub(crate) use reply::{Allocation, Noted, Renewed, Reported, SettingSaved};
+pub(crate) use reply::{Allocation, Noted, Receipt, Renewed, Reported, SettingSaved};

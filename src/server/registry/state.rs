@@ -7,7 +7,7 @@
 
 use crate::clock;
 use crate::protocol::{CostMode, PeerId};
-use crate::server::config::LeaseConfig;
+use crate::server::config::RegistryConfig;
 use crate::server::model::Outage;
 use crate::server::policy::lease;
 use crate::server::storage::{DataVersion, Memory};
@@ -102,7 +102,7 @@ pub(crate) struct State {
     /// fragmentation.
     exceeds_memory: bool,
     pub started_ms: i64,
-    lease: LeaseConfig,
+    lease: RegistryConfig,
     /// In order of time, and disjoint.
     outages: Vec<Outage>,
     /// The outages that are not on disk yet.
@@ -129,7 +129,7 @@ impl State {
         directory: Directory,
         relay: Relay,
         storage: Storage,
-        lease: LeaseConfig,
+        lease: RegistryConfig,
         outages: Vec<Outage>,
         resident_bytes_before: usize,
         now_ms: i64,

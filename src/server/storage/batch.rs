@@ -96,7 +96,7 @@ pub(crate) async fn put_peers(
 ) -> Result<(), StorageError> {
     let mut script = Script::default();
     script.add("BEGIN IMMEDIATE;");
-    script.put("the peers", peers::REGISTER, rows, peers::row_of);
+    script.put("the peers", &peers::REGISTER, rows, peers::row_of);
     script.add("COMMIT;");
     script.execute(connection).await
 }
@@ -153,7 +153,7 @@ impl Script {
         }
         script.put(
             "the registrations",
-            peers::REGISTER,
+            &peers::REGISTER,
             &changes.registrations,
             peers::row_of,
         );
@@ -184,7 +184,7 @@ impl Script {
     fn relay(&mut self, changes: &RelayChanges) {
         self.put(
             "the sessions",
-            sessions::PUT,
+            &sessions::PUT,
             &changes.sessions,
             sessions::row_of,
         );

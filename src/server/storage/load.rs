@@ -16,6 +16,7 @@ use super::StorageError;
 use super::error::{code, code_of};
 use super::quarantine::FaultyRow;
 use super::sessions::peer_id_limits;
+use super::table::PEERS;
 use crate::protocol::{PeerId, TurnOffer};
 use crate::server::model::{EARLIEST_MS, Profile, StoredPeer};
 use crate::server::progress::Progress;
@@ -30,13 +31,7 @@ const CHUNK_ROWS: i64 = 100;
 /// which only an operator can write, is set aside.
 const MAX_ROW_ID: i64 = 1 << 52;
 
-/// The columns, in the order of [`Row`].
-const COLUMNS: &str = "
-    id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
-    privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
-    software_version, server_port, node_type, stores, capabilities, capability_list";
-
-/// A row as JSON: an array of its columns.
+/// A row as JSON: an array of the columns of [`PEERS`], in their order.
 #[derive(Deserialize)]
 struct Row<'a> {
     id: i64,
@@ -285,10 +280,11 @@ fn chunks_query() -> String {
              FROM chunk WHERE until IS NOT NULL
          )
          SELECT until, (
-             SELECT json_group_array(json_array({COLUMNS}))
+             SELECT json_group_array(json_array({columns}))
              FROM (SELECT * FROM peers WHERE id > after AND id <= until ORDER BY id)
          )
          FROM chunk WHERE until IS NOT NULL",
+        columns = PEERS.columns(),
         end = END_OF_CHUNK,
     )
 }
@@ -340,9 +336,10 @@ pub(crate) async fn rows(
     for row_ids in row_ids.chunks(CHUNK_ROWS as usize) {
         let keys = serde_json::to_string(row_ids).unwrap_or_default();
         let text = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
-            "SELECT json_group_array(json_array({COLUMNS})) FROM (
+            "SELECT json_group_array(json_array({columns})) FROM (
                  SELECT * FROM peers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
-             )"
+             )",
+            columns = PEERS.columns(),
         )))
         .bind(keys)
         .fetch_one(&mut *connection)
@@ -378,7 +375,8 @@ async fn read_one(
     row_id: i64,
 ) -> Result<Result<StoredPeer, String>, StorageError> {
     let text = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
-        "SELECT json_array({COLUMNS}) FROM peers WHERE id = ?"
+        "SELECT json_array({columns}) FROM peers WHERE id = ?",
+        columns = PEERS.columns(),
     )))
     .bind(row_id)
     .fetch_one(connection)

@@ -27,6 +27,7 @@ mod sessions;
 mod settle;
 mod slot;
 mod store;
+mod table;
 mod turn;
 mod uptime;
 mod wal;

@@ -1,9 +1,12 @@
 //! The table `peers`.
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::StorageError;
+use super::table::PEERS;
 use crate::server::model::StoredPeer;
 
 /// The maximum number of rows that one transaction removes.
@@ -58,36 +61,7 @@ pub(crate) async fn max_row_id(
 }
 
 /// Inserts peers. If a peer exists, overwrites its row except `id` and `registered_at`.
-pub(crate) const REGISTER: &str = "
-INSERT INTO peers (
-    id, peer_id, last_seen, registered_at, network_id, version, crypto_ipv6, addresses,
-    privacy_mode, bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
-    software_version, server_port, node_type, stores, capabilities, capability_list
-)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-       value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
-       value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18,
-       value ->> 19
-FROM json_each(?)
-WHERE true
-ON CONFLICT (peer_id) DO UPDATE SET
-    last_seen = excluded.last_seen,
-    network_id = excluded.network_id,
-    version = excluded.version,
-    crypto_ipv6 = excluded.crypto_ipv6,
-    addresses = excluded.addresses,
-    privacy_mode = excluded.privacy_mode,
-    bootstrap_capable = excluded.bootstrap_capable,
-    turn_capable = excluded.turn_capable,
-    turn_addresses = excluded.turn_addresses,
-    turn_port = excluded.turn_port,
-    turn_capacity = excluded.turn_capacity,
-    software_version = excluded.software_version,
-    server_port = excluded.server_port,
-    node_type = excluded.node_type,
-    stores = excluded.stores,
-    capabilities = excluded.capabilities,
-    capability_list = excluded.capability_list;";
+pub(crate) static REGISTER: LazyLock<String> = LazyLock::new(|| PEERS.upsert());
 
 /// Renews the leases of some rows, starting at the given time.
 ///
@@ -96,7 +70,7 @@ ON CONFLICT (peer_id) DO UPDATE SET
 pub(crate) const RENEW: &str = "
 UPDATE OR ROLLBACK peers SET last_seen = ? WHERE id IN (SELECT value FROM json_each(?));";
 
-/// The columns of a row, in the order of the insert.
+/// A row in the order of the columns of [`PEERS`].
 pub(crate) fn row_of(peer: &StoredPeer) -> serde_json::Value {
     let profile = &peer.profile;
     let turn = profile.turn.as_ref();

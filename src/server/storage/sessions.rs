@@ -1,5 +1,7 @@
 //! TURN sessions, and the tiers of peers.
 
+use std::sync::LazyLock;
+
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -7,6 +9,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
 use super::quarantine::FaultyRow;
+use super::table::TURN_SESSIONS;
 use crate::protocol::{Limits, PeerId, Tier};
 use crate::server::model::TurnSession;
 
@@ -23,24 +26,7 @@ const MAX_MBPS: u32 = 100_000;
 const MAX_BYTES: i64 = 1 << 62;
 
 /// Inserts sessions. If a session exists, overwrites the columns that can change.
-pub(crate) const PUT: &str = "
-INSERT INTO turn_sessions (
-    session_id, peer_id, server_id, tier, mbps, granted_at, expires_at, rate_from, accrued_bytes,
-    reported_bytes, booked_bytes, booked_until
-)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-       value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
-FROM json_each(?)
-WHERE true
-ON CONFLICT (session_id) DO UPDATE SET
-    tier = excluded.tier,
-    mbps = excluded.mbps,
-    expires_at = excluded.expires_at,
-    rate_from = excluded.rate_from,
-    accrued_bytes = excluded.accrued_bytes,
-    reported_bytes = excluded.reported_bytes,
-    booked_bytes = excluded.booked_bytes,
-    booked_until = excluded.booked_until;";
+pub(crate) static PUT: LazyLock<String> = LazyLock::new(|| TURN_SESSIONS.upsert());
 
 /// Deletes sessions.
 pub(crate) const FORGET: &str = "
@@ -52,7 +38,7 @@ INSERT INTO peer_tiers (peer_id, tier)
 SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
 ON CONFLICT (peer_id) DO UPDATE SET tier = excluded.tier;";
 
-/// The columns of a row, in the order of the insert.
+/// A row in the order of the columns of [`TURN_SESSIONS`].
 pub(crate) fn row_of(session: &TurnSession) -> Value {
     json!([
         &*session.session_id,

@@ -4,18 +4,13 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::StorageError;
-use crate::server::model::{EARLIEST_MS, Outage};
-use crate::server::policy::lease;
+use crate::server::model::{EARLIEST_MS, Outage, ResumedLeases, Uptime};
 
-/// What the registry found when it continued the leases.
+/// What a start found when it continued the leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resumed {
-    /// All outages that still affect leases, in order, including the one that has just ended.
-    pub outages: Vec<Outage>,
-    /// The outage between the last process and this one.
-    pub credited: Option<Outage>,
-    /// How far the wall clock was set back meanwhile, in milliseconds; 0 if it was not.
-    pub set_back_ms: i64,
+    /// How the leases continue.
+    pub leases: ResumedLeases,
     /// The number of peers removed because their leases had run out.
     pub expired: u64,
     /// If the database cannot be written: when the registry was last alive, in Unix milliseconds.
@@ -23,48 +18,22 @@ pub(crate) struct Resumed {
     pub stalled_since_ms: Option<i64>,
 }
 
-impl Resumed {
-    /// The cutoff, in Unix milliseconds: a peer last seen before it has expired.
-    pub(crate) fn cutoff_ms(&self, now_ms: i64, timeout_ms: i64) -> i64 {
-        lease::cutoff_ms(now_ms, timeout_ms, &self.outages)
-    }
-}
-
-/// Continues the leases at `now_ms` and records that the registry is alive.
+/// Continues the leases as `decide` says, and records that the registry is alive at `now_ms`.
 pub(crate) async fn resume(
     connection: &mut SqliteConnection,
     now_ms: i64,
     timeout_ms: i64,
-) -> Result<Resumed, StorageError> {
-    let mut resumed = Resumed::default();
-    let mut outages = outages(connection).await?;
-    let alive_at_ms = match alive_at_ms(connection).await? {
-        Some(alive_at_ms) => Some(alive_at_ms),
-        None => last_renewal_ms(connection, now_ms).await?,
-    };
-    if let Some(alive_at_ms) = alive_at_ms {
-        if alive_at_ms > now_ms {
-            resumed.set_back_ms = alive_at_ms - now_ms;
-            set_back(connection, resumed.set_back_ms, now_ms).await?;
-            for outage in &mut outages {
-                outage.from_ms = outage.from_ms.saturating_sub(resumed.set_back_ms);
-                outage.until_ms = outage.until_ms.saturating_sub(resumed.set_back_ms);
-            }
-        } else if alive_at_ms < now_ms {
-            let outage = Outage {
-                from_ms: alive_at_ms,
-                until_ms: now_ms,
-            };
-            outages.push(outage);
-            resumed.credited = Some(outage);
-        }
+    decide: impl FnOnce(Uptime) -> ResumedLeases,
+) -> Result<ResumedLeases, StorageError> {
+    let mut before = uptime(connection).await?;
+    if before.alive_at_ms.is_none() {
+        before.alive_at_ms = last_renewal_ms(connection, now_ms).await?;
     }
-    resumed.outages = lease::disjoint(outages, now_ms);
-    let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
-    resumed
-        .outages
-        .retain(|outage| !lease::is_spent(outage, cutoff_ms));
-    put_outages(connection, &resumed.outages).await?;
+    let leases = decide(before);
+    if leases.set_back_ms > 0 {
+        set_back(connection, leases.set_back_ms, now_ms).await?;
+    }
+    put_outages(connection, &leases.outages).await?;
     sqlx::query(
         "INSERT INTO registry_state (id, alive_at, peer_timeout_ms) VALUES (1, ?1, ?2)
          ON CONFLICT (id) DO UPDATE SET alive_at = ?1, peer_timeout_ms = ?2",
@@ -73,21 +42,14 @@ pub(crate) async fn resume(
     .bind(timeout_ms)
     .execute(connection)
     .await?;
-    Ok(resumed)
+    Ok(leases)
 }
 
-/// Reads the outages for a start that cannot write. The leases stay as they were when the registry
-/// was last alive.
-pub(crate) async fn look(
-    connection: &mut SqliteConnection,
-    now_ms: i64,
-) -> Result<Resumed, StorageError> {
-    let since_ms = alive_at_ms(connection).await?.unwrap_or(now_ms);
-    let outages = outages(connection).await?;
-    Ok(Resumed {
-        outages: lease::disjoint(outages, since_ms),
-        stalled_since_ms: Some(since_ms),
-        ..Resumed::default()
+/// Reads the outages and the last sign of life.
+pub(crate) async fn uptime(connection: &mut SqliteConnection) -> Result<Uptime, StorageError> {
+    Ok(Uptime {
+        outages: outages(connection).await?,
+        alive_at_ms: alive_at_ms(connection).await?,
     })
 }
 

@@ -1,3 +1,5 @@
+use rustls::{AlertDescription, CertificateError};
+
 use super::*;
 use crate::agent::doctor::Verdict;
 use crate::agent::{Identity, Registration};
@@ -102,9 +104,13 @@ fn a_node_listed_with_other_addresses_learns_them() {
 
 /// The finding about a request that failed with these words of the libraries.
 fn failed_with(words: &str, stage: Stage) -> Finding {
+    failed_by(words.into(), stage)
+}
+
+fn failed_by(source: Box<dyn std::error::Error + Send + Sync>, stage: Stage) -> Finding {
     let error = ClientError::Unreachable {
         url: "https://r.org/health".to_owned(),
-        source: words.into(),
+        source,
     };
     judge_failure(&error, stage, "https://r.org", false)
 }
@@ -112,20 +118,24 @@ fn failed_with(words: &str, stage: Stage) -> Finding {
 #[test]
 fn each_failure_of_tls_has_its_own_advice() {
     let mut advice = Vec::new();
-    for words in [
-        "received corrupt message of type InvalidContentType",
-        "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
-        "invalid peer certificate: UnknownIssuer",
-        "invalid peer certificate: Expired",
-        "invalid peer certificate: NotValidForName",
-        "handshake failure",
+    for error in [
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
+        CertificateError::UnknownIssuer.into(),
+        CertificateError::Expired.into(),
+        CertificateError::NotValidYet.into(),
+        CertificateError::NotValidForName.into(),
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+        rustls::Error::DecryptError,
     ] {
-        let finding = failed_with(words, Stage::Tls);
+        let finding = failed_by(std::io::Error::other(error).into(), Stage::Tls);
         assert!(matches!(finding, Finding::TlsFailed { .. }), "{finding:?}");
         advice.push(finding.advice().unwrap());
     }
+    let found = advice.len();
+    advice.sort_unstable();
     advice.dedup();
-    assert_eq!(advice.len(), 6);
+    assert_eq!(advice.len(), found);
 }
 
 #[test]
@@ -146,19 +156,28 @@ fn a_failure_behind_a_proxy_is_never_blamed_on_tls_or_the_name() {
 }
 
 #[test]
-fn a_redirect_within_the_host_names_the_address_and_another_is_a_portal() {
-    let redirected = |to: &str| {
+fn a_redirect_within_the_host_or_to_a_registry_names_the_address_and_another_is_a_portal() {
+    let redirected = |to: &str, moved_to: Option<&str>| {
         let error = ClientError::NotARegistry {
             url: "http://r.org/health".to_owned(),
             status: 301,
             reason: String::new(),
             location: Some(to.to_owned()),
+            moved_to: moved_to.map(str::to_owned),
             retry_after: None,
         };
         judge_failure(&error, Stage::Exchange, "http://r.org:80", false)
     };
     let to = "https://R.org/health".to_owned();
-    assert_eq!(redirected(&to), Finding::Redirects { to });
-    let portal = redirected("http://portal/login");
+    let elsewhere = redirected(&to, None);
+    assert_eq!(elsewhere, Finding::Redirects { to, address: None });
+    for to in ["https://r.org/health", "https://www.r.org/health"] {
+        let address = to.strip_suffix("/health");
+        let finding = redirected(to, address);
+        assert!(finding.advice().unwrap().contains("without /health"));
+        let named = format!("may be at {}", address.unwrap());
+        assert!(finding.to_string().ends_with(&named), "{finding}");
+    }
+    let portal = redirected("http://portal/login", None);
     assert!(matches!(portal, Finding::NotARegistry { .. }), "{portal:?}");
 }

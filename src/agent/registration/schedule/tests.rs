@@ -7,6 +7,7 @@ mod comeback;
 use std::time::Duration;
 
 use super::*;
+use crate::protocol::ErrorCode;
 
 const SECOND_MS: i64 = 1_000;
 const LEASE_MS: i64 = 600_000;
@@ -33,6 +34,7 @@ fn failed() -> Outcome {
 }
 
 fn refused(code: ErrorCode) -> Outcome {
+    let code = code.into();
     let message = "its reason".to_owned();
     Outcome::Refused { code, message }
 }
@@ -254,10 +256,10 @@ fn a_throttle_is_reported_for_each_code() {
     assert_eq!(notice(None), Some(Notice::Throttled));
     assert_eq!(notice(None), None);
     assert_eq!(
-        notice(Some(ErrorCode::RegistryFull)),
+        notice(Some(ErrorCode::RegistryFull.into())),
         Some(Notice::Throttled)
     );
-    assert_eq!(notice(Some(ErrorCode::RegistryFull)), None);
+    assert_eq!(notice(Some(ErrorCode::RegistryFull.into())), None);
 }
 
 #[test]

@@ -21,9 +21,9 @@ fn defaults_are_the_documented_ones() {
     let config = check(&[]).unwrap();
     assert_eq!(config.listen_addrs, ["127.0.0.1:3000".parse().unwrap()]);
     assert_eq!(config.database_path.to_str(), Some("peers.db"));
-    assert_eq!(config.lease.peer_timeout_secs, 600);
-    assert_eq!(config.lease.cleanup_interval_secs, 900);
-    assert_eq!(config.lease.max_peers, 1_000_000);
+    assert_eq!(config.registry.peer_timeout_secs, 600);
+    assert_eq!(config.registry.cleanup_interval_secs, 900);
+    assert_eq!(config.registry.max_peers, 1_000_000);
     assert_eq!(config.heartbeat_interval_secs, 120);
     assert_eq!(config.address_policy, AddressPolicy::CryptoIpv6);
     assert_eq!(config.limits, Limits::default());

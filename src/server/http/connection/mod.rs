@@ -5,9 +5,8 @@
 //! limits the time for a head, idle time and a response, with the timers of [`alarm`], and the bytes
 //! that actix-http gets. It shares an [`exchange`] with the gate and the handlers, which says whether
 //! the client or the server acts next. The [`table`] limits the number of connections, in total and
-//! per [`address`]. [`closed`] counts and logs why connections were closed.
+//! per address block. [`closed`] counts and logs why connections were closed.
 
-mod address;
 mod alarm;
 mod closed;
 mod exchange;
@@ -15,7 +14,6 @@ mod limits;
 mod socket;
 mod table;
 
-pub(crate) use address::AddressBlock;
 pub(crate) use exchange::{BadHead, Exchange, HeadSize};
 pub(crate) use limits::{HEAD_READ_BYTES, Timeouts};
 pub(crate) use socket::Connection;

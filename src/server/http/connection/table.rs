@@ -12,9 +12,9 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use super::address::AddressBlock;
 use super::closed::{Closed, Reason, ms_since};
 use crate::clock::timer_now;
+use crate::server::http::address_block::AddressBlock;
 use crate::server::http::budget::{ByteBudget, Charge};
 
 /// The maximum number of responses that wait for their clients to receive more. Above it, those that

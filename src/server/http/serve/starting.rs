@@ -43,7 +43,7 @@ impl Starting {
         config: &Config,
     ) -> io::Result<Self> {
         let terms = web::Data::new(Terms {
-            lease_secs: config.lease.peer_timeout_secs,
+            lease_secs: config.registry.peer_timeout_secs,
             heartbeat_interval_secs: config.heartbeat_interval_secs,
         });
         let progress = web::Data::new(progress);

@@ -9,7 +9,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
-use crate::server::config::LeaseConfig;
+use crate::server::config::RegistryConfig;
 use crate::server::registry::batch::{Batch, Maintenance, Plan};
 use crate::server::registry::inbox::Inbox;
 use crate::server::registry::journal::Journal;
@@ -40,7 +40,7 @@ const FIRST_MARK: Duration = Duration::from_millis(250);
 pub(crate) struct RegistryActor {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
-    pub config: LeaseConfig,
+    pub config: RegistryConfig,
     /// The configuration for reading the tables again.
     pub relay_config: RelayConfig,
     pub view: View,

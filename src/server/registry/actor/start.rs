@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::registry_actor::RegistryActor;
 use crate::clock::{self, Clock};
 use crate::server::config::{Config, SessionConfig};
+use crate::server::policy::uptime;
 use crate::server::progress::Progress;
 use crate::server::registry::inbox::Inbox;
 use crate::server::registry::journal::Journal;
@@ -33,8 +34,10 @@ impl RegistryActor {
     ) -> Result<(Self, Resumed), StorageError> {
         let resident_bytes_before = resident::bytes().unwrap_or(0);
         let now_ms = clock.now_ms();
-        let lease = config.lease;
-        let resumed = store.resume(now_ms, lease.peer_timeout_ms()).await?;
+        let lease = config.registry;
+        let timeout_ms = lease.peer_timeout_ms();
+        let decide = |before, now_ms| uptime::resume(before, now_ms, timeout_ms);
+        let resumed = store.resume(now_ms, timeout_ms, decide).await?;
         let relay_config = relay_config(config, sent);
         let max_bytes = lease.max_memory_bytes;
         let Tables {
@@ -50,7 +53,7 @@ impl RegistryActor {
             None if is_whole => Storage::Works(version),
             None => Storage::Fails { since_ms: now_ms },
         };
-        let outages = resumed.outages.clone();
+        let outages = resumed.leases.outages.clone();
         let mut state = State::new(
             directory,
             relay,
@@ -89,7 +92,7 @@ impl RegistryActor {
 
 fn relay_config(config: &Config, sent: SentBytes) -> RelayConfig {
     // Ended sessions take memory, and must not leave too little of it for new peers.
-    let max_ended = config.lease.max_memory_bytes / 8 / SESSION_BYTES;
+    let max_ended = config.registry.max_memory_bytes / 8 / SESSION_BYTES;
     RelayConfig {
         cost: config.cost.clone(),
         sessions: SessionConfig {

@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use super::peer::DirectoryPeer;
 use super::registered::Directory;
-use super::turn_servers::{self, FULL, LoadKey};
 use crate::protocol::PeerId;
+use crate::server::policy::choice::FULL;
 
 impl Directory {
-    /// A load relative to the capacity of `server`, by which servers are compared.
-    pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
-        turn_servers::load_key(load, server)
-    }
-
     /// The active TURN server with this id.
     pub(crate) fn turn_server(&self, id: &str) -> Option<&Arc<DirectoryPeer>> {
         self.turn_servers.by_id.get(id)

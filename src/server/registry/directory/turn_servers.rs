@@ -5,12 +5,7 @@ use std::sync::Arc;
 
 use super::peer::DirectoryPeer;
 use crate::protocol::PeerId;
-
-/// A load as a share of capacity, in parts of 2^32.
-pub(crate) type LoadKey = u64;
-
-/// The load of a server that is full.
-pub(crate) const FULL: LoadKey = 1 << 32;
+use crate::server::policy::choice::{FULL, LoadKey, load_key};
 
 /// Active TURN servers, sorted by their load relative to their capacity.
 #[derive(Debug, Default)]
@@ -66,13 +61,8 @@ impl TurnServers {
     }
 
     fn key_of(&self, server: &DirectoryPeer) -> (LoadKey, PeerId) {
-        let key = load_key(self.load(server.id()), server);
+        let capacity = server.turn().map_or(0, |offer| offer.capacity);
+        let key = load_key(self.load(server.id()), capacity);
         (key, server.peer_id().clone())
     }
-}
-
-/// A load relative to the capacity of `server`, by which servers are compared.
-pub(crate) fn load_key(load: u32, server: &DirectoryPeer) -> LoadKey {
-    let capacity = server.turn().map_or(0, |offer| offer.capacity).max(1);
-    (u64::from(load) << 32) / u64::from(capacity)
 }

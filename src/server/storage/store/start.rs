@@ -6,7 +6,7 @@ use log::warn;
 use sqlx::{Connection, SqliteConnection};
 
 use super::Store;
-use crate::server::model::StoredPeer;
+use crate::server::model::{ResumedLeases, StoredPeer, Uptime};
 use crate::server::progress::Progress;
 use crate::server::storage::access::Access;
 use crate::server::storage::{
@@ -15,18 +15,20 @@ use crate::server::storage::{
 };
 
 impl Store {
-    /// Continues the leases where the last process left them, credits the time since then as an
-    /// outage, and removes the peers whose leases had run out.
+    /// Continues the leases as `decide` says, given what the database remembers, and removes the
+    /// peers whose leases had run out.
     ///
-    /// If the database cannot be written, the leases stay as they were when it was last alive.
+    /// If the database cannot be written, the leases stand still at the last sign of life: `decide`
+    /// gets that time as now, and what it says is not written.
     pub(crate) async fn resume(
         &self,
         now_ms: i64,
         timeout_ms: i64,
+        decide: impl Fn(Uptime, i64) -> ResumedLeases,
     ) -> Result<Resumed, StorageError> {
         self.0.timeout_ms.store(timeout_ms, Ordering::Relaxed);
         if self.0.slot.lock().await.access == Access::Full {
-            match self.resume_fully(now_ms, timeout_ms).await {
+            match self.resume_fully(now_ms, timeout_ms, &decide).await {
                 Ok(resumed) => {
                     let committed = self.0.last_batch.load(Ordering::Relaxed);
                     self.0.slot.lock().await.committed = committed;
@@ -40,21 +42,36 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        self.run(async |connection| uptime::look(connection, now_ms).await)
-            .await
+        let before = self.run(async |connection| uptime::uptime(connection).await);
+        let before = before.await?;
+        let since_ms = before.alive_at_ms.unwrap_or(now_ms);
+        Ok(Resumed {
+            leases: decide(before, since_ms),
+            expired: 0,
+            stalled_since_ms: Some(since_ms),
+        })
     }
 
-    async fn resume_fully(&self, now_ms: i64, timeout_ms: i64) -> Result<Resumed, StorageError> {
+    async fn resume_fully(
+        &self,
+        now_ms: i64,
+        timeout_ms: i64,
+        decide: &impl Fn(Uptime, i64) -> ResumedLeases,
+    ) -> Result<Resumed, StorageError> {
         let resume = self.run(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let resumed = uptime::resume(&mut transaction, now_ms, timeout_ms).await?;
+            let decide = |before| decide(before, now_ms);
+            let leases = uptime::resume(&mut transaction, now_ms, timeout_ms, decide).await?;
             let batch = settle::last_batch(&mut transaction).await?;
             transaction.commit().await?;
             self.0.last_batch.store(batch, Ordering::Relaxed);
-            Ok(resumed)
+            Ok(leases)
         });
-        let mut resumed = resume.await?;
-        let cutoff_ms = resumed.cutoff_ms(now_ms, timeout_ms);
+        let mut resumed = Resumed {
+            leases: resume.await?,
+            ..Resumed::default()
+        };
+        let cutoff_ms = resumed.leases.cutoff_ms;
         // In several transactions, so that the log can be moved into the file in between.
         loop {
             let slice = self.run(async |connection| peers::expire(connection, cutoff_ms).await);

@@ -1,15 +1,20 @@
 use super::*;
 use crate::server::model::{Profile, StoredPeer};
-use crate::server::policy::lease;
+use crate::server::policy::{lease, uptime};
 use crate::server::progress::Progress;
-use crate::server::storage::{Loaded, Resumed};
+use crate::server::storage::{Loaded, Resumed, StorageError};
 
 const NOW_MS: i64 = 1_767_225_600_000;
 const TIMEOUT_MS: i64 = 600_000;
 
+async fn resume(store: &Store, now_ms: i64) -> Result<Resumed, StorageError> {
+    let decide = |before, now_ms| uptime::resume(before, now_ms, TIMEOUT_MS);
+    store.resume(now_ms, TIMEOUT_MS, decide).await
+}
+
 async fn open(folder: &tempfile::TempDir) -> Store {
     let store = Store::open(&folder.path().join("peers.db")).await.unwrap();
-    store.resume(NOW_MS, TIMEOUT_MS).await.unwrap();
+    resume(&store, NOW_MS).await.unwrap();
     store
 }
 
@@ -110,7 +115,7 @@ async fn each_run_of_a_crash_loop_counts_for_as_long_as_it_was_seen_alive() {
     // again after a minute.
     for _ in 0..100 {
         let store = Store::open(&path).await.unwrap();
-        resumed = store.resume(now_ms, TIMEOUT_MS).await.unwrap();
+        resumed = resume(&store, now_ms).await.unwrap();
         let version = load(&store).await.version;
         let alive = Changes {
             now_ms: now_ms + 500,
@@ -125,7 +130,8 @@ async fn each_run_of_a_crash_loop_counts_for_as_long_as_it_was_seen_alive() {
     let last_start_ms = now_ms - 60_000;
     up_ms -= 500;
     // A peer last seen at the first start has used exactly these parts of its lease.
-    let cutoff_ms = |timeout_ms| lease::cutoff_ms(last_start_ms, timeout_ms, &resumed.outages);
+    let cutoff_ms =
+        |timeout_ms| lease::cutoff_ms(last_start_ms, timeout_ms, &resumed.leases.outages);
     assert!(lease::is_expired(NOW_MS, cutoff_ms(up_ms - 1)));
     assert!(!lease::is_expired(NOW_MS, cutoff_ms(up_ms)));
 }
@@ -143,7 +149,7 @@ async fn rows_whose_leases_had_run_out_are_removed_in_slices_before_the_load() {
          FROM counter",
     )
     .await;
-    let resumed = store.resume(NOW_MS, TIMEOUT_MS).await.unwrap();
+    let resumed = resume(&store, NOW_MS).await.unwrap();
     assert_eq!(resumed.expired, 5000);
     let mut left = Vec::new();
     let progress = Progress::default();

@@ -1,8 +1,10 @@
-//! Groups the addresses of clients for the limit on connections per address.
+//! Groups the addresses of clients for the limits per address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The unit of the limit per address: an IPv4 address, or the first 64 bits of an IPv6 address, since
+use actix_web::HttpRequest;
+
+/// The unit of the limits per address: an IPv4 address, or the first 64 bits of an IPv6 address, since
 /// a host can choose the other 64 bits freely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum AddressBlock {
@@ -11,6 +13,11 @@ pub(crate) enum AddressBlock {
 }
 
 impl AddressBlock {
+    /// Returns the block of the address that sent `request`; see [`AddressBlock::of`].
+    pub(crate) fn of_client(request: &HttpRequest) -> Option<Self> {
+        request.peer_addr().and_then(|addr| Self::of(addr.ip()))
+    }
+
     /// Returns the block of a public address. Returns `None` for loopback, private and link-local
     /// addresses: those are most likely proxies, which serve many clients.
     pub(crate) fn of(address: IpAddr) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! Leases, and the size of the registry.
+//! Settings of the registry itself: leases, and how much it holds.
 
 use super::declaration::Number;
 use super::memory;
@@ -46,6 +46,14 @@ pub(crate) const MAX_MEMORY_MB: Number<usize> = Number {
     meaning: "Memory that all peers together may take, in MiB; 0 is a quarter of the machine's, at most 2048",
 };
 
+pub(crate) const MAX_IN_FLIGHT: Number<usize> = Number {
+    name: "MAX_IN_FLIGHT",
+    unit: "COUNT",
+    default: 4096,
+    range: 1..=1 << 20,
+    meaning: "Requests in the registry at a time; beyond it the response is 503",
+};
+
 pub(crate) const WAL_WARNING_MB: Number<u64> = Number {
     name: "WAL_WARNING_MB",
     unit: "MIB",
@@ -54,10 +62,10 @@ pub(crate) const WAL_WARNING_MB: Number<u64> = Number {
     meaning: "Size of the database's write-ahead log beyond which the server warns, in MiB",
 };
 
-/// Settings of leases and of the actor that grants them.
+/// Settings of leases, and of how much the registry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LeaseConfig {
+pub struct RegistryConfig {
     /// How long a lease lasts, in seconds of registry up-time (`PEER_TIMEOUT_SECS`). If it is too
     /// short, nodes are dropped when their network fails briefly; if it is too long, dead
     /// nodes are listed.
@@ -71,12 +79,15 @@ pub struct LeaseConfig {
     /// Maximum memory that all peers together may take, in bytes (`MAX_MEMORY_MB`). Beyond it new
     /// peers are refused with `registry_full`; leases can still be renewed.
     pub max_memory_bytes: usize,
+    /// Maximum number of requests in the registry at a time (`MAX_IN_FLIGHT`). Beyond it the
+    /// response is 503 `overloaded`; a higher value lets requests wait longer instead.
+    pub max_in_flight: usize,
     /// Size of the write-ahead log beyond which the server warns, in bytes (`WAL_WARNING_MB`). The log
     /// stays below 64 MiB, unless another process reads an old state of the database.
     pub wal_warning_bytes: u64,
 }
 
-impl LeaseConfig {
+impl RegistryConfig {
     /// The maximum time between two signs of life, in milliseconds; a longer gap is an outage. It is
     /// a quarter of a lease, but at least three intervals between signs of life, and at most 5 s.
     pub fn max_gap_ms(&self) -> i64 {
