@@ -12,6 +12,7 @@ mod pending_row;
 mod plan;
 mod planner;
 mod relay;
+mod turn;
 mod work;
 
 pub(crate) use context::BatchContext;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::context::BatchContext;
 use super::pending_row::{PendingRow, RowChange};
 use super::plan::Plan;
-use crate::protocol::{PeerId, RegisterTurnServerRequest};
+use crate::protocol::PeerId;
 use crate::server::model::{Profile, Registration, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::turn;
 use crate::server::registry::directory::{
-    Directory, DirectoryPeer, History, LeaseKey, profile_digest, registration_digest, turn_bytes,
+    Directory, DirectoryPeer, History, LeaseKey, profile_digest, registration_digest,
 };
 use crate::server::registry::error::RegistryError;
 use crate::server::registry::mutation::{Announced, Mutation, Registered};
@@ -136,34 +136,6 @@ impl<'d> Planner<'d> {
         })
     }
 
-    fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<Noted, RegistryError> {
-        let RegisterTurnServerRequest { peer_id, offer } = request;
-        let context = self.context;
-        let new_bytes = turn_bytes(offer);
-        let before = self.directory.get(peer_id.as_str());
-        let old_bytes = before.map_or(0, |peer| peer.turn().map_or(0, turn_bytes));
-        if before.is_some() && !self.has_memory(new_bytes, old_bytes) {
-            return Err(RegistryError::RegistryFull);
-        }
-        // The peer is replaced: it leaves each of its sets and enters each again.
-        self.weight += before.map_or(0, |peer| 2 * peer.weight());
-        let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
-        row.turn = Some(offer.clone());
-        match &mut row.change {
-            RowChange::Profile(profile) => {
-                profile.turn = Some(offer.clone());
-                profile.turn_capable = true;
-            }
-            change => *change = RowChange::TurnOffer,
-        }
-        let profile = match (&row.change, before) {
-            (RowChange::Profile(profile), _) => profile_digest(profile),
-            (_, before) => before.map_or(0, |peer| peer.digest()),
-        };
-        row.digest = registration_digest(profile, true, row.turn.as_ref());
-        Ok(row.noted(&context))
-    }
-
     fn register(&mut self, registration: &Registration) -> Result<Announced, RegistryError> {
         let peer_id = &registration.peer_id;
         let asked = registration.turn_capable;
@@ -268,7 +240,7 @@ impl<'d> Planner<'d> {
     }
 
     /// Whether there is memory to replace `old_bytes` with `new_bytes`. If there is, reserves it.
-    fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
+    pub(crate) fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.relay_bytes + self.added_bytes;
         // The memory of a peer is estimated a little too high. The reserve keeps the estimate from
@@ -302,7 +274,7 @@ impl<'d> Planner<'d> {
     }
 
     /// The pending row of a peer that is registered or was inserted by this batch.
-    fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
+    pub(crate) fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
         if !self.rows.contains_key(peer_id) {
             let peer = self.find(peer_id)?;
             let row = PendingRow {
@@ -344,14 +316,16 @@ impl<'d> Planner<'d> {
                     registrations.push((stored, row.history));
                     continue;
                 }
-                RowChange::TurnOffer => changes.turn_offers.extend(row.turn.map(|offer| {
-                    let peer_id = peer_id.clone();
-                    OfferedTurn {
-                        row_id: row.row_id,
-                        peer_id,
-                        offer,
+                RowChange::TurnOffer => {
+                    if let Some(offer) = row.turn {
+                        changes.turn_offers.push(OfferedTurn {
+                            row_id: row.row_id,
+                            peer_id: peer_id.clone(),
+                            offer,
+                        });
+                        plan.offer_histories.push(row.history);
                     }
-                })),
+                }
                 RowChange::Lease => {}
             }
             self.renewed
