@@ -144,6 +144,15 @@ fn hint(text: &str, error: &serde_json::Error) -> Option<&'static str> {
     if words.starts_with("duplicate key") {
         return None;
     }
+    let is_half = ["lone leading surrogate", "unexpected end of hex escape"]
+        .iter()
+        .any(|half| words.starts_with(half));
+    if is_half {
+        return Some(
+            "an escape from \\ud800 to \\udfff is one half of a character (a surrogate), and the other \
+             half must stand beside it: was the text cut in the middle of a character?",
+        );
+    }
     if words.starts_with("trailing comma") {
         return Some("no comma may follow the last entry");
     }

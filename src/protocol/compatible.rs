@@ -73,28 +73,30 @@ mod tests {
             let texts = [
                 limits.priority_level,
                 cost.budget_used,
+                cost.projected_monthly_cost,
+                cost.budget_limit,
                 mode.current_threshold,
             ];
-            (
-                texts,
-                limits.priority,
-                cost.budget_used_ratio,
-                mode.threshold_ratio,
-            )
+            let usd = (cost.projected_monthly_cost_usd, cost.budget_limit_usd);
+            let ratios = (cost.budget_used_ratio, mode.threshold_ratio);
+            (texts, limits.priority, usd, ratios)
         };
         let (texts, ..) = read(limits.clone(), cost.clone(), mode.clone());
-        assert_eq!(texts, ["1", "0.075", "0.7"]);
+        assert_eq!(texts, ["1", "0.075", "60.0", "800.0", "0.7"]);
         limits["priorityLevel"] = json!("free");
         limits["priority"] = json!(1);
         cost["budgetUsed"] = json!("7.5%");
         cost["budgetUsedRatio"] = json!(0.075);
         mode["currentThreshold"] = json!("warning");
         mode["thresholdRatio"] = json!(0.7);
-        let (texts, priority, budget_used, threshold) = read(limits, cost, mode);
-        assert_eq!(texts, ["free", "7.5%", "warning"]);
-        assert_eq!(
-            (priority, budget_used, threshold),
-            (Some(1), Some(0.075), Some(0.7))
-        );
+        cost["projectedMonthlyCost"] = json!("$60.00");
+        cost["projectedMonthlyCostUsd"] = json!(60.0);
+        cost["budgetLimit"] = json!("$800.00");
+        cost["budgetLimitUsd"] = json!(800.0);
+        let (texts, priority, usd, ratios) = read(limits, cost, mode);
+        assert_eq!(texts, ["free", "7.5%", "$60.00", "$800.00", "warning"]);
+        assert_eq!(priority, Some(1));
+        assert_eq!(usd, (Some(60.0), Some(800.0)));
+        assert_eq!(ratios, (Some(0.075), Some(0.7)));
     }
 }

@@ -244,10 +244,20 @@ pub struct HealthCostInfo {
     /// The spend divided by the budget. `None` from an earlier registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_used_ratio: Option<f64>,
-    /// What the whole month will have cost.
-    pub projected_monthly_cost: f64,
-    /// The budget of the month.
-    pub budget_limit: f64,
+    /// What the whole month will have cost, e.g. `$60.00`; from an earlier registry, the number in
+    /// `projected_monthly_cost_usd`.
+    #[serde(deserialize_with = "text_or_number")]
+    pub projected_monthly_cost: String,
+    /// The same as a number. `None` from an earlier registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projected_monthly_cost_usd: Option<f64>,
+    /// The budget of the month, e.g. `$800.00`; from an earlier registry, the number in
+    /// `budget_limit_usd`.
+    #[serde(deserialize_with = "text_or_number")]
+    pub budget_limit: String,
+    /// The same as a number. `None` from an earlier registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_limit_usd: Option<f64>,
     /// The mode that holds now.
     pub mode: CostMode,
     /// Live TURN sessions.

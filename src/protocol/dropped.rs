@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::RequestError;
+
 /// A part of a registration that the registry did not store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedField {
@@ -33,6 +35,11 @@ pub struct Announced<T> {
     /// The entries of `addresses` that were left out. A registry that keeps hosts private must look
     /// at them, too.
     pub odd_addresses: Vec<OddAddress>,
+    /// What is wrong with a `cryptoIPv6` that was left out. A registry that needs one must refuse the
+    /// announcement with it.
+    pub odd_crypto_ipv6: Option<RequestError>,
+    /// The positions that the addresses of the TURN offer had in `turnAddresses`.
+    pub turn_positions: Vec<usize>,
     /// What was left out.
     pub dropped: DroppedFields,
 }

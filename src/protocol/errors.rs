@@ -48,6 +48,8 @@ pub enum ErrorCode {
     NotFound,
     /// The path exists, but does not allow this method.
     MethodNotAllowed,
+    /// What was sent is not well-formed HTTP/1.1.
+    InvalidHttp,
     /// The head or the body did not arrive in time.
     RequestTimeout,
     /// The body is larger than the registry accepts.

@@ -1,16 +1,20 @@
 //! Reads a JSON object field by field, so that each error names its field.
 
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::dropped::{DroppedFields, OddAddress};
+use super::dropped::DroppedFields;
+use super::spelling::{flag_of, is_spelled_as, misspelled_name};
 use super::text::{is_clean_json, is_clean_text};
-use super::unique_keys::UniqueKeys;
-use super::{Limits, PeerId, RequestError, body_fault};
+use super::{Limits, PeerId, RequestError, body_fault, unique_keys};
 use crate::clock::unix_ms;
+
+mod lists;
+
+/// The max number of fields of a body in which misspelled ones are looked for. Nodes send less than 30.
+const MAX_SPELLINGS: usize = 64;
 
 /// The fields of a request body that have not been read yet.
 pub(crate) struct Fields<'l> {
@@ -23,13 +27,13 @@ impl<'l> Fields<'l> {
     /// Parses `body` as one JSON object without duplicate keys, nested at most 128 deep.
     pub(crate) fn parse(body: &[u8], limits: &'l Limits) -> Result<Self, RequestError> {
         let body = body_fault::without_mark(body);
-        match serde_json::from_slice(body) {
-            Ok(UniqueKeys(Value::Object(map))) => Ok(Self {
+        match unique_keys::parse(body) {
+            Ok(Value::Object(map)) => Ok(Self {
                 map,
                 limits,
                 dropped: DroppedFields::default(),
             }),
-            Ok(UniqueKeys(other)) => Err(body_fault::not_an_object(&other)),
+            Ok(other) => Err(body_fault::not_an_object(&other)),
             Err(error) => Err(body_fault::explain(body, &error)),
         }
     }
@@ -37,9 +41,35 @@ impl<'l> Fields<'l> {
     /// Takes a field; null and the empty string count as absent, since that is how nodes leave one
     /// out.
     fn take(&mut self, name: &str) -> Option<Value> {
+        self.respell(name);
         let value = self.map.remove(name)?;
         let is_empty = value.is_null() || value.as_str() == Some("");
         (!is_empty).then_some(value)
+    }
+
+    /// Looks at a field, which stays.
+    fn peek(&mut self, name: &str) -> Option<&Value> {
+        self.respell(name);
+        self.map.get(name)
+    }
+
+    /// Moves a field to its right name, if only its case, hyphens or underscores are different
+    /// (`networkID`, `peer_id`): the node means this field and no other.
+    fn respell(&mut self, name: &str) {
+        let is_given = self.map.get(name).is_some_and(|value| !value.is_null());
+        if is_given || self.map.len() > MAX_SPELLINGS {
+            return;
+        }
+        let mut keys = self.map.iter().filter_map(|(key, value)| {
+            (key != name && !value.is_null() && is_spelled_as(key, name)).then_some(key)
+        });
+        // Two of them contradict each other.
+        if let (Some(key), None) = (keys.next(), keys.next()) {
+            let key = key.clone();
+            if let Some(value) = self.map.remove(&key) {
+                self.map.insert(name.to_owned(), value);
+            }
+        }
     }
 
     /// Reads a field that is dropped if it is wrong.
@@ -57,8 +87,20 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// Returns what was dropped.
-    pub(crate) fn into_dropped(self) -> DroppedFields {
+    /// Returns what was dropped. Of the fields that were not read, it names those that look like a
+    /// misspelled one of `names`; others are ignored.
+    pub(crate) fn into_dropped(mut self, names: &[&'static str]) -> DroppedFields {
+        if self.map.len() > MAX_SPELLINGS {
+            return self.dropped;
+        }
+        for (key, value) in &self.map {
+            let is_known = names.contains(&key.as_str());
+            let meant = misspelled_name(key, names).filter(|_| !is_known && !value.is_null());
+            if let Some(meant) = meant {
+                let reason = format!("{key} is no field here: did you mean {meant}?");
+                self.dropped.add(key.clone(), reason);
+            }
+        }
         self.dropped
     }
 
@@ -78,16 +120,29 @@ impl<'l> Fields<'l> {
         form: fn(&Limits) -> String,
     ) -> Result<PeerId, RequestError> {
         const NAME: &str = "peerId";
-        match self.map.get(NAME) {
-            None | Some(Value::Null) => Err(RequestError::missing(NAME, &form(self.limits))),
-            Some(Value::String(text)) => parse(text, NAME, self.limits),
-            Some(_) => Err(RequestError::invalid(NAME, &form(self.limits))),
+        let limits = self.limits;
+        match self.peek(NAME) {
+            None | Some(Value::Null) => Err(RequestError::missing(NAME, &form(limits))),
+            Some(Value::String(text)) => parse(text, NAME, limits),
+            Some(_) => Err(RequestError::invalid(NAME, &form(limits))),
         }
     }
 
     /// A short free text without control or invisible characters.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, RequestError> {
         self.clean_text(name, self.limits.string_bytes)
+    }
+
+    /// A short free text, whose blanks at the ends do not count.
+    pub(crate) fn trimmed_text(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<String>, RequestError> {
+        if let Some(Value::String(text)) = self.peek(name) {
+            let trimmed = Value::from(text.trim());
+            self.map.insert(name.to_owned(), trimmed);
+        }
+        self.text(name)
     }
 
     /// A store id.
@@ -114,11 +169,15 @@ impl<'l> Fields<'l> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-            Some(Value::Number(number)) if number.as_i64() == Some(0) => Ok(Some(false)),
-            Some(Value::Number(number)) if number.as_i64() == Some(1) => Ok(Some(true)),
-            Some(_) => Err(RequestError::invalid(name, "true or false")),
+            Some(value) => {
+                let flag = match &value {
+                    Value::String(text) => flag_of(text),
+                    Value::Number(number) => flag_of(&number.to_string()),
+                    _ => None,
+                };
+                let error = || RequestError::invalid(name, "true or false");
+                flag.map(Some).ok_or_else(error)
+            }
         }
     }
 
@@ -188,14 +247,23 @@ impl<'l> Fields<'l> {
     }
 
     /// Whether the body has a field that is null.
-    pub(crate) fn is_null(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(Value::is_null)
+    pub(crate) fn is_null(&mut self, name: &str) -> bool {
+        self.peek(name).is_some_and(Value::is_null)
     }
 
     /// Drops a number that is zero, and says so.
     pub(crate) fn drop_zero(&mut self, name: &'static str, reason: String) {
-        if self.map.get(name).and_then(Value::as_i64) == Some(0) {
+        if self.peek(name).and_then(Value::as_i64) == Some(0) {
             self.map.remove(name);
+            self.dropped.add(name, reason);
+        }
+    }
+
+    /// Replaces a number that is over `max` with `max`, and says so.
+    pub(crate) fn lower_to(&mut self, name: &'static str, max: u32, reason: String) {
+        let number = self.peek(name).and_then(Value::as_f64);
+        if number.is_some_and(|number| number > f64::from(max)) {
+            self.map.insert(name.to_owned(), max.into());
             self.dropped.add(name, reason);
         }
     }
@@ -210,91 +278,10 @@ impl<'l> Fields<'l> {
         name: &'static str,
         max: i64,
     ) -> Result<Option<N>, RequestError> {
-        if self.map.get(name).and_then(Value::as_i64) == Some(0) {
+        if self.peek(name).and_then(Value::as_i64) == Some(0) {
             self.map.remove(name);
         }
         self.number(name, 1, max)
-    }
-
-    /// The addresses of a peer: printable text without blanks. Other entries are dropped, and
-    /// returned apart with their positions. The list may be longer than what a peer may list,
-    /// because a surplus address must not leak a host either.
-    pub(crate) fn addresses(
-        &mut self,
-        name: &'static str,
-    ) -> Result<(Vec<String>, Vec<OddAddress>), RequestError> {
-        const MIN_READ: usize = 1024;
-        let max = self.limits.addresses.max(MIN_READ);
-        let form = format!("an array of at most {max} strings");
-        let items = self.items(name, max, &form)?.unwrap_or_default();
-        let bytes = self.limits.address_bytes;
-        let form = format!("must be a string of {}", address_form(bytes));
-        let (mut clean, mut odd) = (Vec::with_capacity(items.len()), Vec::new());
-        for (index, item) in items.into_iter().enumerate() {
-            match item {
-                Value::String(text) if is_clean_address(&text, bytes) => clean.push(text),
-                value => {
-                    self.dropped.add_entry(name, index, &form);
-                    odd.push(OddAddress { index, value });
-                }
-            }
-        }
-        Ok((clean, odd))
-    }
-
-    /// The addresses of a TURN server: as those of a peer, but an entry that is wrong is an error,
-    /// since others would try to use what is left. Empty and surplus ones are dropped.
-    pub(crate) fn turn_addresses(
-        &mut self,
-        name: &'static str,
-    ) -> Result<Vec<String>, RequestError> {
-        let (max, bytes) = (self.limits.addresses, self.limits.address_bytes);
-        let form = format!("an array of strings, each of {}", address_form(bytes));
-        let items = self.items(name, usize::MAX, &form)?.unwrap_or_default();
-        let mut addresses = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            match item {
-                _ if addresses.len() == max => self.dropped.add_surplus(name, index, max),
-                Value::Null => self.dropped.add_entry(name, index, "is empty"),
-                Value::String(text) if text.is_empty() => {
-                    self.dropped.add_entry(name, index, "is empty");
-                }
-                Value::String(text) if is_clean_address(&text, bytes) => addresses.push(text),
-                _ => {
-                    let form = format!("a string of {}", address_form(bytes));
-                    return Err(RequestError::invalid(format!("{name}[{index}]"), &form));
-                }
-            }
-        }
-        Ok(addresses)
-    }
-
-    /// A list of store ids, each once. Wrong and surplus entries are dropped.
-    pub(crate) fn stores(&mut self, name: &'static str) -> Vec<String> {
-        let (max, bytes) = (self.limits.stores, self.limits.store_bytes);
-        let items = self.or_drop(|fields| fields.items(name, usize::MAX, "an array of strings"));
-        let form = format!(
-            "must be a string of 1 to {bytes} bytes without control or invisible characters"
-        );
-        let mut stores = Vec::new();
-        let mut seen = HashSet::new();
-        for (index, item) in items.unwrap_or_default().into_iter().enumerate() {
-            match item {
-                Value::String(text) if is_clean_text(&text, bytes) => {
-                    if seen.contains(&text) {
-                        continue;
-                    }
-                    if stores.len() == max {
-                        self.dropped.add_surplus(name, index, max);
-                        continue;
-                    }
-                    seen.insert(text.clone());
-                    stores.push(text);
-                }
-                _ => self.dropped.add_entry(name, index, &form),
-            }
-        }
-        stores
     }
 
     /// A list of at most `max` items, which `form` describes.
@@ -334,12 +321,4 @@ impl<'l> Fields<'l> {
             )),
         }
     }
-}
-
-fn is_clean_address(text: &str, max_bytes: usize) -> bool {
-    is_clean_text(text, max_bytes) && !text.contains(char::is_whitespace)
-}
-
-fn address_form(max_bytes: usize) -> String {
-    format!("1 to {max_bytes} bytes of printable text without blanks or invisible characters")
 }

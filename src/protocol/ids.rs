@@ -51,11 +51,16 @@ impl PeerId {
     pub fn canonical(text: &str) -> Option<String> {
         /// The multicodec of a libp2p key.
         const LIBP2P_KEY: u64 = 0x72;
-        /// The max length of a CID of an id with 64 bytes of hash, in base 16.
-        const MAX_CID_CHARS: usize = 160;
-        // The usual form begins with 1 or Q. These prefixes say that it is a CID, and in which base.
-        let may_be_cid = text.starts_with(['b', 'B', 'f', 'F', 'k', 'K', 'm', 'u', 'z']);
-        if !may_be_cid || !(40..=MAX_CID_CHARS).contains(&text.len()) {
+        /// The max length of a CID of an id with 64 bytes of hash, in base 8, and in base 2.
+        const MAX_CID_CHARS: usize = 200;
+        const MAX_BINARY_CHARS: usize = 600;
+        /// What a CID begins with, by its base. The usual form of an id begins with 1 or Q.
+        const BASES: &str = "79bBcCfFhkKmMtTuUvVzZ";
+        let is_short = match text.bytes().next() {
+            Some(b'0') => text.len() <= MAX_BINARY_CHARS,
+            _ => text.starts_with(|base| BASES.contains(base)) && text.len() <= MAX_CID_CHARS,
+        };
+        if !is_short || text.len() < 40 {
             return None;
         }
         // Not `Cid::from_str`, which skips everything before "/ipfs/".
@@ -78,7 +83,7 @@ impl PeerId {
     /// The allowed form in words.
     pub(crate) fn form(limits: &Limits) -> String {
         format!(
-            "a string of 1 to {} characters of A-Z, a-z, 0-9, '.', '_' and '-'",
+            "a string of 1 to {} characters of A-Z, a-z, 0-9, '.', '_' and '-', e.g. a libp2p id in base58",
             limits.peer_id_chars
         )
     }
@@ -183,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_libp2p_id_spelled_as_a_cid_is_the_same_peer() {
-        // The example of the libp2p specification, and an Ed25519 id in bases 32, 36, 58 and 16.
+        // The example of the libp2p specification, and an Ed25519 id in all bases but those with other
+        // characters than ASCII letters and digits.
         let limits = Limits::default();
         let rsa = "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe";
         let parse = |text: &str| PeerId::parse_new(text, "peerId", &limits).unwrap();
@@ -195,10 +201,28 @@ mod tests {
         let hash = bs58::decode(usual).into_vec().unwrap();
         let cid = Cid::new_v1(0x72, cid::multihash::Multihash::from_bytes(&hash).unwrap());
         for base in [
-            Base::Base32Lower,
-            Base::Base36Lower,
-            Base::Base58Btc,
+            Base::Base2,
+            Base::Base8,
+            Base::Base10,
             Base::Base16Lower,
+            Base::Base16Upper,
+            Base::Base32Lower,
+            Base::Base32Upper,
+            Base::Base32PadLower,
+            Base::Base32PadUpper,
+            Base::Base32HexLower,
+            Base::Base32HexUpper,
+            Base::Base32HexPadLower,
+            Base::Base32HexPadUpper,
+            Base::Base32Z,
+            Base::Base36Lower,
+            Base::Base36Upper,
+            Base::Base58Btc,
+            Base::Base58Flickr,
+            Base::Base64,
+            Base::Base64Pad,
+            Base::Base64Url,
+            Base::Base64UrlPad,
         ] {
             let text = cid.to_string_of_base(base).unwrap();
             assert_eq!(parse(&text).as_str(), usual, "{text}");

@@ -15,12 +15,14 @@
 //! - A request body MUST be one JSON object in UTF-8, with `Content-Type: application/json`. It MAY be
 //!   compressed with gzip. A registry MUST refuse an object, at any depth, that names a key twice.
 //! - A registry MUST ignore fields that it does not know, and MUST take `null` as absent. It SHOULD take
-//!   the empty string as absent, and `1`, `0`, `"true"` and `"false"` as flags, since nodes send them.
+//!   the empty string as absent, and `1`, `0`, `"true"`, `"no"` and the like as flags, since nodes send
+//!   them. It MAY take a name that differs from a field's only in case, hyphens and underscores for that
+//!   field, if the field itself is absent.
 //! - A node MUST ignore response fields that it does not know. It SHOULD work with a response that
 //!   lacks a field which older registries do not send; these fields have a default here.
 //! - A registry MUST NOT rename, retype or remove a field.
-//! - A registry MUST answer each request that it refuses with an [`ErrorBody`]. Exceptions are input
-//!   that is not HTTP, and what a proxy refuses.
+//! - A registry MUST answer each request that it refuses with an [`ErrorBody`], except what a proxy
+//!   refuses.
 //! - A node MUST decide by `code`, not by the words of `error`. It SHOULD treat a `code` that it does
 //!   not know by the HTTP status.
 //! - A node SHOULD NOT follow redirects. It SHOULD take a 200 for a renewal only if `peerId` in the
@@ -35,14 +37,15 @@
 //!   `crypto-ipv6` it MUST also refuse, with `privacy_violation`, a registration that names a host
 //!   other than the peer's crypto-IPv6, and MUST NOT store any part of it.
 //! - A registry MUST NOT refuse a registration for a detail that is surplus or unknown to it and harms
-//!   nobody: an address or a store too many, an unknown transport behind the crypto-IPv6, a `version`,
-//!   port or capability of the wrong form. It stores the rest and names the detail in `dropped`. It MUST
-//!   refuse what would make the entry wrong: a wrong `peerId`, `networkId`, `cryptoIPv6` or flag.
+//!   nobody: an address or a store too many, an unknown transport behind the crypto-IPv6, an entry of
+//!   `addresses` that names no host, a `version`, port or capability of the wrong form. It stores the rest
+//!   and names the detail in `dropped`. It MUST refuse what would make the entry wrong: a wrong `peerId`,
+//!   `networkId` or flag, or under the policy `crypto-ipv6` a wrong `cryptoIPv6`.
 //! - Under the policy `crypto-ipv6`, a host in an address that would be dropped MUST be refused, too.
-//!   `dropped` MUST NOT repeat what the node sent.
+//!   `dropped` MUST NOT repeat what the node sent, except the name of a misspelled field.
 //! - A registry MUST NOT read the TURN fields unless `turnCapable` is true.
 //! - Under the policy `any`, a registry SHOULD drop addresses that lead to no other machine, and those of
-//!   private networks.
+//!   private networks, also from a TURN offer.
 //! - A registry MUST take an id that is spelled as a CIDv1 of a libp2p key for the same peer as its
 //!   base58 form, and MUST store and answer the latter.
 //! - A registry MUST NOT read `realAddresses`.
@@ -146,6 +149,7 @@ mod peers_query;
 mod receipt;
 mod request;
 mod sessions;
+mod spelling;
 mod status;
 mod text;
 mod turn;

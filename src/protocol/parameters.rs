@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::spelling::{Name, flag_of, nearest};
 use super::{Limits, PeerId, RequestError, is_visible};
 
 /// The maximum number of parameters, known or unknown. Parsing a whole head of parameters would cost
@@ -23,7 +24,7 @@ enum Given {
 impl Parameters {
     /// Finds the parameters with these names. Others are ignored, unless their names look like
     /// misspelled ones of these.
-    pub(crate) fn parse(query: &str, names: &[&'static str]) -> Result<Self, RequestError> {
+    pub(crate) fn parse(query: &str, names: &[Name]) -> Result<Self, RequestError> {
         // Counts separators instead of parameters, since parsing is what costs time.
         if query.bytes().filter(|&byte| byte == b'&').count() >= MAX_PARAMETERS {
             let form = format!("at most {MAX_PARAMETERS} parameters");
@@ -34,7 +35,8 @@ impl Parameters {
             let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
                 continue;
             };
-            let Some(known) = names.iter().find(|known| **known == name) else {
+            let Some(Name { name: known, .. }) = names.iter().find(|known| known.name == name)
+            else {
                 match nearest(&name, names) {
                     Some(meant) => return Err(misspelled(&name, meant)),
                     None => continue,
@@ -68,11 +70,8 @@ impl Parameters {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
-        match value.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(Some(true)),
-            "false" | "0" | "no" | "off" => Ok(Some(false)),
-            _ => Err(RequestError::invalid(name, "true or false")),
-        }
+        let error = || RequestError::invalid(name, "true or false");
+        flag_of(&value).map(Some).ok_or_else(error)
     }
 
     /// Takes a number of at least one; a very large one counts as the largest `u32`.
@@ -117,34 +116,6 @@ impl Parameters {
             .map(|text| PeerId::parse(&text, name, limits))
             .transpose()
     }
-}
-
-/// Returns the name that `given` is most likely meant to be; `None` if it resembles no name.
-fn nearest(given: &str, names: &[&'static str]) -> Option<&'static str> {
-    /// Shorter names, such as `_` and `t`, are those that caches and trackers add.
-    const MIN_CHARS: usize = 4;
-    /// Longer ones are not compared, since the comparison takes time in proportion.
-    const MAX_CHARS: usize = 64;
-    let plain = |name: &str| -> String {
-        let letters = name.chars().filter(char::is_ascii_alphanumeric);
-        letters.map(|letter| letter.to_ascii_lowercase()).collect()
-    };
-    let given = plain(given.get(..MAX_CHARS).unwrap_or(given));
-    if !(MIN_CHARS..MAX_CHARS).contains(&given.len()) {
-        return None;
-    }
-    let candidates = names.iter().filter_map(|&name| {
-        let known = plain(name);
-        let max_edits = if known.len() > 8 { 2 } else { 1 };
-        let holds = known.contains(&given) || given.contains(&known);
-        // The comparison takes long, and cannot find what differs too much in length.
-        if !holds && known.len().abs_diff(given.len()) > max_edits {
-            return None;
-        }
-        let edits = strsim::osa_distance(&given, &known);
-        (holds || edits <= max_edits).then_some((edits, name))
-    });
-    candidates.min().map(|(_, name)| name)
 }
 
 /// Names the misspelled parameter only if it is plain: the error repeats text that another person may

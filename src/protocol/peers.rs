@@ -62,6 +62,30 @@ pub struct RegisterRequest {
     pub capability_list: Option<Value>,
 }
 
+/// All fields that are read of a registration, with those about TURN at the end.
+const NAMES: [&str; 17] = {
+    let [turn_addresses, turn_port, turn_capacity] = TurnOffer::FIELDS;
+    [
+        "peerId",
+        "addresses",
+        "cryptoIPv6",
+        "stores",
+        "version",
+        "privacyMode",
+        "capabilities",
+        "turnCapable",
+        "bootstrapCapable",
+        "networkId",
+        "softwareVersion",
+        "serverPort",
+        "nodeType",
+        "capabilityList",
+        turn_addresses,
+        turn_port,
+        turn_capacity,
+    ]
+};
+
 impl RequestBody for Announced<RegisterRequest> {
     /// Parses a registration. What describes the node but places it nowhere is dropped if it is
     /// wrong; its id, its network and its flags must be right.
@@ -70,10 +94,20 @@ impl RequestBody for Announced<RegisterRequest> {
         let turn_capable = fields.flag("turnCapable")?;
         let peer_id = fields.new_peer_id()?;
         let (addresses, odd_addresses) = fields.addresses("addresses")?;
+        let (crypto_ipv6, odd_crypto_ipv6) = match fields.trimmed_text("cryptoIPv6") {
+            Ok(text) => (text, None),
+            Err(error) => (None, Some(error)),
+        };
+        // Some nodes always send the TURN fields, with whatever they have.
+        let offer = match turn_capable {
+            Some(true) => TurnOffer::from_fields(&mut fields, limits)?,
+            Some(false) | None => None,
+        };
+        let (turn, turn_positions) = offer.unzip();
         let request = RegisterRequest {
             peer_id,
             addresses,
-            crypto_ipv6: fields.text("cryptoIPv6")?,
+            crypto_ipv6,
             stores: fields.stores("stores"),
             version: fields.or_drop(|fields| fields.text("version")),
             privacy_mode: fields.flag("privacyMode")?.unwrap_or(false),
@@ -81,11 +115,7 @@ impl RequestBody for Announced<RegisterRequest> {
                 .or_drop(|fields| fields.json("capabilities", "an object", Value::is_object)),
             turn_capable,
             bootstrap_capable: fields.flag("bootstrapCapable")?.unwrap_or(false),
-            // Some nodes always send these fields, with whatever they have.
-            turn: match turn_capable {
-                Some(true) => TurnOffer::from_fields(&mut fields, limits)?,
-                Some(false) | None => None,
-            },
+            turn,
             network_id: fields.text("networkId")?,
             software_version: fields.or_drop(|fields| fields.text("softwareVersion")),
             server_port: fields.or_drop(|fields| fields.port("serverPort")),
@@ -93,10 +123,17 @@ impl RequestBody for Announced<RegisterRequest> {
             capability_list: fields
                 .or_drop(|fields| fields.json("capabilityList", "an array", Value::is_array)),
         };
+        // Without `turnCapable` the TURN fields are not read, however they are spelled.
+        let read = match turn_capable {
+            Some(true) => &NAMES[..],
+            Some(false) | None => &NAMES[..NAMES.len() - TurnOffer::FIELDS.len()],
+        };
         Ok(Self {
             request,
             odd_addresses,
-            dropped: fields.into_dropped(),
+            odd_crypto_ipv6,
+            turn_positions: turn_positions.unwrap_or_default(),
+            dropped: fields.into_dropped(read),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The query of `GET /peers`.
 
 use super::parameters::Parameters;
+use super::spelling::Name;
 use super::{Limits, PeerId, RequestError};
 
 /// The properties that a peer must have to be listed; a field that is `None` accepts every peer.
@@ -62,20 +63,67 @@ const CURSOR: &str = "cursor";
 const INCLUDE_STORES: &str = "includeStores";
 const INCLUDE_CAPABILITIES: &str = "includeCapabilities";
 
-/// All parameters.
-const NAMES: [&str; 11] = [
-    TURN_CAPABLE,
-    BOOTSTRAP_CAPABLE,
-    AUTHENTICATED,
-    NETWORK_ID,
-    STORE,
-    VERSION,
-    EXCLUDE,
-    LIMIT,
-    CURSOR,
-    INCLUDE_STORES,
-    INCLUDE_CAPABILITIES,
+/// All parameters, each with other words for it.
+const NAMES: [Name; 11] = [
+    named(
+        TURN_CAPABLE,
+        &[
+            "turn",
+            "turnserver",
+            "turnenabled",
+            "turnsupport",
+            "turnsupported",
+            "relay",
+            "relaycapable",
+        ],
+    ),
+    named(
+        BOOTSTRAP_CAPABLE,
+        &[
+            "bootstrap",
+            "bootstrapper",
+            "bootstrapnode",
+            "bootstrapserver",
+        ],
+    ),
+    named(
+        AUTHENTICATED,
+        &["auth", "authentication", "proven", "verified", "claimed"],
+    ),
+    named(
+        NETWORK_ID,
+        &["net", "network", "networkname", "chain", "chainid"],
+    ),
+    named(STORE, &["storeid", "datastore", "datastoreid"]),
+    named(
+        VERSION,
+        &["ver", "protocol", "protocolversion", "peerversion"],
+    ),
+    named(
+        EXCLUDE,
+        &["except", "omit", "excluding", "without", "notpeer"],
+    ),
+    named(
+        LIMIT,
+        &[
+            "max",
+            "count",
+            "size",
+            "sample",
+            "maxpeer",
+            "maxresult",
+            "pagesize",
+            "perpage",
+        ],
+    ),
+    named(CURSOR, &["after", "startafter", "pagetoken"]),
+    named(INCLUDE_STORES, &["withstore", "showstore", "getstore"]),
+    named(INCLUDE_CAPABILITIES, &["cap", "includecap", "capability"]),
 ];
+
+const fn named(name: &'static str, synonyms: &'static [&'static str]) -> Name {
+    Name { name, synonyms }
+}
 
 impl PeersQuery {
     /// Selects a random sample of `limit` peers.
@@ -225,6 +273,26 @@ mod tests {
             ("turncapable=true", TURN_CAPABLE),
             ("include-stores", INCLUDE_STORES),
             ("protocolVersion=1", VERSION),
+            ("includeCapability", INCLUDE_CAPABILITIES),
+            ("includeCapabilty=1", INCLUDE_CAPABILITIES),
+            ("with_capabilities=1", INCLUDE_CAPABILITIES),
+            ("include_store=1", INCLUDE_STORES),
+            ("withStores=1", INCLUDE_STORES),
+            ("isTurn=true", TURN_CAPABLE),
+            ("turn=true", TURN_CAPABLE),
+            ("turn-only", TURN_CAPABLE),
+            ("hasTurnServer=1", TURN_CAPABLE),
+            ("isBootstrap=1", BOOTSTRAP_CAPABLE),
+            ("bootstrap_node=1", BOOTSTRAP_CAPABLE),
+            ("bootstrapCapabel=1", BOOTSTRAP_CAPABLE),
+            ("net=testnet", NETWORK_ID),
+            ("chain_id=1", NETWORK_ID),
+            ("NETWORK-NAME=a", NETWORK_ID),
+            ("max=5", LIMIT),
+            ("per_page=5", LIMIT),
+            ("nextCursor=a", CURSOR),
+            ("excludePeer=a", EXCLUDE),
+            ("except=a", EXCLUDE),
         ] {
             let error = parse(given).unwrap_err();
             assert_eq!(error.field.as_deref(), Some(meant), "{given}");
@@ -238,6 +306,22 @@ mod tests {
             "session=1",
             "%3Cscript%3E=1",
             "utm_source=a",
+            "utm_campaign=a",
+            "cb=1",
+            "callback=a",
+            "v=2",
+            "ts=1",
+            "nocache",
+            "format=json",
+            "pretty",
+            "fbclid=a",
+            "ref=a",
+            "token=a",
+            "sort=asc",
+            "apiVersion=2",
+            "timestamp=1",
+            "debug=1",
+            "lang=en",
         ] {
             assert_eq!(parse(ignored), Ok(PeersQuery::default()), "{ignored}");
         }

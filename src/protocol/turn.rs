@@ -27,11 +27,12 @@ pub struct TurnOffer {
 
 impl TurnOffer {
     /// Takes the TURN fields of a registration, in which they are optional as a group: nodes send
-    /// an empty `turnAddresses`, or a lone port, when they found no public address.
+    /// an empty `turnAddresses`, or a lone port, when they found no public address. Returns the
+    /// positions of the addresses, too.
     pub(crate) fn from_fields(
         fields: &mut Fields<'_>,
         limits: &Limits,
-    ) -> Result<Option<Self>, RequestError> {
+    ) -> Result<Option<(Self, Vec<usize>)>, RequestError> {
         let addresses = fields.turn_addresses("turnAddresses")?;
         if addresses.is_empty() {
             return Ok(None);
@@ -39,16 +40,24 @@ impl TurnOffer {
         let port = fields
             .port("turnPort")?
             .ok_or_else(|| RequestError::missing("turnPort", "a whole number from 1 to 65535"))?;
-        let default = DEFAULT_TURN_CAPACITY.min(limits.turn_capacity);
+        let max = limits.turn_capacity;
+        let default = DEFAULT_TURN_CAPACITY.min(max);
         let reason = format!("turnCapacity is 0, which counts as absent: {default} is stored");
         fields.drop_zero("turnCapacity", reason);
-        let capacity = fields.number("turnCapacity", 1, i64::from(limits.turn_capacity))?;
-        Ok(Some(Self {
+        let reason = format!("turnCapacity is over the max: {max} is stored");
+        fields.lower_to("turnCapacity", max, reason);
+        let capacity = fields.number("turnCapacity", 1, i64::from(max))?;
+        let (positions, addresses) = addresses.into_iter().unzip();
+        let offer = Self {
             addresses,
             port,
             capacity: capacity.unwrap_or(default),
-        }))
+        };
+        Ok(Some((offer, positions)))
     }
+
+    /// The names of the fields.
+    pub(crate) const FIELDS: [&'static str; 3] = ["turnAddresses", "turnPort", "turnCapacity"];
 }
 
 /// `POST /register-turn-server`: a registered peer offers to relay.
@@ -64,18 +73,25 @@ pub struct RegisterTurnServerRequest {
 
 impl RequestBody for Announced<RegisterTurnServerRequest> {
     fn parse(body: &[u8], limits: &Limits) -> Result<Self, RequestError> {
+        const NAMES: [&str; 4] = {
+            let [addresses, port, capacity] = TurnOffer::FIELDS;
+            ["peerId", addresses, port, capacity]
+        };
         let mut fields = Fields::parse(body, limits)?;
         let peer_id = fields.peer_id()?;
-        let offer = TurnOffer::from_fields(&mut fields, limits)?.ok_or_else(|| {
-            RequestError::missing(
-                "turnAddresses",
-                "an array of at least one host or multiaddr",
-            )
-        })?;
+        let (offer, turn_positions) =
+            TurnOffer::from_fields(&mut fields, limits)?.ok_or_else(|| {
+                RequestError::missing(
+                    "turnAddresses",
+                    "an array of at least one host or multiaddr",
+                )
+            })?;
         Ok(Self {
             request: RegisterTurnServerRequest { peer_id, offer },
             odd_addresses: Vec::new(),
-            dropped: fields.into_dropped(),
+            odd_crypto_ipv6: None,
+            turn_positions,
+            dropped: fields.into_dropped(&NAMES),
         })
     }
 }
@@ -96,6 +112,9 @@ pub struct RegisterTurnServerResponse {
     /// What the response to every mutation says.
     #[serde(flatten)]
     pub receipt: Receipt,
+    /// What the registry warns the node of, e.g. that two nodes use its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// What the registry left out of the offer; absent if nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<Vec<DroppedField>>,

@@ -1,27 +1,58 @@
 //! JSON in which no object names a key twice.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A JSON value in which no object names a key twice.
+/// The max number of values in a body. Short values take up to a hundred times their length in memory,
+/// so that the length of a body alone would be a weak bound. A registration has some thousand.
+const MAX_VALUES: usize = 65_536;
+
+/// An object with keys counts as this many values: it takes memory for eleven keys at once.
+const OBJECT_VALUES: usize = 20;
+
+/// Parses JSON in which no object names a key twice.
 ///
 /// Parsers disagree on which of two equal keys counts, so accepting both would let a proxy and
 /// the registry read different requests from the same bytes.
-pub(crate) struct UniqueKeys(pub(crate) Value);
+pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Value> {
+    let left = Cell::new(MAX_VALUES);
+    let mut parser = serde_json::Deserializer::from_slice(json);
+    let value = UniqueKeys { left: &left }.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
+}
 
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(UniqueKeysVisitor)
-            .map(UniqueKeys)
+#[derive(Clone, Copy)]
+struct UniqueKeys<'c> {
+    /// How many values there may still be.
+    left: &'c Cell<usize>,
+}
+
+impl UniqueKeys<'_> {
+    fn count<E: Error>(self, values: usize) -> Result<(), E> {
+        match self.left.get().checked_sub(values) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => Err(E::custom(format!("more than {MAX_VALUES} values"))),
+        }
     }
 }
 
-struct UniqueKeysVisitor;
+impl<'de> DeserializeSeed<'de> for UniqueKeys<'_> {
+    type Value = Value;
 
-impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count(1)?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +89,7 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(UniqueKeys(item)) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -67,7 +98,10 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let UniqueKeys(value) = access.next_value()?;
+            if map.is_empty() {
+                self.count(OBJECT_VALUES)?;
+            }
+            let value = access.next_value_seed(self)?;
             if map.contains_key(&key) {
                 let shown: String = key.escape_debug().take(64).collect();
                 return Err(A::Error::custom(format!("duplicate key {shown}")));
@@ -75,5 +109,42 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
             map.insert(key, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_many_short_values_takes_little_memory() {
+        let list = |value: &str, count| format!("[{}]", vec![value; count].join(","));
+        assert!(parse(list("0", MAX_VALUES - 1).as_bytes()).is_ok());
+        let objects = MAX_VALUES / (OBJECT_VALUES + 2);
+        assert!(parse(list(r#"{"":0}"#, objects - 1).as_bytes()).is_ok());
+        for json in [
+            list("0", MAX_VALUES),
+            list("[]", MAX_VALUES),
+            list(r#"{"":0}"#, objects + 1),
+        ] {
+            let error = parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("more than 65536 values"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_may_follow_a_value_and_no_key_may_come_twice() {
+        for json in [
+            "{} x",
+            "{}{}",
+            r#"{"a":1,"a":1}"#,
+            r#"[{"a":{"b":1,"b":1}}]"#,
+        ] {
+            assert!(parse(json.as_bytes()).is_err(), "{json}");
+        }
+        assert_eq!(
+            parse(b" {\"a\":[1,null]} ").unwrap(),
+            serde_json::json!({"a": [1, null]})
+        );
     }
 }

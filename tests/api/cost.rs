@@ -82,8 +82,9 @@ async fn cost_stats_has_every_field_of_the_contract() {
     assert_eq!(answer.ok(), expected);
     let health = registry.health().await.ok();
     let expected = json!({
-        "budgetUsed": "3.8%", "budgetUsedRatio": 0.0375, "projectedMonthlyCost": 60.0,
-        "budgetLimit": 800.0, "mode": "normal", "activeSessions": 2,
+        "budgetUsed": "3.8%", "budgetUsedRatio": 0.0375,
+        "projectedMonthlyCost": "$60.00", "projectedMonthlyCostUsd": 60.0,
+        "budgetLimit": "$800.00", "budgetLimitUsd": 800.0, "mode": "normal", "activeSessions": 2,
     });
     assert_eq!(health["costInfo"], expected);
 }

@@ -85,7 +85,7 @@ impl Coturn {
 async fn allocate(registry: &TestRegistry, port: u16) -> (String, String) {
     let relay = json!({
         "peerId": "relay", "addresses": ["here"], "turnCapable": true,
-        "turnAddresses": ["127.0.0.1"], "turnPort": port,
+        "turnAddresses": ["203.0.113.20"], "turnPort": port,
     });
     registry.register(&relay).await.ok();
     let peer = json!({ "peerId": "alice", "addresses": ["there"] });
@@ -97,7 +97,7 @@ async fn allocate(registry: &TestRegistry, port: u16) -> (String, String) {
     let server = &answer["iceServers"][0];
     assert_eq!(
         server["urls"][0],
-        format!("turn:127.0.0.1:{port}?transport=udp")
+        format!("turn:203.0.113.20:{port}?transport=udp")
     );
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&server["username"]), text(&server["credential"]))

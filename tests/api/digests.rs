@@ -135,13 +135,46 @@ async fn two_nodes_with_one_key_overwrote_each_other_in_silence() {
 }
 
 #[actix_web::test]
-async fn three_nodes_with_one_key_are_noticed() {
+async fn several_nodes_with_one_key_are_noticed() {
+    for nodes in [3_usize, 5, 9] {
+        let registry = TestRegistry::start().await;
+        for at in 0..2 * nodes {
+            let body = version("a", &(at % nodes).to_string());
+            let answer = registry.register(&body).await.ok();
+            let expected = u64::try_from((at + 1).saturating_sub(nodes)).unwrap();
+            assert_eq!(warned(&registry, &answer).await, (at >= nodes, expected));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn turn_offers_that_alternate_are_noticed_and_told_to_both() {
+    let registry = with_peers(&[], &["a"]).await;
+    let (mine, other) = (turn_server("a", 7), turn_server("a", 8));
+    for (offer, expected) in [
+        (&mine, (false, 0)),
+        (&other, (false, 0)),
+        (&mine, (true, 1)),
+        (&mine, (true, 1)),
+        (&other, (true, 2)),
+    ] {
+        registry.advance_secs(60);
+        let answer = registry.register_turn_server(offer).await.ok();
+        assert_eq!(warned(&registry, &answer).await, expected);
+        let answer = registry.heartbeat("a").await.ok();
+        assert_eq!(warned(&registry, &answer).await, expected);
+    }
+    // One of five, each of which also registers.
     let registry = TestRegistry::start().await;
-    for at in 0..6 {
-        let body = version("a", ["1", "2", "3"][at % 3]);
-        let answer = registry.register(&body).await.ok();
-        let expected = u64::try_from(at.saturating_sub(2)).unwrap();
-        assert_eq!(warned(&registry, &answer).await, (at > 2, expected));
+    for at in 0..10 {
+        let node = at % 5;
+        registry
+            .register(&version("a", &node.to_string()))
+            .await
+            .ok();
+        let offer = turn_server("a", node + 1);
+        let answer = registry.register_turn_server(&offer).await.ok();
+        assert_eq!(warned(&registry, &answer).await.0, at >= 5, "{at}");
     }
 }
 
@@ -160,14 +193,21 @@ async fn a_node_that_changes_its_announcement_is_not_taken_for_two() {
     registry.advance_ms(300_001);
     let answer = registry.register(&version("b", "1")).await.ok();
     assert_eq!(warned(&registry, &answer).await, (false, 0));
-    // A relay that registers as a peer and as a TURN server, again and again.
-    for _ in 0..3 {
-        let mut body = peer("relay");
-        body["turnCapable"] = json!(false);
-        let answer = registry.register(&body).await.ok();
-        assert_eq!(warned(&registry, &answer).await, (false, 0));
-        let offer = turn_server("relay", 7);
-        registry.register_turn_server(&offer).await.ok();
+    // A relay that registers as a peer and as a TURN server, again and again. One in the field
+    // names two different ports.
+    let mut in_one_step = turn_server("relay", 7);
+    in_one_step["turnCapable"] = json!(true);
+    in_one_step["turnPort"] = json!(4001);
+    let mut without = peer("relay");
+    without["turnCapable"] = json!(false);
+    for body in [without, in_one_step] {
+        for _ in 0..4 {
+            let answer = registry.register(&body).await.ok();
+            assert_eq!(warned(&registry, &answer).await, (false, 0));
+            let offer = turn_server("relay", 7);
+            let answer = registry.register_turn_server(&offer).await.ok();
+            assert_eq!(warned(&registry, &answer).await, (false, 0));
+        }
     }
 }
 

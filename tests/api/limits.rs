@@ -220,10 +220,9 @@ async fn other_strings_take_1_to_64_bytes() {
             }
         }
     }
-    let answer = registry
-        .register(&with("cryptoIPv6", json!("f".repeat(65))))
-        .await;
-    refused(answer, "cryptoIPv6", "1 to 64");
+    let body = with("cryptoIPv6", json!("f".repeat(65)));
+    let answer = registry.register(&body).await;
+    dropped(answer, "cryptoIPv6", "1 to 64");
     for name in ["version", "networkId"] {
         let query = format!("{name}={}", "x".repeat(64));
         registry.peers(&query).await.ok();
@@ -288,11 +287,12 @@ async fn turn_capacity_is_1_to_10000() {
         let listed = registry.turn_servers().await.ok();
         assert_eq!(listed["servers"][0]["turnCapacity"], good);
     }
-    for bad in [-1, 10_001] {
-        let offer = offer_with("turnCapacity", json!(bad));
-        let answer = registry.register_turn_server(&offer).await;
-        refused(answer, "turnCapacity", "1 to 10000");
-    }
+    let offer = offer_with("turnCapacity", json!(-1));
+    let answer = registry.register_turn_server(&offer).await;
+    refused(answer, "turnCapacity", "1 to 10000");
+    let offer = offer_with("turnCapacity", json!(10_001));
+    let answer = registry.register_turn_server(&offer).await;
+    dropped(answer, "turnCapacity", "10000 is stored");
     let offer = offer_with("turnCapacity", json!(0));
     let answer = registry.register_turn_server(&offer).await;
     dropped(answer, "turnCapacity", "10 is stored");
@@ -309,14 +309,14 @@ fn body_of(bytes: usize) -> String {
 }
 
 #[actix_web::test]
-async fn a_body_takes_128_kib() {
+async fn a_body_takes_512_kib() {
     let registry = TestRegistry::start_with(&[ANY]).await;
     let post = |bytes| registry.post_raw("/register", "application/json", body_of(bytes));
-    post(128 * 1024).await.ok();
-    let body = post(128 * 1024 + 1).await.refused(413, "payload_too_large");
+    post(512 * 1024).await.ok();
+    let body = post(512 * 1024 + 1).await.refused(413, "payload_too_large");
     let sentence = body["error"].as_str().unwrap();
     assert!(
-        sentence.contains("body") && sentence.contains("131072"),
+        sentence.contains("body") && sentence.contains("524288"),
         "{sentence}"
     );
 }
@@ -386,7 +386,7 @@ async fn every_limit_is_a_setting() {
     dropped(answer, "turnAddresses[2]", "2");
     let offer = offer_with("turnCapacity", json!(5));
     let answer = registry.register_turn_server(&offer).await;
-    refused(answer, "turnCapacity", "1 to 4");
+    dropped(answer, "turnCapacity", "4 is stored");
     // A peer that names no bandwidth gets at most the max.
     registry.register(&with("version", Value::Null)).await.ok();
     let offer = offer_with("turnCapacity", Value::Null);

@@ -26,6 +26,7 @@ mod memory;
 mod model;
 mod modes;
 mod names;
+mod odd_entries;
 mod one_peer;
 mod operators;
 mod outside_writes;

@@ -62,7 +62,8 @@ async fn unshare(peers: usize, body_of: impl Fn(&str, bool) -> Value) {
         // Sharing again is always accepted, and frees the memory.
         assert_eq!(take_all(&registry, shared()).await, peers);
         let after = peer_bytes(&registry).await;
-        assert!(after < before + before / 8, "{before} bytes, then {after}");
+        // What is kept about the earlier registrations of each peer counts, too.
+        assert!(after < before + before / 4, "{before} bytes, then {after}");
     }
 }
 

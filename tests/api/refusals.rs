@@ -103,3 +103,26 @@ async fn refusals_that_no_handler_sends_are_counted() {
     }
     assert_eq!(counted(&registry).await, json!({ "head_too_large": 2 }));
 }
+
+#[actix_web::test]
+async fn input_that_is_not_http_was_in_no_count() {
+    let registry = TestRegistry::start().await;
+    let inputs: [&[u8]; 4] = [
+        b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03\r\n\r\n",
+        b"GET /peers\r\n\r\n",
+        b"PROXY TCP4 203.0.113.9 203.0.113.1 5000 80\r\nGET /peers HTTP/1.1\r\n\r\n",
+        b"GET /peers HTTP/1.1\r\nHost : x\r\n\r\n",
+    ];
+    for input in inputs {
+        let mut stream = TcpStream::connect(registry.addr()).await.unwrap();
+        stream.write_all(input).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 "), "{answer}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["code"], "invalid_http");
+    }
+    assert_eq!(counted(&registry).await, json!({ "invalid_http": 4 }));
+}

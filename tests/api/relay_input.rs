@@ -187,7 +187,7 @@ fn wrong_texts() -> Vec<Wrong> {
         json!(long),
         json!("a\nb"),
     ];
-    let flags = vec![json!(2), json!(-1), json!("yes"), json!(1.0), json!([])];
+    let flags = vec![json!(2), json!(-1), json!("maybe"), json!(1.0), json!([])];
     let words = vec![
         json!("gold"),
         json!("Free"),

@@ -6,7 +6,7 @@ use crate::helpers::{TestRegistry, ask, ids, peer, turn_server};
 
 const ANY: &str = "--address-policy=any";
 
-/// An id in base58, and its spellings as a CIDv1 in bases 32, 36 and 16.
+/// An id in base58, and its spellings as a CIDv1 in bases 32, 36, 16 and others.
 const ID: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 const CIDS: [&str; 3] = [
     "bafzaajaiaejcao3ke66m5nvefvrkhkgqfjxq243fgikxohpciotdvqciugfvtwrj",
@@ -39,6 +39,38 @@ async fn a_peer_id_spelled_as_a_cid_is_the_same_peer_everywhere() {
         let listing = registry.peers(&format!("exclude={cid}")).await.ok();
         assert_eq!(ids(&listing), ["turn"]);
     }
+}
+
+/// The same in bases 64 (URL and plain), 32 padded, 32 hex, 16 in capitals, and 2.
+const RARE_CIDS: [&str; 6] = [
+    "uAXIAJAgBEiA7aie8zrakLWKjqNAqbw1zZTIVdx3iQ6Y6wEihi1naKQ",
+    "mAXIAJAgBEiA7aie8zrakLWKjqNAqbw1zZTIVdx3iQ6Y6wEihi1naKQ",
+    "cafzaajaiaejcao3ke66m5nvefvrkhkgqfjxq243fgikxohpciotdvqciugfvtwrj",
+    "v05p0090804920era4uuctdl45lha7a6g59ngqsr568ane7f28ej3lg28k65ljmh9",
+    "F01720024080112203B6A27BCCEB6A42D62A3A8D02A6F0D73653215771DE243A63AC048A18B59DA29",
+    "000000001011100100000000000100100000010000000000100010010001000000011101101101010001001111011110011001110101101101010010000101101011000101010001110101000110100000010101001101111000011010111001101100101001100100001010101110111000111011110001001000011101001100011101011000000010010001010000110001011010110011101101000101001",
+];
+
+#[actix_web::test]
+async fn a_peer_id_in_a_rare_multibase_is_the_same_peer() {
+    let registry = TestRegistry::start().await;
+    for cid in RARE_CIDS {
+        assert_eq!(
+            registry.register(&peer(cid)).await.ok()["peerId"],
+            ID,
+            "{cid}"
+        );
+        assert_eq!(registry.heartbeat(cid).await.ok()["peerId"], ID);
+        assert_eq!(registry.stored_ids().await, [ID]);
+    }
+    // A base of emoji is not read. The refusal says what is.
+    let emoji = "\u{1f680}\u{1f680}\u{1fa90}".repeat(13);
+    let error = registry.register(&peer(&emoji)).await;
+    let error = error.refused(400, "invalid_field");
+    assert!(
+        error["error"].as_str().unwrap().contains("base58"),
+        "{error}"
+    );
 }
 
 #[actix_web::test]
@@ -196,9 +228,16 @@ async fn under_any_the_crypto_ipv6_is_any_short_text() {
         let listed = registry.peers("").await.ok();
         assert_eq!(listed["peers"][0]["cryptoIPv6"], text);
     }
-    for bad in [json!(1), json!("x".repeat(65)), json!("a\u{200b}b")] {
+    for bad in [
+        json!(1),
+        json!("x".repeat(65)),
+        json!("a\u{200b}b"),
+        json!([]),
+    ] {
         let body = json!({ "peerId": "a", "addresses": [], "cryptoIPv6": bad });
-        let error = registry.register(&body).await.refused(400, "invalid_field");
-        assert_eq!(error["field"], "cryptoIPv6");
+        let answer = registry.register(&body).await.ok();
+        assert_eq!(answer["dropped"][0]["field"], "cryptoIPv6", "{bad}");
+        let listed = registry.peers("").await.ok();
+        assert_eq!(listed["peers"][0]["cryptoIPv6"], Value::Null);
     }
 }

@@ -211,8 +211,10 @@ async fn health_has_every_field_of_the_contract() {
         "costInfo": {
             "budgetUsed": "0.0%",
             "budgetUsedRatio": cost["budgetUsedRatio"],
-            "projectedMonthlyCost": 60.0,
-            "budgetLimit": 800.0,
+            "projectedMonthlyCost": "$60.00",
+            "projectedMonthlyCostUsd": 60.0,
+            "budgetLimit": "$800.00",
+            "budgetLimitUsd": 800.0,
             "mode": "normal",
             "activeSessions": 0,
         },

@@ -296,9 +296,25 @@ async fn turn_addresses_that_other_hosts_cannot_reach_are_refused_by_policy() {
         let refusal = refusal.refused(400, "invalid_field");
         assert_eq!(refusal["field"], "turnAddresses[0]", "{address}");
         assert!(ports(&closed).await.is_empty());
-        open.register_turn_server(&body).await.ok();
+        // Under `any` they are dropped, as those of peers are.
+        let answer = open.register_turn_server(&body).await.ok();
+        assert_eq!(
+            answer["dropped"][0]["field"], "turnAddresses[1]",
+            "{address}"
+        );
         let listed = open.turn_servers().await.ok();
-        assert_eq!(listed["servers"][0]["turnAddresses"][1], address);
+        let kept = json!(["203.0.113.20"]);
+        assert_eq!(listed["servers"][0]["turnAddresses"], kept, "{address}");
+        // If none is left, there is no offer.
+        let answer = open.register(&one_step).await.ok();
+        assert_eq!(
+            answer["dropped"][0]["field"], "turnAddresses[0]",
+            "{address}"
+        );
+        body["turnAddresses"] = json!([address]);
+        let refusal = open.register_turn_server(&body).await;
+        let refusal = refusal.refused(400, "invalid_field");
+        assert_eq!(refusal["field"], "turnAddresses", "{address}");
     }
 }
 
@@ -333,4 +349,34 @@ async fn turn_servers_beyond_max_listed_are_counted_in_total() {
     let answer = registry.turn_servers().await.ok();
     assert_eq!(answer["servers"].as_array().unwrap().len(), 2);
     assert_eq!(answer["total"], 3);
+}
+
+#[actix_web::test]
+async fn private_turn_addresses_are_listed_under_any_only_if_the_operator_says_so() {
+    for (private, expected) in [
+        ("drop", json!(["203.0.113.20"])),
+        ("list", json!(["10.0.0.5", "203.0.113.20"])),
+    ] {
+        let private = format!("--private-addresses={private}");
+        let registry = TestRegistry::start_with(&["--address-policy=any", &private]).await;
+        let mut body = relay("a", 1);
+        body["turnAddresses"] = json!(["10.0.0.5", "203.0.113.20"]);
+        registry.register(&body).await.ok();
+        let listed = registry.turn_servers().await.ok();
+        assert_eq!(listed["servers"][0]["turnAddresses"], expected);
+    }
+}
+
+#[actix_web::test]
+async fn a_wrong_turn_address_is_named_by_its_position_in_the_list_of_the_node() {
+    let registry = TestRegistry::start_with(&["--address-policy=any"]).await;
+    let mut body = relay("a", 1);
+    body["turnAddresses"] = json!(["", "203.0.113.20", "coturn_1"]);
+    let refusal = registry.register(&body).await.refused(400, "invalid_field");
+    assert_eq!(refusal["field"], "turnAddresses[2]");
+    body["turnAddresses"] = json!(["", "203.0.113.20", "127.0.0.1"]);
+    let answer = registry.register(&body).await.ok();
+    let dropped = answer["dropped"].as_array().unwrap();
+    let named: Vec<_> = dropped.iter().map(|entry| &entry["field"]).collect();
+    assert_eq!(named, ["turnAddresses[0]", "turnAddresses[2]"]);
 }

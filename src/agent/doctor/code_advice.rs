@@ -21,7 +21,10 @@ impl ErrorCode {
                 "announce the crypto-IPv6 address only (the default), or use a registry with another \
                  address policy"
             }
-            Self::InvalidJson | Self::UnsupportedMediaType | Self::MethodNotAllowed => CHECK_SENDER,
+            Self::InvalidHttp
+            | Self::InvalidJson
+            | Self::UnsupportedMediaType
+            | Self::MethodNotAllowed => CHECK_SENDER,
             Self::HeadTooLarge => {
                 "shorten the address of the registry, and check that no proxy adds long headers"
             }

@@ -108,3 +108,17 @@ fn common_slips_get_a_hint_beside_the_words_of_the_parser() {
         assert!(explained(body.as_bytes()).contains("line "), "{body}");
     }
 }
+
+#[test]
+fn one_half_of_a_character_is_named_as_such() {
+    for half in [
+        "\\ud800",
+        "\\ud83dx",
+        "\\ud800\\u0041",
+        "\\udc00",
+        "\\ud800\\n",
+    ] {
+        assert_explained(format!("{{\"version\":\"{half}\"}}"), "a surrogate");
+        assert_explained(format!("{{\"{half}\":1}}"), "a surrogate");
+    }
+}

@@ -20,7 +20,7 @@ use super::wrong_tokens::WrongTokens;
 use crate::clock::Clock;
 use crate::protocol::{self, Limits};
 use crate::server::config::{Config, CostConfig, HttpConfig, SecretsInUse};
-use crate::server::policy::privacy::AddressRules;
+use crate::server::policy::address_rules::AddressRules;
 use crate::server::registry::{Receipt, Registry};
 
 /// Listings that are written at the same time, per worker; the same number applies to large bodies.

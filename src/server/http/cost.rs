@@ -145,12 +145,16 @@ pub(crate) fn cost_info(api: &Api, cost: &CostStatus) -> CostInfo {
 
 /// The cost in the response to `GET /health`.
 pub(crate) fn health_cost_info(api: &Api, cost: &CostStatus) -> HealthCostInfo {
-    let used_ratio = cost.forecast.spend.total_usd() / api.cost.monthly_budget_usd;
+    let budget_usd = api.cost.monthly_budget_usd;
+    let projected_usd = cents(cost.forecast.projected_usd);
+    let used_ratio = cost.forecast.spend.total_usd() / budget_usd;
     HealthCostInfo {
         budget_used: format!("{:.1}%", used_ratio * 100.0),
         budget_used_ratio: Some(used_ratio),
-        projected_monthly_cost: cents(cost.forecast.projected_usd),
-        budget_limit: api.cost.monthly_budget_usd,
+        projected_monthly_cost: format!("${projected_usd:.2}"),
+        projected_monthly_cost_usd: Some(projected_usd),
+        budget_limit: format!("${budget_usd:.2}"),
+        budget_limit_usd: Some(budget_usd),
         mode: cost.mode,
         active_sessions: cost.sessions(),
     }

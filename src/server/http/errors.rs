@@ -41,6 +41,8 @@ pub(crate) enum ApiError {
     HeadTooLarge { max_bytes: usize },
     #[error("the head of a request must arrive within {secs} seconds")]
     HeadTooSlow { secs: u64 },
+    #[error("what was sent is not well-formed HTTP/1.1")]
+    NotHttp,
     #[error("incomplete requests use all the memory that is reserved for them")]
     InputBudget,
     #[error(
@@ -103,6 +105,7 @@ impl ApiError {
             Self::TooLarge { .. } | Self::InflatedTooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::TooSlow { .. } | Self::HeadTooSlow { .. } => ErrorCode::RequestTimeout,
             Self::HeadTooLarge { .. } => ErrorCode::HeadTooLarge,
+            Self::NotHttp => ErrorCode::InvalidHttp,
             Self::InputBudget => ErrorCode::Overloaded,
             Self::ForeignOrigin => ErrorCode::ForeignOrigin,
             Self::BrokenBody => ErrorCode::InvalidJson,
@@ -148,6 +151,8 @@ impl CodeRow {
 
 // The suggestions in the table below.
 const ALLOCATE: &str = "allocate a session with POST /allocate-turn";
+const CHECK_PROTOCOL: &str =
+    "send HTTP/1.1 without TLS and without a proxy protocol, in the form of RFC 9112";
 const LIST_CRYPTO_IPV6: &str =
     "list the crypto-IPv6 only; real addresses belong in realAddresses, if at all";
 const OPEN_LOCALLY: &str = "open the page from this machine, or reach the registry by its own name";
@@ -161,6 +166,8 @@ const REGISTER: &str = "register first with POST /register, then send heartbeats
 const RELEASE_SESSION: &str = "renew or release a session that you hold";
 const RETRY_LATER: &str = "try again after the time in Retry-After";
 const SEND_TOKEN: &str = "send the header Authorization: Bearer and the token";
+const SEND_LESS: &str =
+    "send less, e.g. fewer stores: those beyond the registry's limit would be dropped anyway";
 const SHORTEN_HEADERS: &str = "send fewer or shorter headers";
 /// Nodes in the field compare with this word; the sentence is in `error`.
 const TRY_DIRECT_FIRST: &str = "attempt_p2p_first";
@@ -176,6 +183,7 @@ pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
         Code::InvalidJson | Code::MissingField | Code::InvalidField => {
             (StatusCode::BAD_REQUEST, None, "")
         }
+        Code::InvalidHttp => (StatusCode::BAD_REQUEST, None, CHECK_PROTOCOL),
         Code::Unauthorized => (StatusCode::UNAUTHORIZED, None, SEND_TOKEN),
         Code::AuthenticationRequired => (StatusCode::UNAUTHORIZED, None, PROVE_KEY),
         Code::InvalidAuthentication => (StatusCode::UNAUTHORIZED, None, PROVE_AGAIN),
@@ -188,7 +196,7 @@ pub(crate) fn row_of(code: ErrorCode) -> CodeRow {
         Code::NotFound => (StatusCode::NOT_FOUND, None, PATHS),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None, ""),
         Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None, ""),
-        Code::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, ""),
+        Code::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, SEND_LESS),
         Code::HeadTooLarge => {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             (status, None, SHORTEN_HEADERS)

@@ -64,7 +64,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), UnsupportedMedia> {
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches(['"', '\'']);
-        let is_utf8 = ["", "utf-8", "utf8"]
+        // All ASCII is UTF-8. `ansi_x3.4-1968` is what some programs call it.
+        let is_utf8 = ["", "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968"]
             .iter()
             .any(|charset| value.eq_ignore_ascii_case(charset));
         if name.trim().eq_ignore_ascii_case("charset") && !is_utf8 {
@@ -139,6 +140,9 @@ mod tests {
             "application/json; charset=utf8; version=1",
             "application/json;",
             "application/json; charset=",
+            "application/json; charset=us-ascii",
+            "application/json; charset=\"US-ASCII\"",
+            "application/json;charset=ascii",
             "application/json, application/json",
             "application/vnd.x+json",
             "application/ld+JSON; profile=\"x;y\"",

@@ -107,7 +107,7 @@ pub(crate) fn digest_text(noted: &Noted) -> String {
 }
 
 /// What both of two nodes with one key are told.
-fn warning(noted: &Noted) -> Option<String> {
+pub(crate) fn warning(noted: &Noted) -> Option<String> {
     const ALTERNATES: &str = "registrations with this peerId alternate: another node may use the \
         same key, or this node changes its announcement back and forth";
     noted.alternates.then(|| ALTERNATES.to_owned())

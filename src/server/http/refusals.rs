@@ -182,7 +182,9 @@ fn log_count(code: ErrorCode, count: u64, example: &str) {
 const fn level_of(code: ErrorCode) -> Level {
     use ErrorCode as Code;
     match code {
-        Code::PeerNotFound
+        // The connections are counted and logged as warnings already.
+        Code::InvalidHttp
+        | Code::PeerNotFound
         | Code::SessionNotFound
         | Code::NotFound
         | Code::MethodNotAllowed

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::body::Body;
 use super::context::Api;
 use super::errors::ApiError;
-use super::peers::digest_text;
+use super::peers::{digest_text, warning};
 use super::refusals::about;
 use super::response::Pieces;
 use super::sender::Sender;
@@ -26,12 +26,19 @@ pub(crate) async fn register_turn_server(
     body: Body<Announced<RegisterTurnServerRequest>>,
 ) -> Result<Json<RegisterTurnServerResponse>, ApiError> {
     let Announced {
-        request, dropped, ..
+        request,
+        turn_positions,
+        mut dropped,
+        ..
     } = body.request;
-    let peer_id = request.peer_id.clone();
-    turn::check_offer(&request.offer, api.address_rules.policy)
+    let RegisterTurnServerRequest { peer_id, offer } = request;
+    let offer = turn::require_offer(offer, &turn_positions, api.address_rules, &mut dropped)
         .map_err(|error| about(&http_request, peer_id.as_str(), error))?;
     let proof = sender.proof_of(&peer_id)?;
+    let request = RegisterTurnServerRequest {
+        peer_id: peer_id.clone(),
+        offer,
+    };
     let renewed = api.registry.register_turn_server(request, proof).await;
     let Renewed { receipt, noted } =
         renewed.map_err(|error| about(&http_request, peer_id.as_str(), error))?;
@@ -41,6 +48,7 @@ pub(crate) async fn register_turn_server(
         turn_servers: receipt.turn_servers as u64,
         registration_digest: Some(digest_text(&noted)),
         receipt: api.receipt(&receipt),
+        warning: warning(&noted),
         dropped: dropped.into_list(),
     }))
 }

@@ -198,6 +198,46 @@ fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
     is_small.then(|| Ipv4Addr::from_bits(address as u32))
 }
 
+/// Reads an IPv6 address in the forms in which people and programs pass it on: in brackets, with a
+/// zone, with a port or with the length of a prefix. Returns the address alone, and its text.
+pub(crate) fn loose_ipv6(text: &str) -> Option<(&str, Ipv6Addr)> {
+    let text = text.trim();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (inner, after) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => text.split_at(text.find('/').unwrap_or(text.len())),
+    };
+    let is_port_or_prefix = after.strip_prefix([':', '/']).is_some_and(is_number);
+    if !after.is_empty() && !is_port_or_prefix {
+        return None;
+    }
+    let address = match inner.split_once('%') {
+        Some((address, zone)) if is_zone(zone) => address,
+        Some(_) => return None,
+        None => inner,
+    };
+    if let Ok(ip) = address.parse() {
+        return Some((address, ip));
+    }
+    // Without brackets, only a ninth group is certainly a port.
+    let (address, port) = address.rsplit_once(':')?;
+    let is_whole = address.matches(':').count() == 7 && is_number(port);
+    let ip = address.parse().ok().filter(|_| is_whole)?;
+    Some((address, ip))
+}
+
+/// Whether it is the name of a network interface, and not of a host: `eth0`, `eth0.100`.
+fn is_zone(text: &str) -> bool {
+    let is_name = |text: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        (1..=32).contains(&text.len()) && text.bytes().all(is_letter)
+    };
+    match text.split_once('.') {
+        Some((name, number)) => is_name(name) && number.parse::<u16>().is_ok(),
+        None => is_name(text),
+    }
+}
+
 fn host(text: &str) -> Option<Host> {
     match text.parse() {
         Ok(ip) => Some(Host::Ip(ip)),
@@ -250,6 +290,40 @@ mod tests {
             "/dns4/10.example.org/tcp/4001",
         ] {
             assert!(!is_private(public), "{public}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_read_in_the_forms_in_which_it_is_passed_on() {
+        let whole = "fd00:1:2:3:4:5:6:7";
+        for (text, address) in [
+            ("fd00::1", "fd00::1"),
+            ("  fd00::1\n", "fd00::1"),
+            ("[fd00::1]", "fd00::1"),
+            ("[FD00::1]:4001", "FD00::1"),
+            ("fd00::1/64", "fd00::1"),
+            ("[fd00::1]/64", "fd00::1"),
+            ("fd00::1%eth0", "fd00::1"),
+            ("[fd00::1%25eth0.100]:4001", "fd00::1"),
+            ("fd00:1:2:3:4:5:6:7:4001", whole),
+        ] {
+            let expected = (address, address.parse().unwrap());
+            assert_eq!(loose_ipv6(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "[fd00::1",
+            "fd00::1]",
+            "[fd00::1]x",
+            "[fd00::1]:x",
+            "fd00::1/home",
+            "fd00::1%home.example.org",
+            "fd00::1%198.51.100.7",
+            "fd00:1:2:3:4:5:6:7:home",
+            "fd00:test::1",
+            "198.51.100.7",
+        ] {
+            assert_eq!(loose_ipv6(text), None, "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Decisions as pure functions: no I/O, no clock, every input a parameter.
 
+pub(crate) mod address_rules;
 pub(crate) mod allocation;
 pub(crate) mod choice;
 pub(crate) mod claim;

@@ -3,37 +3,28 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
-use std::str::FromStr;
 
 use crate::protocol::{
     Announced, DroppedFields, OddAddress, PeerId, RegisterRequest, RequestError,
 };
-use crate::server::config::{AddressPolicy, PrivateAddresses};
+use crate::server::config::AddressPolicy;
 use crate::server::model::{Profile, Registration};
-use crate::server::policy::hosts::{Host, hosts_in, is_crypto_ipv6};
+use crate::server::policy::address_rules::AddressRules;
+use crate::server::policy::hosts::{hosts_in, is_crypto_ipv6, loose_ipv6};
 use crate::server::policy::revealing::{Finding, examine, mentions_a_host};
 use crate::server::policy::turn;
 
 const ADDRESSES: &str = "addresses";
+const CRYPTO_IPV6: &str = "cryptoIPv6";
 const CRYPTO_IPV6_FORM: &str = "an IPv6 address whose first group is fd00";
-
-/// Which addresses the operator lets peers list.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AddressRules {
-    /// Which hosts an address may name.
-    pub policy: AddressPolicy,
-    /// Whether addresses of private networks are listed under the policy `any`.
-    pub private_addresses: PrivateAddresses,
-    /// The max number of addresses of a peer.
-    pub max_addresses: usize,
-}
 
 /// Turns an announcement into a registration, without the addresses that no other peer could use.
 /// Returns what was dropped, too.
 ///
 /// # Errors
-/// `privacy_violation` for an address that the policy keeps private, `invalid_field` for text that is
-/// not an address, `missing_field` if there is no crypto-IPv6 although the policy needs one.
+/// `privacy_violation` for an address that the policy keeps private, `invalid_field` or `missing_field`
+/// if there is no crypto-IPv6 although the policy needs one, `invalid_field` for a TURN address of
+/// another form.
 pub(crate) fn admit(
     announced: Announced<RegisterRequest>,
     rules: AddressRules,
@@ -41,6 +32,8 @@ pub(crate) fn admit(
     let Announced {
         mut request,
         odd_addresses,
+        odd_crypto_ipv6,
+        turn_positions,
         mut dropped,
     } = announced;
     let mut addresses = with_positions(std::mem::take(&mut request.addresses), &odd_addresses);
@@ -49,21 +42,38 @@ pub(crate) fn admit(
     }
     let crypto_ipv6 = match rules.policy {
         AddressPolicy::CryptoIpv6 => {
+            if let Some(error) = odd_crypto_ipv6 {
+                return Err(error);
+            }
             let text = keep_crypto_only(&request, &mut addresses, &odd_addresses, &mut dropped)?;
             Some(text)
         }
         AddressPolicy::Any => {
-            keep_reachable(&mut addresses, rules.private_addresses, &mut dropped);
-            request.crypto_ipv6
+            addresses.retain(
+                |(index, address)| match rules.why_unreachable(&hosts_in(address)) {
+                    Some(reason) => {
+                        dropped.add_entry(ADDRESSES, *index, reason);
+                        false
+                    }
+                    None => true,
+                },
+            );
+            if let Some(error) = odd_crypto_ipv6 {
+                dropped.add(CRYPTO_IPV6, error.message);
+            }
+            // Other texts stay as they are: this policy does not say what they mean.
+            let text = request.crypto_ipv6;
+            text.map(|text| loose_ipv6(&text).map_or(text.clone(), |(bare, _)| bare.to_owned()))
         }
     };
     for (index, _) in addresses.iter().skip(rules.max_addresses) {
         dropped.add_surplus(ADDRESSES, *index, rules.max_addresses);
     }
     let kept = addresses.into_iter().take(rules.max_addresses);
-    if let Some(offer) = &request.turn {
-        turn::check_offer(offer, rules.policy)?;
-    }
+    let turn = match request.turn {
+        Some(offer) => turn::admit_offer(offer, &turn_positions, rules, &mut dropped)?,
+        None => None,
+    };
     let registration = Registration {
         peer_id: request.peer_id,
         turn_capable: request.turn_capable,
@@ -81,7 +91,7 @@ pub(crate) fn admit(
             server_port: request.server_port,
             node_type: request.node_type,
             turn_capable: false,
-            turn: request.turn,
+            turn,
             authenticated: false,
         },
     };
@@ -113,28 +123,6 @@ fn with_canonical_ids(address: &mut String) {
     *address = canonical;
 }
 
-/// Under the policy `any`: drops the addresses that lead to no other machine. Who dials them reaches
-/// itself or a stranger in its own network, whose operator takes it for a scan.
-fn keep_reachable(
-    addresses: &mut Vec<(usize, String)>,
-    private_addresses: PrivateAddresses,
-    dropped: &mut DroppedFields,
-) {
-    addresses.retain(|(index, address)| {
-        let hosts = hosts_in(address);
-        let is_private = hosts.iter().any(Host::is_private);
-        let reason = if hosts.iter().any(Host::is_local) {
-            "is loopback, unspecified, link-local or multicast"
-        } else if is_private && private_addresses == PrivateAddresses::Drop {
-            "is in a private network, and this registry lists none of these"
-        } else {
-            return true;
-        };
-        dropped.add_entry(ADDRESSES, *index, reason);
-        false
-    });
-}
-
 /// Holds an announcement to the policy `crypto-ipv6`. Returns its crypto-IPv6 in the spelling of the
 /// peer.
 fn keep_crypto_only(
@@ -145,12 +133,12 @@ fn keep_crypto_only(
 ) -> Result<String, RequestError> {
     let (text, own) = match &request.crypto_ipv6 {
         Some(text) => {
-            let own = Ipv6Addr::from_str(text)
-                .map_err(|_| RequestError::invalid("cryptoIPv6", CRYPTO_IPV6_FORM))?;
+            let (bare, own) = loose_ipv6(text)
+                .ok_or_else(|| RequestError::invalid(CRYPTO_IPV6, CRYPTO_IPV6_FORM))?;
             if !is_crypto_ipv6(&own) {
-                return Err(RequestError::privacy("cryptoIPv6", CRYPTO_IPV6_FORM));
+                return Err(RequestError::privacy(CRYPTO_IPV6, CRYPTO_IPV6_FORM));
             }
-            (text.clone(), own)
+            (bare.to_owned(), own)
         }
         None => crypto_ipv6_of_addresses(addresses, odd_addresses, &request.peer_id)?,
     };
@@ -169,21 +157,19 @@ fn keep_crypto_only(
     }
     let mut kept = Vec::with_capacity(addresses.len());
     for (index, address) in addresses.drain(..) {
-        match examine(&address, is_own, &request.peer_id) {
-            Finding::Private => kept.push((index, address)),
-            Finding::Unknown => {
-                let reason = "goes on with something that is no known multiaddr";
-                dropped.add_entry(ADDRESSES, index, reason);
+        let reason = match examine(&address, is_own, &request.peer_id) {
+            Finding::Private => {
+                kept.push((index, address));
+                continue;
             }
             Finding::Revealing => return Err(other_host(index)),
-            Finding::NoMultiaddr => {
-                let form = format!("a multiaddr that starts with /ip6/{text}");
-                return Err(RequestError::invalid(
-                    format!("{ADDRESSES}[{index}]"),
-                    &form,
-                ));
+            Finding::Useless => {
+                "does not lead from the crypto-IPv6 to the peer by transports alone"
             }
-        }
+            Finding::Unknown => "goes on with something that is no known multiaddr",
+            Finding::NoMultiaddr => "is no multiaddr",
+        };
+        dropped.add_entry(ADDRESSES, index, reason);
     }
     *addresses = kept;
     Ok(text)
@@ -197,27 +183,39 @@ fn crypto_ipv6_of_addresses(
 ) -> Result<(String, Ipv6Addr), RequestError> {
     const FORM: &str =
         "a multiaddr that starts with /ip6/ and an address whose first group is fd00";
-    let found = addresses.iter().find_map(|(_, address)| {
-        let text = address.strip_prefix("/ip6/")?.split('/').next()?;
-        let own = Ipv6Addr::from_str(text).ok().filter(is_crypto_ipv6)?;
-        Some((text.to_owned(), own))
-    });
-    if let Some(found) = found {
+    let own_of = |address: &str| {
+        let text = address.trim().strip_prefix("/ip6/")?.split('/').next()?;
+        let (bare, own) = loose_ipv6(text).filter(|(_, ip)| is_crypto_ipv6(ip))?;
+        Some((bare.to_owned(), own))
+    };
+    let clean = addresses.iter().find_map(|(_, address)| own_of(address));
+    // One that is dropped, e.g. for its length, still says which crypto-IPv6 is the peer's.
+    let odd = || {
+        let mut texts = odd_addresses.iter().filter_map(|odd| odd.value.as_str());
+        texts.find_map(own_of)
+    };
+    if let Some(found) = clean.or_else(odd) {
         return Ok(found);
     }
     let field = |index: &usize| format!("{ADDRESSES}[{index}]");
+    let mut first_fault = None;
+    for (index, address) in addresses {
+        match examine(address, is_crypto_ipv6, peer_id) {
+            Finding::Revealing => return Err(RequestError::privacy(field(index), FORM)),
+            _ => first_fault = first_fault.or(Some(index)),
+        }
+    }
     for OddAddress { index, value } in odd_addresses {
         if mentions_a_host(value, is_crypto_ipv6, peer_id) {
             return Err(RequestError::privacy(field(index), FORM));
         }
     }
-    let Some((index, first)) = addresses.first() else {
-        let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
-        return Err(RequestError::missing("cryptoIPv6", &form));
-    };
-    Err(match examine(first, is_crypto_ipv6, peer_id) {
-        Finding::NoMultiaddr => RequestError::invalid(field(index), FORM),
-        _ => RequestError::privacy(field(index), FORM),
+    Err(match first_fault {
+        Some(index) => RequestError::invalid(field(index), FORM),
+        None => {
+            let form = format!("{CRYPTO_IPV6_FORM} (there is no address to take it from)");
+            RequestError::missing(CRYPTO_IPV6, &form)
+        }
     })
 }
 

@@ -1,33 +1,69 @@
 //! Which TURN servers may be announced, and what a new registration does to an earlier offer.
 
-use crate::protocol::{RequestError, TurnOffer};
+use crate::protocol::{DroppedFields, RequestError, TurnOffer};
 use crate::server::config::AddressPolicy;
 use crate::server::model::Profile;
+use crate::server::policy::address_rules::AddressRules;
 use crate::server::policy::hosts::{Host, hosts_of};
 
-/// Checks that other peers can reach every address of an offer to relay.
+const ADDRESSES: &str = "turnAddresses";
+
+/// Leaves those addresses of an offer to relay that other peers can reach. Returns `None` if there are
+/// none. `positions` are those of the addresses in the list of the peer.
 ///
 /// # Errors
 /// `invalid_field` for an address that is neither host nor multiaddr and, unless the policy is
 /// `any`, for a loopback, unspecified, link-local or multicast one.
-pub(crate) fn check_offer(offer: &TurnOffer, policy: AddressPolicy) -> Result<(), RequestError> {
-    for (index, address) in offer.addresses.iter().enumerate() {
-        let field = || format!("turnAddresses[{index}]");
-        let hosts = hosts_of(address).ok_or_else(|| {
+pub(crate) fn admit_offer(
+    mut offer: TurnOffer,
+    positions: &[usize],
+    rules: AddressRules,
+    dropped: &mut DroppedFields,
+) -> Result<Option<TurnOffer>, RequestError> {
+    let mut kept = Vec::with_capacity(offer.addresses.len());
+    for (index, address) in offer.addresses.into_iter().enumerate() {
+        let index = positions.get(index).copied().unwrap_or(index);
+        let field = || format!("{ADDRESSES}[{index}]");
+        let hosts = hosts_of(&address).ok_or_else(|| {
             RequestError::invalid(
                 field(),
                 "a host name, an IP address or a multiaddr, e.g. turn.example.org, 203.0.113.20 or \
                  /ip4/203.0.113.20/udp/3478 (not a URI, without a port, and without underscores)",
             )
         })?;
-        if policy != AddressPolicy::Any && hosts.iter().any(Host::is_local) {
-            return Err(RequestError::invalid(
-                field(),
-                "reachable by others: not loopback, unspecified, link-local or multicast",
-            ));
+        match rules.policy {
+            AddressPolicy::CryptoIpv6 if hosts.iter().any(Host::is_local) => {
+                return Err(RequestError::invalid(
+                    field(),
+                    "reachable by others: not loopback, unspecified, link-local or multicast",
+                ));
+            }
+            AddressPolicy::Any => match rules.why_unreachable(&hosts) {
+                Some(reason) => dropped.add_entry(ADDRESSES, index, reason),
+                None => kept.push(address),
+            },
+            AddressPolicy::CryptoIpv6 => kept.push(address),
         }
     }
-    Ok(())
+    offer.addresses = kept;
+    Ok((!offer.addresses.is_empty()).then_some(offer))
+}
+
+/// As [`admit_offer`], for a request that is about the offer alone.
+///
+/// # Errors
+/// Also `invalid_field` if no address is left.
+pub(crate) fn require_offer(
+    offer: TurnOffer,
+    positions: &[usize],
+    rules: AddressRules,
+    dropped: &mut DroppedFields,
+) -> Result<TurnOffer, RequestError> {
+    admit_offer(offer, positions, rules, dropped)?.ok_or_else(|| {
+        let form = "reachable by others: at least one that is not loopback, unspecified, link-local or \
+                    multicast, nor in a private network unless this registry lists those";
+        RequestError::invalid(ADDRESSES, form)
+    })
 }
 
 /// Decides what a profile says about relaying, given the offer that the peer registered before.
@@ -50,14 +86,20 @@ pub(crate) fn apply_to_offer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::config::PrivateAddresses;
 
-    fn check(address: &str, policy: AddressPolicy) -> Result<(), RequestError> {
+    fn check(address: &str, policy: AddressPolicy) -> Result<Option<TurnOffer>, RequestError> {
         let offer = TurnOffer {
             addresses: vec![address.to_owned()],
             port: 3478,
             capacity: 10,
         };
-        check_offer(&offer, policy)
+        let rules = AddressRules {
+            policy,
+            private_addresses: PrivateAddresses::Drop,
+            max_addresses: 16,
+        };
+        admit_offer(offer, &[0], rules, &mut DroppedFields::default())
     }
 
     #[test]
@@ -73,14 +115,14 @@ mod tests {
             "/dns4/turn.example.org/udp/3478",
         ] {
             assert!(
-                check(address, AddressPolicy::CryptoIpv6).is_ok(),
+                check(address, AddressPolicy::CryptoIpv6).is_ok_and(|offer| offer.is_some()),
                 "{address}"
             );
         }
     }
 
     #[test]
-    fn hosts_that_others_cannot_reach_are_refused_unless_the_policy_is_any() {
+    fn hosts_that_others_cannot_reach_are_refused_or_dropped_by_policy() {
         for address in [
             "127.0.0.1",
             "127.9.9.9",
@@ -111,7 +153,7 @@ mod tests {
                 Some("turnAddresses[0]"),
                 "{address}"
             );
-            assert!(check(address, AddressPolicy::Any).is_ok(), "{address}");
+            assert_eq!(check(address, AddressPolicy::Any), Ok(None), "{address}");
         }
     }
 

@@ -41,6 +41,11 @@ impl Counters {
                 self.alternating_registrations += u64::from(announced.comes_back);
                 &mut self.registrations
             }
+            Mutation::OfferTurn(pending) => {
+                let comes_back = pending.decision().is_ok_and(|offered| offered.comes_back);
+                self.alternating_registrations += u64::from(comes_back);
+                return;
+            }
             Mutation::Renew(pending) => match pending.decision() {
                 Ok(_) => &mut self.heartbeats,
                 Err(_) => &mut self.heartbeats_refused,

@@ -58,6 +58,14 @@ pub(crate) struct Announced {
     pub(crate) noted: Noted,
 }
 
+/// The decision on a TURN offer that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// Whether another offer had replaced this one less than a lease ago.
+    pub(crate) comes_back: bool,
+    pub(crate) noted: Noted,
+}
+
 impl Mutation {
     /// The peer that the mutation is about.
     pub(crate) fn peer_id(&self) -> Option<&PeerId> {
@@ -126,11 +134,11 @@ impl Operation for HeartbeatRequest {
 }
 
 impl Operation for RegisterTurnServerRequest {
-    type Decision = Noted;
+    type Decision = Offered;
     type Reply = Renewed;
 
-    fn reply(noted: Noted, committed: &mut Committed<'_>) -> Renewed {
-        renewed(noted, committed)
+    fn reply(offered: Offered, committed: &mut Committed<'_>) -> Renewed {
+        renewed(offered.noted, committed)
     }
 }
 

@@ -297,9 +297,10 @@ impl State {
         for (row, history) in changes.registrations.iter().zip(&plan.histories) {
             self.directory.put_registered(row, history.clone());
         }
-        for offered in &changes.turn_offers {
+        for (offered, history) in changes.turn_offers.iter().zip(&plan.offer_histories) {
+            let id = offered.peer_id.as_str();
             self.directory
-                .offer_turn(offered.peer_id.as_str(), &offered.offer);
+                .offer_turn(id, &offered.offer, history.clone());
         }
         for peer in &plan.renewed {
             self.directory.renew(peer, changes.now_ms);

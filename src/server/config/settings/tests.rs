@@ -27,7 +27,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.heartbeat_interval_secs, 120);
     assert_eq!(config.address_policy, AddressPolicy::CryptoIpv6);
     assert_eq!(config.limits, Limits::default());
-    assert_eq!(config.http.max_body_bytes, 128 * 1024);
+    assert_eq!(config.http.max_body_bytes, 512 * 1024);
     assert_eq!(config.http.max_listed, 1000);
 }
 

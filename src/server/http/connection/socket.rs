@@ -59,8 +59,8 @@ pub(crate) struct Connection {
     /// Whether something was written since the last flush.
     has_unflushed: bool,
     has_large_send_buffer: bool,
-    /// Whether it was counted that actix-http refuses the client's input.
-    is_bad_input_counted: bool,
+    /// Whether input that is not HTTP was refused.
+    is_bad_input_refused: bool,
     /// Until when input is discarded, after a refusal.
     discard_deadline: Option<Instant>,
 }
@@ -85,7 +85,7 @@ impl Connection {
             is_stalled: false,
             has_unflushed: false,
             has_large_send_buffer: false,
-            is_bad_input_counted: false,
+            is_bad_input_refused: false,
             discard_deadline: None,
         }
     }
@@ -236,15 +236,28 @@ impl Connection {
         Poll::Ready(Err(self.abort(io::ErrorKind::TimedOut)))
     }
 
-    /// Counts the connection if actix-http responds to a head that it could not parse. The gate does
-    /// not see such a response, so no other one is under way.
-    fn count_bad_input(&mut self) {
+    /// Sends a response with a code instead of `bytes`, if these are how actix-http responds to a head
+    /// that it could not parse. Returns whether it did. The gate does not see such a response, so no
+    /// other one is under way; actix-http closes the connection after it.
+    fn refuse_bad_input(&mut self, bytes: &[u8]) -> bool {
+        const STATUS: &[u8] = b"400";
+        let is_status = bytes
+            .get("HTTP/1.1 ".len()..)
+            .is_some_and(|rest| rest.starts_with(STATUS));
         let is_head = matches!(self.exchange.deadline(), Some((_, Timeout::Head)));
-        let is_counted = self.is_bad_input_counted || self.discard_deadline.is_some();
-        if is_head && self.exchange.response_deadline().is_none() && !is_counted {
-            self.is_bad_input_counted = true;
-            self.exchange.place().count_closed(Reason::NotHttp);
+        let is_free = self.exchange.response_deadline().is_none() && !self.has_unflushed;
+        let is_refused = self.is_bad_input_refused || self.discard_deadline.is_some();
+        if !is_status || !is_head || !is_free || is_refused {
+            return false;
         }
+        self.is_bad_input_refused = true;
+        self.exchange.place().count_closed(Reason::NotHttp);
+        let error = ApiError::NotHttp;
+        self.refusals.record(&error.refusal(), Example::default);
+        // The send buffer is empty, so the kernel accepts all of it unless the client is gone.
+        let sent = self.stream.try_write(&errors::raw_response(&error));
+        self.sent.add(sent.unwrap_or(0));
+        true
     }
 
     /// Enlarges the kernel's send buffer for a large response, so that fewer writes wait.
@@ -307,7 +320,9 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check_evicted(cx)?;
-        self.count_bad_input();
+        if self.refuse_bad_input(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.finish_write(cx, write)
@@ -319,7 +334,10 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_evicted(cx)?;
-        self.count_bad_input();
+        let first = slices.first().map_or(&[][..], |slice| slice);
+        if self.refuse_bad_input(first) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         self.enlarge_send_buffer();
         let write = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.finish_write(cx, write)

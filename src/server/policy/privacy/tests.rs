@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::protocol::{Limits, RequestBody, is_visible};
+use crate::server::config::PrivateAddresses;
 
 const OWN: &str = "fd00::ab";
 
@@ -71,6 +72,16 @@ fn texts() -> impl Strategy<Value = String> {
         "/ip4/127.0.0.1/tcp/1",
         "/ip4/198.51.100.7/tcp/1",
         "/ip6/fd00::ab/tcp/1/new/198.51.100.7",
+        "/ip6/fd00::ab%eth0/tcp/1",
+        "/ip6/fd00::ab/tcp/1/http/http-path/198.51.100.7",
+        "/ip6/fd00::ab/tcp/1/http/http-path/index.html",
+        "/unix/tmp/198.51.100.7",
+        "/ip6zone/eth0/ip6/fd00::ab/tcp/1",
+        "/p2p-webrtc-star",
+        "[fd00::ab]:4001",
+        "[fd00::ab]/64",
+        "http://[fd00::ab]/198.51.100.7",
+        "/foo/bar",
         "/ip6/fd00::ab/tcp/1 /ip4/198.51.100.7",
         "/ip6/fd00::ab/p2p/bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe",
         "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe",

@@ -12,6 +12,8 @@ pub(crate) struct Plan {
     pub changes: Changes,
     /// The histories of the peers of `changes.registrations`, in the same order.
     pub histories: Vec<History>,
+    /// The histories of the peers of `changes.turn_offers`, in the same order.
+    pub offer_histories: Vec<History>,
     /// The peers of `changes.renewals`.
     pub renewed: Vec<Arc<DirectoryPeer>>,
     /// The part of `changes.relay` that memory does not have yet; `None` if the batch writes no

@@ -7,15 +7,15 @@ use super::claims::ClaimPlanner;
 use super::context::{BatchContext, BatchTables};
 use super::pending_row::{PendingRow, RowChange};
 use super::plan::Plan;
-use crate::protocol::{PeerId, RegisterTurnServerRequest};
+use crate::protocol::PeerId;
 use crate::server::model::{Profile, Registration, StoredPeer};
 use crate::server::policy::lease;
 use crate::server::policy::turn;
 use crate::server::registry::directory::{
-    Directory, DirectoryPeer, History, LeaseKey, profile_digest, registration_digest, turn_bytes,
+    Directory, DirectoryPeer, History, LeaseKey, profile_digest, registration_digest,
 };
 use crate::server::registry::error::RegistryError;
-use crate::server::registry::mutation::{Announced, Mutation, Registered};
+use crate::server::registry::mutation::{Announced, Registered};
 use crate::server::registry::relay::{RelayPlan, RelayPlanner};
 use crate::server::registry::reply::Noted;
 use crate::server::storage::{Cleanup, OfferedTurn, UnregisteredPeer};
@@ -29,7 +29,7 @@ const MAX_CLEANED: usize = 2_000;
 const MAX_WEIGHT: usize = 8_192;
 
 /// The weight of ending a session, in changes of sets of peers.
-const SESSION_WEIGHT: usize = 4;
+pub(crate) const SESSION_WEIGHT: usize = 4;
 
 /// Changes of registered peers may exceed the memory budget by at most this many bytes.
 const MAX_RESERVE_BYTES: usize = 32 << 20;
@@ -61,7 +61,7 @@ pub(crate) struct Planner<'d> {
     pub(crate) relay: RelayPlanner<'d>,
     pub(crate) claims: ClaimPlanner<'d>,
     /// Peers that unregister. Their rows are deleted after everything else is written.
-    unregistered: BTreeMap<PeerId, i64>,
+    pub(crate) unregistered: BTreeMap<PeerId, i64>,
 }
 
 impl<'d> Planner<'d> {
@@ -103,66 +103,6 @@ impl<'d> Planner<'d> {
         self.weight >= MAX_WEIGHT
     }
 
-    /// Whether the mutation must wait for the next batch, because its peer unregisters in this one.
-    pub(crate) fn must_wait(&self, mutation: &Mutation) -> bool {
-        mutation
-            .peer_id()
-            .is_some_and(|peer_id| self.unregistered.contains_key(peer_id))
-    }
-
-    pub(crate) fn decide(&mut self, mutation: &mut Mutation) {
-        match mutation {
-            Mutation::Register(it) => {
-                let request = &it.request;
-                let decide = |planner: &mut Self| planner.register(request);
-                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
-            }
-            Mutation::Renew(it) => {
-                let peer_id = &it.request.peer_id;
-                let decide = |planner: &mut Self| planner.renew(peer_id);
-                it.decide(self.of_sender(peer_id, it.proof, decide));
-            }
-            Mutation::OfferTurn(it) => {
-                let request = &it.request;
-                let decide = |planner: &mut Self| planner.offer_turn(request);
-                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
-            }
-            Mutation::Allocate(it) => {
-                let request = &it.request;
-                let decide = |planner: &mut Self| planner.allocate(request);
-                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
-            }
-            Mutation::Release(it) => {
-                let request = &it.request;
-                let decide = |planner: &mut Self| planner.release(request);
-                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
-            }
-            Mutation::Report(it) => {
-                let request = &it.request;
-                let decide = |planner: &mut Self| Ok(planner.report(request));
-                it.decide(self.of_sender(&request.peer_id, it.proof, decide));
-            }
-            Mutation::Unregister(it) => {
-                let peer_id = &it.request.peer_id;
-                let decide = |planner: &mut Self| planner.unregister(peer_id);
-                it.decide(self.of_sender(peer_id, it.proof, decide));
-            }
-            Mutation::SetTier(it) => {
-                self.relay.set_tier(&it.request.peer_id, it.request.tier);
-                it.decide(Ok(()));
-            }
-            Mutation::SetSpend(it) => {
-                let bill = &it.request;
-                self.relay.set_spend(bill.current_spend_usd, bill.as_of);
-                it.decide(Ok(()));
-            }
-            Mutation::SetMode(it) => {
-                self.relay.set_mode(it.request.forced);
-                it.decide(Ok(()));
-            }
-        }
-    }
-
     /// Renews the lease of a peer that is registered or was inserted by this batch.
     pub(crate) fn renew(&mut self, peer_id: &PeerId) -> Result<Noted, RegistryError> {
         let peer = self.find(peer_id);
@@ -184,53 +124,10 @@ impl<'d> Planner<'d> {
         })
     }
 
-    /// Removes a peer that is registered or was inserted by this batch.
-    fn unregister(&mut self, peer_id: &PeerId) -> Result<(), RegistryError> {
-        // The cleanup of this batch must leave the row, which is deleted later.
-        self.renew(peer_id)?;
-        let row_id = match self.directory.get(peer_id.as_str()) {
-            Some(peer) => {
-                self.weight += peer.weight();
-                peer.row_id()
-            }
-            None => self.rows.get(peer_id).map_or(0, |row| row.row_id),
-        };
-        self.weight += SESSION_WEIGHT * self.relay.load(peer_id.as_str());
-        self.relay.end_server(peer_id);
-        self.relay.end_sessions_of(peer_id);
-        self.unregistered.insert(peer_id.clone(), row_id);
-        Ok(())
-    }
-
-    fn offer_turn(&mut self, request: &RegisterTurnServerRequest) -> Result<Noted, RegistryError> {
-        let RegisterTurnServerRequest { peer_id, offer } = request;
-        let context = self.context;
-        let new_bytes = turn_bytes(offer);
-        let before = self.directory.get(peer_id.as_str());
-        let old_bytes = before.map_or(0, |peer| peer.turn().map_or(0, turn_bytes));
-        if before.is_some() && !self.has_memory(new_bytes, old_bytes) {
-            return Err(RegistryError::RegistryFull);
-        }
-        // The peer is replaced: it leaves each of its sets and enters each again.
-        self.weight += before.map_or(0, |peer| 2 * peer.weight());
-        let row = self.row(peer_id).ok_or(RegistryError::UnknownPeer)?;
-        row.turn = Some(offer.clone());
-        match &mut row.change {
-            RowChange::Profile(profile) => {
-                profile.turn = Some(offer.clone());
-                profile.turn_capable = true;
-            }
-            change => *change = RowChange::TurnOffer,
-        }
-        let profile = match (&row.change, before) {
-            (RowChange::Profile(profile), _) => profile_digest(profile),
-            (_, before) => before.map_or(0, |peer| peer.digest()),
-        };
-        row.digest = registration_digest(profile, true, row.turn.as_ref());
-        Ok(row.noted(&context))
-    }
-
-    fn register(&mut self, registration: &Registration) -> Result<Announced, RegistryError> {
+    pub(crate) fn register(
+        &mut self,
+        registration: &Registration,
+    ) -> Result<Announced, RegistryError> {
         let peer_id = &registration.peer_id;
         let asked = registration.turn_capable;
         let mut profile = Box::new(registration.profile.clone());
@@ -341,7 +238,7 @@ impl<'d> Planner<'d> {
     }
 
     /// Whether there is memory to replace `old_bytes` with `new_bytes`. If there is, reserves it.
-    fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
+    pub(crate) fn has_memory(&mut self, new_bytes: usize, old_bytes: usize) -> bool {
         let more_bytes = new_bytes.saturating_sub(old_bytes);
         let taken_bytes = self.directory.bytes() + self.other_bytes + self.added_bytes;
         // The memory of a peer is estimated a little too high. The reserve keeps the estimate from
@@ -375,7 +272,7 @@ impl<'d> Planner<'d> {
     }
 
     /// The pending row of a peer that is registered or was inserted by this batch.
-    fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
+    pub(crate) fn row(&mut self, peer_id: &PeerId) -> Option<&mut PendingRow> {
         if !self.rows.contains_key(peer_id) {
             let peer = self.find(peer_id)?;
             let row = PendingRow {
@@ -421,14 +318,16 @@ impl<'d> Planner<'d> {
                     registrations.push((stored, row.history));
                     continue;
                 }
-                RowChange::TurnOffer => changes.turn_offers.extend(row.turn.map(|offer| {
-                    let peer_id = peer_id.clone();
-                    OfferedTurn {
-                        row_id: row.row_id,
-                        peer_id,
-                        offer,
+                RowChange::TurnOffer => {
+                    if let Some(offer) = row.turn {
+                        changes.turn_offers.push(OfferedTurn {
+                            row_id: row.row_id,
+                            peer_id: peer_id.clone(),
+                            offer,
+                        });
+                        plan.offer_histories.push(row.history);
                     }
-                })),
+                }
                 RowChange::Lease => {}
             }
             self.renewed

@@ -233,7 +233,7 @@ impl Directory {
     }
 
     /// Replaces the TURN offer of a registered peer.
-    pub(crate) fn offer_turn(&mut self, id: &str, offer: &TurnOffer) {
+    pub(crate) fn offer_turn(&mut self, id: &str, offer: &TurnOffer, history: History) {
         let Some(before) = self.get(id).cloned() else {
             return;
         };
@@ -250,7 +250,7 @@ impl Directory {
             last_seen_ms: AtomicI64::new(before.last_seen_ms()),
             sweep: AtomicU32::new(self.sweep),
             digest: before.digest,
-            history: before.history.clone(),
+            history,
             head: before.head.clone(),
             traits: self.index.acquire_traits(traits),
             stores: stores.into(),

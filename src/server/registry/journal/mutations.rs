@@ -22,7 +22,12 @@ impl Journal {
             },
             Mutation::Renew(it) => heartbeat(&it.request.peer_id, it.decision()),
             Mutation::OfferTurn(it) => match it.decision() {
-                Ok(_) => self.turn_server(now_ms, &it.request),
+                Ok(offered) => {
+                    if offered.comes_back {
+                        self.alternates(now_ms, &it.request.peer_id, "TURN offers");
+                    }
+                    self.turn_server(now_ms, &it.request);
+                }
                 refused @ Err(_) => heartbeat(&it.request.peer_id, refused),
             },
             Mutation::Allocate(it) => {
@@ -67,13 +72,17 @@ impl Journal {
         }
     }
 
+    fn alternates(&mut self, now_ms: i64, peer: &PeerId, what: &str) {
+        let line = format_args!(
+            "{what} of one peer alternate, two nodes may use the same key peer={peer}"
+        );
+        self.log(Kind::Alternates, now_ms, line);
+    }
+
     fn registered(&mut self, now_ms: i64, registration: &Registration, announced: Announced) {
         let peer = &registration.peer_id;
         if announced.comes_back {
-            let line = format_args!(
-                "registrations of one peer alternate, two nodes may use the same key peer={peer}"
-            );
-            self.log(Kind::Alternates, now_ms, line);
+            self.alternates(now_ms, peer, "registrations");
         }
         match announced.registered {
             Registered::New => {
