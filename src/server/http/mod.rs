@@ -12,6 +12,7 @@
 mod address_block;
 mod allocation_refusals;
 mod auth;
+mod authenticate;
 mod authentication;
 mod body;
 mod budget;

@@ -23,7 +23,7 @@ use rustix::net::sockopt::{
 use super::capacity::spare_connections;
 use super::gate;
 use crate::server::config::HttpConfig;
-use crate::server::http::authentication::authenticate;
+use crate::server::http::authenticate::authenticate;
 use crate::server::http::connection::{Connection, Connections, Exchange, Timeouts};
 use crate::server::http::context::Api;
 use crate::server::http::refusals::Refusals;

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::planner::Planner;
 use crate::protocol::PeerId;
-use crate::server::model::{Claim, Proof};
+use crate::server::model::Claim;
 use crate::server::policy::claim;
 use crate::server::registry::claims::Claims;
-use crate::server::registry::error::RegistryError;
 
 /// The maximum number of claims that one batch forgets.
 const MAX_FORGOTTEN: usize = 64;
@@ -44,7 +42,8 @@ impl<'c> ClaimPlanner<'c> {
             || self.proven.contains_key(peer_id)
     }
 
-    fn claim(&mut self, peer_id: &PeerId) {
+    /// Claims the id, or proves it again.
+    pub(crate) fn claim(&mut self, peer_id: &PeerId) {
         let before_ms = self.claims.proven_at_ms(peer_id, self.now_ms);
         if before_ms.is_none_or(|before_ms| claim::needs_refresh(before_ms, self.now_ms)) {
             self.proven.insert(peer_id.clone(), self.now_ms);
@@ -84,31 +83,5 @@ impl<'c> ClaimPlanner<'c> {
             proven: proven.into_iter().map(claim_of).collect(),
             forgotten,
         }
-    }
-}
-
-impl Planner<'_> {
-    /// Decides on a mutation that `peer_id` has sent: refuses it if the id was proven before and is
-    /// not proven now. If it is accepted, a proof claims the id of a registered peer.
-    pub(crate) fn of_sender<T>(
-        &mut self,
-        peer_id: &PeerId,
-        proof: Proof,
-        decide: impl FnOnce(&mut Self) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
-        let must_prove = self.context.checks_claims && proof == Proof::Unproven;
-        if must_prove && self.claims.is_claimed(peer_id) {
-            return Err(RegistryError::AuthenticationRequired);
-        }
-        let decision = decide(self)?;
-        if proof == Proof::Proven && self.is_registered(peer_id) {
-            self.claims.claim(peer_id);
-        }
-        Ok(decision)
-    }
-
-    /// Whether the peer is registered, or was inserted by this batch.
-    fn is_registered(&self, peer_id: &PeerId) -> bool {
-        self.rows.contains_key(peer_id) || self.directory.get(peer_id.as_str()).is_some()
     }
 }

@@ -1,6 +1,9 @@
 //! Decides on a mutation: who may send it, and what it changes.
 
 use super::planner::Planner;
+use crate::protocol::PeerId;
+use crate::server::model::Proof;
+use crate::server::registry::error::RegistryError;
 use crate::server::registry::mutation::Mutation;
 
 impl Planner<'_> {
@@ -62,5 +65,29 @@ impl Planner<'_> {
                 it.decide(Ok(()));
             }
         }
+    }
+
+    /// Decides on a mutation that `peer_id` has sent: refuses it if the id was proven before and is
+    /// not proven now. If it is accepted, a proof claims the id of a registered peer.
+    fn of_sender<T>(
+        &mut self,
+        peer_id: &PeerId,
+        proof: Proof,
+        decide: impl FnOnce(&mut Self) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let must_prove = self.context.checks_claims && proof == Proof::Unproven;
+        if must_prove && self.claims.is_claimed(peer_id) {
+            return Err(RegistryError::AuthenticationRequired);
+        }
+        let decision = decide(self)?;
+        if proof == Proof::Proven && self.is_registered(peer_id) {
+            self.claims.claim(peer_id);
+        }
+        Ok(decision)
+    }
+
+    /// Whether the peer is registered, or was inserted by this batch.
+    fn is_registered(&self, peer_id: &PeerId) -> bool {
+        self.rows.contains_key(peer_id) || self.directory.get(peer_id.as_str()).is_some()
     }
 }
