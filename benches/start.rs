@@ -25,7 +25,7 @@ const FILL: &str = "
     SELECT n, '12D3KooW' || printf('%044d', n * 7919 % 1000003), last_seen - n % 300000,
            registered_at, network_id, version, crypto_ipv6, addresses, privacy_mode,
            bootstrap_capable, turn_capable, turn_addresses, turn_port, turn_capacity,
-           software_version, server_port, node_type, stores, capabilities, capability_list
+           software_version, server_port, node_type, stores, capabilities, capability_list, authenticated
     FROM counter, peers WHERE peers.id = 1;
     PRAGMA wal_checkpoint(TRUNCATE);";
 

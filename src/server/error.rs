@@ -37,7 +37,7 @@ pub enum StartError {
         now: String,
     },
     /// The database cannot be used; the message says which file, why, and what to do.
-    #[error(transparent)]
+    #[error("cannot open the database that DATABASE_URL names")]
     Open(#[from] OpenError),
     /// The registry's own keys cannot be read.
     #[error(transparent)]

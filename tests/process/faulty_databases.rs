@@ -24,7 +24,7 @@ async fn make_large_database(folder: &Path) -> Vec<u8> {
         WITH RECURSIVE counter (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM counter LIMIT 3000)
         INSERT INTO peers
         SELECT n, 'peer-' || n, last_seen, registered_at, network_id, version, crypto_ipv6,
-               addresses, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, stores, NULL, NULL
+               addresses, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, stores, NULL, NULL, 0
         FROM counter, peers WHERE peer_id = 'a'";
     assert_eq!(database::execute(&mut operator, rows).await, 3000);
     database::execute(&mut operator, "PRAGMA wal_checkpoint(TRUNCATE)").await;

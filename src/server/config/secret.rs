@@ -9,25 +9,28 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
+use secrecy::{ExposeSecret, SecretString};
+
 /// Maximum size of a file with a secret, in bytes. A larger one was named by mistake.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// A text that nobody but its owner may read: it is in no log, error or `Debug` output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// A text that nobody but its owner may read: it is in no log, error or `Debug` output, and its memory
+/// is overwritten when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
     pub(crate) fn new(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 
     /// The secret as it is.
     pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.as_str().as_bytes()
     }
 
     /// What is wrong with the secret; `None` if it can be used as it stands.
@@ -35,19 +38,20 @@ impl Secret {
     /// A blank at an end may be a slip or a part of the secret, and nobody can see it. Removing it would
     /// change the secret in silence.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        if self.0.trim().len() < self.0.len() {
+        let text = self.as_str();
+        if text.trim().len() < text.len() {
             return Some("has a blank at the beginning or the end of a secret; leave it out");
         }
-        let has_control = self.0.chars().any(char::is_control);
+        let has_control = text.chars().any(char::is_control);
         has_control.then_some("has a control character, such as the end of a line, in a secret")
     }
 
     /// The secrets in a comma-separated list, each as it stands.
     pub fn split(&self) -> impl Iterator<Item = Self> {
-        let parts = self.0.split(',');
+        let parts = self.as_str().split(',');
         parts
             .filter(|part| !part.is_empty())
-            .map(|part| Self(part.to_owned()))
+            .map(|part| Self(part.into()))
     }
 }
 
@@ -57,11 +61,20 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// For settings that are compared. A secret that a client sends is compared in constant time elsewhere.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Secret {}
+
 impl FromStr for Secret {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -15,7 +15,7 @@ use super::file_names::companions;
 pub enum OpenError {
     /// The file or its folder cannot be created, read or written.
     #[error(
-        "the database {path} (DATABASE_URL) cannot be opened for writing: {reason}; check that \
+        "the database {path} cannot be opened for writing: {reason}; check that \
          its folder exists or can be created, and that this user may write there"
     )]
     Unwritable {
@@ -26,7 +26,7 @@ pub enum OpenError {
     },
     /// The file cannot be used now, but a later attempt may succeed.
     #[error(
-        "the database {path} (DATABASE_URL) cannot be used at present: {reason}; if the disk is \
+        "the database {path} cannot be used at present: {reason}; if the disk is \
          full, make room; if it is mounted later, start then"
     )]
     Stalled {
@@ -37,7 +37,7 @@ pub enum OpenError {
     },
     /// Another process uses it.
     #[error(
-        "the database {path} (DATABASE_URL) is in use by another peer-registry; stop that one, \
+        "the database {path} is in use by another peer-registry; stop that one, \
          or give this one a database of its own"
     )]
     InUse {
@@ -46,7 +46,7 @@ pub enum OpenError {
     },
     /// The file is not a database of the registry.
     #[error(
-        "{path} (DATABASE_URL) is not a database of peer-registry and was left as it is; move it \
+        "{path} is not a database of peer-registry and was left as it is; move it \
          away, or name another file"
     )]
     Foreign {
@@ -55,7 +55,7 @@ pub enum OpenError {
     },
     /// The file is damaged.
     #[error(
-        "the database {path} (DATABASE_URL) is damaged and was left as it is: {report}; restore a \
+        "the database {path} is damaged and was left as it is: {report}; restore a \
          backup, or move it away to start empty: live nodes register again by themselves"
     )]
     Damaged {
@@ -66,7 +66,7 @@ pub enum OpenError {
     },
     /// The file was written by a later version.
     #[error(
-        "the database {path} (DATABASE_URL) was written by a newer peer-registry (its schema \
+        "the database {path} was written by a newer peer-registry (its schema \
          version {version} is unknown here) and was left as it is; run that version, or restore a \
          backup from before the upgrade"
     )]
@@ -78,7 +78,7 @@ pub enum OpenError {
     },
     /// A registry has lost this database and has written a newer one beside it.
     #[error(
-        "the database {path} (DATABASE_URL) is older than {rescued}, which a peer-registry wrote when \
+        "the database {path} is older than {rescued}, which a peer-registry wrote when \
          it lost its database: move that file to {path}, remove {path}-wal and {path}-shm, and start \
          again; or, to start from {path} as it is, move the rescued file to another folder"
     )]
