@@ -90,7 +90,9 @@ async fn a_refused_request_forges_no_line_even_at_debug() {
         ];
         for body in bodies {
             let (status, answer) = registry.post("/register", &body).await;
-            assert!(status.is_client_error(), "{answer}");
+            // An odd address is dropped; anything else is refused.
+            let is_dropped = status == 200 && answer["dropped"].is_array();
+            assert!(status.is_client_error() || is_dropped, "{answer}");
         }
         let twice = format!("{{{0}: 1, {0}: 2}}", json!(text));
         let mut by_hand = Connection::open(registry.addr).await;
