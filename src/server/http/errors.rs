@@ -268,7 +268,10 @@ impl ResponseError for ApiError {
             response.insert_header((ALLOW, *allowed));
         }
         let mut response = response.json(self.body());
-        response.extensions_mut().insert(self.refusal());
+        // A step of a handshake refuses nothing: the client goes on.
+        if !matches!(self, Self::Handshake) {
+            response.extensions_mut().insert(self.refusal());
+        }
         response
     }
 }
