@@ -70,15 +70,14 @@ function startStub(respond) {
 }
 
 const [key, otherKey] = [await generateKeyPair("Ed25519"), await generateKeyPair("Ed25519")];
-/** A key as headers have it. */
-const textOf = ({ publicKey }) =>
-  Buffer.from(publicKeyToProtobuf(publicKey)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+/** A key as headers have it: base64url with padding, of which an Ed25519 key needs none. */
+const textOf = ({ publicKey }) => Buffer.from(publicKeyToProtobuf(publicKey)).toString("base64url");
 
-/** What an honest server with `key` responds, unless `signer`, `name` or `authorization` are changed. */
+/** What a server that is called `name` and signs with `signer` responds to the header `authorization`. */
 const step = (authorization, name, signer = key) =>
   authorization ? serverResponds(authorization, name, signer)
     : createServerChallenge(name, key).then((authenticate) => ({ authenticate }));
-/** Changes both headers of a response. */
+/** Replaces `from` in both headers of a response. */
 const change = ({ authenticate, info }, from, to) =>
   ({ authenticate: authenticate?.replace(from, to), info: info?.replace(from, to) });
 
@@ -126,7 +125,8 @@ async function examine(call, url) {
 
   console.log("  answers a challenge of the server, and verifies the server in turn");
   assert.equal(seen.error, null);
-  assert.deepEqual(requestsOf(seen.answers), Array.from([401, 200, 200], (status) => `POST /heartbeat ${status}`));
+  assert.deepEqual(requestsOf(seen.answers),
+    ["POST /heartbeat 401", "POST /heartbeat 200", "POST /heartbeat 200"]);
   assertUnproven(seen.answers[0]);
   assert.match(seen.answers[1].info, /sig=/);
   assert.equal(seen.answers[2].authorization, `libp2p-PeerID bearer="${bearerOf(seen.answers[1])}"`);
@@ -162,9 +162,10 @@ async function examineChecks(call, nameOf, registryPort) {
   }
   console.log("  refuses a server that passes its challenge on to the registry");
   const relay = await startStub(({ authorization }) => new Promise((done, failed) => {
-    const forwarded = sendRequest({ host: "127.0.0.1", port: registryPort, method: "OPTIONS", path: "/register",
-      headers: { authorization } }, ({ headers }) => done({ authenticate: headers["www-authenticate"] }));
-    forwarded.on("error", failed).end();
+    const options = { method: "OPTIONS", headers: { authorization } };
+    sendRequest(`http://127.0.0.1:${registryPort}/register`, options, ({ headers }) => {
+      done({ authenticate: headers["www-authenticate"] });
+    }).on("error", failed).end();
   }));
   await assertRefuses(call, nameOf(relay), "InvalidSignatureError");
   console.log("  refuses the registry if it expects another key");
@@ -184,7 +185,8 @@ async function openPage() {
   const source = fileURLToPath(new URL("peer_id_auth_client.mjs", import.meta.url));
   const bundle = await build({ entryPoints: [source], bundle: true, write: false, format: "iife",
     globalName: "client" });
-  const page = `<!doctype html><script>${bundle.outputFiles[0].text.replaceAll("</script", "<\\/script")}</script>`;
+  const script = bundle.outputFiles[0].text.replaceAll("</script", "<\\/script");
+  const page = `<!doctype html><script>${script}</script>`;
   const port = await listen(async (request, response) => {
     response.setHeader("Content-Type", "text/html; charset=utf-8");
     response.end(page);

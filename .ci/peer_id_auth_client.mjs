@@ -90,7 +90,7 @@ export async function takePart(registry) {
   };
 }
 
-/** Posts without a proof, answers the challenge of the server, and uses the token. Returns an error's name. */
+/** Posts without a proof, answers the challenge, uses the token. Returns the name of an error. */
 async function answerChallenge(url, body, privateKey) {
   const handshake = new ServerInitiatedHandshake(privateKey, new URL(url).host);
   try {

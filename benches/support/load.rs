@@ -23,6 +23,9 @@ pub enum Until {
     Requests(usize),
 }
 
+/// The statuses of responses that are not faults, as the first line of a response has them.
+type Statuses = &'static [&'static str];
+
 /// Drives `addr` from `connections` keep-alive connections; `request` makes the bytes of the n-th
 /// request. Panics unless every answer is a 200.
 pub fn drive(
@@ -34,12 +37,33 @@ pub fn drive(
     drive_on(addr, connections, until, move |number, _| request(number))
 }
 
+/// Like [`drive`], for requests of which some are answered with a challenge: 401.
+pub fn drive_challenged(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    request: impl Fn(usize) -> Vec<u8> + 'static,
+) -> Measured {
+    let request = move |number, _: &[u8]| request(number);
+    drive_expecting(addr, connections, until, &["200", "401"], request)
+}
+
 /// Like [`drive`], for requests that depend on the body of the previous response on the same
 /// connection, which is empty at first.
 pub fn drive_on(
     addr: SocketAddr,
     connections: usize,
     until: Until,
+    request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
+) -> Measured {
+    drive_expecting(addr, connections, until, &["200"], request)
+}
+
+fn drive_expecting(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    statuses: Statuses,
     request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
 ) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +79,7 @@ pub fn drive_on(
             .map(|_| {
                 let (request, next) = (Rc::clone(&request), Rc::clone(&next));
                 tokio::task::spawn_local(async move {
-                    let mut connection = Connection::open(addr).await;
+                    let mut connection = Connection::open(addr, statuses).await;
                     let mut latencies = Vec::new();
                     let mut body = 0..0;
                     loop {
@@ -118,7 +142,7 @@ pub fn fetch(addr: SocketAddr, request: Vec<u8>) -> Vec<u8> {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let mut connection = Connection::open(addr).await;
+        let mut connection = Connection::open(addr, &["200"]).await;
         let (body_at, end) = connection.exchange(&request).await;
         connection.buffer[body_at..end].to_vec()
     })
@@ -127,15 +151,17 @@ pub fn fetch(addr: SocketAddr, request: Vec<u8>) -> Vec<u8> {
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    statuses: Statuses,
 }
 
 impl Connection {
-    async fn open(addr: SocketAddr) -> Self {
+    async fn open(addr: SocketAddr, statuses: Statuses) -> Self {
         let stream = TcpStream::connect(addr).await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
         Self {
             stream,
             buffer: vec![0; 16 * 1024],
+            statuses,
         }
     }
 
@@ -153,7 +179,7 @@ impl Connection {
             assert!(read > 0, "the server closed the connection");
             filled += read;
             if answer.is_none() {
-                answer = answer_at(&self.buffer[..filled]);
+                answer = answer_at(&self.buffer[..filled], self.statuses);
             }
             if let Some((_, end)) = answer {
                 if filled >= end {
@@ -167,11 +193,11 @@ impl Connection {
 }
 
 /// Where the body of an answer begins and ends, once its head is there.
-fn answer_at(bytes: &[u8]) -> Option<(usize, usize)> {
+fn answer_at(bytes: &[u8], statuses: Statuses) -> Option<(usize, usize)> {
     let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).expect("a head of text");
     assert!(
-        head.starts_with("HTTP/1.1 200"),
+        statuses.contains(&&head["HTTP/1.1 ".len()..][..3]),
         "{}",
         String::from_utf8_lossy(bytes)
     );
