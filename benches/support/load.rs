@@ -23,8 +23,7 @@ pub enum Until {
     Requests(usize),
 }
 
-/// The statuses of responses that are not faults, as the first line of a response has them.
-type Statuses = &'static [&'static str];
+const OK: &str = "200";
 
 /// Drives `addr` from `connections` keep-alive connections; `request` makes the bytes of the n-th
 /// request. Panics unless every answer is a 200.
@@ -37,15 +36,16 @@ pub fn drive(
     drive_on(addr, connections, until, move |number, _| request(number))
 }
 
-/// Like [`drive`], for requests of which some are answered with a challenge: 401.
-pub fn drive_challenged(
+/// Like [`drive`], but the response to the n-th request must have the status `status(n)`.
+pub fn drive_expecting(
     addr: SocketAddr,
     connections: usize,
     until: Until,
+    status: fn(usize) -> &'static str,
     request: impl Fn(usize) -> Vec<u8> + 'static,
 ) -> Measured {
     let request = move |number, _: &[u8]| request(number);
-    drive_expecting(addr, connections, until, &["200", "401"], request)
+    drive_with(addr, connections, until, status, request)
 }
 
 /// Like [`drive`], for requests that depend on the body of the previous response on the same
@@ -56,14 +56,14 @@ pub fn drive_on(
     until: Until,
     request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
 ) -> Measured {
-    drive_expecting(addr, connections, until, &["200"], request)
+    drive_with(addr, connections, until, |_| OK, request)
 }
 
-fn drive_expecting(
+fn drive_with(
     addr: SocketAddr,
     connections: usize,
     until: Until,
-    statuses: Statuses,
+    status: fn(usize) -> &'static str,
     request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
 ) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +79,7 @@ fn drive_expecting(
             .map(|_| {
                 let (request, next) = (Rc::clone(&request), Rc::clone(&next));
                 tokio::task::spawn_local(async move {
-                    let mut connection = Connection::open(addr, statuses).await;
+                    let mut connection = Connection::open(addr).await;
                     let mut latencies = Vec::new();
                     let mut body = 0..0;
                     loop {
@@ -94,7 +94,7 @@ fn drive_expecting(
                         next.set(number + 1);
                         let bytes = request(number, &connection.buffer[body]);
                         let asked = Instant::now();
-                        let (start, end) = connection.exchange(&bytes).await;
+                        let (start, end) = connection.exchange(&bytes, status(number)).await;
                         latencies.push(asked.elapsed());
                         body = start..end;
                     }
@@ -142,8 +142,8 @@ pub fn fetch(addr: SocketAddr, request: Vec<u8>) -> Vec<u8> {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let mut connection = Connection::open(addr, &["200"]).await;
-        let (body_at, end) = connection.exchange(&request).await;
+        let mut connection = Connection::open(addr).await;
+        let (body_at, end) = connection.exchange(&request, OK).await;
         connection.buffer[body_at..end].to_vec()
     })
 }
@@ -151,22 +151,21 @@ pub fn fetch(addr: SocketAddr, request: Vec<u8>) -> Vec<u8> {
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    statuses: Statuses,
 }
 
 impl Connection {
-    async fn open(addr: SocketAddr, statuses: Statuses) -> Self {
+    async fn open(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
         Self {
             stream,
             buffer: vec![0; 16 * 1024],
-            statuses,
         }
     }
 
-    /// Sends a request and reads its answer; returns where in the buffer the body lies.
-    async fn exchange(&mut self, request: &[u8]) -> (usize, usize) {
+    /// Sends a request and reads its answer, which must have the status `status`; returns where in the
+    /// buffer the body lies.
+    async fn exchange(&mut self, request: &[u8], status: &str) -> (usize, usize) {
         self.stream
             .write_all(request)
             .await
@@ -179,7 +178,7 @@ impl Connection {
             assert!(read > 0, "the server closed the connection");
             filled += read;
             if answer.is_none() {
-                answer = answer_at(&self.buffer[..filled], self.statuses);
+                answer = answer_at(&self.buffer[..filled], status);
             }
             if let Some((_, end)) = answer {
                 if filled >= end {
@@ -193,11 +192,11 @@ impl Connection {
 }
 
 /// Where the body of an answer begins and ends, once its head is there.
-fn answer_at(bytes: &[u8], statuses: Statuses) -> Option<(usize, usize)> {
+fn answer_at(bytes: &[u8], status: &str) -> Option<(usize, usize)> {
     let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).expect("a head of text");
     assert!(
-        statuses.contains(&&head["HTTP/1.1 ".len()..][..3]),
+        head["HTTP/1.1 ".len()..].starts_with(status),
         "{}",
         String::from_utf8_lossy(bytes)
     );
