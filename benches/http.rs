@@ -12,18 +12,29 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 
+// Not in `support`, as it needs the feature `agent`, which the other benchmarks do not.
+#[path = "support/provers.rs"]
+mod provers;
+
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
+use provers::{Prover, register_provers};
 use support::command_line::is_wanted;
-use support::load::{Measured, Until, drive, fetch};
-use support::peers::{get, heartbeat, registration};
+use support::load::{Measured, Until, drive, drive_expecting, fetch, median};
+use support::peers::{HOST, authorized, get, heartbeat, heartbeat_body, post, registration};
 use support::servers::{Answers, bare, registry};
 
 const PEERS: usize = 10_000;
 const CONNECTIONS: usize = 256;
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(700);
+
+/// Peers that prove their ids, and as many that do not.
+const PROVERS: usize = 1_000;
+const WITH_TOKEN: &str = "heartbeats with a token";
+const HANDSHAKES: &str = "handshakes for a token";
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -91,6 +102,9 @@ fn main() {
     if is_wanted("cost by size") {
         compare_sizes();
     }
+    if is_wanted(WITH_TOKEN) || is_wanted(HANDSHAKES) {
+        measure_proofs();
+    }
 }
 
 /// What a heartbeat costs among many peers, against what it costs among few.
@@ -121,6 +135,60 @@ fn compare_sizes() {
          {:.0}/s against {:.0}/s)",
         many.per_second, few.per_second
     );
+}
+
+/// What proofs cost.
+fn measure_proofs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = format!("--public-hosts={HOST}");
+    let registry = registry(folder.path(), &[&hosts]);
+    register_all(registry.addr, PROVERS);
+    let provers = register_provers(registry.addr, PROVERS);
+    if is_wanted(WITH_TOKEN) {
+        compare_tokens(registry.addr, &provers);
+    }
+    if is_wanted(HANDSHAKES) {
+        count_handshakes(registry.addr, &provers);
+    }
+}
+
+/// What a heartbeat with a token costs, against one without a proof.
+fn compare_tokens(addr: SocketAddr, provers: &[Prover]) {
+    let without: Rc<[_]> = (0..PROVERS).map(heartbeat).collect();
+    let with = provers.iter().map(|prover| {
+        let request = post("/heartbeat", &heartbeat_body(&prover.id));
+        authorized(&request, &prover.token)
+    });
+    let with: Rc<[_]> = with.collect();
+    let run = |requests: &Rc<[Vec<u8>]>| {
+        let requests = Rc::clone(requests);
+        let request = move |number: usize| requests[number % PROVERS].clone();
+        drive(addr, CONNECTIONS, Until::Elapsed(ROUND), request)
+    };
+    let (ratio, without, with) = median(ROUNDS, || run(&without), || run(&with));
+    println!(
+        "\n{WITH_TOKEN} against heartbeats without: {ratio:.3} (goal min 0.95; {with:.0}/s against \
+         {without:.0}/s)"
+    );
+}
+
+/// How many handshakes the registry finishes. Both of their requests are computed in advance.
+fn count_handshakes(addr: SocketAddr, provers: &[Prover]) {
+    let steps = provers.iter().flat_map(|prover| {
+        [&prover.challenge, &prover.proof].map(|step| authorized(&get("/auth"), step))
+    });
+    let steps: Rc<[_]> = steps.collect();
+    let mut rates: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let steps = Rc::clone(&steps);
+            let request = move |number: usize| steps[number % steps.len()].clone();
+            let until = Until::Elapsed(ROUND);
+            let status = |number: usize| ["401", "200"][number % 2];
+            drive_expecting(addr, CONNECTIONS, until, status, request).per_second / 2.0
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    println!("\n{HANDSHAKES}: {:.0}/s", rates[ROUNDS / 2]);
 }
 
 fn register_all(addr: SocketAddr, peers: usize) {

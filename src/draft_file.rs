@@ -12,6 +12,7 @@ pub(crate) enum Access {
     /// Only the owner may read and write it (mode 0600).
     Owner,
     /// The umask of the process decides, as for any other file.
+    #[cfg(any(feature = "agent", test))]
     Umask,
 }
 
@@ -64,6 +65,7 @@ fn permissions(access: Access) -> Option<fs::Permissions> {
     use std::os::unix::fs::PermissionsExt;
     Some(fs::Permissions::from_mode(match access {
         Access::Owner => 0o600,
+        #[cfg(any(feature = "agent", test))]
         Access::Umask => 0o666,
     }))
 }

@@ -23,6 +23,8 @@ pub enum Until {
     Requests(usize),
 }
 
+const OK: &str = "200";
+
 /// Drives `addr` from `connections` keep-alive connections; `request` makes the bytes of the n-th
 /// request. Panics unless every answer is a 200.
 pub fn drive(
@@ -34,12 +36,34 @@ pub fn drive(
     drive_on(addr, connections, until, move |number, _| request(number))
 }
 
+/// Like [`drive`], but the response to the n-th request must have the status `status(n)`.
+pub fn drive_expecting(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    status: fn(usize) -> &'static str,
+    request: impl Fn(usize) -> Vec<u8> + 'static,
+) -> Measured {
+    let request = move |number, _: &[u8]| request(number);
+    drive_with(addr, connections, until, status, request)
+}
+
 /// Like [`drive`], for requests that depend on the body of the previous response on the same
 /// connection, which is empty at first.
 pub fn drive_on(
     addr: SocketAddr,
     connections: usize,
     until: Until,
+    request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
+) -> Measured {
+    drive_with(addr, connections, until, |_| OK, request)
+}
+
+fn drive_with(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    status: fn(usize) -> &'static str,
     request: impl Fn(usize, &[u8]) -> Vec<u8> + 'static,
 ) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,7 +94,7 @@ pub fn drive_on(
                         next.set(number + 1);
                         let bytes = request(number, &connection.buffer[body]);
                         let asked = Instant::now();
-                        let (start, end) = connection.exchange(&bytes).await;
+                        let (start, end) = connection.exchange(&bytes, status(number)).await;
                         latencies.push(asked.elapsed());
                         body = start..end;
                     }
@@ -119,7 +143,7 @@ pub fn fetch(addr: SocketAddr, request: Vec<u8>) -> Vec<u8> {
         .expect("a runtime");
     runtime.block_on(async {
         let mut connection = Connection::open(addr).await;
-        let (body_at, end) = connection.exchange(&request).await;
+        let (body_at, end) = connection.exchange(&request, OK).await;
         connection.buffer[body_at..end].to_vec()
     })
 }
@@ -139,8 +163,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads its answer; returns where in the buffer the body lies.
-    async fn exchange(&mut self, request: &[u8]) -> (usize, usize) {
+    /// Sends a request and reads its answer, which must have the status `status`; returns where in the
+    /// buffer the body lies.
+    async fn exchange(&mut self, request: &[u8], status: &str) -> (usize, usize) {
         self.stream
             .write_all(request)
             .await
@@ -153,7 +178,7 @@ impl Connection {
             assert!(read > 0, "the server closed the connection");
             filled += read;
             if answer.is_none() {
-                answer = answer_at(&self.buffer[..filled]);
+                answer = answer_at(&self.buffer[..filled], status);
             }
             if let Some((_, end)) = answer {
                 if filled >= end {
@@ -167,11 +192,11 @@ impl Connection {
 }
 
 /// Where the body of an answer begins and ends, once its head is there.
-fn answer_at(bytes: &[u8]) -> Option<(usize, usize)> {
+fn answer_at(bytes: &[u8], status: &str) -> Option<(usize, usize)> {
     let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).expect("a head of text");
     assert!(
-        head.starts_with("HTTP/1.1 200"),
+        head["HTTP/1.1 ".len()..].starts_with(status),
         "{}",
         String::from_utf8_lossy(bytes)
     );

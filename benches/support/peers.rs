@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+/// The name by which the load generator calls the servers.
+pub const HOST: &str = "bench";
+
 /// The id of the `number`-th peer; neighbours in number are not neighbours in order of id.
 pub fn peer_id(number: usize) -> String {
     let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -42,21 +45,31 @@ pub fn next_version() -> usize {
 
 /// A heartbeat of the `number`-th peer.
 pub fn heartbeat(number: usize) -> Vec<u8> {
-    post(
-        "/heartbeat",
-        &format!(r#"{{"peerId":"{}"}}"#, peer_id(number)),
-    )
+    post("/heartbeat", &heartbeat_body(&peer_id(number)))
+}
+
+/// The body of a heartbeat.
+pub fn heartbeat_body(id: &str) -> String {
+    format!(r#"{{"peerId":"{id}"}}"#)
 }
 
 pub fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
+    format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes()
 }
 
 pub fn post(path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
+}
+
+/// The same request with a header `Authorization`.
+pub fn authorized(request: &[u8], authorization: &str) -> Vec<u8> {
+    let line_end = request.windows(2).position(|two| two == b"\r\n");
+    let (first, rest) = request.split_at(line_end.expect("a line") + 2);
+    let header = format!("Authorization: {authorization}\r\n");
+    [first, header.as_bytes(), rest].concat()
 }
