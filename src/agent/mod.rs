@@ -46,7 +46,7 @@ pub use ::libp2p_identity;
 pub use ::reqwest;
 pub use builder::AgentBuilder;
 pub use client::{
-    ClientError, MAX_RETRY_AFTER, RefusalCode, RegistryClient, SetupError, Transport,
+    ClientError, MAX_RETRY_AFTER, ProofNotice, RefusalCode, RegistryClient, SetupError, Transport,
 };
 pub use discovery::Connected;
 pub use events::{Event, Events};
