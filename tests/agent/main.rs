@@ -9,6 +9,7 @@ mod herd;
 mod lifetime;
 mod nginx;
 mod outages;
+mod proofs;
 mod proxies;
 mod refresh;
 mod refusals;
