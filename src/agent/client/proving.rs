@@ -32,6 +32,16 @@ enum Ended {
     Unknown(ClientError),
 }
 
+/// What a request can be sent with.
+enum Proof {
+    /// The header with a token.
+    Token(String),
+    /// Nothing: the registry takes no proof of this client.
+    NotTaken,
+    /// Nothing, for now: this error does not say whether the registry takes proofs.
+    Unknown(ClientError),
+}
+
 impl RegistryClient {
     /// Sends a request that changes something, with a proof if the client has a key and the registry
     /// knows proofs.
@@ -45,10 +55,10 @@ impl RegistryClient {
             return self.send(method, url, body, None).await;
         };
         let mut exchange = prover.exchange().await;
-        let token = match self.token(prover, &mut exchange).await? {
-            Ok(token) => token,
+        let token = match self.proof(prover, &mut exchange).await? {
+            Proof::Token(token) => Some(token),
             // The request itself shows what is wrong.
-            Err(_) => None,
+            Proof::NotTaken | Proof::Unknown(_) => None,
         };
         drop(exchange);
         let response = self
@@ -60,11 +70,12 @@ impl RegistryClient {
         // The token has expired, or the registry has new keys, or it has learned of proofs.
         let mut exchange = prover.exchange().await;
         exchange.refused(token.as_deref());
-        let token = self.token(prover, &mut exchange).await??;
+        let proof = self.proof(prover, &mut exchange).await?;
         drop(exchange);
-        match token {
-            Some(token) => self.send(method, url, body, Some(&token)).await,
-            None => Ok(response),
+        match proof {
+            Proof::Token(token) => self.send(method, url, body, Some(&token)).await,
+            Proof::NotTaken => Ok(response),
+            Proof::Unknown(error) => Err(error),
         }
     }
 
@@ -75,39 +86,38 @@ impl RegistryClient {
             return Ok(false);
         };
         let mut exchange = prover.exchange().await;
-        Ok(self.token(prover, &mut exchange).await??.is_some())
+        match self.proof(prover, &mut exchange).await? {
+            Proof::Token(_) => Ok(true),
+            Proof::NotTaken => Ok(false),
+            Proof::Unknown(error) => Err(error),
+        }
     }
 
-    /// The header with a token, from a handshake if there is none yet. `None` if nothing is proven to the
-    /// registry. The inner error is of a response that says nothing about proofs.
-    async fn token(
-        &self,
-        prover: &Prover,
-        exchange: &mut Exchange,
-    ) -> Result<Result<Option<String>, ClientError>, ClientError> {
+    /// What the next request is sent with; does a handshake if there is no token yet.
+    async fn proof(&self, prover: &Prover, exchange: &mut Exchange) -> Result<Proof, ClientError> {
         if self.has_password() {
             prover.not_proven(ProofNotice::PasswordInstead);
-            return Ok(Ok(None));
+            return Ok(Proof::NotTaken);
         }
         if let Some(token) = exchange.token() {
-            return Ok(Ok(Some(token)));
+            return Ok(Proof::Token(token));
         }
         if self.now_ms() < exchange.paused_until_ms {
-            return Ok(Ok(None));
+            return Ok(Proof::NotTaken);
         }
         match self.handshake(prover, exchange).await? {
             Ended::Proven => {
                 prover.proven(exchange.authentication.server_key());
-                Ok(Ok(exchange.token()))
+                Ok(exchange.token().map_or(Proof::NotTaken, Proof::Token))
             }
             Ended::NotSupported { cause } => {
                 exchange.pause(self.now_ms());
                 if let Some(cause) = cause {
                     prover.not_proven(cause);
                 }
-                Ok(Ok(None))
+                Ok(Proof::NotTaken)
             }
-            Ended::Unknown(error) => Ok(Err(error)),
+            Ended::Unknown(error) => Ok(Proof::Unknown(error)),
         }
     }
 
