@@ -2,6 +2,7 @@
 
 mod client;
 mod doctor;
+mod doctor_proofs;
 mod fallback;
 mod handles;
 mod helpers;

@@ -1,6 +1,5 @@
 //! Agents that prove their keys, and strangers that cannot.
 
-use peer_registry::agent::doctor::{Finding, Subject, examine, recall_registry_key};
 use peer_registry::agent::{Agent, Event, Identity, ProofNotice, Registration, SetupError};
 use peer_registry::protocol::authentication::PublicHosts;
 use peer_registry::protocol::{ErrorCode, RegisterRequest};
@@ -345,47 +344,23 @@ async fn a_registration_of_another_key_is_refused_at_the_start() {
 }
 
 #[actix_web::test]
-async fn the_doctor_says_whose_the_id_is_and_whether_the_registry_is_the_same() {
+async fn a_server_that_cannot_prove_its_key_gets_no_proof_and_the_node_is_registered() {
     let time = Time::start();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("peers.json");
-    let mut registry = TestRegistry::start(&time).await;
+    let registry = TestRegistry::start(&time).await;
+    let proxy = Proxy::start(registry.addr()).await;
     let identity = Identity::generate();
-    let subject = Subject::Listing {
-        peer_id: identity.peer_id(),
-        announced: None,
-        lease_secs: None,
-    };
-    registry
-        .client
-        .register(&registration(&identity))
-        .await
-        .unwrap();
-    let client = time.client(&registry.url).with_identity(&identity);
-    let findings = examine(&client, subject).await;
-    assert!(findings.contains(&Finding::NotClaimed), "{findings:?}");
-
-    let agent = time.agent(Registration::new(&identity, 4001), &registry.url);
-    let agent = agent.identity(&identity).last_known_good(&path).start();
-    let agent = agent.unwrap();
-    time.wait_until_idle(2).await;
-    agent.stop().await;
-    let client = time.client(&registry.url).with_identity(&identity);
-    recall_registry_key(&client, &path).await;
-    let findings = examine(&client, subject).await;
-    let claimed = Finding::KeyProven { is_claimed: true };
-    assert_eq!(findings[2..4], [claimed, Finding::RegistryKeyAsBefore]);
-    let findings = examine(&registry.client, subject).await;
-    assert_eq!(findings[2], Finding::ClaimedByItsKey);
-
-    registry.stop().await;
-    registry.lose_keys();
-    registry.resume().await;
-    let client = time.client(&registry.url).with_identity(&identity);
-    recall_registry_key(&client, &path).await;
-    let findings = examine(&client, subject).await;
+    let accepted = registry.client.register(&registration(&identity)).await;
+    let accepted = serde_json::to_string(&accepted.unwrap()).unwrap();
+    let challenge = "401 Unauthorized\r\nWWW-Authenticate: libp2p-PeerID public-key=\"AAAA\"";
+    proxy.responds_in_turn([(challenge, ""), ("200 OK", &accepted)]);
+    let client = time.client(&proxy.url).with_identity(&identity);
+    client.register(&registration(&identity)).await.unwrap();
+    assert_eq!(proxy.seen(), ["POST /auth", "POST /register"]);
+    assert!(!proxy.last_request().contains("libp2p-PeerID"));
+    let notices = client.take_notices();
     assert!(
-        matches!(findings[2], Finding::RegistryKeyChanged { .. }),
-        "{findings:?}"
+        matches!(notices[..], [ProofNotice::Failed { .. }]),
+        "{notices:?}"
     );
+    assert_eq!(client.registry_key(), None);
 }
