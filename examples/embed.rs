@@ -24,6 +24,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let known = Arc::clone(&connected);
 
     let agent = Agent::builder(Registration::new(&identity, 4001).network_id("mainnet"))
+        .identity(&identity)
         .registries(std::env::args().skip(1))
         .connections(move || {
             known

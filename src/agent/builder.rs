@@ -10,8 +10,10 @@ use super::client::{RegistryClient, SetupError, Transport};
 use super::discovery::{Connected, Connections, FallbackSettings, LastKnownGood, PeerFinder};
 use super::events::Event;
 use super::handle::{Agent, Parts};
+use super::identity::Identity;
 use super::registration::within_limits;
-use crate::protocol::{Limits, RegisterRequest};
+use crate::protocol::authentication::KeyNames;
+use crate::protocol::{Limits, PeerId, RegisterRequest};
 
 impl Agent {
     /// Prepares an agent that announces `registration`, e.g. a
@@ -25,6 +27,7 @@ impl Agent {
 #[must_use = "an agent does nothing before start"]
 pub struct AgentBuilder {
     registration: RegisterRequest,
+    identity: Option<Identity>,
     registries: Vec<String>,
     transport: Option<Transport>,
     connections: Option<Connections>,
@@ -38,6 +41,7 @@ impl AgentBuilder {
     fn new(registration: RegisterRequest) -> Self {
         Self {
             registration,
+            identity: None,
             registries: Vec::new(),
             transport: None,
             connections: None,
@@ -49,6 +53,15 @@ impl AgentBuilder {
             last_known_good: None,
             limits: Limits::default(),
         }
+    }
+
+    /// Proves the key of `identity` to the registries, so that nobody else can register, renew or remove
+    /// the node there. Without it, or without the private key in it, nothing is proven.
+    ///
+    /// Registries that do not know proofs get the same requests as without them.
+    pub fn identity(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self
     }
 
     /// Adds a registry, e.g. `https://registry.example.org`. The agent keeps the node registered
@@ -110,7 +123,8 @@ impl AgentBuilder {
 
     /// Keeps the last list that names a peer in the file at `path`, so that a node can start while
     /// every registry is down. The agent then fetches a list within 5 min after the first
-    /// registration and about every hour. Default `None`: the last list is kept in memory only.
+    /// registration and about every hour. The file also keeps the keys that the registries have proven.
+    /// Default `None`: both are kept in memory only.
     pub fn last_known_good(mut self, path: impl Into<PathBuf>) -> Self {
         self.last_known_good = Some(path.into());
         self
@@ -136,11 +150,14 @@ impl AgentBuilder {
         if self.registration.peer_id.as_str().is_empty() {
             return Err(SetupError::NoPeerId);
         }
+        if let Some(identity) = &self.identity {
+            check_names(identity, &self.registration.peer_id)?;
+        }
         let transport = match self.transport {
             Some(transport) => transport,
             None => Transport::new()?,
         };
-        let clients = clients(self.registries, &transport)?;
+        let clients = clients(self.registries, &transport, self.identity.as_ref())?;
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(SetupError::NoRuntime);
         }
@@ -149,11 +166,12 @@ impl AgentBuilder {
         let (registration, current) = watch::channel(Arc::new(registration));
         let keeps_list_fresh = self.last_known_good.is_some();
         let connections = self.connections.map(Arc::new);
+        let last_known_good = LastKnownGood::new(self.last_known_good);
         let finder = PeerFinder::new(
             &clients,
             current,
             self.sample,
-            LastKnownGood::new(self.last_known_good),
+            last_known_good.clone(),
             connections.clone(),
             Arc::clone(&timer),
         );
@@ -164,6 +182,7 @@ impl AgentBuilder {
             registration,
             limits: self.limits,
             finder,
+            last_known_good,
             fallback: connections.map(|connections| (connections, self.fallback)),
             keeps_list_fresh,
             first_events: match dropped.is_empty() {
@@ -175,10 +194,17 @@ impl AgentBuilder {
 }
 
 /// One client for each registry, without duplicates.
-fn clients(urls: Vec<String>, transport: &Transport) -> Result<Vec<RegistryClient>, SetupError> {
+fn clients(
+    urls: Vec<String>,
+    transport: &Transport,
+    identity: Option<&Identity>,
+) -> Result<Vec<RegistryClient>, SetupError> {
     let mut clients: Vec<RegistryClient> = Vec::with_capacity(urls.len());
     for url in urls {
-        let client = RegistryClient::new(&url, transport.clone())?;
+        let mut client = RegistryClient::new(&url, transport.clone())?;
+        if let Some(identity) = identity {
+            client = client.with_identity(identity);
+        }
         if !clients.iter().any(|known| known.url() == client.url()) {
             clients.push(client);
         }
@@ -187,4 +213,17 @@ fn clients(urls: Vec<String>, transport: &Transport) -> Result<Vec<RegistryClien
         return Err(SetupError::NoRegistry);
     }
     Ok(clients)
+}
+
+/// Checks that the node has an id of its key: every registry would refuse another one.
+fn check_names(identity: &Identity, registered: &PeerId) -> Result<(), SetupError> {
+    match identity.keypair() {
+        Some(keypair) if !KeyNames::of(&keypair.public()).include(registered) => {
+            Err(SetupError::OtherIdentity {
+                registered: registered.to_string(),
+                identity: identity.peer_id().to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
 }

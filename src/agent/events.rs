@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::client::RefusalCode;
 use super::peer_list::PeerList;
-use crate::protocol::DroppedField;
+use crate::protocol::{DroppedField, PeerId};
 
 /// How many events wait for a slow reader before the oldest are dropped.
 pub(crate) const CAPACITY: usize = 64;
@@ -84,6 +84,24 @@ pub enum Event {
         registry: String,
         /// The warning.
         message: String,
+    },
+    /// The registry has proven another key than before: its operator has lost the keys, or another server
+    /// responds in its place. The agent goes on with the new key.
+    RegistryKeyChanged {
+        /// The registry.
+        registry: String,
+        /// The registry's peer id before.
+        before: PeerId,
+        /// The registry's peer id now.
+        now: PeerId,
+    },
+    /// The node does not prove its key to a registry that knows proofs, or might know them. Anybody can
+    /// register, renew or remove it there, unless its id was proven before. Sent once for each reason.
+    NotProven {
+        /// The registry.
+        registry: String,
+        /// Why, as a sentence.
+        reason: String,
     },
     /// The registry asks the node to wait. Not sent again until a request succeeds or fails in
     /// another way.

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use super::client::RegistryClient;
-use super::discovery::{Connections, Fallback, FallbackSettings, PeerFinder, Refresh};
+use super::client::{ClientError, RegistryClient};
+use super::discovery::{
+    Connections, Fallback, FallbackSettings, LastKnownGood, PeerFinder, Refresh,
+};
 use super::events::{self, Event, Events};
 use super::peer_list::PeerList;
 use super::registration::{RegistrationLoop, RegistryState, within_limits};
@@ -28,6 +31,7 @@ pub struct Agent {
 struct Inner {
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     timer: Arc<dyn Timer>,
+    clients: Vec<RegistryClient>,
     registration: watch::Sender<Arc<RegisterRequest>>,
     limits: Limits,
     network_changes: watch::Sender<()>,
@@ -51,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) registration: watch::Sender<Arc<RegisterRequest>>,
     pub(crate) limits: Limits,
     pub(crate) finder: PeerFinder,
+    pub(crate) last_known_good: LastKnownGood,
     /// What the node is connected to, and when to look for peers.
     pub(crate) fallback: Option<(Arc<Connections>, FallbackSettings)>,
     pub(crate) keeps_list_fresh: bool,
@@ -78,10 +83,11 @@ impl Agent {
         let wake = watch::Sender::new(());
         let mut tasks = Tasks::default();
         let mut states = Vec::new();
-        for client in parts.clients {
+        for client in &parts.clients {
             let name = format!("the registration with {}", client.url());
             let registration_loop = RegistrationLoop::new(
-                client,
+                client.clone(),
+                parts.last_known_good.clone(),
                 Arc::clone(&timer),
                 parts.registration.subscribe(),
                 network_changes.subscribe(),
@@ -117,6 +123,7 @@ impl Agent {
             inner: Arc::new(Inner {
                 tasks: tasks.into_shared(),
                 timer,
+                clients: parts.clients,
                 registration: parts.registration,
                 limits: parts.limits,
                 network_changes,
@@ -204,6 +211,22 @@ impl Agent {
     pub async fn stop(&self) {
         self.inner.tasks.lock().await.shutdown().await;
         self.readers().events = None;
+    }
+
+    /// Stops the agent like [`stop`](Self::stop), and removes the node from all registries at once. The
+    /// node must have its key ([`AgentBuilder::identity`](super::AgentBuilder::identity)).
+    ///
+    /// Returns why registries did not remove the node; it stays listed there until its lease ends. A
+    /// registry that does not know the node is no failure.
+    pub async fn unregister(&self) -> Vec<ClientError> {
+        self.stop().await;
+        let peer_id = self.inner.registration.borrow().peer_id.clone();
+        let clients = self.inner.clients.iter();
+        let removals = join_all(clients.map(|client| client.unregister(&peer_id))).await;
+        let failures = removals.into_iter().filter_map(Result::err);
+        failures
+            .filter(|error| !error.is_peer_not_found())
+            .collect()
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, Readers> {

@@ -10,6 +10,7 @@
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::load_or_create("node.key")?;
 //! let agent = Agent::builder(Registration::new(&identity, 4001))
+//!     .identity(&identity)
 //!     .registry("https://registry.example.org")
 //!     .start()?;
 //! // ... for as long as the node runs ...
@@ -21,6 +22,9 @@
 //! After a 429 or 503 the agent waits as long as the `Retry-After` header says. If there is no
 //! response, it tries again with growing pauses. The node registers again only when the registry
 //! says `peer_not_found`, or when its lease must have ended.
+//!
+//! With its [`Identity`] the agent proves the node's key to each registry. From then on nobody else can
+//! register, renew or remove the node there.
 //!
 //! [`RegistryClient`] sends single requests, for nodes with their own schedule.
 //!
@@ -46,7 +50,7 @@ pub use ::libp2p_identity;
 pub use ::reqwest;
 pub use builder::AgentBuilder;
 pub use client::{
-    ClientError, MAX_RETRY_AFTER, RefusalCode, RegistryClient, SetupError, Transport,
+    ClientError, MAX_RETRY_AFTER, ProofNotice, RefusalCode, RegistryClient, SetupError, Transport,
 };
 pub use discovery::Connected;
 pub use events::{Event, Events};

@@ -92,8 +92,14 @@ pub struct TestRegistry {
 impl TestRegistry {
     /// Starts with the default settings.
     pub async fn start(time: &Time) -> Self {
+        Self::start_with(time, |_| {}).await
+    }
+
+    /// Starts with settings that `change` has changed.
+    pub async fn start_with(time: &Time, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::testing(folder.path().join("peers.db"));
+        change(&mut config);
         let server = Server::start(&config, time.clock.clone()).await.unwrap();
         config.listen_addrs = vec![server.addr()];
         let url = format!("http://{}", server.addr());
@@ -120,6 +126,11 @@ impl TestRegistry {
     pub async fn resume(&mut self) {
         let server = Server::start(&self.config, self.time.clock.clone()).await;
         self.server = Some(server.unwrap());
+    }
+
+    /// Deletes the registry's keys, as an operator does who restores the database alone.
+    pub fn lose_keys(&self) {
+        std::fs::remove_file(self.folder.path().join("peers.db.keys")).unwrap();
     }
 
     /// Deletes all peers, as an operator with the `sqlite3` shell does.

@@ -2,6 +2,7 @@
 
 mod client;
 mod doctor;
+mod doctor_proofs;
 mod fallback;
 mod handles;
 mod helpers;
@@ -9,6 +10,7 @@ mod herd;
 mod lifetime;
 mod nginx;
 mod outages;
+mod proofs;
 mod proxies;
 mod refresh;
 mod refusals;

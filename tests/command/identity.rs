@@ -132,3 +132,33 @@ async fn an_address_that_is_garbage_is_left_out_and_named_and_the_rest_is_regist
         running.line("registered with").await;
     }
 }
+
+#[actix_web::test]
+async fn a_node_proves_its_key_and_leaves_with_unregister() {
+    let registry = TestRegistry::start().await;
+    let (node, thief) = (Node::new(), Node::new());
+    let with = |args: &[&'static str]| [args, &["--registry", &registry.url]].concat();
+    node.done(&with(&["register", "--port=4001"])).await;
+    let id = node.id().await;
+    let by_id = format!("--peer-id={id}");
+    let args = ["heartbeat", "--registry", &registry.url, &by_id];
+    thief.fails(1, &args, &["authentication_required"]).await;
+    let args = ["unregister", "--registry", &registry.url, &by_id];
+    thief.fails(2, &args, &["needs the node's key"]).await;
+    thief
+        .fails(2, &with(&["unregister"]), &["no key file", "node.key"])
+        .await;
+    thief
+        .fails(2, &["unregister"], &["no registry is given", "no key file"])
+        .await;
+    let page = portal().await;
+    let args = ["unregister", "--registry", &page];
+    node.fails(3, &args, &["not as a registry does"]).await;
+    assert_eq!(registry.listed().await, [id.as_str()]);
+
+    let printed = node.done(&with(&["unregister"])).await;
+    assert!(printed.contains("has left"), "{printed}");
+    assert!(registry.listed().await.is_empty());
+    let printed = node.done(&with(&["unregister"])).await;
+    assert!(printed.contains("is not registered with"), "{printed}");
+}

@@ -2,6 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use crate::helpers::*;
 use crate::tls::{Certified, tls_server};
@@ -297,29 +298,33 @@ async fn server(response: String) -> String {
 
 /// A SOCKS5 proxy (RFC 1928) that connects everyone to the registry at `url`; its address, and the first
 /// name that it was asked for.
-async fn socks_proxy(url: String) -> (String, tokio::task::JoinHandle<String>) {
+async fn socks_proxy(url: String) -> (String, oneshot::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("socks5h://{}", listener.local_addr().unwrap());
-    let seen = tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.unwrap();
-        let mut greeting = [0; 2];
-        client.read_exact(&mut greeting).await.unwrap();
-        let mut methods = vec![0; greeting[1].into()];
-        client.read_exact(&mut methods).await.unwrap();
-        client.write_all(&[5, 0]).await.unwrap();
-        let mut head = [0; 5];
-        client.read_exact(&mut head).await.unwrap();
-        let mut name = vec![0; usize::from(head[4]) + 2];
-        client.read_exact(&mut name).await.unwrap();
-        client
-            .write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])
-            .await
-            .unwrap();
-        let target = url.trim_start_matches("http://").to_owned();
-        let mut registry = TcpStream::connect(target).await.unwrap();
-        let _ = copy_bidirectional(&mut client, &mut registry).await;
-        name.truncate(name.len() - 2);
-        String::from_utf8(name).unwrap()
+    let (first, seen) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        let target = url.trim_start_matches("http://");
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut greeting = [0; 2];
+            client.read_exact(&mut greeting).await.unwrap();
+            let mut methods = vec![0; greeting[1].into()];
+            client.read_exact(&mut methods).await.unwrap();
+            client.write_all(&[5, 0]).await.unwrap();
+            let mut head = [0; 5];
+            client.read_exact(&mut head).await.unwrap();
+            let mut name = vec![0; usize::from(head[4]) + 2];
+            client.read_exact(&mut name).await.unwrap();
+            let granted = [5, 0, 0, 1, 127, 0, 0, 1, 0, 0];
+            client.write_all(&granted).await.unwrap();
+            name.truncate(name.len() - 2);
+            if let Some(first) = first.take() {
+                let _ = first.send(String::from_utf8(name).unwrap());
+            }
+            let mut registry = TcpStream::connect(target).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut registry).await;
+        }
     });
     (address, seen)
 }

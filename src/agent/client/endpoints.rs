@@ -1,5 +1,7 @@
 //! The endpoints for peers, TURN servers and the state of the registry.
 
+use reqwest::Method;
+
 use super::error::ClientError;
 use super::registry_client::{RegistryClient, SMALL_BODY_BYTES};
 use super::response::check_confirms;
@@ -9,7 +11,7 @@ use crate::protocol::{
     DroppedField, HealthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerId,
     PeerResponse, PeersQuery, PeersResponse, RegisterRequest, RegisterResponse,
     RegisterTurnServerRequest, RegisterTurnServerResponse, StatsResponse, TurnServersResponse,
-    paths,
+    UnregisterResponse, paths,
 };
 
 /// The largest listing that is read, in bytes.
@@ -56,6 +58,20 @@ impl RegistryClient {
         let mut response: HeartbeatResponse = self.post(&url, &request).await?;
         check_confirms(&url, response.success, &response.peer_id, peer_id)?;
         response.warning = response.warning.as_deref().map(sanitize::sanitize);
+        Ok(response)
+    }
+
+    /// `DELETE /peers/{peerId}`: the peer leaves at once. The client must have its key.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`is_peer_not_found`](ClientError::is_peer_not_found) means that the peer is
+    /// not registered.
+    pub async fn unregister(&self, peer_id: &PeerId) -> Result<UnregisterResponse, ClientError> {
+        let path = paths::PEER.replace("{peerId}", peer_id.as_str());
+        let url = self.endpoint(&path);
+        let response = self.write(Method::DELETE, &url, None).await?;
+        let response: UnregisterResponse = self.read(&url, response)?;
+        check_confirms(&url, response.success, &response.peer_id, peer_id)?;
         Ok(response)
     }
 

@@ -79,12 +79,14 @@ impl ClientError {
     /// Whether the same request may succeed later, unchanged.
     ///
     /// Only a registry that rejects the request itself (400, 403) rules that out, or one that does
-    /// not know the peer. Any other response may come from a proxy, or from a registry that is not
+    /// not know the peer, or wants a proof that the client does not have. Any other response may come from a proxy, or from a registry that is not
     /// set up yet.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { status, .. } => {
-                !matches!(status, 400 | 403) && !self.is_peer_not_found()
+                !matches!(status, 400 | 403)
+                    && !self.is_peer_not_found()
+                    && !self.is_proof_refused()
             }
             Self::NotARegistry { .. }
             | Self::TooLong { .. }
@@ -156,6 +158,14 @@ impl ClientError {
             && self.body().map(|body| body.code) == Some(ErrorCode::PeerNotFound)
     }
 
+    /// Whether the registry wants a proof of the node's key, or refuses the one that it got.
+    pub fn is_proof_refused(&self) -> bool {
+        matches!(
+            self.body().map(|body| body.code),
+            Some(ErrorCode::AuthenticationRequired | ErrorCode::InvalidAuthentication)
+        )
+    }
+
     /// Whether a registry, or a proxy in front of it, asks the client to slow down (429 or 503).
     pub fn is_throttled(&self) -> bool {
         matches!(self.status(), Some(429 | 503))
@@ -190,6 +200,16 @@ pub enum SetupError {
     /// The registration has no id, as the default one.
     #[error("the registration has no peerId")]
     NoPeerId,
+    /// The registration names another node than the identity.
+    #[error(
+        "the registration has the id {registered}, which is not an id of the key of {identity}"
+    )]
+    OtherIdentity {
+        /// The id in the registration.
+        registered: String,
+        /// The id of the key.
+        identity: String,
+    },
     /// No registry is given.
     #[error("no registry is given: the agent needs the address of at least one")]
     NoRegistry,

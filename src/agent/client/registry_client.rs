@@ -1,14 +1,18 @@
 //! The client of one registry: its address, and how a request is sent there.
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Url};
+use std::sync::Arc;
+
+use reqwest::{Method, Request, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{ClientError, SetupError};
+use super::prover::{ProofNotice, Prover};
 use super::response;
 use super::sanitize::{self, shown};
 use super::transport::{Response, Transport};
+use crate::agent::identity::Identity;
+use crate::protocol::authentication::PeerKey;
 use crate::protocol::paths;
 
 /// The largest response that concerns one peer, in bytes; real ones have about 300.
@@ -18,11 +22,17 @@ pub(crate) const SMALL_BODY_BYTES: usize = 64 * 1024;
 ///
 /// The client never retries. A response that is too late, too long, a redirect, or not from a
 /// registry is an error.
+///
+/// With a key ([`with_identity`](Self::with_identity)) it proves the key with each request that changes
+/// something. The first such request, and one about every day, is preceded by two to `/auth`. Clones share
+/// the proof.
 #[derive(Clone)]
 pub struct RegistryClient {
     base: Url,
     name: String,
     transport: Transport,
+    /// `None` if the client has no key.
+    prover: Option<Arc<Prover>>,
 }
 
 impl RegistryClient {
@@ -45,7 +55,55 @@ impl RegistryClient {
             name: shown(&base).trim_end_matches('/').to_owned(),
             base,
             transport,
+            prover: None,
         })
+    }
+
+    /// Proves the key of `identity` from now on. An identity without its private key proves nothing.
+    ///
+    /// A registry that does not know proofs gets the same requests as without them.
+    #[must_use]
+    pub fn with_identity(mut self, identity: &Identity) -> Self {
+        let prover = |keypair| Arc::new(Prover::new(keypair, self.host_header()));
+        self.prover = identity.keypair().map(prover);
+        self
+    }
+
+    /// Whether the client has a key that it proves.
+    pub fn has_key(&self) -> bool {
+        self.prover.is_some()
+    }
+
+    /// The key that the registry has proven, or else the expected one; `None` if neither is known.
+    pub fn registry_key(&self) -> Option<PeerKey> {
+        self.prover.as_ref()?.registry_key()
+    }
+
+    /// Expects this key of the registry, which it has proven before. If it proves another one, that is a
+    /// [notice](Self::take_notices). Has no effect on a client without a key.
+    pub fn expect_registry_key(&self, key: PeerKey) {
+        if let Some(prover) = &self.prover {
+            prover.expect_registry_key(key);
+        }
+    }
+
+    /// What the node should know about its proofs, since the last call.
+    pub fn take_notices(&self) -> Vec<ProofNotice> {
+        let prover = self.prover.as_ref();
+        prover.map_or_else(Vec::new, |prover| prover.take_notices())
+    }
+
+    pub(crate) fn prover(&self) -> Option<&Prover> {
+        self.prover.as_deref()
+    }
+
+    /// What requests have in the header `Host`.
+    pub(crate) fn host_header(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        match self.base.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
     }
 
     /// The address of the registry, without a password, as events and errors name it.
@@ -163,16 +221,23 @@ impl RegistryClient {
             url: shown(url),
             source: error.into(),
         })?;
-        let mut request = self.transport.request(Method::POST, url)?;
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(json.into());
-        let response = self
-            .transport
-            .exchange(request, &shown(url), SMALL_BODY_BYTES)
-            .await?;
+        let response = self.write(Method::POST, url, Some(&json)).await?;
         self.read(url, response)
+    }
+
+    /// A request without a body.
+    pub(crate) fn request(&self, method: Method, url: &Url) -> Result<Request, ClientError> {
+        self.transport.request(method, url)
+    }
+
+    /// Sends a request and returns the response, whatever its status.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request,
+        url: &str,
+        max_bytes: usize,
+    ) -> Result<Response, ClientError> {
+        self.transport.exchange(request, url, max_bytes).await
     }
 }
 

@@ -110,6 +110,8 @@ mod tests {
             body: body.as_bytes().to_vec(),
             retry_after: None,
             location: location.map(str::to_owned),
+            www_authenticate: None,
+            authentication_info: None,
         }
     }
 

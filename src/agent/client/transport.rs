@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Certificate, Method, Request, Url, redirect};
 
 use super::error::{ClientError, SetupError};
@@ -15,6 +15,9 @@ use crate::clock::{SystemClock, Timer};
 
 /// How long to wait for a response unless [`Transport::with_timeout`] says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The header in which a registry proves itself.
+const AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("authentication-info");
 
 /// An HTTP client, a clock and a request timeout, for all registries and agents of a process.
 ///
@@ -42,6 +45,10 @@ pub(crate) struct Response {
     pub(crate) retry_after: Option<Duration>,
     /// The target of a redirect, as the server wrote it.
     pub(crate) location: Option<String>,
+    /// The challenges of the server, of all schemes.
+    pub(crate) www_authenticate: Option<String>,
+    /// The proof of the server.
+    pub(crate) authentication_info: Option<String>,
 }
 
 impl Transport {
@@ -232,6 +239,8 @@ impl Transport {
             retry_after: text(headers, &RETRY_AFTER)
                 .and_then(|value| retry_after::parse(value, text(headers, &DATE), self.now_ms())),
             location: text(headers, &LOCATION).map(str::to_owned),
+            www_authenticate: joined(headers, &WWW_AUTHENTICATE),
+            authentication_info: joined(headers, &AUTHENTICATION_INFO),
         }
     }
 }
@@ -265,6 +274,13 @@ fn http_client() -> reqwest::ClientBuilder {
         .pool_max_idle_per_host(0)
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// All headers of this name, joined by commas; `None` if there is none.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values = headers.get_all(name).iter();
+    let texts: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }

@@ -1,9 +1,11 @@
-//! The last list that names a peer, kept for a start while every registry is down.
+//! The last list that names a peer, kept for a start while every registry is down, and the keys that
+//! registries have proven.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log::warn;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::client::sanitize::is_printable_peer;
 use crate::draft_file::{Access, write_draft};
 use crate::protocol::ListedPeer;
+use crate::protocol::authentication::{KeyTypes, PeerKey};
 
 /// The max number of peers that are kept. A node that starts needs no more.
 const MAX_PEERS: usize = 256;
@@ -29,7 +32,19 @@ pub(crate) struct SavedPeers {
     pub(crate) peers: Vec<ListedPeer>,
 }
 
-/// Keeps the last good list in memory, and in a file if there is a path.
+/// What the file has: the list, and the keys of the registries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Saved {
+    /// Without a peer before the first list.
+    #[serde(flatten)]
+    list: SavedPeers,
+    /// The keys that registries have proven, by their addresses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    registry_keys: BTreeMap<String, String>,
+}
+
+/// Keeps the last good list and the keys of registries in memory, and in a file if there is a path.
 ///
 /// The agent works without the file: an error of the file system is logged and otherwise ignored.
 #[derive(Clone)]
@@ -39,7 +54,8 @@ pub(crate) struct LastKnownGood {
 
 struct Inner {
     path: Option<PathBuf>,
-    saved: Mutex<Option<SavedPeers>>,
+    /// What the file has; `None` before it was read.
+    saved: Mutex<Option<Saved>>,
 }
 
 impl LastKnownGood {
@@ -53,42 +69,39 @@ impl LastKnownGood {
     /// Keeps `peers`, which must not be empty. `network_id` is the network they belong to, `now_ms`
     /// the current time in Unix milliseconds.
     pub(crate) async fn keep(&self, peers: &[ListedPeer], network_id: Option<&str>, now_ms: i64) {
-        let saved = SavedPeers {
+        let list = SavedPeers {
             saved_at_ms: now_ms,
             network_id: network_id.map(str::to_owned),
             peers: peers.iter().take(MAX_PEERS).cloned().collect(),
         };
-        self.on_disk(move |inner| {
-            if let Some(path) = &inner.path
-                && let Err(error) = write(path, &saved)
-            {
-                warn!("cannot keep the peers in {}: {error}", path.display());
-            }
-            inner.remember(saved);
-        })
-        .await;
+        self.on_disk(move |inner| inner.change(|saved| saved.list = list))
+            .await;
     }
 
     /// The last good list, from memory or else from the file; `None` if there is none.
     pub(crate) async fn recall(&self) -> Option<SavedPeers> {
-        self.on_disk(|inner| {
-            if let Some(saved) = inner.remembered() {
-                return Some(saved);
-            }
-            let path = inner.path.as_ref()?;
-            match read(path) {
-                Ok(saved) => {
-                    inner.remember(saved.clone());
-                    Some(saved)
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => {
-                    warn!("ignoring the peers kept in {}: {error}", path.display());
-                    None
-                }
+        let list = self.on_disk(|inner| inner.saved().list).await?;
+        (!list.peers.is_empty()).then_some(list)
+    }
+
+    /// Keeps the key that a registry has proven. Writes the file only if the key is new.
+    pub(crate) async fn keep_registry_key(&self, registry: &str, key: &PeerKey) {
+        let (registry, key) = (registry.to_owned(), key.to_string());
+        self.on_disk(move |inner| {
+            if inner.saved().registry_keys.get(&registry) != Some(&key) {
+                inner.change(|saved| drop(saved.registry_keys.insert(registry, key)));
             }
         })
-        .await?
+        .await;
+    }
+
+    /// The key that a registry has proven before; `None` if none is known.
+    pub(crate) async fn registry_key(&self, registry: &str) -> Option<PeerKey> {
+        let registry = registry.to_owned();
+        let text = self
+            .on_disk(move |inner| inner.saved().registry_keys.remove(&registry))
+            .await??;
+        PeerKey::from_text(&text, KeyTypes::supported()).ok()
     }
 
     /// Runs `work` on a thread where it may wait for the disk; `None` if the runtime is shutting
@@ -103,29 +116,70 @@ impl LastKnownGood {
 }
 
 impl Inner {
-    fn remember(&self, saved: SavedPeers) {
-        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+    /// A copy of what is saved.
+    fn saved(&self) -> Saved {
+        self.read_once(&mut self.lock()).clone()
     }
 
-    fn remembered(&self) -> Option<SavedPeers> {
-        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        saved.clone()
+    /// Changes what is saved, and writes the file.
+    fn change(&self, change: impl FnOnce(&mut Saved)) {
+        let mut saved = self.lock();
+        let saved = self.read_once(&mut saved);
+        change(saved);
+        if let Some(path) = &self.path
+            && let Err(error) = write(path, saved)
+        {
+            warn!("cannot keep the peers in {}: {error}", path.display());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Saved>> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is saved, from memory or else from the file; nothing if there is no file that can be read.
+    fn read_once<'s>(&self, saved: &'s mut Option<Saved>) -> &'s mut Saved {
+        saved.get_or_insert_with(|| {
+            let path = self.path.as_ref();
+            let read = path.map_or_else(|| Ok(Saved::nothing()), |path| read(path));
+            read.unwrap_or_else(|error| {
+                if let Some(path) = path
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    warn!("ignoring what is kept in {}: {error}", path.display());
+                }
+                Saved::nothing()
+            })
+        })
     }
 }
 
-/// Replaces the file at `path`. Even after a crash, it has the old list or the new one.
-fn write(path: &Path, saved: &SavedPeers) -> io::Result<()> {
+impl Saved {
+    fn nothing() -> Self {
+        Self {
+            list: SavedPeers {
+                saved_at_ms: 0,
+                network_id: None,
+                peers: Vec::new(),
+            },
+            registry_keys: BTreeMap::new(),
+        }
+    }
+}
+
+/// Replaces the file at `path`. Even after a crash, it has the old content or the new one.
+fn write(path: &Path, saved: &Saved) -> io::Result<()> {
     let draft = write_draft(path, &serde_json::to_vec(saved)?, Access::Umask)?;
     draft.persist(path).map_err(|failed| failed.error)?;
     Ok(())
 }
 
-fn read(path: &Path) -> io::Result<SavedPeers> {
+fn read(path: &Path) -> io::Result<Saved> {
     let mut json = Vec::new();
     File::open(path)?.take(MAX_BYTES).read_to_end(&mut json)?;
-    let mut saved: SavedPeers = serde_json::from_slice(&json)?;
-    saved.peers.retain(is_printable_peer);
-    if saved.peers.is_empty() {
+    let mut saved: Saved = serde_json::from_slice(&json)?;
+    saved.list.peers.retain(is_printable_peer);
+    if saved.list.peers.is_empty() && saved.registry_keys.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it names no peer",
@@ -168,6 +222,24 @@ mod tests {
             1,
             "no draft is left"
         );
+    }
+
+    #[tokio::test]
+    async fn a_key_and_a_list_do_not_overwrite_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.json");
+        let public = libp2p_identity::Keypair::generate_ed25519().public();
+        let key = PeerKey::from_bytes(public.encode_protobuf(), KeyTypes::supported()).unwrap();
+        let store = LastKnownGood::new(Some(path.clone()));
+        store.keep_registry_key("http://a", &key).await;
+        assert_eq!(store.recall().await, None);
+        let again = LastKnownGood::new(Some(path.clone()));
+        again.keep(&peers(2), None, 1_000).await;
+
+        let last = LastKnownGood::new(Some(path));
+        assert_eq!(last.registry_key("http://a").await, Some(key));
+        assert_eq!(last.registry_key("http://b").await, None);
+        assert_eq!(last.recall().await.unwrap().peers.len(), 2);
     }
 
     #[tokio::test]

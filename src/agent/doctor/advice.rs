@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::agent::client::{RefusalCode, TlsFault};
-use crate::protocol::HealthStatus;
+use crate::protocol::{ErrorCode, HealthStatus};
 
 const WAIT_FOR_RESTART: &str = "wait: it is being stopped, and leases stand still until it is back";
 const WAIT_FOR_OPERATOR: &str =
@@ -50,6 +50,12 @@ const TRY_REGISTRATION: &str =
 const HIDE_ADDRESSES: &str = "announce the crypto-IPv6 address only (the default), or use a registry with another address \
      policy";
 const ANNOUNCE_LESS: &str = "nothing, if the rest is enough; otherwise change what was left out";
+const PROVE_KEY: &str = "run the node with its key file and a version that proves it; its next registration then claims the \
+     id";
+const CHECK_PROOF: &str = "let the registry be reached without a password for now, or check what is between, e.g. a proxy that \
+     drops the header Authorization";
+const CHECK_REGISTRY_KEY: &str = "ask the registry's operator whether its keys were lost or replaced (registryPeerId in /health); if \
+     not, another server responds in its place";
 
 impl Finding {
     /// What to do about the finding; `None` if nothing is wrong.
@@ -58,7 +64,11 @@ impl Finding {
             Self::Serves { .. }
             | Self::ClockAgrees
             | Self::Listed { .. }
-            | Self::Accepted { .. } => return None,
+            | Self::Accepted { .. }
+            | Self::KeyProven { .. }
+            | Self::ClaimedByItsKey
+            | Self::NoProofs
+            | Self::RegistryKeyAsBefore => return None,
             Self::CannotServe {
                 status: HealthStatus::Draining,
             } => WAIT_FOR_RESTART,
@@ -90,6 +100,10 @@ impl Finding {
             Self::Dropped { .. } => ANNOUNCE_LESS,
             Self::Warned { .. } => LOOK_FOR_TWIN,
             Self::RegistrationRefused { code, .. } => code.advice(),
+            Self::NotClaimed => PROVE_KEY,
+            Self::RegistryNameUnknown { .. } => ErrorCode::UnknownHost.advice(),
+            Self::NotProven { .. } => CHECK_PROOF,
+            Self::RegistryKeyChanged { .. } => CHECK_REGISTRY_KEY,
         })
     }
 }
@@ -138,7 +152,6 @@ fn tls_advice(fault: TlsFault) -> &'static str {
 mod tests {
     use super::*;
     use crate::agent::doctor::Verdict;
-    use crate::protocol::ErrorCode;
 
     #[test]
     fn only_good_findings_have_no_advice() {
@@ -203,6 +216,13 @@ mod tests {
                 lease_ms: 600_000,
                 heartbeat_interval_secs: 120,
             },
+            Finding::KeyProven { is_claimed: true },
+            Finding::NotClaimed,
+            Finding::ClaimedByItsKey,
+            Finding::NoProofs,
+            Finding::RegistryNameUnknown { host: reason() },
+            Finding::NotProven { reason: reason() },
+            Finding::RegistryKeyAsBefore,
             Finding::AddressRefused { message: reason() },
             Finding::RegistrationRefused {
                 code: ErrorCode::InvalidField.into(),

@@ -1,7 +1,7 @@
 //! What the doctor finds, and whether it is good or bad for the node.
 
 use crate::agent::client::{RefusalCode, TlsFault};
-use crate::protocol::{DroppedField, HealthStatus};
+use crate::protocol::{DroppedField, HealthStatus, PeerId};
 
 /// One fact that the doctor found. `Display` writes it as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +163,36 @@ pub enum Finding {
         /// The reason that the registry gave.
         message: String,
     },
+    /// The registry took the proof of the node's key.
+    KeyProven {
+        /// Whether the node's entry was proven as well, so that nobody else can change it.
+        is_claimed: bool,
+    },
+    /// The registry takes the proof of the node's key, but the node's entry was announced without one.
+    NotClaimed,
+    /// The node's entry was proven by the holder of its key, which is not known here.
+    ClaimedByItsKey,
+    /// The registry verifies no keys.
+    NoProofs,
+    /// The registry does not know itself by the name in its address, so nothing is proven.
+    RegistryNameUnknown {
+        /// That name.
+        host: String,
+    },
+    /// The node's key could not be proven.
+    NotProven {
+        /// Why.
+        reason: String,
+    },
+    /// The registry has the key that it had before.
+    RegistryKeyAsBefore,
+    /// The registry has another key than before.
+    RegistryKeyChanged {
+        /// Its peer id before.
+        before: PeerId,
+        /// Its peer id now.
+        now: PeerId,
+    },
 }
 
 /// Whether a [`Finding`] is good or bad for the node.
@@ -183,7 +213,11 @@ impl Finding {
             Self::Serves { .. }
             | Self::ClockAgrees
             | Self::Listed { .. }
-            | Self::Accepted { .. } => Verdict::Fine,
+            | Self::Accepted { .. }
+            | Self::KeyProven { .. }
+            | Self::ClaimedByItsKey
+            | Self::NoProofs
+            | Self::RegistryKeyAsBefore => Verdict::Fine,
             Self::CannotServe { .. }
             | Self::Throttled { .. }
             | Self::ClockDiffers { .. }
@@ -195,7 +229,11 @@ impl Finding {
             | Self::Dropped { .. }
             | Self::Warned { .. }
             | Self::AddressRefused { .. }
-            | Self::RegistrationRefused { .. } => Verdict::Wrong,
+            | Self::RegistrationRefused { .. }
+            | Self::NotClaimed
+            | Self::RegistryNameUnknown { .. }
+            | Self::NotProven { .. }
+            | Self::RegistryKeyChanged { .. } => Verdict::Wrong,
             Self::NameUnknown { .. }
             | Self::NoConnection { .. }
             | Self::TlsFailed { .. }

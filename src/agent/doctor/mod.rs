@@ -2,15 +2,17 @@
 //!
 //! `probe` asks the registry, `diagnosis` decides what the responses mean, and a [`Finding`] is
 //! what it decides; `wording` says it in plain English, `advice` what to do about it, and `code_advice`
-//! what to do about each error code. All but `probe` are pure.
+//! what to do about each error code. `proofs` decides on the proof of the node's key. All but `probe`
+//! are pure.
 
 mod advice;
 mod code_advice;
 mod diagnosis;
 mod finding;
 mod probe;
+mod proofs;
 mod wording;
 
 pub use super::client::TlsFault;
 pub use finding::{Finding, Verdict};
-pub use probe::{Subject, examine};
+pub use probe::{Subject, examine, recall_registry_key};

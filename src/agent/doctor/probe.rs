@@ -1,5 +1,7 @@
 //! Sends requests to a registry, and finds out where a request failed.
 
+use std::path::Path;
+
 use tokio::net::{TcpStream, lookup_host};
 
 use super::diagnosis::{
@@ -7,8 +9,10 @@ use super::diagnosis::{
     spoke_first,
 };
 use super::finding::{Finding, Verdict};
+use super::proofs::{Proof, judge_proof};
 use crate::agent::client::sanitize::{sanitize, with_causes};
 use crate::agent::client::{ClientError, RegistryClient};
+use crate::agent::discovery::LastKnownGood;
 use crate::clock::unix_ms;
 use crate::protocol::{ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest};
 
@@ -64,8 +68,10 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
             lease_secs,
         } => {
             let says = health.lease_secs.and_then(|secs| u32::try_from(secs).ok());
-            findings.push(match entry(client, peer_id).await {
+            let mut is_entry_proven = None;
+            let finding = match entry(client, peer_id).await {
                 Ok((peer, timestamp)) => {
+                    is_entry_proven = peer.as_ref().map(|peer| peer.authenticated);
                     let now_ms = unix_ms(&timestamp).unwrap_or_else(|| client.now_ms());
                     judge_listing(peer.as_ref(), now_ms, announced, lease_secs.or(says))
                 }
@@ -73,9 +79,13 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
                     reason: with_causes(&error),
                 },
                 Err(error) => failure(client, &error).await,
-            });
+            };
+            // The listing comes last, as it is what the node's operator asks for.
+            findings.extend(proofs(client, is_entry_proven).await);
+            findings.push(finding);
         }
         Subject::Registration(announced) => {
+            findings.extend(proofs(client, None).await);
             let result = client.register(announced).await;
             let finding = judge_registration(&result, client.url(), client.has_password());
             findings.push(finding);
@@ -88,6 +98,27 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
         }
     }
     findings
+}
+
+/// Proves the node's key, if it is known. That changes nothing at the registry.
+async fn proofs(client: &RegistryClient, is_entry_proven: Option<bool>) -> Vec<Finding> {
+    if !client.has_key() {
+        let is_claimed = is_entry_proven == Some(true);
+        return is_claimed
+            .then_some(Finding::ClaimedByItsKey)
+            .into_iter()
+            .collect();
+    }
+    let was_registry_known = client.registry_key().is_some();
+    match client.prove().await {
+        Ok(is_taken) => judge_proof(Proof {
+            is_taken,
+            was_registry_known,
+            notices: client.take_notices(),
+            is_entry_proven,
+        }),
+        Err(error) => vec![failure(client, &error).await],
+    }
 }
 
 /// The node's entry at the registry, if it is listed, and the registry's time.
@@ -176,5 +207,15 @@ async fn stage(client: &RegistryClient) -> Stage {
     Stage::Connection {
         address: format!("{host}:{port}"),
         reason,
+    }
+}
+
+/// Expects the key that the registry has proven to the agent whose
+/// [`last_known_good`](crate::agent::AgentBuilder::last_known_good) file is at `path`. Has no effect if the
+/// file does not name one, or the client has no key.
+pub async fn recall_registry_key(client: &RegistryClient, path: &Path) {
+    let saved = LastKnownGood::new(Some(path.to_owned()));
+    if let Some(key) = saved.registry_key(client.url()).await {
+        client.expect_registry_key(key);
     }
 }

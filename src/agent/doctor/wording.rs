@@ -115,7 +115,39 @@ impl Finding {
                     "the registry refuses the registration ({code}): {message}"
                 )
             }
-            // The others are about the way to the registry.
+            _ => self.write_about_proofs(f),
+        }
+    }
+
+    /// Writes a finding about the keys of the node and of the registry.
+    fn write_about_proofs(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyProven { is_claimed: true } => {
+                f.write_str("the node's id is claimed by this node's key, so nobody else can use it")
+            }
+            Self::KeyProven { .. } => f.write_str("the registry takes the proof of this node's key"),
+            Self::NotClaimed => f.write_str(
+                "the registry takes the proof of this node's key, but the node is registered without one, \
+                 so anybody can change its entry",
+            ),
+            Self::ClaimedByItsKey => f.write_str(
+                "the node's id is claimed by its key, which is not known here: changes without it are \
+                 refused",
+            ),
+            Self::NoProofs => f.write_str(
+                "the registry verifies no keys, so anybody who knows the node's id can change its entry",
+            ),
+            Self::RegistryNameUnknown { host } => write!(
+                f,
+                "the node's key is not proven, since the registry does not know itself as {host}"
+            ),
+            Self::NotProven { reason } => f.write_str(reason),
+            Self::RegistryKeyAsBefore => f.write_str("the registry has the same key as before"),
+            Self::RegistryKeyChanged { before, now } => write!(
+                f,
+                "the registry has another key than before: it was {before} and is {now}"
+            ),
+            // The others are about the way to the registry, or the listing of the node.
             _ => Ok(()),
         }
     }

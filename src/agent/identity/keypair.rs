@@ -21,8 +21,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A node's key, its `peerId` and its crypto-IPv6 address.
 ///
-/// The private key is only kept to be saved: the protocol signs nothing. So an identity may also come
-/// from a public key, or from an id that contains it.
+/// The private key proves to registries that the node holds it. An identity may also come from a public
+/// key, or from an id that contains it; then nothing is proven.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// `None` if only the public key is known.
@@ -95,6 +95,16 @@ impl Identity {
     /// The key in libp2p's protobuf encoding; `None` if the private key is not known.
     pub(crate) fn to_protobuf(&self) -> Option<Vec<u8>> {
         self.keypair.as_ref()?.to_protobuf_encoding().ok()
+    }
+
+    /// Whether the private key is known, so that the node can prove its id.
+    pub fn has_private_key(&self) -> bool {
+        self.keypair.is_some()
+    }
+
+    /// The key pair; `None` if the private key is not known.
+    pub(crate) fn keypair(&self) -> Option<&Keypair> {
+        self.keypair.as_ref()
     }
 
     /// The node's id: the hash of its public key, in libp2p's base58 form.

@@ -6,12 +6,13 @@ use tokio::sync::{broadcast, watch};
 
 use super::outcome::{Notice, Outcome};
 use super::remarks::Remarks;
-use super::report::event_of;
+use super::report::{event_of, event_of_notice};
 use super::schedule::{Schedule, Step};
 use super::state::RegistryState;
 use super::terms::Terms;
 use crate::agent::client::sanitize::with_causes;
 use crate::agent::client::{ClientError, RegistryClient};
+use crate::agent::discovery::LastKnownGood;
 use crate::agent::events::Event;
 use crate::clock::Timer;
 use crate::protocol::RegisterRequest;
@@ -19,6 +20,8 @@ use crate::protocol::RegisterRequest;
 /// The loop for one registry.
 pub(crate) struct RegistrationLoop {
     client: RegistryClient,
+    /// Keeps the key that the registry has proven.
+    last_known_good: LastKnownGood,
     timer: Arc<dyn Timer>,
     registration: watch::Receiver<Arc<RegisterRequest>>,
     /// Changes when the node says that the network has changed.
@@ -43,6 +46,7 @@ struct Accepted {
 impl RegistrationLoop {
     pub(crate) fn new(
         client: RegistryClient,
+        last_known_good: LastKnownGood,
         timer: Arc<dyn Timer>,
         registration: watch::Receiver<Arc<RegisterRequest>>,
         network_changes: watch::Receiver<()>,
@@ -53,6 +57,7 @@ impl RegistrationLoop {
         let state = watch::Sender::new(state_of(&client, &schedule, None));
         Self {
             client,
+            last_known_good,
             timer,
             registration,
             network_changes,
@@ -71,6 +76,7 @@ impl RegistrationLoop {
 
     /// Runs until it is aborted, or until the agent, which sends updates, is dropped.
     pub(crate) async fn run(mut self) {
+        self.recall_registry_key().await;
         loop {
             tokio::select! {
                 biased;
@@ -100,7 +106,28 @@ impl RegistrationLoop {
         let plan = self.schedule.plan();
         if plan.at_ms <= now_ms {
             let result = self.send(plan.step).await;
+            for notice in self.client.take_notices() {
+                self.report(event_of_notice(notice, self.client.url()));
+            }
+            self.keep_registry_key().await;
             self.record(result);
+        }
+    }
+
+    /// Expects the key that the registry has proven to an earlier agent, if there is a file that says so.
+    async fn recall_registry_key(&self) {
+        if self.client.has_key()
+            && let Some(key) = self.last_known_good.registry_key(self.client.url()).await
+        {
+            self.client.expect_registry_key(key);
+        }
+    }
+
+    /// Keeps the key that the registry has proven. Writes only if it is new.
+    async fn keep_registry_key(&self) {
+        if let Some(key) = self.client.registry_key() {
+            let registry = self.client.url();
+            self.last_known_good.keep_registry_key(registry, &key).await;
         }
     }
 
@@ -189,6 +216,7 @@ fn outcome_of(error: &ClientError) -> Outcome {
             retry_after: error.retry_after(),
             code: error.code().cloned(),
         },
+        // Also a proof that is missing, or that was refused again after a new handshake.
         ClientError::Refused { code, body, .. } if !error.is_retryable() => Outcome::Refused {
             code: code.clone(),
             message: body.error.clone(),

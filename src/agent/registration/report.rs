@@ -2,8 +2,8 @@
 
 use super::outcome::Notice;
 use super::schedule::Schedule;
-use crate::agent::client::ClientError;
 use crate::agent::client::sanitize::with_causes;
+use crate::agent::client::{ClientError, ProofNotice};
 use crate::agent::events::Event;
 use crate::protocol::ErrorCode;
 
@@ -56,5 +56,23 @@ pub(crate) fn event_of(
             retry_at_ms,
         },
         Notice::Reachable { gone_ms } => Event::Reachable { registry, gone_ms },
+    }
+}
+
+/// The event about the node's proofs to a registry.
+pub(crate) fn event_of_notice(notice: ProofNotice, registry: &str) -> Event {
+    let registry = registry.to_owned();
+    match notice {
+        ProofNotice::RegistryKeyChanged { before, now } => Event::RegistryKeyChanged {
+            registry,
+            before,
+            now,
+        },
+        ProofNotice::UnknownHost { .. }
+        | ProofNotice::PasswordInstead
+        | ProofNotice::Failed { .. } => Event::NotProven {
+            registry,
+            reason: notice.to_string(),
+        },
     }
 }

@@ -1,16 +1,18 @@
 //! `peer-agent doctor`: finds out why a node is not listed.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use peer_registry::agent::doctor::{self, Subject, Verdict};
 use peer_registry::agent::within_limits;
 use peer_registry::protocol::{DroppedField, Limits, PeerId, RegisterRequest};
 
-use crate::announce::AnnounceSettings;
+use crate::announce::{AnnounceSettings, Announcement};
 use crate::event_lines::listed;
 use crate::failure::Failure;
-use crate::node::KeySettings;
+use crate::node::{KeySettings, Node};
 use crate::output;
-use crate::settings::{Faults, RegistrySettings, given};
+use crate::settings::{Faults, RegistrySettings, given, given_path};
 
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
@@ -39,6 +41,10 @@ pub(crate) struct DoctorSettings {
     #[arg(long, env = "PEER_AGENT_LEASE_SECS", value_name = "SECS")]
     lease_secs: Option<String>,
 
+    /// File in which `run` keeps the keys of the registries, to see whether they are the same
+    #[arg(long, env = "PEER_AGENT_LAST_KNOWN_GOOD", value_name = "FILE")]
+    last_known_good: Option<OsString>,
+
     /// Register the node, to see whether the registry accepts its registration
     #[arg(long)]
     register: bool,
@@ -59,10 +65,18 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     let registries = settings.registries.read(&mut faults)?;
     let lease_secs = given(&settings.lease_secs)
         .map(|secs| faults.number("PEER_AGENT_LEASE_SECS", secs, 1..=86_400));
-    let (examined, dropped) = examined(settings, faults)?;
+    let (node, announcement) = node(settings, faults)?;
+    let (examined, dropped) = examined(settings, node.as_ref(), announcement)?;
     let mut verdicts = Vec::new();
-    for client in &registries.clients {
+    let clients = match &node {
+        Some(node) => node.clients(&registries),
+        None => registries.clients,
+    };
+    for client in &clients {
         output::line(client.url())?;
+        if let Some(path) = given_path(&settings.last_known_good) {
+            doctor::recall_registry_key(client, path).await;
+        }
         let findings = doctor::examine(client, examined.subject(lease_secs)).await;
         for finding in findings {
             let mark = match finding.verdict() {
@@ -101,24 +115,33 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
     }
 }
 
+/// Ends the check of the settings. Returns the node, if it has an identity, and what it announces, if that
+/// is to be looked at.
+fn node(
+    settings: &DoctorSettings,
+    mut faults: Faults,
+) -> Result<(Option<Node>, Option<Announcement<'_>>), Failure> {
+    let announcement = (settings.register || settings.announce.has_address())
+        .then(|| settings.announce.read(&mut faults));
+    if settings.register {
+        let node = settings.key.require_or_make(faults)?;
+        return Ok((Some(node), announcement));
+    }
+    let found = settings.key.find();
+    let node = found.unwrap_or_else(|error| {
+        faults.add(error);
+        None
+    });
+    faults.finish()?;
+    Ok((node, announcement))
+}
+
 /// Decides what is examined, and leaves out of the registration what `run` leaves out. Returns that, too.
 fn examined(
     settings: &DoctorSettings,
-    mut faults: Faults,
+    node: Option<&Node>,
+    announcement: Option<Announcement<'_>>,
 ) -> Result<(Examined, Vec<DroppedField>), Failure> {
-    let announcement = (settings.register || settings.announce.has_address())
-        .then(|| settings.announce.read(&mut faults));
-    let node = if settings.register {
-        Some(settings.key.require_or_make(faults)?)
-    } else {
-        let found = settings.key.find();
-        let node = found.unwrap_or_else(|error| {
-            faults.add(error);
-            None
-        });
-        faults.finish()?;
-        node
-    };
     let Some(node) = node else {
         return Ok((Examined::Unnamed, Vec::new()));
     };
@@ -126,7 +149,7 @@ fn examined(
         let named = Examined::Named(node.peer_id().clone(), None);
         return Ok((named, Vec::new()));
     };
-    let registration = announcement.registration(&node)?;
+    let registration = announcement.registration(node)?;
     let (registration, dropped) = within_limits(registration, &Limits::default());
     let examined = if settings.register {
         Examined::Registering(registration)

@@ -39,6 +39,8 @@ pub(crate) fn log_event(event: &Event) {
         | Event::Replaced { .. }
         | Event::Dropped { .. }
         | Event::Warned { .. }
+        | Event::RegistryKeyChanged { .. }
+        | Event::NotProven { .. }
         | Event::Throttled { .. }
         | Event::Refused { .. }
         | Event::Unreachable { .. }
@@ -85,6 +87,15 @@ fn log_trouble(event: &Event) {
             warn!("{who} leaves out of the registration: {}", listed(dropped));
         }
         Event::Warned { registry, message } => warn!("{registry} warns: {message}"),
+        Event::RegistryKeyChanged {
+            registry,
+            before,
+            now,
+        } => warn!(
+            "{registry} has another key than before: it was {before} and is {now}; if its operator knows \
+             nothing of it, another server responds in its place"
+        ),
+        Event::NotProven { registry, reason } => warn!("{registry}: {reason}"),
         Event::Throttled {
             registry,
             code,

@@ -21,6 +21,7 @@ mod run;
 mod settings;
 mod signals;
 mod turn;
+mod unregister;
 
 use std::collections::HashSet;
 use std::env;
@@ -97,6 +98,8 @@ enum Command {
     Register(register::RegisterSettings),
     /// Renew the node's lease once
     Heartbeat(register::HeartbeatSettings),
+    /// Remove the node from its registries at once
+    Unregister(unregister::UnregisterSettings),
     /// List TURN servers, or register the node as one
     #[command(subcommand)]
     Turn(turn::TurnCommand),
@@ -253,6 +256,7 @@ fn execute(command: &Command, sources: &Sources) -> Result<(), Failure> {
             Command::Peers(settings) => peers::list(settings).await,
             Command::Register(settings) => register::register(settings).await,
             Command::Heartbeat(settings) => register::heartbeat(settings).await,
+            Command::Unregister(settings) => unregister::unregister(settings).await,
             Command::Turn(command) => turn::turn(command).await,
             Command::Id(settings) => id::show(settings),
             Command::Doctor(settings) => doctor::examine(settings).await,

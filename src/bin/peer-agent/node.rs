@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use clap::Args;
-use peer_registry::agent::{Identity, IdentityError};
+use log::warn;
+use peer_registry::agent::{Identity, IdentityError, RegistryClient};
 use peer_registry::protocol::{Limits, PeerId};
 
 use crate::failure::Failure;
-use crate::settings::{Faults, given};
+use crate::settings::{Faults, Registries, given};
 
 /// The default key file.
 const DEFAULT_KEY_FILE: &str = "node.key";
@@ -49,6 +50,29 @@ impl Node {
         }
     }
 
+    /// Whether the node can prove its id.
+    pub(crate) fn has_private_key(&self) -> bool {
+        self.identity().is_some_and(Identity::has_private_key)
+    }
+
+    /// The node's identity; `None` if its id does not contain its public key.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Keyed(identity) => Some(identity),
+            Self::Named(_) => None,
+        }
+    }
+
+    /// The clients of the registries, which prove the node's key if it is known.
+    pub(crate) fn clients(&self, registries: &Registries) -> Vec<RegistryClient> {
+        let clients = registries.clients.iter().cloned();
+        let prove = |client: RegistryClient| match self.identity() {
+            Some(identity) => client.with_identity(identity),
+            None => client,
+        };
+        clients.map(prove).collect()
+    }
+
     /// Reads an id in any spelling.
     fn of_id(text: &str) -> anyhow::Result<Self> {
         if let Ok(identity) = Identity::from_peer_id(text) {
@@ -65,6 +89,13 @@ impl Node {
             ));
         }
         Ok(Self::Named(id))
+    }
+}
+
+/// Logs what the node should know about its proofs.
+pub(crate) fn warn_of_notices(client: &RegistryClient) {
+    for notice in client.take_notices() {
+        warn!("{}: {notice}", client.url());
     }
 }
 

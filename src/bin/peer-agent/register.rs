@@ -8,7 +8,7 @@ use peer_registry::protocol::{Limits, RegisterResponse};
 use crate::announce::AnnounceSettings;
 use crate::event_lines::listed;
 use crate::failure::Failure;
-use crate::node::KeySettings;
+use crate::node::{KeySettings, warn_of_notices};
 use crate::output;
 use crate::settings::{Faults, RegistrySettings};
 
@@ -48,11 +48,12 @@ pub(crate) async fn register(settings: &RegisterSettings) -> Result<(), Failure>
         warn!("left out of the registration: {}", listed(&dropped));
     }
     let mut errors = Vec::new();
-    for client in &registries.clients {
+    for client in node.clients(&registries) {
         match client.register(&registration).await {
             Ok(response) => print_registered(client.url(), &response)?,
             Err(error) => errors.push(error),
         }
+        warn_of_notices(&client);
     }
     Failure::check(errors)
 }
@@ -85,7 +86,7 @@ pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failur
     let registries = settings.registries.read(&mut faults)?;
     let node = settings.key.require(faults)?;
     let mut errors = Vec::new();
-    for client in &registries.clients {
+    for client in node.clients(&registries) {
         match client.heartbeat(node.peer_id()).await {
             Ok(response) => {
                 output::line(&format!(
@@ -100,6 +101,7 @@ pub(crate) async fn heartbeat(settings: &HeartbeatSettings) -> Result<(), Failur
             }
             Err(error) => errors.push(error),
         }
+        warn_of_notices(&client);
     }
     Failure::check(errors)
 }

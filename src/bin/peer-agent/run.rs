@@ -89,7 +89,8 @@ pub(crate) struct RunSettings {
     )]
     peer_sample: String,
 
-    /// File that keeps the last good list of peers, for a start while every registry is down
+    /// File that keeps the last good list of peers, for a start while every registry is down, and the
+    /// keys of the registries
     #[arg(long, env = "PEER_AGENT_LAST_KNOWN_GOOD", value_name = "FILE")]
     last_known_good: Option<OsString>,
 }
@@ -234,6 +235,9 @@ fn builder(settings: &RunSettings) -> Result<(AgentBuilder, Announced), Failure>
         .fallback_after(looking.after)
         .enough_peers(looking.enough_peers)
         .peer_sample(looking.sample);
+    if let Some(identity) = node.identity() {
+        builder = builder.identity(identity);
+    }
     if let Some(path) = given_path(&settings.last_known_good) {
         builder = builder.last_known_good(path);
     }

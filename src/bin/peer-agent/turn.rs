@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::announce::TurnSettings;
 use crate::event_lines::listed;
 use crate::failure::{Failure, print_error, with_suggestion};
-use crate::node::KeySettings;
+use crate::node::{KeySettings, warn_of_notices};
 use crate::output;
 use crate::settings::{Faults, RegistrySettings};
 
@@ -112,7 +112,7 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
         offer,
     };
     let mut errors = Vec::new();
-    for client in &registries.clients {
+    for client in node.clients(&registries) {
         match client.register_turn_server(&request).await {
             Ok(response) => {
                 output::line(&format!(
@@ -129,6 +129,7 @@ async fn offer(settings: &OfferSettings) -> Result<(), Failure> {
             }
             Err(error) => errors.push(error),
         }
+        warn_of_notices(&client);
     }
     Failure::check(errors)
 }
