@@ -21,12 +21,12 @@
 //! - A node MUST ignore response fields that it does not know. It SHOULD work with a response that
 //!   lacks a field which older registries do not send; these fields have a default here.
 //! - A registry MUST NOT rename, retype or remove a field.
-//! - A registry MUST answer each request that it refuses with an [`ErrorBody`], except what a proxy
+//! - The response to each request that a registry refuses MUST be an [`ErrorBody`], except what a proxy
 //!   refuses.
 //! - A node MUST decide by `code`, not by the words of `error`. It SHOULD treat a `code` that it does
 //!   not know by the HTTP status.
 //! - A node SHOULD NOT follow redirects. It SHOULD take a 200 for a renewal only if `peerId` in the
-//!   response is its own, since a proxy may answer anything with 200.
+//!   response is its own, since a proxy may respond 200 to anything.
 //!
 //! ## Registration
 //!
@@ -47,14 +47,14 @@
 //! - Under the policy `any`, a registry SHOULD drop addresses that lead to no other machine, and those of
 //!   private networks, also from a TURN offer.
 //! - A registry MUST take an id that is spelled as a CIDv1 of a libp2p key for the same peer as its
-//!   base58 form, and MUST store and answer the latter.
+//!   base58 form, and MUST store and return the latter.
 //! - A registry MUST NOT read `realAddresses`.
-//! - A registry MUST NOT answer 200 before the change is committed and synced to disk. After an error
+//! - A registry MUST NOT respond 200 before the change is committed and synced to disk. After an error
 //!   nothing of the request is stored.
-//! - A node MUST register again when a heartbeat is answered `peer_not_found`, and when it has
+//! - A node MUST register again when a heartbeat gets `peer_not_found`, and when it has
 //!   something new to announce. It MAY do so when its lease has run out by its own clock. In all other
 //!   cases it SHOULD send a heartbeat.
-//! - If a registry keeps answering `peer_not_found`, a node SHOULD register at once only the first
+//! - If a registry keeps responding `peer_not_found`, a node SHOULD register at once only the first
 //!   time, and back off from then on.
 //! - A node SHOULD wait 10 minutes before it repeats a registration that was refused with 400 or 403,
 //!   unless it changes the registration.
@@ -65,7 +65,7 @@
 //!   not say. It SHOULD move each one by a random time of up to a tenth of the interval either way.
 //! - A node MUST send it well before the end of its lease, and SHOULD use an interval of at most half
 //!   a lease. It SHOULD keep the interval between 1 s and 1 h, whatever the registry says.
-//! - A registry MUST answer a heartbeat of a peer that is not registered with 404 `peer_not_found`. A
+//! - The response to a heartbeat of a peer that is not registered MUST be 404 `peer_not_found`. A
 //!   node MUST NOT take another 404 for that, e.g. the error page of a proxy.
 //! - A registry MUST accept the heartbeat of a registered peer whose lease has run out, if no cleanup
 //!   has removed the peer yet. The peer is active again.
@@ -94,6 +94,20 @@
 //! - A request MUST NOT expire the peer that sent it.
 //! - A node MUST NOT compare `expiresAt` with its own clock. It MAY use `expiresAt - lastSeen` as the
 //!   length of the lease.
+//!
+//! ## Proofs
+//!
+//! - A node MAY prove that it holds the key of its id, with the scheme of [`authentication`], on any path
+//!   or on `/auth` alone. A registry that speaks the scheme MUST take the proof before it looks at the rest
+//!   of the request, and MUST NOT take a wrong one for none: it sends 401 `invalid_authentication`.
+//! - Once an id was proven, a registry MUST refuse writes for it without a proof, with 401
+//!   `authentication_required`, for at least as long as the peer is registered. It MUST refuse a write with
+//!   the proof of another id, with 403 `identity_mismatch`.
+//! - A registry MUST set `authenticated` of a listed peer only if its registration was proven, and MUST list
+//!   such a peer with the crypto-IPv6 of its key or none.
+//! - A node SHOULD verify the registry's own proof, and SHOULD warn its operator if the registry has another
+//!   key than before.
+//! - A reader MUST NOT take `authenticated` for a statement about the addresses of a peer.
 //!
 //! ## TURN
 //!
@@ -140,6 +154,7 @@ mod cost;
 mod dropped;
 mod errors;
 mod fields;
+mod identity;
 mod ids;
 mod limits;
 mod parameters;
@@ -162,11 +177,12 @@ pub use cost::{
 };
 pub use dropped::{Announced, DroppedField, DroppedFields, OddAddress};
 pub use errors::{ErrorBody, ErrorCode, RequestError};
+pub use identity::{AuthResponse, UnregisterResponse};
 pub use ids::PeerId;
 pub use limits::Limits;
 pub use peers::{
-    AuthResponse, HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse,
-    RegisterRequest, RegisterResponse, UnregisterResponse,
+    HeartbeatRequest, HeartbeatResponse, ListedPeer, PeerResponse, PeersResponse, RegisterRequest,
+    RegisterResponse,
 };
 pub use peers_query::{PeerFilter, PeersQuery};
 pub use receipt::Receipt;

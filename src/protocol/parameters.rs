@@ -91,7 +91,26 @@ impl Parameters {
         name: &'static str,
         max_bytes: usize,
     ) -> Result<Option<String>, RequestError> {
-        let Some(value) = self.value(name) else {
+        let value = self.value(name);
+        Self::checked_text(name, value, max_bytes)
+    }
+
+    /// Takes a text like [`text`](Self::text), whose blanks at the ends do not count.
+    pub(crate) fn trimmed_text(
+        &mut self,
+        name: &'static str,
+        max_bytes: usize,
+    ) -> Result<Option<String>, RequestError> {
+        let value = self.value(name).map(|value| value.trim().to_owned());
+        Self::checked_text(name, value.filter(|value| !value.is_empty()), max_bytes)
+    }
+
+    fn checked_text(
+        name: &'static str,
+        value: Option<String>,
+        max_bytes: usize,
+    ) -> Result<Option<String>, RequestError> {
+        let Some(value) = value else {
             return Ok(None);
         };
         // Unescaping replaced bytes that are not UTF-8.

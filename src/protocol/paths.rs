@@ -8,7 +8,7 @@ pub const HEARTBEAT: &str = "/heartbeat";
 pub const REGISTER_TURN_SERVER: &str = "/register-turn-server";
 /// `GET`: lists active peers.
 pub const PEERS: &str = "/peers";
-/// `GET`: one active peer.
+/// `GET`: one active peer. `DELETE`: removes it.
 pub const PEER: &str = "/peers/{peerId}";
 /// `GET`: lists active TURN servers.
 pub const TURN_SERVERS: &str = "/turn-servers";

@@ -116,7 +116,7 @@ impl RequestBody for Announced<RegisterRequest> {
             turn_capable,
             bootstrap_capable: fields.flag("bootstrapCapable")?.unwrap_or(false),
             turn,
-            network_id: fields.text("networkId")?,
+            network_id: fields.trimmed_text("networkId")?,
             software_version: fields.or_drop(|fields| fields.text("softwareVersion")),
             server_port: fields.or_drop(|fields| fields.port("serverPort")),
             node_type: fields.or_drop(|fields| fields.number("nodeType", 0, i64::from(u16::MAX))),
@@ -170,33 +170,6 @@ pub struct RegisterResponse {
     /// What the registry left out of the registration; absent if nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<Vec<DroppedField>>,
-}
-
-/// The response to `DELETE /peers/{peerId}`: on disk, the peer is gone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UnregisterResponse {
-    /// Always true.
-    pub success: bool,
-    /// The peer that left.
-    pub peer_id: PeerId,
-    /// Registered peers that are left.
-    pub total_peers: u64,
-    /// What the response to every mutation says.
-    #[serde(flatten)]
-    pub receipt: Receipt,
-}
-
-/// The response to `/auth`: the sender holds the key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuthResponse {
-    /// Always true.
-    pub success: bool,
-    /// The id of the key.
-    pub peer_id: PeerId,
-    /// When the key must be proven again, in Unix milliseconds.
-    pub expires_at: i64,
 }
 
 /// `POST /heartbeat`: a peer renews its lease.

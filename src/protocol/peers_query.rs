@@ -92,7 +92,15 @@ const NAMES: [Name; 11] = [
     ),
     named(
         NETWORK_ID,
-        &["net", "network", "networkname", "chain", "chainid"],
+        &[
+            "net",
+            "netid",
+            "nid",
+            "network",
+            "networkname",
+            "chain",
+            "chainid",
+        ],
     ),
     named(STORE, &["storeid", "datastore", "datastoreid"]),
     named(
@@ -107,6 +115,7 @@ const NAMES: [Name; 11] = [
         LIMIT,
         &[
             "max",
+            "lim",
             "count",
             "size",
             "sample",
@@ -158,7 +167,7 @@ impl PeersQuery {
                 turn_capable: parameters.flag(TURN_CAPABLE)?,
                 bootstrap_capable: parameters.flag(BOOTSTRAP_CAPABLE)?,
                 authenticated: parameters.flag(AUTHENTICATED)?,
-                network_id: parameters.text(NETWORK_ID, limits.string_bytes)?,
+                network_id: parameters.trimmed_text(NETWORK_ID, limits.string_bytes)?,
                 store: parameters.text(STORE, limits.store_bytes)?,
                 version: parameters.text(VERSION, limits.string_bytes)?,
                 exclude: parameters.peer_id(EXCLUDE, limits)?,

@@ -92,7 +92,8 @@ pub(crate) fn misspelled_name(given: &str, names: &[&'static str]) -> Option<&'s
     }
     let given = stem(given);
     let meant = match given.as_str() {
-        "network" | "networkname" => "networkId",
+        "network" | "networkname" | "net" | "netid" | "chain" | "chainid" => "networkId",
+        "addr" | "multiaddr" | "listenaddr" | "listenaddresse" => "addresses",
         _ => {
             let near = names
                 .iter()

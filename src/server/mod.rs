@@ -2,8 +2,8 @@
 //!
 //! `http` parses requests and writes responses, `registry` plans changes and holds the state in
 //! memory, `storage` has the SQL, `policy` holds the rules, `model` and `config` are plain data. Each
-//! imports only what comes after it in this list, and of `storage` only `storage::uptime` imports
-//! `policy`. `run` puts them together.
+//! imports only what comes after it in this list; `storage` and `policy` do not know each other. `run`
+//! puts them together.
 
 mod announcement;
 pub mod config;

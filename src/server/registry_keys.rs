@@ -1,6 +1,6 @@
 //! The keys of the registry, in a file beside the database.
 //!
-//! They are not in the database, so that a copy of it hands them out to nobody. The file is created at
+//! They are not in the database, so that a copy of it does not contain them. The file is created at
 //! the first start. Whoever loses it loses no peer: peers prove their keys again, and their operators
 //! see that the registry has another key.
 

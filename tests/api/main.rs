@@ -19,6 +19,7 @@ mod flags;
 mod full;
 mod helpers;
 mod identity;
+mod identity_table;
 mod leases;
 mod limits;
 mod listing;

@@ -241,3 +241,16 @@ async fn under_any_the_crypto_ipv6_is_any_short_text() {
         assert_eq!(listed["peers"][0]["cryptoIPv6"], Value::Null);
     }
 }
+
+#[actix_web::test]
+async fn blanks_around_a_network_id_do_not_hide_a_node() {
+    let registry = TestRegistry::start().await;
+    for (id, network) in [("a", " mainnet"), ("b", "mainnet\n"), ("c", "mainnet")] {
+        let mut body = peer(id);
+        body["networkId"] = json!(network);
+        registry.register(&body).await.ok();
+    }
+    for query in ["networkId=mainnet", "networkId=%20mainnet%0a"] {
+        assert_eq!(registry.peers(query).await.ok()["total"], 3, "{query}");
+    }
+}

@@ -51,6 +51,8 @@ async fn a_storm_of_refusals_is_logged_once_with_an_example_and_no_secret() {
     // The rest follows when the window ends.
     let rest = registry.line("code=privacy_violation count=49").await;
     assert!(rest.contains("addresses[0]"), "{rest}");
+    // Its example is the first one that the line before did not count.
+    assert!(rest.contains("peer=\"direct-1\""), "{rest}");
 }
 
 #[tokio::test]

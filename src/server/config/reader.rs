@@ -123,6 +123,11 @@ impl<'g> Reader<'g> {
         number
     }
 
+    /// Adds what the operator should know about a setting.
+    pub(crate) fn add_notice(&mut self, notice: String) {
+        self.notices.push(notice);
+    }
+
     /// Returns what the operator should know about the settings that were read.
     pub(crate) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)

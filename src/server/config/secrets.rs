@@ -41,6 +41,14 @@ impl Secrets {
             } = TURN_SHARED_SECRET;
             settings.add_fault(format!("{name}, or the file of {file_name}, {fault}"));
         }
+        // Not a fault: the TURN servers have the same secret, and this start must not fail for it.
+        if turn.iter().any(|secret| !is_hard_to_guess(secret)) {
+            settings.add_notice(format!(
+                "{} has a secret that is easy to guess (fewer than {MIN_TOKEN_CHARS} characters, or all the \
+                 same): check that no part of it was taken for a comment, and choose a longer one",
+                TURN_SHARED_SECRET.name
+            ));
+        }
         let token = settings.secret(&ADMIN_TOKEN);
         if let Some(fault) = token.as_ref().and_then(Secret::fault) {
             let SecretText {

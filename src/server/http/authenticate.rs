@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use super::authentication::{AUTHENTICATION_INFO, random};
 use super::context::Api;
 use super::errors::ApiError;
+use super::origin::is_admin_path;
 use super::refusals::Refused;
 use super::sender::ProvenPeer;
 use crate::protocol::authentication::{Outcome, Proof};
@@ -64,7 +65,7 @@ where
                 request.into_response(response).map_into_right_body()
             }
         };
-        // An id that was proven before needs a proof, which only the registry can find out.
+        // Only the registry knows which ids are claimed, so its 401 gets the challenge here.
         if response.status() == StatusCode::UNAUTHORIZED && added.www_authenticate.is_none() {
             let refused = response.response().extensions();
             let code = refused.get::<Refused>().map(|refused| refused.code);
@@ -101,8 +102,7 @@ fn check(api: &Api, request: &ServiceRequest, added: &mut Added) -> Result<(), A
     };
     match outcome {
         Outcome::Absent => {
-            let must_prove =
-                authentication.is_required() && needs_proof(request.method(), request.path());
+            let must_prove = authentication.is_required() && needs_proof(request);
             match must_prove {
                 true => Err(RegistryError::AuthenticationRequired.into()),
                 false => Ok(()),
@@ -141,17 +141,13 @@ fn check(api: &Api, request: &ServiceRequest, added: &mut Added) -> Result<(), A
     }
 }
 
-/// Whether a request writes in the name of a peer.
-fn needs_proof(method: &Method, path: &str) -> bool {
-    let posts = [
-        paths::REGISTER,
-        paths::HEARTBEAT,
-        paths::REGISTER_TURN_SERVER,
-        paths::ALLOCATE_TURN,
-        paths::RELEASE_TURN,
-        paths::REPORT_TURN_USAGE,
-    ];
-    method == Method::POST && posts.contains(&path)
+/// Whether a request writes for a peer: every write does, except the operator's, which has a token.
+fn needs_proof(request: &ServiceRequest) -> bool {
+    let is_read = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    !is_read && request.path() != paths::AUTH && !is_admin_path(request.uri())
 }
 
 /// The header `Authorization`, several of them joined by commas. Bytes that are not ASCII become `?`,

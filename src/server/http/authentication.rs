@@ -10,7 +10,7 @@ use crate::protocol::authentication::{
 };
 use crate::server::config::{AuthenticationPolicy, Config};
 
-/// How long a client may take to answer a challenge, in milliseconds.
+/// How long a client may take to respond to a challenge, in milliseconds.
 const CHALLENGE_TTL_MS: i64 = 5 * 60 * 1000;
 
 /// The header in which the registry proves itself.

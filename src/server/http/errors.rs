@@ -158,9 +158,8 @@ const LIST_CRYPTO_IPV6: &str =
 const OPEN_LOCALLY: &str = "open the page from this machine, or reach the registry by its own name";
 const OWN_ID: &str = "send the peerId of the key that was proven, or leave the header out";
 const PATHS: &str = "POST /register, /heartbeat, /register-turn-server, /allocate-turn, /release-turn or \
-     /report-turn-usage, DELETE /peers/{peerId}, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health";
-const PROVE_KEY: &str =
-    "prove that you hold the key of this peerId, with the scheme libp2p-PeerID (see docs/api.md)";
+     /report-turn-usage, DELETE /peers/{peerId}, or GET /peers, /peers/{peerId}, /turn-servers, /stats, /cost-stats or /health, or any method with /auth";
+const PROVE_KEY: &str = "prove that you hold the key of this peerId, with the scheme libp2p-PeerID (see docs/identity.md)";
 const PROVE_AGAIN: &str = "prove the key again, from the challenge in the header WWW-Authenticate";
 const REGISTER: &str = "register first with POST /register, then send heartbeats";
 const RELEASE_SESSION: &str = "renew or release a session that you hold";

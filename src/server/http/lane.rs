@@ -63,8 +63,8 @@ impl Lane {
 }
 
 /// A permit for long work, held until the work is done. All clones are the same slot: dropping any
-/// one of them frees it: the response drops its clone when it ends, and the connection drops the other
-/// one early if the client does not receive the response.
+/// one of them frees it. The response drops its clone when it ends; the connection drops the other one
+/// early if the client does not receive the response.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneSlot(Rc<RefCell<Option<OwnedSemaphorePermit>>>);
 

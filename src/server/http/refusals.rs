@@ -4,8 +4,8 @@
 //! every response passes, counts it. The socket and the server of the start count their own.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpMessage, HttpRequest};
@@ -108,6 +108,10 @@ struct Tally {
     logged: AtomicU64,
     /// When the next line may be logged, in machine milliseconds; 0 before the first.
     next_line_ms: AtomicI64,
+    /// Whether the line at the end of the window has no example yet.
+    lacks_example: AtomicBool,
+    /// The first refusal since the last line.
+    example: Mutex<Option<String>>,
 }
 
 impl Refusals {
@@ -116,18 +120,29 @@ impl Refusals {
         let code = refusal.code;
         let tally = &self.0[code];
         tally.refused.fetch_add(1, Ordering::Relaxed);
+        let text = || {
+            let message = shortened(without_input(&refusal.message));
+            format!("{} error={message:?}", example())
+        };
         if !tally.begin_window(clock::machine_ms()) {
+            if tally.lacks_example.swap(false, Ordering::Relaxed) {
+                tally.put_example(Some(text()));
+            }
             return;
         }
-        let message = shortened(without_input(&refusal.message));
-        let example = format!("{} error={message:?}", example());
-        log_count(code, tally.take_unlogged(), &example);
+        let first = text();
+        log_count(code, tally.take_unlogged(), &first);
+        tally.put_example(None);
+        tally.lacks_example.store(true, Ordering::Relaxed);
         // Logs the rest of this window when it ends, even if no other refusal follows.
         let refusals = self.clone();
         actix_web::rt::spawn(async move {
             tokio::time::sleep(Duration::from_millis(WINDOW_MS.unsigned_abs())).await;
-            let rest = refusals.0[code].take_unlogged();
+            let tally = &refusals.0[code];
+            let rest = tally.take_unlogged();
             if rest > 0 {
+                // If another thread is still writing the example, the one of the first line is shown.
+                let example = tally.put_example(None).unwrap_or(first);
                 log_count(code, rest, &example);
             }
         });
@@ -161,6 +176,12 @@ impl Tally {
                 .next_line_ms
                 .compare_exchange(next_line_ms, now_ms + WINDOW_MS, success, failure)
                 .is_ok()
+    }
+
+    /// Replaces the example of the next line, and returns the one before.
+    fn put_example(&self, example: Option<String>) -> Option<String> {
+        let mut held = self.example.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *held, example)
     }
 
     /// The refusals since the last line.

@@ -11,11 +11,11 @@ pub(crate) enum Proof {
     Unproven,
 }
 
-/// The memory that an id was proven. From then on, unproven writes in its name are refused.
+/// The record that an id was proven. From then on, unproven writes for it are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub peer_id: PeerId,
-    /// When the key was last proven, in Unix milliseconds. A little older than the truth, since not
-    /// every proof is written.
+    /// When the key was last proven, in Unix milliseconds. Up to a day older than the last proof, since
+    /// not every proof is written.
     pub proven_at_ms: i64,
 }

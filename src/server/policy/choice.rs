@@ -26,8 +26,8 @@ impl Candidate<'_> {
         self.is_active && self.peer_id != asker && load_key(self.load, self.capacity) < FULL
     }
 
-    /// Where the server stands in the order of preference; the min is the best. The server with the
-    /// lowest load relative to its capacity is, and of several the one with the lowest id.
+    /// The place in the order of preference; the min is preferred: the lowest load relative to the
+    /// capacity, then the lowest id.
     pub(crate) fn rank(&self) -> (LoadKey, &PeerId) {
         (load_key(self.load, self.capacity), self.peer_id)
     }

@@ -1,4 +1,4 @@
-//! How long the memory lasts that an id was proven.
+//! How long a claim to an id lasts.
 
 /// How long a claim lasts after the last proof, in milliseconds: 30 days. It outlives the lease, so
 /// that nobody takes over the id of a node that is off for some days.

@@ -50,6 +50,12 @@ impl Claims {
         claim::holds(claim.proven_at_ms, now_ms).then_some(claim.proven_at_ms)
     }
 
+    /// Whether there is a claim of this id, which may have ended.
+    pub(crate) fn contain(&self, peer_id: &PeerId) -> bool {
+        let hash = self.hasher.hash_one(peer_id);
+        self.by_id.get(hash, |it| it.peer_id == *peer_id).is_some()
+    }
+
     /// The claims, the oldest first.
     pub(crate) fn oldest(&self) -> impl Iterator<Item = (i64, &PeerId)> {
         self.by_age

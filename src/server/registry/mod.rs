@@ -23,6 +23,7 @@ mod recent_readers;
 mod relay;
 mod reply;
 mod resync;
+mod sign;
 mod state;
 mod tables;
 mod view;

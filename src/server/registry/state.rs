@@ -5,7 +5,6 @@
 //! own thread. The actor, and a reader that finds the state out of date, lock it briefly to change
 //! it.
 
-use crate::clock;
 use crate::protocol::{CostMode, PeerId};
 use crate::server::config::{AuthenticationPolicy, RegistryConfig};
 use crate::server::model::Outage;
@@ -17,6 +16,7 @@ use super::claims::Claims;
 use super::counters::Counters;
 use super::directory::Directory;
 use super::relay::{CostStatus, Relay, RelayPlan};
+use super::sign::Sign;
 
 /// The maximum work of one step that stops listing expired peers, in changes of sets of peers: a
 /// few milliseconds. Other work is done between two steps.
@@ -56,36 +56,6 @@ pub(crate) struct Changed {
     pub version: DataVersion,
     /// The outage that has ended, if the database had failed.
     pub credited: Option<Outage>,
-}
-
-/// The time of an event, on the clock that leases follow and on the machine's clock. The two differ
-/// only in tests, whose clock jumps; a jump is not an outage.
-#[derive(Clone, Copy, Debug)]
-struct Sign {
-    now_ms: i64,
-    machine_ms: i64,
-}
-
-impl Sign {
-    fn given_at(now_ms: i64) -> Self {
-        Self {
-            now_ms,
-            machine_ms: clock::machine_ms(),
-        }
-    }
-
-    /// The time since then on the machine's clock, in milliseconds.
-    fn age_ms(self) -> i64 {
-        clock::machine_ms() - self.machine_ms
-    }
-
-    /// The time from the sign to `now_ms`, as an outage.
-    fn outage_until(self, now_ms: i64) -> Outage {
-        Outage {
-            from_ms: self.now_ms.max(now_ms.saturating_sub(self.age_ms())),
-            until_ms: now_ms,
-        }
-    }
 }
 
 /// The tables in memory, and the condition of the registry.

@@ -38,7 +38,8 @@ pub(crate) async fn load(connection: &mut SqliteConnection) -> Result<Vec<Claim>
         .bind(&after)
         .fetch_one(&mut *connection)
         .await?;
-        let rows: Vec<(String, i64)> = serde_json::from_str(&chunk).unwrap_or_default();
+        let rows: Vec<(String, i64)> =
+            serde_json::from_str(&chunk).map_err(|error| sqlx::Error::Decode(error.into()))?;
         let Some((last, _)) = rows.last() else {
             return Ok(claims);
         };

@@ -26,7 +26,7 @@ pub(crate) struct ClaimChanges {
 }
 
 impl<'c> ClaimPlanner<'c> {
-    /// `max` is the maximum number of claims of peers that are not registered.
+    /// `max` is the maximum number of claims.
     pub(crate) fn new(claims: &'c Claims, now_ms: i64, max: usize) -> Self {
         Self {
             claims,
@@ -36,7 +36,7 @@ impl<'c> ClaimPlanner<'c> {
         }
     }
 
-    /// Whether the id was proven, by an earlier mutation of this batch at the latest.
+    /// Whether the id was proven, by before or by an earlier mutation of this batch.
     pub(crate) fn is_claimed(&self, peer_id: &PeerId) -> bool {
         self.claims.proven_at_ms(peer_id, self.now_ms).is_some()
             || self.proven.contains_key(peer_id)
@@ -54,24 +54,22 @@ impl<'c> ClaimPlanner<'c> {
         self.proven.is_empty()
     }
 
-    /// Returns the changes. Forgets claims that have ended and, if there are too many, the oldest
-    /// ones. Those of registered peers stay: `is_registered` says which.
+    /// Returns the changes. Forgets some of the claims that have ended and, if there are too many, some
+    /// of the oldest ones. A claim of a registered peer is forgotten only if it has ended: such a peer
+    /// proves its id every day, so its claim is among the new ones.
     pub(crate) fn finish(self, is_registered: impl Fn(&PeerId) -> bool) -> ClaimChanges {
-        let mut proven = self.proven;
+        let proven = self.proven;
+        let is_new = |peer_id: &&PeerId| !self.claims.contain(peer_id);
+        let count = self.claims.len() + proven.keys().filter(is_new).count();
         let mut forgotten = Vec::new();
         for (proven_at_ms, peer_id) in self.claims.oldest().take(MAX_FORGOTTEN) {
             let has_ended = !claim::holds(proven_at_ms, self.now_ms);
-            let is_surplus = self.claims.len() - forgotten.len() + proven.len() > self.max;
+            let is_surplus = count - forgotten.len() > self.max;
             if !has_ended && !is_surplus {
                 break;
             }
-            if proven.contains_key(peer_id) {
-                continue;
-            }
-            if is_registered(peer_id) && !has_ended {
-                // Moves to the end of the order, so that it is not looked at again soon.
-                proven.insert(peer_id.clone(), self.now_ms);
-            } else {
+            let is_kept = !has_ended && is_registered(peer_id);
+            if !is_kept && !proven.contains_key(peer_id) {
                 forgotten.push(peer_id.clone());
             }
         }

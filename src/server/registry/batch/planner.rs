@@ -297,7 +297,8 @@ impl<'d> Planner<'d> {
             || !self.claims.is_empty()
     }
 
-    pub(crate) fn finish(mut self, cleans_up: bool) -> (Plan, RelayPlan) {
+    /// Returns the plan, and the changes to the relay state. A batch that is not written changes nothing.
+    pub(crate) fn finish(mut self, cleans_up: bool, is_written: bool) -> (Plan, RelayPlan) {
         self.spared.sort_unstable();
         if cleans_up {
             self.end_expired_servers();
@@ -348,13 +349,14 @@ impl<'d> Planner<'d> {
             expected: self.expired - self.spared.len(),
             spared: self.spared,
         });
-        let (rows, directory) = (&plan.changes.registrations, self.directory);
-        let is_new = |peer_id: &PeerId| rows.iter().any(|row| row.peer_id == *peer_id);
-        let claims = self
-            .claims
-            .finish(|peer_id| directory.get(peer_id.as_str()).is_some() || is_new(peer_id));
-        plan.changes.claims = claims.proven;
-        plan.changes.forgotten_claims = claims.forgotten;
+        plan.changes.is_written = is_written;
+        if is_written {
+            let directory = self.directory;
+            let is_registered = |peer_id: &PeerId| directory.get(peer_id.as_str()).is_some();
+            let claims = self.claims.finish(is_registered);
+            plan.changes.claims = claims.proven;
+            plan.changes.forgotten_claims = claims.forgotten;
+        }
         let row_of = |(peer_id, row_id)| UnregisteredPeer { row_id, peer_id };
         plan.changes.unregistered = self.unregistered.into_iter().map(row_of).collect();
         (plan, self.relay.finish())

@@ -50,9 +50,9 @@ impl Batch {
         let is_cleanup =
             |it: &Maintenance| matches!(it, Maintenance::Cleanup | Maintenance::CleanupRest);
         let cleans_up = is_needed || self.maintenance.iter().any(is_cleanup);
-        let (plan, relay_plan) = planner.finish(cleans_up && context.cleans_up);
+        let is_written = is_needed || !self.maintenance.is_empty();
+        let (plan, relay_plan) = planner.finish(cleans_up && context.cleans_up, is_written);
         self.plan = plan;
-        self.plan.changes.is_written = is_needed || !self.maintenance.is_empty();
         (relay_plan, rest)
     }
 
