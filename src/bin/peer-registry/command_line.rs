@@ -1,6 +1,7 @@
 //! The command line of the server: its settings, and what it can do instead of serving.
 
 use clap::{Args, Parser, Subcommand};
+use enum_map::EnumMap;
 use peer_registry::protocol::Tier;
 
 use crate::setting_flags::{BudgetSettings, ServerSettings, secrets_help};
@@ -68,17 +69,17 @@ pub(crate) struct SimulateCost {
 
 /// The part of each tier, in ascending order of tiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TierParts(pub(crate) [u32; 4]);
+pub(crate) struct TierParts(pub(crate) EnumMap<Tier, u32>);
 
 fn parse_tier_parts(text: &str) -> Result<TierParts, String> {
     let fault = || "must be TIER=PARTS of free, basic, standard or premium, e.g. free=9,basic=1";
-    let mut parts = [0; 4];
+    let mut parts = EnumMap::default();
     for part in text.split(',') {
         let (tier, count) = part.trim().split_once('=').ok_or_else(fault)?;
         let tier: Tier = tier.parse().map_err(|_| fault())?;
-        parts[tier as usize] = count.parse::<u16>().map_err(|_| fault())?.into();
+        parts[tier] = count.parse::<u16>().map_err(|_| fault())?.into();
     }
-    if parts == [0; 4] {
+    if parts.values().all(|count| *count == 0) {
         return Err(fault().to_owned());
     }
     Ok(TierParts(parts))

@@ -37,13 +37,16 @@ pub(crate) fn print_table(out: &mut impl Write, days: &[Day], budget_usd: f64) -
             day.mode.to_string(),
             day.granted,
         )?;
-        for refused in day.refused {
+        for refused in day.refused.values() {
             write!(out, " {refused:>8}")?;
         }
         writeln!(out)?;
     }
     let spend_usd = days.last().map_or(0.0, |day| day.spend_usd);
-    let refused: u64 = days.iter().flat_map(|day| day.refused.map(u64::from)).sum();
+    let refused: u64 = days
+        .iter()
+        .flat_map(|day| day.refused.values().map(|count| u64::from(*count)))
+        .sum();
     let granted: u64 = days.iter().map(|day| u64::from(day.granted)).sum();
     writeln!(
         out,
@@ -61,8 +64,7 @@ pub(crate) fn print_json(out: &mut impl Write, days: &[Day]) -> io::Result<()> {
     let days: Vec<_> = days
         .iter()
         .map(|day| {
-            let refused =
-                Tier::ALL.map(|tier| (tier.to_string(), json!(day.refused[tier as usize])));
+            let refused = Tier::ALL.map(|tier| (tier.to_string(), json!(day.refused[tier])));
             json!({
                 "day": date_of(day),
                 "spendUsd": day.spend_usd,

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use enum_map::EnumMap;
+
 use super::declaration::{Number, SettingGroup, Text};
 use super::reader::Reader;
 use crate::protocol::{CostMode, ModeOverride, Tier};
@@ -165,19 +167,21 @@ pub struct TierLimits {
 
 /// What each tier may use; no tier has less than the one below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TierTable([TierLimits; 4]);
+pub struct TierTable(EnumMap<Tier, TierLimits>);
 
 impl TierTable {
     /// What peers of `tier` may use.
     pub fn of(&self, tier: Tier) -> TierLimits {
-        self.0[tier as usize]
+        self.0[tier]
     }
 }
 
 impl Default for TierTable {
     fn default() -> Self {
         let limits = |(mbps, sessions)| TierLimits { mbps, sessions };
-        Self([(5, 1), (10, 2), (50, 5), (100, 10)].map(limits))
+        Self(EnumMap::from_array(
+            [(5, 1), (10, 2), (50, 5), (100, 10)].map(limits),
+        ))
     }
 }
 
@@ -193,13 +197,14 @@ impl FromStr for TierTable {
                 Ok(number) if (1..=100_000).contains(&number) => Ok(number),
                 _ => Err(()),
             };
-            table.0[tier.parse::<Tier>().map_err(drop)? as usize] = TierLimits {
+            table.0[tier.parse::<Tier>().map_err(drop)?] = TierLimits {
                 mbps: number(mbps)?,
                 sessions: number(sessions)?,
             };
         }
         let ascend = table
             .0
+            .as_slice()
             .windows(2)
             .all(|pair| pair[0].mbps <= pair[1].mbps && pair[0].sessions <= pair[1].sessions);
         if ascend { Ok(table) } else { Err(()) }

@@ -5,6 +5,8 @@
 //! capacity of TURN servers have no effect. A session that is needed for longer than its grant is
 //! renewed.
 
+use enum_map::EnumMap;
+
 use crate::protocol::{CostMode, Tier};
 use crate::server::config::CostConfig;
 use crate::server::model::CostState;
@@ -34,7 +36,7 @@ pub struct Load {
     /// How long each is needed, in minutes.
     pub minutes: u32,
     /// The share of each tier in the sessions, as relative parts in the order of [`Tier::ALL`].
-    pub tier_parts: [u32; 4],
+    pub tier_parts: EnumMap<Tier, u32>,
 }
 
 /// One day of the month.
@@ -51,7 +53,7 @@ pub struct Day {
     /// Sessions granted, without renewals.
     pub granted: u32,
     /// Sessions refused or cut short, by tier.
-    pub refused: [u32; 4],
+    pub refused: EnumMap<Tier, u32>,
 }
 
 /// A live session.
@@ -75,7 +77,7 @@ struct Simulation<'c> {
     premium_sessions: u32,
     bytes: f64,
     /// Fractions of sessions that have not arrived yet, by tier.
-    due: [f64; 4],
+    due: EnumMap<Tier, f64>,
 }
 
 /// Simulates all days of the month that contains `now_ms`.
@@ -90,7 +92,7 @@ pub fn simulate(config: &CostConfig, load: &Load, now_ms: i64) -> Vec<Day> {
         granted_mbps: 0,
         premium_sessions: 0,
         bytes: 0.0,
-        due: [0.0; 4],
+        due: EnumMap::default(),
     };
     let days = (month.end_ms - month.start_ms) / DAY_MS;
     (0..days)
@@ -106,7 +108,7 @@ impl Simulation<'_> {
             projected_usd: 0.0,
             mode: CostMode::Normal,
             granted: 0,
-            refused: [0; 4],
+            refused: EnumMap::default(),
         };
         for step in 1..=i64::from(STEPS_PER_DAY) {
             self.arrive(&mut day);
@@ -127,13 +129,13 @@ impl Simulation<'_> {
 
     /// Requests the sessions of one step.
     fn arrive(&mut self, day: &mut Day) {
-        let parts: u32 = self.load.tier_parts.iter().sum();
+        let parts: u32 = self.load.tier_parts.values().sum();
         let per_step = f64::from(self.load.sessions_per_day) / f64::from(STEPS_PER_DAY);
         for tier in Tier::ALL {
-            let share = f64::from(self.load.tier_parts[tier as usize]) / f64::from(parts.max(1));
-            self.due[tier as usize] += per_step * share;
-            while self.due[tier as usize] >= 1.0 {
-                self.due[tier as usize] -= 1.0;
+            let share = f64::from(self.load.tier_parts[tier]) / f64::from(parts.max(1));
+            self.due[tier] += per_step * share;
+            while self.due[tier] >= 1.0 {
+                self.due[tier] -= 1.0;
                 match self.ask(tier, None) {
                     Some(grant) => {
                         day.granted += 1;
@@ -146,7 +148,7 @@ impl Simulation<'_> {
                             needed_steps: self.needed_steps(),
                         });
                     }
-                    None => day.refused[tier as usize] += 1,
+                    None => day.refused[tier] += 1,
                 }
             }
         }
@@ -178,7 +180,7 @@ impl Simulation<'_> {
                     index += 1;
                 }
                 refused_or_done => {
-                    day.refused[tier as usize] += u32::from(refused_or_done.is_some());
+                    day.refused[tier] += u32::from(refused_or_done.is_some());
                     self.premium_sessions -= u32::from(tier == Tier::Premium);
                     self.sessions.swap_remove(index);
                 }

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use enum_map::{Enum, EnumMap};
 use log::warn;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::clock::timer_now;
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why the server closed a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Enum, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Its address has the maximum number of connections.
     AddressCap,
@@ -35,18 +36,6 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// All reasons, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::AddressCap,
-        Self::Evicted,
-        Self::NoPlace,
-        Self::HeadTooLarge,
-        Self::SlowHead,
-        Self::SlowReader,
-        Self::InputBudget,
-        Self::NotHttp,
-    ];
-
     /// A stable name for metrics.
     #[expect(dead_code, reason = "the metrics will show it")]
     pub(crate) const fn as_str(self) -> &'static str {
@@ -88,7 +77,7 @@ impl Reason {
 #[derive(Debug)]
 pub(crate) struct Closed {
     started: Instant,
-    tallies: [Tally; Reason::ALL.len()],
+    tallies: EnumMap<Reason, Tally>,
 }
 
 #[derive(Debug, Default)]
@@ -111,12 +100,12 @@ impl Closed {
     /// Returns how many connections were closed for `reason`.
     #[cfg_attr(not(test), expect(dead_code, reason = "the metrics will show it"))]
     pub(crate) fn count(&self, reason: Reason) -> u64 {
-        self.tallies[reason as usize].closed.load(Ordering::Relaxed)
+        self.tallies[reason].closed.load(Ordering::Relaxed)
     }
 
     /// Adds `count` closed connections, and logs them if a line is due.
     pub(crate) fn add(&self, reason: Reason, count: u64) {
-        let tally = &self.tallies[reason as usize];
+        let tally = &self.tallies[reason];
         // Relaxed is enough everywhere: no other memory depends on these counters.
         let closed = tally.closed.fetch_add(count, Ordering::Relaxed) + count;
         let now_ms = ms_since(self.started, timer_now());
