@@ -39,8 +39,10 @@ const CHECK_HEARTBEATS: &str = "check that the node is running and sends heartbe
      last longer at this registry, say so (--lease-secs)";
 const LOOK_FOR_TWIN: &str =
     "look for a second node that runs with this node's key, and give it a key of its own";
-const ANNOUNCE_AGAIN: &str = "look for a second node with the same key, or restart the node to announce its addresses again; registering (doctor --register) shows \
-     whether the registry takes them";
+const ANNOUNCE_AGAIN: &str = "restart the node if its settings have changed, or give those that it runs with; a registry also leaves \
+     out addresses that it does not take";
+const USE_SAME_SETTINGS: &str = "give the settings that the node runs with, or restart the node with these; a registry also leaves out \
+     what it does not take, and the log of the node says what";
 const SHORTEN_PAGES: &str =
     "tell its operator that its pages are too long (MAX_LISTED); heartbeats do not depend on them";
 const TRY_ADDRESSES: &str = "start the node, or see whether the registry takes its addresses: many refuse all but a \
@@ -65,6 +67,7 @@ impl Finding {
             | Self::ClockAgrees
             | Self::Listed { .. }
             | Self::Accepted { .. }
+            | Self::Renewed { .. }
             | Self::KeyProven { .. }
             | Self::ClaimedByItsKey
             | Self::NoProofs
@@ -93,6 +96,7 @@ impl Finding {
             Self::ClockDiffers { .. } => SET_CLOCK,
             Self::LeaseNearlyOut { .. } => CHECK_HEARTBEATS,
             Self::ListedOtherwise { .. } => ANNOUNCE_AGAIN,
+            Self::RegisteredOtherwise { .. } => USE_SAME_SETTINGS,
             Self::ListingTooLong { .. } => SHORTEN_PAGES,
             Self::NotListed { revealing } if !revealing.is_empty() => TRY_ADDRESSES,
             Self::NotListed { .. } => TRY_REGISTRATION,
@@ -212,6 +216,13 @@ mod tests {
             },
             Finding::ListedOtherwise { addresses: vec![] },
             Finding::NotListed { revealing: vec![] },
+            Finding::Renewed {
+                lease_ms: 600_000,
+                heartbeat_interval_secs: 120,
+            },
+            Finding::RegisteredOtherwise {
+                differences: vec![],
+            },
             Finding::Accepted {
                 lease_ms: 600_000,
                 heartbeat_interval_secs: 120,

@@ -205,7 +205,18 @@ pub(crate) fn judge_registration(
             lease_ms: response.expires_at.saturating_sub(response.last_seen),
             heartbeat_interval_secs: response.heartbeat_interval_secs,
         },
-        Err(ClientError::Refused { code, body, .. }) => match code {
+        Err(error) => judge_write_failure(error, address, has_password),
+    }
+}
+
+/// Judges the failure of a registration, or of a heartbeat, at a registry that has responded before.
+pub(crate) fn judge_write_failure(
+    error: &ClientError,
+    address: &str,
+    has_password: bool,
+) -> Finding {
+    match error {
+        ClientError::Refused { code, body, .. } => match code {
             RefusalCode::Known(ErrorCode::PrivacyViolation) => Finding::AddressRefused {
                 message: body.error.clone(),
             },
@@ -214,7 +225,7 @@ pub(crate) fn judge_registration(
                 message: body.error.clone(),
             },
         },
-        Err(error) => judge_failure(error, Stage::Exchange, address, has_password),
+        error => judge_failure(error, Stage::Exchange, address, has_password),
     }
 }
 

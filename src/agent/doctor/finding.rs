@@ -141,12 +141,24 @@ pub enum Finding {
         /// The time between heartbeats, in seconds.
         heartbeat_interval_secs: u64,
     },
+    /// The node was registered already, so only its lease was renewed.
+    Renewed {
+        /// The length of the lease, in milliseconds; zero if the registry does not say.
+        lease_ms: i64,
+        /// The time between heartbeats, in seconds.
+        heartbeat_interval_secs: u64,
+    },
+    /// The node is registered with other settings, so it was not registered again.
+    RegisteredOtherwise {
+        /// What differs, e.g. `networkId: registered "mainnet", here nothing`.
+        differences: Vec<String>,
+    },
     /// The registry left a part of the registration out.
     Dropped {
         /// What it left out, and why.
         dropped: Vec<DroppedField>,
     },
-    /// The registry took the registration and warns of something, e.g. of another node with this key.
+    /// The registry warns of something, e.g. of another node with this key.
     Warned {
         /// Its words.
         warning: String,
@@ -214,6 +226,7 @@ impl Finding {
             | Self::ClockAgrees
             | Self::Listed { .. }
             | Self::Accepted { .. }
+            | Self::Renewed { .. }
             | Self::KeyProven { .. }
             | Self::ClaimedByItsKey
             | Self::NoProofs
@@ -223,6 +236,7 @@ impl Finding {
             | Self::ClockDiffers { .. }
             | Self::LeaseNearlyOut { .. }
             | Self::ListedOtherwise { .. }
+            | Self::RegisteredOtherwise { .. }
             | Self::ProxyMalformed { .. }
             | Self::ListingTooLong { .. }
             | Self::NotListed { .. }

@@ -96,7 +96,22 @@ impl Finding {
             Self::Accepted {
                 lease_ms,
                 heartbeat_interval_secs,
-            } => write_accepted(f, *lease_ms, *heartbeat_interval_secs),
+            } => {
+                f.write_str("the registry took the registration")?;
+                write_terms(f, *lease_ms, *heartbeat_interval_secs)
+            }
+            Self::Renewed {
+                lease_ms,
+                heartbeat_interval_secs,
+            } => {
+                f.write_str("the node is registered already, and only its lease was renewed")?;
+                write_terms(f, *lease_ms, *heartbeat_interval_secs)
+            }
+            Self::RegisteredOtherwise { differences } => write!(
+                f,
+                "the node is registered with other settings, so --register was left out: {}",
+                differences.join("; ")
+            ),
             Self::Dropped { dropped } => {
                 let parts: Vec<_> = dropped.iter().map(DroppedField::to_string).collect();
                 let parts = parts.join(", ");
@@ -211,12 +226,7 @@ fn write_not_listed(f: &mut Formatter<'_>, revealing: &[String]) -> fmt::Result 
     write!(f, ", and would announce where it is: {addresses}")
 }
 
-fn write_accepted(
-    f: &mut Formatter<'_>,
-    lease_ms: i64,
-    heartbeat_interval_secs: u64,
-) -> fmt::Result {
-    f.write_str("the registry took the registration")?;
+fn write_terms(f: &mut Formatter<'_>, lease_ms: i64, heartbeat_interval_secs: u64) -> fmt::Result {
     // Older registries do not say how long the lease lasts.
     if lease_ms <= 0 {
         return Ok(());
