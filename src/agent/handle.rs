@@ -183,7 +183,8 @@ impl Agent {
 
     /// Tells the agent that the network has changed, e.g. that a laptop has joined another one. It
     /// then tries registries again that were unreachable, and looks for peers if the node has too few
-    /// connections.
+    /// connections. It also announces the node again where it stays replaced by another one
+    /// ([`Event::Replaced`]).
     ///
     /// With a function for its connections ([`AgentBuilder::connections`](super::AgentBuilder::connections)),
     /// the agent notices by itself within ten seconds when the machine's addresses change.

@@ -23,7 +23,7 @@ use crate::signals::{Request, Signals};
 /// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
 ///
 /// At SIGHUP it reads its settings file again, announces what has changed, and tries again what was
-/// unreachable.
+/// unreachable. A node that another one has replaced announces itself again.
 ///
 /// The node stays registered through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
