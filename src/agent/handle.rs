@@ -170,7 +170,9 @@ impl Agent {
     /// Announces `registration` from now on. Every registry gets it at once, except one that is
     /// unreachable or has asked the node to wait: that one gets it at the next planned request.
     ///
-    /// What no registry takes is left out first, see [`Event::Dropped`].
+    /// What no registry takes is left out first, see [`Event::Dropped`]. A wrong `networkId` is not left out,
+    /// since the node would then be in all networks: each registry refuses it
+    /// ([`check_network_id`](super::check_network_id) tells before).
     pub fn update_registration(&self, registration: impl Into<RegisterRequest>) {
         let (registration, dropped) = within_limits(registration.into(), &self.inner.limits);
         if let (false, Some(events)) = (dropped.is_empty(), &self.readers().events) {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use peer_registry::agent::{RegistryClient, Transport};
+use peer_registry::agent::{RegistryClient, Transport, check_network_id};
+use peer_registry::protocol::Limits;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
@@ -68,6 +69,14 @@ impl Faults {
     ) -> Option<T> {
         serde_json::from_str(text)
             .map_err(|error| self.add(anyhow!("{name} must be {form}, not {text:?} ({error})")))
+            .ok()
+    }
+
+    /// Reads the network of the node; `None` after a fault.
+    pub(crate) fn network_id(&mut self, text: &str) -> Option<String> {
+        let checked = check_network_id(text, &Limits::default());
+        checked
+            .map_err(|error| self.add(anyhow::Error::from(error).context("PEER_AGENT_NETWORK_ID")))
             .ok()
     }
 
