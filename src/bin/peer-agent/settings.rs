@@ -131,6 +131,16 @@ pub(crate) struct Registries {
 }
 
 impl RegistrySettings {
+    /// The settings with their names, for a comparison. They may contain a password.
+    pub(crate) fn named(&self) -> [(&'static str, String); 3] {
+        let timeout = &self.request_timeout_secs;
+        [
+            ("PEER_REGISTRY_URL", format!("{:?}", self.registry)),
+            ("PEER_AGENT_REQUEST_TIMEOUT_SECS", timeout.clone()),
+            ("PEER_AGENT_CA_FILE", format!("{:?}", self.ca_file)),
+        ]
+    }
+
     pub(crate) fn read(&self, faults: &mut Faults) -> Result<Registries, Failure> {
         let name = "PEER_AGENT_REQUEST_TIMEOUT_SECS";
         let timeout_secs = faults.number(name, &self.request_timeout_secs, 1..=600);
