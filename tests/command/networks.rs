@@ -129,7 +129,7 @@ async fn each_response_of_a_stranger_has_its_own_sentence() {
         (
             "301 Moved\r\nLocation: https://r.org/PATH",
             "address as https://r.org, if",
-            "without /health, if you trust it",
+            "without /health or /register, if you trust it",
         ),
         (
             "302 Found\r\nLocation: http://portal/login",

@@ -18,9 +18,8 @@ const CHECK_SERVER: &str =
 const CHECK_SCHEME: &str = "check that it is the registry's port, with https:// if it speaks TLS; otherwise tell its operator";
 const CHECK_PROXY: &str = "check the proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or name the registry's host in NO_PROXY; if the \
      proxy shows a certificate of its own, name its authority (--ca-file)";
-const FOLLOW: &str = "write the registry's address as the one that it redirects to, without /health, if you trust it";
-const CHECK_REDIRECT: &str =
-    "check the host and the path in the registry's address; where it redirects to is no registry";
+const FOLLOW: &str = "write the registry's address as the one that it redirects to, without /health or /register, if you trust it";
+const CHECK_REDIRECT: &str = "check the host and the path in the registry's address: what it redirects to does not look like one";
 const ADD_PROXY_PASSWORD: &str = "write a user and a password into the proxy's address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): \
      http://USER:PASSWORD@HOST:PORT";
 const CORRECT_PROXY: &str =
@@ -33,6 +32,12 @@ const CHECK_PASSWORD: &str = "check the user and the password in the registry's 
 const CHECK_ADDRESS: &str =
     "check the registry's address; a captive portal or a proxy may have answered";
 const CHECK_PATH: &str = "check the path in the registry's address; most have none";
+const RAISE_BODY_LIMIT: &str = "tell the registry's operator to raise the limit of the proxy (nginx: client_max_body_size), or announce \
+     less, e.g. fewer stores";
+const CHECK_PROXY_RULES: &str =
+    "tell the registry's operator that the proxy must let POST requests through to the registry";
+const REACHABLE_ADDRESS: &str = "announce an address at which others can reach the node: registries leave out those of the machine itself, \
+     of local networks, and what they cannot read; doctor --register says why, if the node is stopped";
 const SET_CLOCK: &str = "set this machine's clock, e.g. by NTP; leases do not depend on it, certificates and the age of \
      what is listed do";
 const CHECK_HEARTBEATS: &str = "check that the node is running and sends heartbeats, or run peer-agent beside it; if leases \
@@ -93,6 +98,9 @@ impl Finding {
             Self::NoAnswer { .. } => CHECK_SCHEME,
             Self::NotARegistry { .. } => CHECK_ADDRESS,
             Self::WrongPath => CHECK_PATH,
+            Self::ProxyRefuses { status: 413 } => RAISE_BODY_LIMIT,
+            Self::ProxyRefuses { .. } => CHECK_PROXY_RULES,
+            Self::NoAddressLeft => REACHABLE_ADDRESS,
             Self::ClockDiffers { .. } => SET_CLOCK,
             Self::LeaseNearlyOut { .. } => CHECK_HEARTBEATS,
             Self::ListedOtherwise { .. } => ANNOUNCE_AGAIN,
@@ -206,6 +214,9 @@ mod tests {
             Finding::NotARegistry { reason: reason() },
             Finding::ListingTooLong { reason: reason() },
             Finding::WrongPath,
+            Finding::ProxyRefuses { status: 413 },
+            Finding::ProxyRefuses { status: 403 },
+            Finding::NoAddressLeft,
             Finding::ClockAgrees,
             Finding::ClockDiffers { ahead_ms: 40_000 },
             Finding::Listed { renewed_ago_ms: 0 },

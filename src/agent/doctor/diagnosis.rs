@@ -182,6 +182,9 @@ pub(crate) fn judge_listing(
     };
     let renewed_ago_ms = now_ms.saturating_sub(peer.last_seen).max(0);
     match announced {
+        Some(announced) if peer.addresses.is_empty() && !announced.addresses.is_empty() => {
+            Finding::NoAddressLeft
+        }
         Some(announced) if announced.addresses != peer.addresses => Finding::ListedOtherwise {
             addresses: peer.addresses.clone(),
         },
@@ -225,6 +228,10 @@ pub(crate) fn judge_write_failure(
                 message: body.error.clone(),
             },
         },
+        ClientError::NotARegistry {
+            status: status @ (403 | 404 | 405 | 413),
+            ..
+        } => Finding::ProxyRefuses { status: *status },
         error => judge_failure(error, Stage::Exchange, address, has_password),
     }
 }

@@ -98,6 +98,13 @@ pub enum Finding {
     },
     /// A registry responds, but not at this path.
     WrongPath,
+    /// A registry responds, but a proxy in front of it refuses what the node sends.
+    ProxyRefuses {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The node is registered without an address, since the registry has left out all of them.
+    NoAddressLeft,
     /// The clocks of the registry and of this node agree.
     ClockAgrees,
     /// The clocks of the registry and of this node differ.
@@ -235,6 +242,8 @@ impl Finding {
             | Self::Throttled { .. }
             | Self::ClockDiffers { .. }
             | Self::LeaseNearlyOut { .. }
+            | Self::ProxyRefuses { .. }
+            | Self::NoAddressLeft
             | Self::ListedOtherwise { .. }
             | Self::RegisteredOtherwise { .. }
             | Self::ProxyMalformed { .. }

@@ -16,7 +16,7 @@ use crate::agent::client::{ClientError, RegistryClient};
 use crate::agent::discovery::LastKnownGood;
 use crate::clock::unix_ms;
 use crate::protocol::{
-    HeartbeatResponse, ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest,
+    DroppedField, HeartbeatResponse, ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest,
 };
 
 /// What to examine in addition to the registry itself.
@@ -130,7 +130,11 @@ async fn registration(client: &RegistryClient, announced: &RegisterRequest) -> V
     findings.push(finding);
     if let Ok(response) = result {
         let dropped = response.dropped.filter(|dropped| !dropped.is_empty());
+        let is_address = |dropped: &&DroppedField| dropped.field.starts_with("addresses[");
+        let count = dropped.iter().flatten().filter(is_address).count();
+        let is_none_left = count > 0 && count >= announced.addresses.len();
         findings.extend(dropped.map(|dropped| Finding::Dropped { dropped }));
+        findings.extend(is_none_left.then_some(Finding::NoAddressLeft));
         findings.extend(warned(response.warning));
     }
     findings

@@ -83,6 +83,13 @@ impl Finding {
                 lease_secs,
                 is_assumed,
             } => write_nearly_out(f, *renewed_ago_ms, *lease_secs, *is_assumed),
+            Self::ProxyRefuses { status } => write!(
+                f,
+                "the registry answers, but a proxy in front of it refuses what the node sends ({status})"
+            ),
+            Self::NoAddressLeft => f.write_str(
+                "the node is registered without an address: the registry has left out all that it announced",
+            ),
             Self::ListedOtherwise { addresses } => write!(
                 f,
                 "the node is registered with other addresses than its settings say: {}",

@@ -104,6 +104,9 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
         output::line(&format!(
             "  WRONG  this agent leaves out of the registration: {parts}"
         ))?;
+        if examined.has_no_address_left(&dropped) {
+            output::line("  WRONG  no address is left, so nobody could reach the node")?;
+        }
         output::line("         to do: correct the settings of what was left out")?;
         verdicts.push(Verdict::Wrong);
     }
@@ -161,6 +164,16 @@ fn examined(
 }
 
 impl Examined {
+    /// Whether all addresses are among what was dropped.
+    fn has_no_address_left(&self, dropped: &[DroppedField]) -> bool {
+        let announced = match self {
+            Self::Unnamed | Self::Named(_, None) => return false,
+            Self::Named(_, Some(announced)) | Self::Registering(announced) => announced,
+        };
+        let mut fields = dropped.iter().map(|dropped| dropped.field.as_str());
+        announced.addresses.is_empty() && fields.any(|field| field.starts_with("addresses["))
+    }
+
     fn subject(&self, lease_secs: Option<u32>) -> Subject<'_> {
         match self {
             Self::Unnamed => Subject::Registry,
