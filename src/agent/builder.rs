@@ -150,6 +150,11 @@ impl AgentBuilder {
         if self.registration.peer_id.as_str().is_empty() {
             return Err(SetupError::NoPeerId);
         }
+        let peer_id = self.registration.peer_id.as_str();
+        if let Err(error) = PeerId::parse_new(peer_id, "peerId", &self.limits) {
+            let reason = error.message;
+            return Err(SetupError::PeerId { reason });
+        }
         let network_id = self.registration.network_id.as_deref();
         if let Some(network_id) = network_id.filter(|text| !text.trim().is_empty()) {
             check_network_id(network_id, &self.limits)?;

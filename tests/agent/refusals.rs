@@ -221,4 +221,12 @@ async fn a_registration_without_an_id_is_an_error_of_the_setup() {
     let error = Time::start().agent(RegisterRequest::default(), "http://127.0.0.1:9");
     let error = error.start().err();
     assert!(matches!(error, Some(SetupError::NoPeerId)), "{error:?}");
+    let error = Time::start()
+        .agent(peer("-a"), "http://127.0.0.1:9")
+        .start()
+        .err();
+    assert!(
+        matches!(error, Some(SetupError::PeerId { .. })),
+        "{error:?}"
+    );
 }

@@ -200,6 +200,12 @@ pub enum SetupError {
     /// The registration has no id, as the default one.
     #[error("the registration has no peerId")]
     NoPeerId,
+    /// The id in the registration is one that every registry refuses.
+    #[error("{reason}")]
+    PeerId {
+        /// What it must be like.
+        reason: String,
+    },
     /// The `networkId` of the registration is one that every registry refuses.
     #[error("networkId must be 1 to {max_bytes} bytes of visible text, not {given:?}")]
     NetworkId {
