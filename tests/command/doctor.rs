@@ -153,6 +153,19 @@ async fn a_registration_by_the_doctor_never_replaces_the_entry_of_a_running_node
 }
 
 #[actix_web::test]
+async fn a_node_whose_addresses_are_all_left_out_has_that_named() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    node.id().await;
+    let at = [
+        "--registry",
+        registry.url.as_str(),
+        "--address=my host:4001",
+    ];
+    look(&node, 1, &at, &["addresses[0]", "no address is left"]).await;
+}
+
+#[actix_web::test]
 async fn a_cloned_key_is_named_without_a_registration() {
     let registry = TestRegistry::start().await;
     let node = Node::new();

@@ -83,7 +83,8 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
                         judge_listing(peer.as_ref(), now_ms, announced, lease_secs.or(says));
                     // The lease of a node that has stopped runs out.
                     let is_alive = !matches!(finding, Finding::LeaseNearlyOut { .. });
-                    if let Some(peer) = peer.filter(|_| is_alive) {
+                    let may_renew = |peer: &ListedPeer| client.has_key() || !peer.authenticated;
+                    if let Some(peer) = peer.filter(|peer| is_alive && may_renew(peer)) {
                         warning = renew(client, &peer).await.ok().and_then(|it| it.warning);
                     }
                     finding
