@@ -111,7 +111,7 @@ console.error = (text) => said.push(text);
 const troubles = [
   [401, {}, "fails: 401"], [404, {}, "fails: 404"], [405, {}, "fails: 405"], [413, {}, "fails: 413"],
   [415, {}, "fails: 415"], [500, {}, "fails: 500"], [200, {}, "not as a registry does"],
-  [301, { Location: "https://r.org/register" }, "redirects to https://r.org/register"],
+  [301, { Location: "https://r.org/register" }, "redirects to https://r.org: use"],
   [503, { "Retry-After": "0" }, "asks this node to wait: 503 from a proxy"],
 ];
 for (const [status, headers, words] of troubles) {

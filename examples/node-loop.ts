@@ -43,7 +43,11 @@ export async function stayRegistered(
         say(`refuses the node: ${reason}`);
         waitSecs = 540 + 120 * Math.random();
       } else if (response.status === 0 || (response.status >= 300 && response.status < 400)) {
-        say(`redirects to ${response.headers.get("Location") ?? "another address"}: use that address`);
+        const to = response.headers.get("Location")?.replace(/\/(register|heartbeat)$/, "");
+        say(`redirects to ${to ?? "another address"}: use that address`);
+      } else if (["authentication_required", "invalid_authentication"].includes(answer.code)) {
+        say(`refuses the node: ${reason}; the id was proven with its key, and this loop proves nothing`);
+        waitSecs = 540 + 120 * Math.random();
       } else if (response.status === 401) say(`fails: ${reason}, write USER:PASSWORD@ into the address`);
       else say(response.ok ? "answers, but not as a registry does" : `fails: ${reason}`);
     } catch (error) {

@@ -11,7 +11,7 @@ use super::discovery::{Connected, Connections, FallbackSettings, LastKnownGood, 
 use super::events::Event;
 use super::handle::{Agent, Parts};
 use super::identity::Identity;
-use super::registration::within_limits;
+use super::registration::{check_network_id, within_limits};
 use crate::protocol::authentication::KeyNames;
 use crate::protocol::{Limits, PeerId, RegisterRequest};
 
@@ -149,6 +149,15 @@ impl AgentBuilder {
     pub fn start(self) -> Result<Agent, SetupError> {
         if self.registration.peer_id.as_str().is_empty() {
             return Err(SetupError::NoPeerId);
+        }
+        let peer_id = self.registration.peer_id.as_str();
+        if let Err(error) = PeerId::parse_new(peer_id, "peerId", &self.limits) {
+            let reason = error.message;
+            return Err(SetupError::PeerId { reason });
+        }
+        let network_id = self.registration.network_id.as_deref();
+        if let Some(network_id) = network_id.filter(|text| !text.trim().is_empty()) {
+            check_network_id(network_id, &self.limits)?;
         }
         if let Some(identity) = &self.identity {
             check_names(identity, &self.registration.peer_id)?;

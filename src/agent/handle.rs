@@ -170,7 +170,9 @@ impl Agent {
     /// Announces `registration` from now on. Every registry gets it at once, except one that is
     /// unreachable or has asked the node to wait: that one gets it at the next planned request.
     ///
-    /// What no registry takes is left out first, see [`Event::Dropped`].
+    /// What no registry takes is left out first, see [`Event::Dropped`]. A wrong `networkId` is not left out,
+    /// since the node would then be in all networks: each registry refuses it
+    /// ([`check_network_id`](super::check_network_id) tells before).
     pub fn update_registration(&self, registration: impl Into<RegisterRequest>) {
         let (registration, dropped) = within_limits(registration.into(), &self.inner.limits);
         if let (false, Some(events)) = (dropped.is_empty(), &self.readers().events) {
@@ -183,7 +185,8 @@ impl Agent {
 
     /// Tells the agent that the network has changed, e.g. that a laptop has joined another one. It
     /// then tries registries again that were unreachable, and looks for peers if the node has too few
-    /// connections.
+    /// connections. It also announces the node again where it stays replaced by another one
+    /// ([`Event::Replaced`]).
     ///
     /// With a function for its connections ([`AgentBuilder::connections`](super::AgentBuilder::connections)),
     /// the agent notices by itself within ten seconds when the machine's addresses change.

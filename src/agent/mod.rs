@@ -57,4 +57,4 @@ pub use events::{Event, Events};
 pub use handle::Agent;
 pub use identity::{Identity, IdentityError};
 pub use peer_list::{PeerList, PeerSource, merge_peers};
-pub use registration::{Registration, RegistryState, Step, within_limits};
+pub use registration::{Registration, RegistryState, Step, check_network_id, within_limits};

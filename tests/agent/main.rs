@@ -3,6 +3,7 @@
 mod client;
 mod doctor;
 mod doctor_proofs;
+mod doctor_writes;
 mod fallback;
 mod handles;
 mod helpers;

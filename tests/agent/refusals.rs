@@ -127,7 +127,7 @@ async fn one_detail_too_much_does_not_cost_the_node_its_place() {
     crowded.addresses = vec![own.clone(); 17];
     crowded.stores = (0..1_030).map(|index| format!("store-{index}")).collect();
     crowded.version = Some(String::new());
-    crowded.network_id = Some("test\u{202e}net".to_owned());
+    crowded.network_id = Some(" testnet\r\n".to_owned());
     crowded.software_version = Some("x".repeat(1_000));
     crowded.capabilities = Some(serde_json::json!({ "text": "x".repeat(9_000) }));
     crowded.server_port = Some(0);
@@ -155,7 +155,6 @@ async fn one_detail_too_much_does_not_cost_the_node_its_place() {
     let expected = [
         "addresses[16]",
         "stores",
-        "networkId",
         "softwareVersion",
         "capabilities",
         "turnCapacity",
@@ -167,6 +166,18 @@ async fn one_detail_too_much_does_not_cost_the_node_its_place() {
         "{reported:?}"
     );
     assert!(registry.lists(&id_of(&node)).await);
+    let network_id = registry
+        .client
+        .peer(&crowded.peer_id)
+        .await
+        .unwrap()
+        .peer
+        .network_id;
+    assert_eq!(
+        network_id.as_deref(),
+        Some("testnet"),
+        "blanks around it do not count"
+    );
 
     crowded.addresses = vec!["a b".to_owned(), own];
     agent.update_registration(crowded);
@@ -184,8 +195,38 @@ async fn one_detail_too_much_does_not_cost_the_node_its_place() {
 }
 
 #[actix_web::test]
+async fn a_wrong_network_never_puts_the_node_into_all_networks() {
+    let time = Time::start();
+    let registry = TestRegistry::start(&time).await;
+    for wrong in ["test\u{202e}net", &"n".repeat(65), "test\nnet"] {
+        let agent = time.agent(node().network_id(wrong), &registry.url);
+        let error = agent.start().err();
+        let is_named =
+            matches!(&error, Some(SetupError::NetworkId { given, .. }) if given == wrong);
+        assert!(is_named, "{error:?}");
+    }
+    assert_eq!(registry.client.stats().await.unwrap().registrations, 0);
+
+    let agent = time.agent(node(), &registry.url).start().unwrap();
+    let mut events = agent.events();
+    time.wait_until_idle(1).await;
+    present(&mut events).await;
+    agent.update_registration(node().network_id("test\u{202e}net"));
+    let event = events.next().await;
+    assert!(matches!(event, Some(Event::Refused { .. })), "{event:?}");
+}
+
+#[actix_web::test]
 async fn a_registration_without_an_id_is_an_error_of_the_setup() {
     let error = Time::start().agent(RegisterRequest::default(), "http://127.0.0.1:9");
     let error = error.start().err();
     assert!(matches!(error, Some(SetupError::NoPeerId)), "{error:?}");
+    let error = Time::start()
+        .agent(peer("-a"), "http://127.0.0.1:9")
+        .start()
+        .err();
+    assert!(
+        matches!(error, Some(SetupError::PeerId { .. })),
+        "{error:?}"
+    );
 }

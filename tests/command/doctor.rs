@@ -105,8 +105,78 @@ async fn a_lease_that_is_nearly_out_and_a_wrong_clock_are_reported() {
     let stats = registry.get("/stats").await;
     assert_eq!(
         (&stats["registrations"], &stats["heartbeats"]),
-        (&1.into(), &0.into())
+        (&1.into(), &2.into()),
+        "no heartbeat while the lease is nearly out"
     );
+}
+
+#[actix_web::test]
+async fn a_registration_by_the_doctor_never_replaces_the_entry_of_a_running_node() {
+    let registry = TestRegistry::start_with(
+        Arc::new(SystemClock::start()),
+        &["--turn-shared-secret=a-secret-of-the-test"],
+    )
+    .await;
+    let node = Node::new();
+    let own = [
+        "--network-id=testnet",
+        "--store=s1,s2",
+        "--turn-address=relay.example.org",
+        "--turn-port=3478",
+    ];
+    let mut running = node.start(&registry, &[&own[..], &["--json"]].concat());
+    running.event("registered").await;
+    let full = "/peers?includeStores=true";
+    let before = registry.get(full).await["peers"][0].clone();
+
+    let other = ["--registry", &registry.url, "--port=4001", "--register"];
+    for _ in 0..2 {
+        let args = [&["doctor"], &other[..]].concat();
+        let ended = node.run(&args).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        for part in [
+            "--register was left out",
+            "networkId: registered \"testnet\", here nothing",
+            "stores: 2 registered that are not here",
+            "turnCapable: registered true, here false",
+        ] {
+            assert!(ended.stdout.contains(part), "{part}: {ended:?}");
+        }
+        assert!(!ended.stdout.contains("second node"), "{ended:?}");
+    }
+    let args = [&other[..], &own].concat();
+    look(&node, 0, &args, &["only its lease was renewed"]).await;
+    let mut after = registry.get(full).await["peers"][0].clone();
+    after["lastSeen"] = before["lastSeen"].clone();
+    assert_eq!(after, before);
+    assert_eq!(registry.get("/stats").await["registrations"], 1);
+}
+
+#[actix_web::test]
+async fn a_node_whose_addresses_are_all_left_out_has_that_named() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    node.id().await;
+    let at = [
+        "--registry",
+        registry.url.as_str(),
+        "--address=my host:4001",
+    ];
+    look(&node, 1, &at, &["addresses[0]", "no address is left"]).await;
+}
+
+#[actix_web::test]
+async fn a_cloned_key_is_named_without_a_registration() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let at = ["--registry", registry.url.as_str(), "--port=4001"];
+    for store in ["--store=s1", "--store=s2", "--store=s1"] {
+        node.done(&[&["register"], &at[..], &[store]].concat())
+            .await;
+    }
+    let parts = ["alternate", "second node that runs with this node's key"];
+    look(&node, 1, &at, &parts).await;
+    assert_eq!(registry.get("/stats").await["registrations"], 3);
 }
 
 #[actix_web::test]

@@ -102,11 +102,40 @@ async fn each_fault_of_a_certificate_has_its_own_sentence() {
     network.is_explained().await;
 }
 
+/// A port that hands TLS on to the server at `url`, and hangs up on anything else.
+async fn curt(url: &str) -> String {
+    let upstream = url.replace("https://", "");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let upstream = upstream.clone();
+            tokio::spawn(async move {
+                let mut first = [0];
+                let is_read = stream.peek(&mut first).await.is_ok();
+                // The first byte of a TLS handshake.
+                if is_read && first == [0x16] {
+                    let mut server = TcpStream::connect(upstream).await.unwrap();
+                    let _ = copy_bidirectional(&mut stream, &mut server).await;
+                }
+            });
+        }
+    });
+    url
+}
+
 #[actix_web::test]
 async fn http_and_https_at_the_port_of_the_other_say_which_to_write() {
     let (tls, _) = tls_server(Certified::Good, "").await;
     let network = Network {
         flags: at(&tls.replace("https://", "http://")),
+        env: vec![],
+        said: "write https:// if it speaks TLS",
+        advice: "with https://",
+    };
+    network.is_explained().await;
+    let network = Network {
+        flags: at(&curt(&tls).await),
         env: vec![],
         said: "write https:// if it speaks TLS",
         advice: "with https://",
@@ -129,7 +158,7 @@ async fn each_response_of_a_stranger_has_its_own_sentence() {
         (
             "301 Moved\r\nLocation: https://r.org/PATH",
             "address as https://r.org, if",
-            "without /health, if you trust it",
+            "without /health or /register, if you trust it",
         ),
         (
             "302 Found\r\nLocation: http://portal/login",

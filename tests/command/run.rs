@@ -219,7 +219,11 @@ async fn at_sighup_it_reads_its_file_again_and_announces_what_has_changed() {
     );
     node.write("peer-agent.env", "PEER_AGENT_NETWORK_ID=mainnet\nPEER_AGENT_PROTOCOL_VERSION=2.0\nPEER_AGENT_PEER_SAMPLE=9\n");
     running.signal("HUP");
-    running.line("apply after a restart").await;
+    let line = running.line("need a restart").await;
+    assert!(
+        line.ends_with("need a restart: PEER_AGENT_PEER_SAMPLE"),
+        "{line}"
+    );
     running.line("nothing new to announce").await;
     assert_eq!(registry.listed().await, [id]);
     running.signal("TERM");

@@ -133,6 +133,35 @@ async fn an_empty_setting_counts_as_not_given() {
 }
 
 #[actix_web::test]
+async fn a_network_from_a_mounted_file_has_a_line_end_that_does_not_count() {
+    let registry = TestRegistry::start().await;
+    let node = Node::new();
+    let args = ["register", "--port=4001", "--registry", &registry.url];
+    let env = [("PEER_AGENT_NETWORK_ID", "mainnet\n")];
+    let ended = node.run_with(&args, &env).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(registry.get("/peers?networkId=mainnet").await["total"], 1);
+}
+
+#[actix_web::test]
+async fn an_unknown_setting_in_the_environment_is_reported() {
+    let node = Node::new();
+    let env = [
+        ("PEER_AGENT_NETWORK", "x"),
+        ("PEER_AGENT_SERVICE_HOST", "y"),
+    ];
+    let ended = node.run_with(&["id"], &env).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("PEER_AGENT_NETWORK, which is not a setting"),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains("SERVICE_HOST"), "{ended:?}");
+}
+
+#[actix_web::test]
 async fn all_faults_are_reported_together_and_no_file_is_made() {
     let node = Node::new();
     let args = [
@@ -145,6 +174,7 @@ async fn all_faults_are_reported_together_and_no_file_is_made() {
         "--turn-port=3478",
         "--enough-peers=-1",
         "--peer-sample=many",
+        "--network-id=test\u{202e}net",
         "--fallback-after-secs=",
     ];
     let parts = [
@@ -157,6 +187,7 @@ async fn all_faults_are_reported_together_and_no_file_is_made() {
         "--turn-address",
         "PEER_AGENT_ENOUGH_PEERS",
         "PEER_AGENT_PEER_SAMPLE",
+        "PEER_AGENT_NETWORK_ID: networkId must be 1 to 64 bytes",
         "PEER_AGENT_FALLBACK_AFTER_SECS",
     ];
     node.fails(2, &args, &parts).await;

@@ -27,6 +27,10 @@ const LISTING_BYTES: usize = 20 * 1024 * 1024;
 /// 150 MB for a page. The agent itself never requests them.
 const FULL_LISTING_BYTES: usize = 256 * 1024 * 1024;
 
+/// The largest entry of one peer that is read with its stores and capabilities, in bytes. At the limits of
+/// the protocol it takes up to twice 160 KiB.
+const FULL_PEER_BYTES: usize = 1024 * 1024;
+
 impl RegistryClient {
     /// `POST /register`: announces the peer and replaces what it announced before.
     ///
@@ -124,9 +128,33 @@ impl RegistryClient {
     /// See [`ClientError`]; [`is_peer_not_found`](ClientError::is_peer_not_found) means that the
     /// peer is not active. Older registries answer 404 `not_found`, since they have no such path.
     pub async fn peer(&self, peer_id: &PeerId) -> Result<PeerResponse, ClientError> {
+        let query = PeersQuery::default();
+        self.peer_with(peer_id, &query, SMALL_BODY_BYTES).await
+    }
+
+    /// `GET /peers/{peerId}` with the stores and the capabilities of the peer.
+    pub(crate) async fn peer_in_full(&self, peer_id: &PeerId) -> Result<PeerResponse, ClientError> {
+        let query = PeersQuery {
+            include_stores: true,
+            include_capabilities: true,
+            ..PeersQuery::default()
+        };
+        self.peer_with(peer_id, &query, FULL_PEER_BYTES).await
+    }
+
+    async fn peer_with(
+        &self,
+        peer_id: &PeerId,
+        query: &PeersQuery,
+        max_bytes: usize,
+    ) -> Result<PeerResponse, ClientError> {
         let path = paths::PEER.replace("{peerId}", peer_id.as_str());
-        let url = self.endpoint(&path);
-        let mut response: PeerResponse = self.get(&url, SMALL_BODY_BYTES).await?;
+        let mut url = self.endpoint(&path);
+        let pairs = query.pairs();
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        let mut response: PeerResponse = self.get(&url, max_bytes).await?;
         let is_printable = sanitize::is_printable_peer(&response.peer);
         check_confirms(&url, is_printable, &response.peer.peer_id, peer_id)?;
         not_in_the_future(&mut response.peer, &response.timestamp);

@@ -200,6 +200,20 @@ pub enum SetupError {
     /// The registration has no id, as the default one.
     #[error("the registration has no peerId")]
     NoPeerId,
+    /// The id in the registration is one that every registry refuses.
+    #[error("{reason}")]
+    PeerId {
+        /// What it must be like.
+        reason: String,
+    },
+    /// The `networkId` of the registration is one that every registry refuses.
+    #[error("networkId must be 1 to {max_bytes} bytes of visible text, not {given:?}")]
+    NetworkId {
+        /// The text, or its beginning.
+        given: String,
+        /// The max number of bytes.
+        max_bytes: usize,
+    },
     /// The registration names another node than the identity.
     #[error(
         "the registration has the id {registered}, which is not an id of the key of {identity}"

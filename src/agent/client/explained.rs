@@ -23,6 +23,8 @@ pub(crate) struct Way {
     pub(crate) proxy: Option<Url>,
     /// The variable that should name a proxy, but holds something else.
     pub(crate) malformed_variable: Option<&'static str>,
+    /// Whether it is plain HTTP to the registry itself.
+    pub(crate) is_plain: bool,
 }
 
 impl Way {
@@ -79,6 +81,11 @@ pub(crate) fn explained(error: impl Into<BoxError>, way: &Way) -> BoxError {
         Some(
             "what answers does not speak HTTP: check the port, and write https:// if it speaks TLS",
         )
+    } else if way.is_plain && way.proxy.is_none() && is_cut_off(&*error) {
+        Some(
+            "the server closed the connection without a response: write https:// if it speaks TLS at this \
+             port",
+        )
     } else {
         fault.and_then(TlsFault::meaning)
     };
@@ -113,6 +120,13 @@ pub(crate) fn is_other_protocol(error: &(dyn Error + 'static)) -> bool {
     words.iter().any(|words| text.contains(words))
 }
 
+/// Whether the server closed the connection before it sent a response, as many do that speak TLS.
+fn is_cut_off(error: &(dyn Error + 'static)) -> bool {
+    let text = with_causes(error);
+    let is_reset = text.contains("reset by peer") || text.contains("connection was reset");
+    is_reset || text.contains("closed before message completed")
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -127,6 +141,7 @@ mod tests {
     const DIRECT: Way = Way {
         proxy: None,
         malformed_variable: None,
+        is_plain: true,
     };
 
     fn failed(error: impl Into<BoxError>, way: &Way) -> ClientError {
@@ -160,6 +175,7 @@ mod tests {
         let way = Way {
             proxy: Some(Url::parse("http://proxy:3128").unwrap()),
             malformed_variable: None,
+            is_plain: true,
         };
         let error = failed(format!("tunnel error: {PROXY_PASSWORD}"), &way);
         let reason = error.reason();

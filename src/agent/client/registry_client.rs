@@ -69,6 +69,13 @@ impl RegistryClient {
         self
     }
 
+    /// Proves no key from now on.
+    #[must_use]
+    pub(crate) fn without_identity(mut self) -> Self {
+        self.prover = None;
+        self
+    }
+
     /// Whether the client has a key that it proves.
     pub fn has_key(&self) -> bool {
         self.prover.is_some()

@@ -5,6 +5,7 @@ use reqwest::Url;
 use super::explained::ADD_PROXY_PASSWORD;
 use super::sanitize::{sanitize, shown, without_password};
 use super::transport::Response;
+use crate::protocol::paths;
 
 /// What a strange response means, and where it leads.
 pub(crate) struct Meaning {
@@ -33,6 +34,14 @@ pub(crate) fn meaning(base: &Url, url: &Url, response: &Response) -> Meaning {
         500..=599 => {
             "it is not a registry's error: a proxy or a web server answers, and the registry behind it is \
              down or not reachable from there"
+        }
+        413 => {
+            "a proxy in front of the registry takes no body of this length: announce less, or tell its \
+             operator to raise the limit (nginx: client_max_body_size)"
+        }
+        405 => "a proxy or a web server answers, which does not let this method through",
+        403 | 404 if is_page(&response.body) && url.path().ends_with(paths::REGISTER) => {
+            "it is a web page: another server answers, or a proxy that does not let this request through"
         }
         200 | 403 | 404 | 429 if is_page(&response.body) => {
             "it is a web page: another server, a proxy or a captive portal answers"
@@ -71,7 +80,8 @@ fn redirect(base: &Url, url: &Url, location: Option<&str>) -> Meaning {
             "it redirects to {shown_to}: write the registry's address as {address}, if you trust it"
         ),
         None => format!(
-            "it redirects to {shown_to}, which is no address of a registry: a login page or a captive portal?"
+            "it redirects to {shown_to}, which does not look like the address of a registry: a login page or a \
+             captive portal?"
         ),
     };
     Meaning { reason, moved_to }
@@ -80,13 +90,28 @@ fn redirect(base: &Url, url: &Url, location: Option<&str>) -> Meaning {
 /// The address of a registry whose resource of the same path is `to`.
 fn suggested(base: &Url, url: &Url, to: &Url) -> Option<String> {
     let resource = url.path().strip_prefix(base.path().trim_end_matches('/'))?;
-    let path = to.path().strip_suffix(resource)?.to_owned();
     if !matches!(to.scheme(), "http" | "https") || shown(to) == shown(url) {
         return None;
     }
+    let is_secured = url.scheme() == "http" && to.scheme() == "https" && has_same_host(to, url);
+    let path = match to.path().strip_suffix(resource) {
+        Some(path) => path.to_owned(),
+        // Many servers redirect all that is plain HTTP, and lose its path.
+        None if is_secured && to.path() == "/" => base.path().to_owned(),
+        None => return None,
+    };
     let mut address = to.clone();
     address.set_path(&path);
     Some(sanitize(shown(&address).trim_end_matches('/')))
+}
+
+/// Whether both have the same host, with or without `www.`.
+fn has_same_host(one: &Url, other: &Url) -> bool {
+    let host = |url: &Url| {
+        let host = url.host_str().unwrap_or_default();
+        host.trim_start_matches("www.").to_owned()
+    };
+    host(one) == host(other)
 }
 
 /// Whether this is the page of a web server that got plain HTTP where it speaks TLS.
@@ -152,6 +177,14 @@ mod tests {
                     "//www.r.org/health?x=1",
                     Some("http://www.r.org"),
                 ),
+                ("http://r.org", "https://r.org", Some("https://r.org")),
+                (
+                    "http://r.org/a",
+                    "https://www.r.org/",
+                    Some("https://www.r.org/a"),
+                ),
+                ("http://r.org", "https://portal/", None),
+                ("http://r.org", "https://r.org/login", None),
                 ("http://r.org", "http://portal/login", None),
                 ("http://r.org", "/health/", None),
                 ("http://r.org", "http://r.org/health", None),
@@ -193,6 +226,8 @@ mod tests {
             ("http://r.org", 502, "registry behind it is down"),
             ("http://r.org", 503, "registry behind it is down"),
             ("http://r.org", 200, "captive portal"),
+            ("http://r.org", 413, "client_max_body_size"),
+            ("http://r.org", 405, "this method"),
             ("http://r.org", 418, "not an error of a registry"),
         ] {
             let reason = meaning_at(base, &response(status, None, page)).reason;

@@ -147,6 +147,7 @@ impl Transport {
         Way {
             proxy: self.proxy_for(url),
             malformed_variable: self.malformed_proxy(url),
+            is_plain: url.scheme() == "http",
         }
     }
 

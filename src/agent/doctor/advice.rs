@@ -18,9 +18,8 @@ const CHECK_SERVER: &str =
 const CHECK_SCHEME: &str = "check that it is the registry's port, with https:// if it speaks TLS; otherwise tell its operator";
 const CHECK_PROXY: &str = "check the proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or name the registry's host in NO_PROXY; if the \
      proxy shows a certificate of its own, name its authority (--ca-file)";
-const FOLLOW: &str = "write the registry's address as the one that it redirects to, without /health, if you trust it";
-const CHECK_REDIRECT: &str =
-    "check the host and the path in the registry's address; where it redirects to is no registry";
+const FOLLOW: &str = "write the registry's address as the one that it redirects to, without /health or /register, if you trust it";
+const CHECK_REDIRECT: &str = "check the host and the path in the registry's address: what it redirects to does not look like one";
 const ADD_PROXY_PASSWORD: &str = "write a user and a password into the proxy's address (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): \
      http://USER:PASSWORD@HOST:PORT";
 const CORRECT_PROXY: &str =
@@ -33,14 +32,22 @@ const CHECK_PASSWORD: &str = "check the user and the password in the registry's 
 const CHECK_ADDRESS: &str =
     "check the registry's address; a captive portal or a proxy may have answered";
 const CHECK_PATH: &str = "check the path in the registry's address; most have none";
+const RAISE_BODY_LIMIT: &str = "tell the registry's operator to raise the limit of the proxy (nginx: client_max_body_size), or announce \
+     less, e.g. fewer stores";
+const CHECK_PROXY_RULES: &str =
+    "tell the registry's operator that the proxy must let POST requests through to the registry";
+const REACHABLE_ADDRESS: &str = "announce an address at which others can reach the node: registries leave out those of the machine itself, \
+     of local networks, and what they cannot read; doctor --register says why, if the node is stopped";
 const SET_CLOCK: &str = "set this machine's clock, e.g. by NTP; leases do not depend on it, certificates and the age of \
      what is listed do";
 const CHECK_HEARTBEATS: &str = "check that the node is running and sends heartbeats, or run peer-agent beside it; if leases \
      last longer at this registry, say so (--lease-secs)";
 const LOOK_FOR_TWIN: &str =
     "look for a second node that runs with this node's key, and give it a key of its own";
-const ANNOUNCE_AGAIN: &str = "look for a second node with the same key, or restart the node to announce its addresses again; registering (doctor --register) shows \
-     whether the registry takes them";
+const ANNOUNCE_AGAIN: &str = "restart the node if its settings have changed, or give those that it runs with; a registry also leaves \
+     out addresses that it does not take";
+const USE_SAME_SETTINGS: &str = "give the settings that the node runs with, or restart the node with these; a registry also leaves out \
+     what it does not take, and the log of the node says what";
 const SHORTEN_PAGES: &str =
     "tell its operator that its pages are too long (MAX_LISTED); heartbeats do not depend on them";
 const TRY_ADDRESSES: &str = "start the node, or see whether the registry takes its addresses: many refuse all but a \
@@ -65,6 +72,7 @@ impl Finding {
             | Self::ClockAgrees
             | Self::Listed { .. }
             | Self::Accepted { .. }
+            | Self::Renewed { .. }
             | Self::KeyProven { .. }
             | Self::ClaimedByItsKey
             | Self::NoProofs
@@ -90,9 +98,13 @@ impl Finding {
             Self::NoAnswer { .. } => CHECK_SCHEME,
             Self::NotARegistry { .. } => CHECK_ADDRESS,
             Self::WrongPath => CHECK_PATH,
+            Self::ProxyRefuses { status: 413 } => RAISE_BODY_LIMIT,
+            Self::ProxyRefuses { .. } => CHECK_PROXY_RULES,
+            Self::NoAddressLeft => REACHABLE_ADDRESS,
             Self::ClockDiffers { .. } => SET_CLOCK,
             Self::LeaseNearlyOut { .. } => CHECK_HEARTBEATS,
             Self::ListedOtherwise { .. } => ANNOUNCE_AGAIN,
+            Self::RegisteredOtherwise { .. } => USE_SAME_SETTINGS,
             Self::ListingTooLong { .. } => SHORTEN_PAGES,
             Self::NotListed { revealing } if !revealing.is_empty() => TRY_ADDRESSES,
             Self::NotListed { .. } => TRY_REGISTRATION,
@@ -202,6 +214,9 @@ mod tests {
             Finding::NotARegistry { reason: reason() },
             Finding::ListingTooLong { reason: reason() },
             Finding::WrongPath,
+            Finding::ProxyRefuses { status: 413 },
+            Finding::ProxyRefuses { status: 403 },
+            Finding::NoAddressLeft,
             Finding::ClockAgrees,
             Finding::ClockDiffers { ahead_ms: 40_000 },
             Finding::Listed { renewed_ago_ms: 0 },
@@ -212,6 +227,13 @@ mod tests {
             },
             Finding::ListedOtherwise { addresses: vec![] },
             Finding::NotListed { revealing: vec![] },
+            Finding::Renewed {
+                lease_ms: 600_000,
+                heartbeat_interval_secs: 120,
+            },
+            Finding::RegisteredOtherwise {
+                differences: vec![],
+            },
             Finding::Accepted {
                 lease_ms: 600_000,
                 heartbeat_interval_secs: 120,

@@ -81,7 +81,7 @@ impl ErrorCode {
             Self::SessionLimit => {
                 "release TURN sessions that are no longer used, or renew one by its sessionId"
             }
-            Self::BandwidthShare => "ask for less bandwidth (estimatedMbps)",
+            Self::BandwidthShare => "ask for less bandwidth (estimatedBandwidthMbps)",
             Self::PremiumOnly | Self::PremiumSessionLimit | Self::RenewalsOnly => {
                 "try again later, or ask the registry's operator for the tier premium: its budget for \
                  relaying is nearly used up"

@@ -182,6 +182,9 @@ pub(crate) fn judge_listing(
     };
     let renewed_ago_ms = now_ms.saturating_sub(peer.last_seen).max(0);
     match announced {
+        Some(announced) if peer.addresses.is_empty() && !announced.addresses.is_empty() => {
+            Finding::NoAddressLeft
+        }
         Some(announced) if announced.addresses != peer.addresses => Finding::ListedOtherwise {
             addresses: peer.addresses.clone(),
         },
@@ -205,7 +208,18 @@ pub(crate) fn judge_registration(
             lease_ms: response.expires_at.saturating_sub(response.last_seen),
             heartbeat_interval_secs: response.heartbeat_interval_secs,
         },
-        Err(ClientError::Refused { code, body, .. }) => match code {
+        Err(error) => judge_write_failure(error, address, has_password),
+    }
+}
+
+/// Judges the failure of a registration, or of a heartbeat, at a registry that has responded before.
+pub(crate) fn judge_write_failure(
+    error: &ClientError,
+    address: &str,
+    has_password: bool,
+) -> Finding {
+    match error {
+        ClientError::Refused { code, body, .. } => match code {
             RefusalCode::Known(ErrorCode::PrivacyViolation) => Finding::AddressRefused {
                 message: body.error.clone(),
             },
@@ -214,7 +228,11 @@ pub(crate) fn judge_registration(
                 message: body.error.clone(),
             },
         },
-        Err(error) => judge_failure(error, Stage::Exchange, address, has_password),
+        ClientError::NotARegistry {
+            status: status @ (403 | 404 | 405 | 413),
+            ..
+        } => Finding::ProxyRefuses { status: *status },
+        error => judge_failure(error, Stage::Exchange, address, has_password),
     }
 }
 

@@ -98,6 +98,13 @@ pub enum Finding {
     },
     /// A registry responds, but not at this path.
     WrongPath,
+    /// A registry responds, but a proxy in front of it refuses what the node sends.
+    ProxyRefuses {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The node is registered without an address, since the registry has left out all of them.
+    NoAddressLeft,
     /// The clocks of the registry and of this node agree.
     ClockAgrees,
     /// The clocks of the registry and of this node differ.
@@ -141,12 +148,24 @@ pub enum Finding {
         /// The time between heartbeats, in seconds.
         heartbeat_interval_secs: u64,
     },
+    /// The node was registered already, so only its lease was renewed.
+    Renewed {
+        /// The length of the lease, in milliseconds; zero if the registry does not say.
+        lease_ms: i64,
+        /// The time between heartbeats, in seconds.
+        heartbeat_interval_secs: u64,
+    },
+    /// The node is registered with other settings, so it was not registered again.
+    RegisteredOtherwise {
+        /// What differs, e.g. `networkId: registered "mainnet", here nothing`.
+        differences: Vec<String>,
+    },
     /// The registry left a part of the registration out.
     Dropped {
         /// What it left out, and why.
         dropped: Vec<DroppedField>,
     },
-    /// The registry took the registration and warns of something, e.g. of another node with this key.
+    /// The registry warns of something, e.g. of another node with this key.
     Warned {
         /// Its words.
         warning: String,
@@ -214,6 +233,7 @@ impl Finding {
             | Self::ClockAgrees
             | Self::Listed { .. }
             | Self::Accepted { .. }
+            | Self::Renewed { .. }
             | Self::KeyProven { .. }
             | Self::ClaimedByItsKey
             | Self::NoProofs
@@ -222,7 +242,10 @@ impl Finding {
             | Self::Throttled { .. }
             | Self::ClockDiffers { .. }
             | Self::LeaseNearlyOut { .. }
+            | Self::ProxyRefuses { .. }
+            | Self::NoAddressLeft
             | Self::ListedOtherwise { .. }
+            | Self::RegisteredOtherwise { .. }
             | Self::ProxyMalformed { .. }
             | Self::ListingTooLong { .. }
             | Self::NotListed { .. }

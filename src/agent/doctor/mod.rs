@@ -2,13 +2,14 @@
 //!
 //! `probe` asks the registry, `diagnosis` decides what the responses mean, and a [`Finding`] is
 //! what it decides; `wording` says it in plain English, `advice` what to do about it, and `code_advice`
-//! what to do about each error code. `proofs` decides on the proof of the node's key. All but `probe`
-//! are pure.
+//! what to do about each error code. `proofs` decides on the proof of the node's key, `live` on a node that is
+//! registered already. All but `probe` are pure.
 
 mod advice;
 mod code_advice;
 mod diagnosis;
 mod finding;
+mod live;
 mod probe;
 mod proofs;
 mod wording;

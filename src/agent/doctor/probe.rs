@@ -9,19 +9,23 @@ use super::diagnosis::{
     spoke_first,
 };
 use super::finding::{Finding, Verdict};
+use super::live::{judge_live, judge_renewal};
 use super::proofs::{Proof, judge_proof};
 use crate::agent::client::sanitize::{sanitize, with_causes};
 use crate::agent::client::{ClientError, RegistryClient};
 use crate::agent::discovery::LastKnownGood;
 use crate::clock::unix_ms;
-use crate::protocol::{ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest};
+use crate::protocol::{
+    DroppedField, HeartbeatResponse, ListedPeer, PeerId, PeersQuery, PeersResponse, RegisterRequest,
+};
 
 /// What to examine in addition to the registry itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
     /// Nothing.
     Registry,
-    /// How the node is listed. This only reads, so it renews no lease.
+    /// How the node is listed, and what the registry warns the node of. A node that is registered gets a
+    /// heartbeat for that, unless its lease is nearly out; nothing but its lease changes.
     Listing {
         /// The node's id.
         peer_id: &'a PeerId,
@@ -30,8 +34,9 @@ pub enum Subject<'a> {
         /// The length of a lease in seconds; `None` for what the registry says.
         lease_secs: Option<u32>,
     },
-    /// Whether the registry accepts this registration. **This registers the node, or renews its
-    /// lease.**
+    /// Whether the registry accepts this registration. **This registers the node.** A node that is
+    /// registered already keeps its entry, since a running node has announced that: its lease is renewed,
+    /// and the entry is compared with this registration.
     Registration(&'a RegisterRequest),
 }
 
@@ -69,11 +74,20 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
         } => {
             let says = health.lease_secs.and_then(|secs| u32::try_from(secs).ok());
             let mut is_entry_proven = None;
+            let mut warning = None;
             let finding = match entry(client, peer_id).await {
                 Ok((peer, timestamp)) => {
                     is_entry_proven = peer.as_ref().map(|peer| peer.authenticated);
                     let now_ms = unix_ms(&timestamp).unwrap_or_else(|| client.now_ms());
-                    judge_listing(peer.as_ref(), now_ms, announced, lease_secs.or(says))
+                    let finding =
+                        judge_listing(peer.as_ref(), now_ms, announced, lease_secs.or(says));
+                    // The lease of a node that has stopped runs out.
+                    let is_alive = !matches!(finding, Finding::LeaseNearlyOut { .. });
+                    let may_renew = |peer: &ListedPeer| client.has_key() || !peer.authenticated;
+                    if let Some(peer) = peer.filter(|peer| is_alive && may_renew(peer)) {
+                        warning = renew(client, &peer).await.ok().and_then(|it| it.warning);
+                    }
+                    finding
                 }
                 Err(error @ ClientError::TooLong { .. }) => Finding::ListingTooLong {
                     reason: with_causes(&error),
@@ -82,22 +96,69 @@ pub async fn examine(client: &RegistryClient, subject: Subject<'_>) -> Vec<Findi
             };
             // The listing comes last, as it is what the node's operator asks for.
             findings.extend(proofs(client, is_entry_proven).await);
+            findings.extend(warned(warning));
             findings.push(finding);
         }
-        Subject::Registration(announced) => {
-            findings.extend(proofs(client, None).await);
-            let result = client.register(announced).await;
-            let finding = judge_registration(&result, client.url(), client.has_password());
-            findings.push(finding);
-            if let Ok(response) = result {
-                let dropped = response.dropped.filter(|dropped| !dropped.is_empty());
-                findings.extend(dropped.map(|dropped| Finding::Dropped { dropped }));
-                let warning = response.warning.map(|text| sanitize(&text));
-                findings.extend(warning.map(|warning| Finding::Warned { warning }));
+        Subject::Registration(announced) => findings.extend(registration(client, announced).await),
+    }
+    findings
+}
+
+/// Registers the node, or renews its lease if it is registered already.
+async fn registration(client: &RegistryClient, announced: &RegisterRequest) -> Vec<Finding> {
+    let live = match entry(client, &announced.peer_id).await {
+        Ok((live, _)) => live,
+        Err(error) => return vec![failure(client, &error).await],
+    };
+    let is_entry_proven = live.as_ref().map(|peer| peer.authenticated);
+    let mut findings = proofs(client, is_entry_proven).await;
+    if let Some(live) = live {
+        match renew(client, &live).await {
+            // The lease has ended since.
+            Err(error) if error.is_peer_not_found() => {}
+            result => {
+                let finding = judge_renewal(&result, client.url(), client.has_password());
+                let is_renewed = result.is_ok();
+                findings.push(finding);
+                findings.extend(judge_live(&live, announced).filter(|_| is_renewed));
+                findings.extend(warned(result.ok().and_then(|response| response.warning)));
+                return findings;
             }
         }
     }
+    let result = client.register(announced).await;
+    let finding = judge_registration(&result, client.url(), client.has_password());
+    findings.push(finding);
+    if let Ok(response) = result {
+        let dropped = response.dropped.filter(|dropped| !dropped.is_empty());
+        let is_address = |dropped: &&DroppedField| dropped.field.starts_with("addresses[");
+        let count = dropped.iter().flatten().filter(is_address).count();
+        let is_none_left = count > 0 && count >= announced.addresses.len();
+        findings.extend(dropped.map(|dropped| Finding::Dropped { dropped }));
+        findings.extend(is_none_left.then_some(Finding::NoAddressLeft));
+        findings.extend(warned(response.warning));
+    }
     findings
+}
+
+fn warned(warning: Option<String>) -> Option<Finding> {
+    warning.map(|text| Finding::Warned {
+        warning: sanitize(&text),
+    })
+}
+
+/// Renews the lease of a registered node, which changes nothing else.
+async fn renew(
+    client: &RegistryClient,
+    peer: &ListedPeer,
+) -> Result<HeartbeatResponse, ClientError> {
+    if peer.authenticated {
+        return client.heartbeat(&peer.peer_id).await;
+    }
+    // A proof would claim the id, and the running node, which has not proven its key, would be refused
+    // from then on.
+    let unproven = client.clone().without_identity();
+    unproven.heartbeat(&peer.peer_id).await
 }
 
 /// Proves the node's key, if it is known. That changes nothing at the registry.
@@ -126,7 +187,7 @@ async fn entry(
     client: &RegistryClient,
     peer_id: &PeerId,
 ) -> Result<(Option<ListedPeer>, String), ClientError> {
-    match client.peer(peer_id).await {
+    match client.peer_in_full(peer_id).await {
         Ok(response) => Ok((Some(response.peer), response.timestamp)),
         // An older registry has no such path. This error does not have its time either.
         Err(error) if error.status() == Some(404) => {

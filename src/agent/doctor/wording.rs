@@ -83,6 +83,13 @@ impl Finding {
                 lease_secs,
                 is_assumed,
             } => write_nearly_out(f, *renewed_ago_ms, *lease_secs, *is_assumed),
+            Self::ProxyRefuses { status } => write!(
+                f,
+                "the registry answers, but a proxy in front of it refuses what the node sends ({status})"
+            ),
+            Self::NoAddressLeft => f.write_str(
+                "the node is registered without an address: the registry has left out all that it announced",
+            ),
             Self::ListedOtherwise { addresses } => write!(
                 f,
                 "the node is registered with other addresses than its settings say: {}",
@@ -96,7 +103,22 @@ impl Finding {
             Self::Accepted {
                 lease_ms,
                 heartbeat_interval_secs,
-            } => write_accepted(f, *lease_ms, *heartbeat_interval_secs),
+            } => {
+                f.write_str("the registry took the registration")?;
+                write_terms(f, *lease_ms, *heartbeat_interval_secs)
+            }
+            Self::Renewed {
+                lease_ms,
+                heartbeat_interval_secs,
+            } => {
+                f.write_str("the node is registered already, and only its lease was renewed")?;
+                write_terms(f, *lease_ms, *heartbeat_interval_secs)
+            }
+            Self::RegisteredOtherwise { differences } => write!(
+                f,
+                "the node is registered with other settings, so --register was left out: {}",
+                differences.join("; ")
+            ),
             Self::Dropped { dropped } => {
                 let parts: Vec<_> = dropped.iter().map(DroppedField::to_string).collect();
                 let parts = parts.join(", ");
@@ -211,12 +233,7 @@ fn write_not_listed(f: &mut Formatter<'_>, revealing: &[String]) -> fmt::Result 
     write!(f, ", and would announce where it is: {addresses}")
 }
 
-fn write_accepted(
-    f: &mut Formatter<'_>,
-    lease_ms: i64,
-    heartbeat_interval_secs: u64,
-) -> fmt::Result {
-    f.write_str("the registry took the registration")?;
+fn write_terms(f: &mut Formatter<'_>, lease_ms: i64, heartbeat_interval_secs: u64) -> fmt::Result {
     // Older registries do not say how long the lease lasts.
     if lease_ms <= 0 {
         return Ok(());

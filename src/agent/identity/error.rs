@@ -15,6 +15,12 @@ pub enum IdentityError {
         /// The error of the system.
         source: io::Error,
     },
+    /// What has the name of the file is a folder, a pipe or a device.
+    #[error("cannot read the key file {path}: it is not a file")]
+    NotAFile {
+        /// The key file.
+        path: PathBuf,
+    },
     /// The file cannot be made.
     #[error("cannot make the key file {path}")]
     Create {

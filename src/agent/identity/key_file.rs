@@ -94,7 +94,10 @@ fn read_key(path: &Path) -> Result<Option<Identity>, IdentityError> {
     // Anything but a file, e.g. a pipe, may never end.
     let file = match fs::metadata(path).map(|metadata| metadata.is_file()) {
         Ok(true) => File::open(path).map_err(failed)?,
-        Ok(false) => return Err(failed(io::Error::other("it is not a file"))),
+        Ok(false) => {
+            let path = path.to_owned();
+            return Err(IdentityError::NotAFile { path });
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
@@ -227,11 +230,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // A folder in its place cannot be read, not even by root.
         let error = Identity::load_or_create(folder.path()).unwrap_err();
-        assert!(matches!(error, IdentityError::Read { .. }), "{error}");
+        assert!(matches!(error, IdentityError::NotAFile { .. }), "{error}");
+        assert!(error.to_string().contains("it is not a file"), "{error}");
         assert!(folder.path().is_dir());
         let endless = Path::new("/dev/zero");
         let error = Identity::load(endless).unwrap_err();
-        assert!(matches!(error, IdentityError::Read { .. }), "{error}");
+        assert!(matches!(error, IdentityError::NotAFile { .. }), "{error}");
     }
 
     #[test]

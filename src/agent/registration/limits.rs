@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde_json::Value;
 
 use super::address_form::{FORM, may_be_address};
+use crate::agent::client::SetupError;
 use crate::agent::client::sanitize::sanitize;
 use crate::protocol::{
     DroppedField, Limits, RegisterRequest, TurnOffer, is_clean_json, is_clean_text,
@@ -13,11 +14,29 @@ use crate::protocol::{
 
 /// The field with the addresses of the node itself. Those of a relay have other forms.
 const ADDRESSES: &str = "addresses";
+/// How much of a wrong text is shown.
+const MAX_SHOWN_CHARS: usize = 80;
+
+/// Returns a `networkId` without the blanks and line ends around it, as they come with a mounted file.
+///
+/// # Errors
+/// [`SetupError::NetworkId`] if it is wrong otherwise. A registry refuses that, and without a network the node
+/// would be in all networks.
+pub fn check_network_id(text: &str, limits: &Limits) -> Result<String, SetupError> {
+    let trimmed = text.trim();
+    let max_bytes = limits.string_bytes;
+    if is_clean_text(trimmed, max_bytes) {
+        return Ok(trimmed.to_owned());
+    }
+    let given = trimmed.chars().take(MAX_SHOWN_CHARS).collect();
+    Err(SetupError::NetworkId { given, max_bytes })
+}
 
 /// Returns the registration without what exceeds `limits`, and what was left out.
 ///
 /// A registry may refuse a registration as a whole because of one detail, and the node would vanish
-/// from its listing.
+/// from its listing. A wrong `networkId` stays, for the registry to refuse: without it the node would be in all
+/// networks.
 #[must_use]
 pub fn within_limits(
     mut registration: RegisterRequest,
@@ -31,7 +50,10 @@ pub fn within_limits(
     trim.stores(&mut registration.stores);
     trim.text("cryptoIPv6", &mut registration.crypto_ipv6);
     trim.text("version", &mut registration.version);
-    trim.text("networkId", &mut registration.network_id);
+    registration.network_id = registration
+        .network_id
+        .map(|text| check_network_id(&text, limits).unwrap_or(text))
+        .filter(|text| !text.trim().is_empty());
     trim.text("softwareVersion", &mut registration.software_version);
     // Zero counts as none.
     registration.server_port = registration.server_port.filter(|port| *port > 0);
@@ -100,9 +122,12 @@ impl Trim<'_> {
         }
     }
 
-    /// An empty text counts as none.
+    /// An empty text counts as none, and blanks around it do not count.
     fn text(&mut self, name: &str, text: &mut Option<String>) {
         let bytes = self.limits.string_bytes;
+        if let Some(given) = text {
+            *given = given.trim().to_owned();
+        }
         match text {
             Some(given) if given.is_empty() => *text = None,
             Some(given) if !is_clean_text(given, bytes) => {

@@ -16,7 +16,7 @@ mod state;
 mod terms;
 
 pub use announcement::Registration;
-pub use limits::within_limits;
+pub use limits::{check_network_id, within_limits};
 pub(crate) use pauses::around;
 pub(crate) use registration_loop::RegistrationLoop;
 pub use schedule::Step;

@@ -148,7 +148,19 @@ impl Schedule {
 
     /// Plans the next step at once if the registry could not be reached before: the network has
     /// changed. A registry that asked the node to wait is left alone.
+    ///
+    /// A node that no longer announces itself again, since another one has replaced it, does so once more.
     pub(crate) fn try_now(&mut self, now_ms: i64) {
+        if let (None, Some(contest)) = (&self.trouble, &mut self.contest)
+            && contest.is_given_up
+        {
+            *contest = Contest {
+                announced_ms: now_ms,
+                is_given_up: false,
+            };
+            self.cause.get_or_insert(Cause::Replacement);
+            self.at_ms = now_ms;
+        }
         if matches!(self.trouble, Some(Trouble::Unreachable { .. })) {
             self.failures = 0;
             self.at_ms = self.at_ms.min(now_ms);

@@ -118,6 +118,7 @@ pub(crate) struct TurnSettings {
 /// What the node announces, without its identity.
 pub(crate) struct Announcement<'s> {
     settings: &'s AnnounceSettings,
+    network_id: Option<String>,
     port: Option<u16>,
     quic_port: Option<u16>,
     websocket_port: Option<u16>,
@@ -150,6 +151,8 @@ impl AnnounceSettings {
                  (or --quic-port, --websocket-port), or its whole address with --address ADDRESS"
             ));
         }
+        let network_id = given(&self.network_id).filter(|text| !text.trim().is_empty());
+        let network_id = network_id.and_then(|text| faults.network_id(text));
         let node_type = given(&self.node_type)
             .map(|text| faults.number("PEER_AGENT_NODE_TYPE", text, 0..=65_535));
         let capabilities = given(&self.capabilities);
@@ -165,6 +168,7 @@ impl AnnounceSettings {
         };
         Announcement {
             settings: self,
+            network_id,
             port: tcp,
             quic_port,
             websocket_port,
@@ -227,7 +231,7 @@ impl Announcement<'_> {
         for address in entries(&settings.reveal_address) {
             registration = registration.reveal_address(address);
         }
-        if let Some(network_id) = given(&settings.network_id) {
+        if let Some(network_id) = &self.network_id {
             registration = registration.network_id(network_id);
         }
         if let Some(version) = given(&settings.protocol_version) {

@@ -17,13 +17,14 @@ use crate::settings::{Faults, RegistrySettings, given, given_path};
 /// Finds out what is wrong between this node and its registries, and what to do about it.
 ///
 /// Checks each registry from this node: its name, the connection, TLS, whether it is a
-/// peer-registry, the clocks, and how the node is listed there. This changes nothing: no node is
-/// registered and no lease is renewed. A lease counts as nearly over when less than half of it is
-/// left.
+/// peer-registry, the clocks, and how the node is listed there. No node is registered. A node that is
+/// registered gets a heartbeat, since the registry warns in its response if two nodes use one key; nothing
+/// but its lease changes, and not even that if it is nearly over: less than half of it is left.
 ///
 /// Whether the registry accepts the node's addresses shows only when they are registered, which
-/// --register does. Without it, give the settings of `run` (--port and so on) to compare them with
-/// what is listed.
+/// --register does. It registers only a node that is not registered: the entry of a running node stays
+/// as it is, and what differs from the settings given here is shown. Without --register, give the settings
+/// of `run` (--port and so on) to compare them with what is listed.
 ///
 /// Exit codes: 0 nothing is wrong, 1 something is wrong, 2 usage, 3 a registry is not reachable.
 #[derive(Args, Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct DoctorSettings {
     #[arg(long, env = "PEER_AGENT_LAST_KNOWN_GOOD", value_name = "FILE")]
     last_known_good: Option<OsString>,
 
-    /// Register the node, to see whether the registry accepts its registration
+    /// Register the node if it is not registered, to see whether the registry accepts its registration
     #[arg(long)]
     register: bool,
 }
@@ -103,6 +104,9 @@ pub(crate) async fn examine(settings: &DoctorSettings) -> Result<(), Failure> {
         output::line(&format!(
             "  WRONG  this agent leaves out of the registration: {parts}"
         ))?;
+        if examined.has_no_address_left(&dropped) {
+            output::line("  WRONG  no address is left, so nobody could reach the node")?;
+        }
         output::line("         to do: correct the settings of what was left out")?;
         verdicts.push(Verdict::Wrong);
     }
@@ -160,6 +164,16 @@ fn examined(
 }
 
 impl Examined {
+    /// Whether all addresses are among what was dropped.
+    fn has_no_address_left(&self, dropped: &[DroppedField]) -> bool {
+        let announced = match self {
+            Self::Unnamed | Self::Named(_, None) => return false,
+            Self::Named(_, Some(announced)) | Self::Registering(announced) => announced,
+        };
+        let mut fields = dropped.iter().map(|dropped| dropped.field.as_str());
+        announced.addresses.is_empty() && fields.any(|field| field.starts_with("addresses["))
+    }
+
     fn subject(&self, lease_secs: Option<u32>) -> Subject<'_> {
         match self {
             Self::Unnamed => Subject::Registry,

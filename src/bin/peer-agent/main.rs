@@ -34,7 +34,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
-use log::LevelFilter;
+use log::{LevelFilter, warn};
 use tokio::runtime;
 
 use env_file::EnvFile;
@@ -130,6 +130,7 @@ fn prepare() -> Result<(Command, Sources, Backlog), Failure> {
     read_file(path).map_err(Failure::usage)?;
     refuse_quotes().map_err(Failure::usage)?;
     let log = set_up_logger().map_err(Failure::usage)?;
+    warn_of_unknown_names();
     // The environment now has the settings of the file, so the flags are read again.
     Ok((Cli::parse().command, sources, log))
 }
@@ -189,6 +190,34 @@ fn refuse_quotes() -> anyhow::Result<()> {
 
 /// The names in the file that begin like a setting of this command, but are unknown.
 fn unknown_names(file: &EnvFile) -> Vec<String> {
+    let known = known_names();
+    let names = file.iter().map(|(name, _)| name);
+    names
+        .filter(|name| name.starts_with("PEER_AGENT_") && !known.contains(OsStr::new(name)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Warns about names in the environment that begin like a setting of this command, but are unknown.
+fn warn_of_unknown_names() {
+    let known = known_names();
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        // Kubernetes sets some for a service that is called peer-agent.
+        let is_of_kubernetes = ["_SERVICE_", "_TCP", "_UDP"]
+            .iter()
+            .any(|part| text.contains(part));
+        if text.starts_with("PEER_AGENT_") && !known.contains(&name) && !is_of_kubernetes {
+            warn!(
+                "the environment has {}, which is not a setting and is ignored",
+                text.escape_debug()
+            );
+        }
+    }
+}
+
+/// The names of all settings of this command.
+fn known_names() -> HashSet<OsString> {
     let mut known = HashSet::new();
     let mut commands = vec![Cli::command()];
     while let Some(command) = commands.pop() {
@@ -196,11 +225,7 @@ fn unknown_names(file: &EnvFile) -> Vec<String> {
         known.extend(names.map(OsStr::to_owned));
         commands.extend(command.get_subcommands().cloned());
     }
-    let names = file.iter().map(|(name, _)| name);
-    names
-        .filter(|name| name.starts_with("PEER_AGENT_") && !known.contains(OsStr::new(name)))
-        .map(str::to_owned)
-        .collect()
+    known
 }
 
 /// Logs to stderr from a thread, so that a slow reader of the log never blocks the node.

@@ -105,6 +105,14 @@ fn is_libp2p(id: &str) -> bool {
 }
 
 impl KeySettings {
+    /// The settings with their names, for a comparison.
+    pub(crate) fn named(&self) -> [(&'static str, String); 2] {
+        [
+            ("PEER_AGENT_KEY_FILE", format!("{:?}", self.key_file)),
+            ("PEER_AGENT_PEER_ID", format!("{:?}", self.peer_id)),
+        ]
+    }
+
     pub(crate) fn path(&self) -> &Path {
         if self.key_file.is_empty() {
             Path::new(DEFAULT_KEY_FILE)

@@ -127,7 +127,10 @@ fn query(settings: &PeersSettings, faults: &mut Faults) -> PeersQuery {
             exclude,
             turn_capable: flag("--turn-capable", &settings.turn_capable),
             bootstrap_capable: flag("--bootstrap-capable", &settings.bootstrap_capable),
-            network_id: settings.network_id.clone(),
+            network_id: settings
+                .network_id
+                .as_deref()
+                .map(|id| id.trim().to_owned()),
             store: settings.store.clone(),
             version: settings.protocol_version.clone(),
         },

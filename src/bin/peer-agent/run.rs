@@ -23,7 +23,7 @@ use crate::signals::{Request, Signals};
 /// Registers the node and keeps it registered, until Ctrl-C, SIGTERM or the end of its terminal.
 ///
 /// At SIGHUP it reads its settings file again, announces what has changed, and tries again what was
-/// unreachable.
+/// unreachable. A node that another one has replaced announces itself again.
 ///
 /// The node stays registered through restarts and outages of the registries, lost networks and
 /// throttling. A fault of a registry never ends the command; only faults of the settings do.
@@ -172,8 +172,10 @@ impl Announced {
         settings.registries.read(&mut faults)?;
         settings.looking(&mut faults);
         faults.finish()?;
-        if settings.fixed() != first.fixed() {
-            warn!("some settings that are not announced have changed; they apply after a restart");
+        let changed = settings.changed_since(first);
+        if !changed.is_empty() {
+            let names = changed.join(", ");
+            warn!("changed settings that need a restart: {names}");
         }
         let registration = announcement.registration(&self.node)?;
         let is_new = registration != self.registration;
@@ -201,17 +203,30 @@ impl RunSettings {
         }
     }
 
-    /// The settings that apply from the start to the end, for a comparison.
-    fn fixed(&self) -> String {
-        let looking = (
-            &self.exec,
-            &self.connected_file,
-            &self.fallback_after_secs,
-            &self.enough_peers,
-            &self.peer_sample,
-            &self.last_known_good,
-        );
-        format!("{:?} {:?} {looking:?}", self.registries, self.key)
+    /// The names of the settings that are not as at the start, `first`, and that apply only from a start on.
+    fn changed_since(&self, first: &Self) -> Vec<&'static str> {
+        let pairs = self.fixed().into_iter().zip(first.fixed());
+        let changed = pairs.filter(|(now, before)| now != before);
+        changed.map(|((name, _), _)| name).collect()
+    }
+
+    /// The settings that apply from the start to the end, with their names, always in the same order.
+    fn fixed(&self) -> Vec<(&'static str, String)> {
+        let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
+        let mut fixed = vec![
+            ("PEER_AGENT_EXEC", text(&self.exec)),
+            ("PEER_AGENT_CONNECTED_FILE", text(&self.connected_file)),
+            (
+                "PEER_AGENT_FALLBACK_AFTER_SECS",
+                text(&self.fallback_after_secs),
+            ),
+            ("PEER_AGENT_ENOUGH_PEERS", text(&self.enough_peers)),
+            ("PEER_AGENT_PEER_SAMPLE", text(&self.peer_sample)),
+            ("PEER_AGENT_LAST_KNOWN_GOOD", text(&self.last_known_good)),
+        ];
+        fixed.extend(self.registries.named());
+        fixed.extend(self.key.named());
+        fixed
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use peer_registry::agent::{RegistryClient, Transport};
+use peer_registry::agent::{RegistryClient, Transport, check_network_id};
+use peer_registry::protocol::Limits;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
@@ -71,6 +72,14 @@ impl Faults {
             .ok()
     }
 
+    /// Reads the network of the node; `None` after a fault.
+    pub(crate) fn network_id(&mut self, text: &str) -> Option<String> {
+        let checked = check_network_id(text, &Limits::default());
+        checked
+            .map_err(|error| self.add(anyhow::Error::from(error).context("PEER_AGENT_NETWORK_ID")))
+            .ok()
+    }
+
     /// Ends the check: fails with all faults, if there are any.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         if self.0.is_empty() {
@@ -122,6 +131,16 @@ pub(crate) struct Registries {
 }
 
 impl RegistrySettings {
+    /// The settings with their names, for a comparison. They may contain a password.
+    pub(crate) fn named(&self) -> [(&'static str, String); 3] {
+        let timeout = &self.request_timeout_secs;
+        [
+            ("PEER_REGISTRY_URL", format!("{:?}", self.registry)),
+            ("PEER_AGENT_REQUEST_TIMEOUT_SECS", timeout.clone()),
+            ("PEER_AGENT_CA_FILE", format!("{:?}", self.ca_file)),
+        ]
+    }
+
     pub(crate) fn read(&self, faults: &mut Faults) -> Result<Registries, Failure> {
         let name = "PEER_AGENT_REQUEST_TIMEOUT_SECS";
         let timeout_secs = faults.number(name, &self.request_timeout_secs, 1..=600);

@@ -292,6 +292,28 @@ fn a_replaced_registration_is_announced_again_once_in_a_lease() {
 }
 
 #[test]
+fn a_node_that_stays_replaced_announces_itself_again_when_it_is_told_to() {
+    let mut run = Run::registered();
+    run.schedule.try_now(4_000);
+    assert_eq!(run.schedule.plan().step, Step::Heartbeat);
+    run.schedule.replaced(5_000);
+    run.step_with(accepted());
+    assert_eq!(run.schedule.replaced(6_000), Some(false));
+    run.schedule.try_now(7_000);
+    let at_once = Plan {
+        step: Step::Register,
+        at_ms: 7_000,
+    };
+    assert_eq!(run.schedule.plan(), at_once);
+    run.step_with(accepted());
+    assert_eq!(
+        run.schedule.replaced(8_000),
+        Some(false),
+        "it is reported again"
+    );
+}
+
+#[test]
 fn a_network_change_hurries_only_what_was_unreachable() {
     let mut run = Run::registered();
     for _ in 0..6 {
