@@ -97,7 +97,7 @@
 //!
 //! ## Proofs
 //!
-//! - A node MAY prove that it holds the key of its id, with the scheme of [`authentication`], on any path
+//! - A node MAY prove that it holds the key of its id, with the scheme of `authentication`, on any path
 //!   or on `/auth` alone. A registry that speaks the scheme MUST take the proof before it looks at the rest
 //!   of the request, and MUST NOT take a wrong one for none: it sends 401 `invalid_authentication`.
 //! - Once an id was proven, a registry MUST refuse writes for it without a proof, with 401
