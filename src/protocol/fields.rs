@@ -139,7 +139,7 @@ impl<'l> Fields<'l> {
         name: &'static str,
     ) -> Result<Option<String>, RequestError> {
         if let Some(Value::String(text)) = self.peek(name) {
-            let trimmed = Value::from(text.trim());
+            let trimmed = Value::from(text.trim_ascii());
             self.map.insert(name.to_owned(), trimmed);
         }
         self.text(name)

@@ -101,7 +101,7 @@ impl Parameters {
         name: &'static str,
         max_bytes: usize,
     ) -> Result<Option<String>, RequestError> {
-        let value = self.value(name).map(|value| value.trim().to_owned());
+        let value = self.value(name).map(|value| value.trim_ascii().to_owned());
         Self::checked_text(name, value.filter(|value| !value.is_empty()), max_bytes)
     }
 
