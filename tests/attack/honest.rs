@@ -227,12 +227,7 @@ impl Sender {
         let mut due = Instant::now();
         let request = heartbeat(&id);
         while !self.stop.is_set() {
-            let result = timeout(LOST_AFTER, async {
-                let mut connection = open(self.addr).await?;
-                let response = connection.exchange(&request).await;
-                response.map_err(|error| error.kind().to_string())
-            });
-            let result = result.await;
+            let result = timeout(LOST_AFTER, open_and_send(self.addr, &request)).await;
             self.note(&mut report, due, result);
             due = Instant::now().max(due + INTERVAL);
             sleep_until(due).await;
@@ -272,6 +267,19 @@ async fn try_twice(
         .map_err(|error| error.kind().to_string())?;
     *kept = Some(connection);
     Ok(response)
+}
+
+/// Sends a heartbeat on a new connection. Retries once: while the server handles requests on nearly
+/// all connections, a new one can be the only one that may be closed for the next.
+async fn open_and_send(addr: SocketAddr, request: &[u8]) -> Result<Response, String> {
+    if let Ok(mut connection) = open(addr).await
+        && let Ok(response) = connection.exchange(request).await
+    {
+        return Ok(response);
+    }
+    let mut connection = open(addr).await?;
+    let response = connection.exchange(request).await;
+    response.map_err(|error| error.kind().to_string())
 }
 
 async fn open(addr: SocketAddr) -> Result<AsyncConnection, String> {
