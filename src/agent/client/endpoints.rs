@@ -28,7 +28,7 @@ const LISTING_BYTES: usize = 20 * 1024 * 1024;
 const FULL_LISTING_BYTES: usize = 256 * 1024 * 1024;
 
 /// The largest entry of one peer that is read with its stores and capabilities, in bytes. At the limits of
-/// the protocol it takes up to twice 160 KiB.
+/// the protocol it takes 160 KiB, and at most 320 KiB if its characters are escaped.
 const FULL_PEER_BYTES: usize = 1024 * 1024;
 
 impl RegistryClient {

@@ -24,6 +24,8 @@ pub(crate) struct Authentication(Arc<Shared>);
 struct Shared {
     policy: AuthenticationPolicy,
     settings: ServerSettings,
+    /// The id of the registry's own key, which no rotation replaces.
+    peer_id: PeerId,
     /// With the keys in use, which are replaced from time to time.
     scheme: RwLock<Arc<ServerAuthentication>>,
 }
@@ -40,10 +42,12 @@ impl Authentication {
                 .unwrap_or(i64::MAX),
             challenge_ttl_ms: CHALLENGE_TTL_MS,
         };
+        let peer_id = KeyNames::of(&keys.public_key()).peer_id().clone();
         let scheme = ServerAuthentication::new(keys, settings.clone());
         Self(Arc::new(Shared {
             policy,
             settings,
+            peer_id,
             scheme: RwLock::new(Arc::new(scheme)),
         }))
     }
@@ -66,8 +70,7 @@ impl Authentication {
 
     /// The registry's own peer id; `None` if it does not authenticate peers.
     pub(crate) fn peer_id(&self) -> Option<PeerId> {
-        let key = self.scheme().public_key();
-        self.is_on().then(|| KeyNames::of(&key).peer_id().clone())
+        self.is_on().then(|| self.0.peer_id.clone())
     }
 
     /// Whether every write needs a proof.

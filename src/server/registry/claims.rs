@@ -45,15 +45,18 @@ impl Claims {
         if self.by_age.is_empty() {
             return None;
         }
-        let hash = self.hasher.hash_one(peer_id);
-        let claim = self.by_id.get(hash, |it| it.peer_id == *peer_id)?;
+        let claim = self.get(peer_id)?;
         claim::holds(claim.proven_at_ms, now_ms).then_some(claim.proven_at_ms)
     }
 
     /// Whether there is a claim of this id, which may have ended.
     pub(crate) fn contain(&self, peer_id: &PeerId) -> bool {
+        self.get(peer_id).is_some()
+    }
+
+    fn get(&self, peer_id: &PeerId) -> Option<&Claim> {
         let hash = self.hasher.hash_one(peer_id);
-        self.by_id.get(hash, |it| it.peer_id == *peer_id).is_some()
+        self.by_id.get(hash, |it| it.peer_id == *peer_id)
     }
 
     /// The claims, the oldest first.

@@ -36,7 +36,7 @@ impl<'c> ClaimPlanner<'c> {
         }
     }
 
-    /// Whether the id was proven, by before or by an earlier mutation of this batch.
+    /// Whether the id was proven, before this batch or by an earlier mutation of it.
     pub(crate) fn is_claimed(&self, peer_id: &PeerId) -> bool {
         self.claims.proven_at_ms(peer_id, self.now_ms).is_some()
             || self.proven.contains_key(peer_id)
